@@ -1,0 +1,3 @@
+//! Arguments, log, subcommand, exit code.
+
+fn main() {}
