@@ -1,7 +1,32 @@
-//! What to do for one document: promises, hints, and every candidate skipped with its reason. Pure.
+//! What to do for one document: promises, hints, and every link skipped with its reason. Pure.
+//!
+//! Reading order: [`Policy`] (what the operator decided) and [`Destination`], [`plan()`] (the
+//! decision), [`SkipReason`] (why not), `request` (what a promise asks), `urgency` (in which
+//! order), [`Client`] and `diary` (what a connection remembers), [`judge`] (may this answer be
+//! pushed).
 
+mod answer;
+mod client;
 mod destination;
+mod diary;
+mod plan;
 mod policy;
+mod reason;
+mod request;
+mod urgency;
 
+pub use answer::{BadAnswer, BadAnswers, judge};
+pub use client::{Client, Slot};
 pub use destination::Destination;
+pub use diary::{Diary, Known, UrlKey};
+pub use plan::{Facts, Http2Facts, Plan, Promise, Source, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
+pub use reason::{SkipReason, Skips};
+pub use urgency::Urgency;
+
+/// Marks the request of a promised stream; rides in its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushedBy {
+    /// Stream identifier of the document.
+    pub parent: u32,
+}

@@ -1,0 +1,33 @@
+//! `linkpush check`: every problem of configuration files, at once.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::config;
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Configuration files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for file in &args.files {
+        match config::read(file) {
+            Ok(config) => println!(
+                "{}: ok, {} listeners, {} upstreams, {} routes",
+                file.display(),
+                config.listeners.len(),
+                config.upstreams.len(),
+                config.routes.len()
+            ),
+            Err(problems) => {
+                eprintln!("{problems}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}

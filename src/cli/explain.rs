@@ -1,0 +1,245 @@
+//! `linkpush explain`: what would be delivered for a response, and why not the rest. No network.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use serde::Serialize;
+
+use super::USAGE;
+use crate::{
+    config,
+    link::Document,
+    push::{self, Client, Facts, Plan, SkipReason, Source},
+    route::{self, Route},
+};
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// How the client speaks: HTTP/2 with push, HTTP/2 without (browsers), or HTTP/1.x
+    #[arg(long, value_enum, default_value = "push")]
+    client: ClientKind,
+    /// The document's method
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// The document's final status
+    #[arg(long, default_value = "200")]
+    status: String,
+    /// A request field, such as 'sec-fetch-mode: navigate'
+    #[arg(long = "header", value_name = "NAME: VALUE", allow_hyphen_values = true)]
+    headers: Vec<OsString>,
+    /// A Link field line of a 103 of the origin
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    early: Vec<OsString>,
+    /// A Link field line of the final response
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    link: Vec<OsString>,
+    /// The document is itself a pushed response
+    #[arg(long)]
+    pushed_parent: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// The document's URL
+    #[arg(value_name = "URL")]
+    url: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ClientKind {
+    Push,
+    Hint,
+    Http1,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let request = match request(args) {
+        Ok(request) => request,
+        Err(e) => {
+            super::report(&e);
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    let config = match config::read(&args.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let found = route::find(&config.routes, &request.method, &request.authority, request.uri.path());
+    let explanation = explain(args, &request, found.map(|(_, route)| route));
+    match args.format {
+        Format::Json => println!("{}", serde_json::to_string(&explanation)?),
+        Format::Text => print!("{explanation}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A request that the arguments describe.
+struct Request {
+    uri: Uri,
+    scheme: String,
+    authority: String,
+    method: Method,
+    status: StatusCode,
+    headers: HeaderMap,
+    document: Document,
+}
+
+fn request(args: &Args) -> anyhow::Result<Request> {
+    let uri: Uri = args.url.parse().with_context(|| format!("URL {:?}", args.url))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        bail!("URL {:?}: must be absolute, such as https://shop.example/", args.url);
+    };
+    let (scheme, authority) = (scheme.to_owned(), authority.to_string());
+    let path_and_query = uri.path_and_query().map_or("/", |pq| pq.as_str());
+    let document =
+        Document::new(&scheme, &authority, path_and_query).with_context(|| format!("URL {:?}", args.url))?;
+    let status: u16 = args.status.parse().ok().filter(|status| (200..600).contains(status)).with_context(|| {
+        format!("--status {}: must be a final status, 200 to 599", args.status)
+    })?;
+    Ok(Request {
+        scheme,
+        authority,
+        method: args.method.parse().with_context(|| format!("--method {:?}", args.method))?,
+        status: StatusCode::from_u16(status)?,
+        headers: args.headers.iter().map(|text| field(text)).collect::<anyhow::Result<_>>()?,
+        document,
+        uri,
+    })
+}
+
+fn field(text: &OsStr) -> anyhow::Result<(HeaderName, HeaderValue)> {
+    let wrong = || format!("--header {text:?}: must be NAME: VALUE");
+    let bytes = text.as_bytes();
+    let colon = bytes.iter().position(|&b| b == b':').with_context(wrong)?;
+    let (name, value) = bytes.split_at(colon);
+    Ok((
+        HeaderName::from_bytes(name).with_context(wrong)?,
+        HeaderValue::from_bytes(value.get(1..).unwrap_or_default().trim_ascii()).with_context(wrong)?,
+    ))
+}
+
+/// The answer, as it is printed.
+#[derive(Debug, Default, Serialize)]
+struct Explanation {
+    route: Option<String>,
+    promises: Vec<ExplainedPromise>,
+    hints: Vec<String>,
+    skipped: Vec<ExplainedSkip>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExplainedPromise {
+    url: String,
+    #[serde(rename = "as")]
+    destination: Option<&'static str>,
+    source: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct ExplainedSkip {
+    target: String,
+    reason: &'static str,
+}
+
+/// Goes through a response as the server does: configured links, each 103, the final header.
+fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation {
+    let mut explanation = Explanation { route: route.map(|r| r.name.to_string()), ..Explanation::default() };
+    let Some(route) = route else { return explanation };
+    let client = Arc::new(Client::new(usize::from(u16::MAX)));
+    client.set_enable_push(args.client == ClientKind::Push);
+    if request.method == Method::GET {
+        let path_and_query = request.uri.path_and_query().map_or("/", |pq| pq.as_str());
+        client.record_fetched(&request.scheme, &request.authority, path_and_query);
+    }
+    let mut sent = Vec::new();
+    let configured = route.push.links.iter().map(|link| link.as_bytes()).collect();
+    let early = args.early.iter().map(|line| (Source::Early, None, vec![line.as_bytes()]));
+    let last = args.link.iter().map(|line| line.as_bytes()).collect();
+    let steps = std::iter::once((Source::Configured, None, configured))
+        .chain(early)
+        .chain(std::iter::once((Source::Response, Some(request.status), last)));
+    for (source, status, fields) in steps {
+        let fields = fields.into_iter().map(|field| (source, field));
+        let (promised, hinted) = (explanation.promises.len(), explanation.hints.len());
+        let skipped = &mut explanation.skipped;
+        let mut skip = |target: &[u8], reason: SkipReason| {
+            skipped.push(ExplainedSkip {
+                target: String::from_utf8_lossy(target).into_owned(),
+                reason: reason.label(),
+            });
+        };
+        let facts = Facts {
+            method: &request.method,
+            status,
+            request: &request.headers,
+            pushed_parent: args.pushed_parent,
+            promised,
+            hinted,
+            http2: None,
+            is_bad: &|_| false,
+        };
+        let plan = match args.client {
+            ClientKind::Http1 => push::plan(&route.push, &facts, &request.document, fields, &mut skip),
+            ClientKind::Push | ClientKind::Hint => client.plan(|http2| {
+                let facts = Facts { http2: Some(*http2), ..facts };
+                push::plan(&route.push, &facts, &request.document, fields, &mut skip)
+            }),
+        };
+        explanation.add(&plan);
+        // Kept, so that the diary remembers as after a real promise.
+        sent.push(plan);
+    }
+    explanation
+}
+
+impl Explanation {
+    fn add(&mut self, plan: &Plan) {
+        self.promises.extend(plan.promises.iter().map(|promise| ExplainedPromise {
+            url: promise.request.uri().to_string(),
+            destination: promise.destination.map(push::Destination::name),
+            source: promise.source.name(),
+        }));
+        let hints = plan.hints.iter();
+        self.hints.extend(hints.map(|hint| String::from_utf8_lossy(hint.as_bytes()).into_owned()));
+    }
+}
+
+impl std::fmt::Display for Explanation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "route    {}", self.route.as_deref().unwrap_or("none: the answer is 404"))?;
+        for promise in &self.promises {
+            let destination = promise.destination.unwrap_or("-");
+            writeln!(f, "promise  {}  as={destination} source={}", promise.url, promise.source)?;
+        }
+        for hint in &self.hints {
+            writeln!(f, "hint     {hint}")?;
+        }
+        for skip in &self.skipped {
+            writeln!(f, "skipped  {}  reason={}", skip.target.escape_debug(), skip.reason)?;
+        }
+        if self.promises.is_empty() && self.hints.is_empty() {
+            writeln!(f, "nothing is promised or hinted; the Link header passes through")?;
+        }
+        Ok(())
+    }
+}

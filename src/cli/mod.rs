@@ -1,0 +1,51 @@
+//! The subcommands, one file each.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command's answer goes to the terminal")]
+
+mod check;
+mod demo;
+mod explain;
+mod probe;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What linkpush is asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve, as a configuration says
+    Run(run::Args),
+    /// Tell every problem of configuration files
+    Check(check::Args),
+    /// Tell what would be delivered for a response, and why not the rest
+    Explain(Box<explain::Args>),
+    /// Fetch a page as a client that accepts pushes, and show what came
+    Probe(probe::Args),
+    /// Serve a demonstration: a bundled origin, and the edge in front of it
+    Demo(demo::Args),
+}
+
+/// Runs a command.
+///
+/// # Errors
+///
+/// What kept it from being carried out.
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => Ok(check::run(&args)),
+        Command::Explain(args) => explain::run(&args),
+        Command::Probe(args) => probe::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    }
+}
+
+/// Prints an error with its causes on one line.
+pub fn report(error: &anyhow::Error) {
+    eprintln!("linkpush: {error:#}");
+}
+
+/// Exit code of bad usage, as clap's own.
+const USAGE: u8 = 2;

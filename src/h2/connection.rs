@@ -1,0 +1,217 @@
+//! The accept loop: drives one connection, starts a task for each request.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{
+    Reason, RecvStream,
+    server::{Builder, SendResponse},
+};
+use http::{Request, Response, StatusCode};
+use log::{debug, warn};
+use pingora::{
+    apps::HttpServerApp,
+    protocols::{Digest, Stream as Io},
+    server::ShutdownWatch,
+};
+use tokio::{sync::Notify, time::timeout};
+
+use super::{
+    Limits,
+    observe::Observed,
+    order::SendOrder,
+    promise::run,
+    stream::Stream,
+    validate::{Answer, validate},
+};
+use crate::push::Client;
+
+/// Request body bytes that a client may send ahead on one stream, and on the connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes of one stream that may wait in the h2 crate: the most that a document which arrives during
+/// a push finds queued before it.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// How long a connection that is being closed may take to flush its GOAWAY.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What all streams of a connection share.
+#[derive(Debug)]
+pub(super) struct Connection<A> {
+    pub(super) app: Arc<A>,
+    pub(super) client: Arc<Client>,
+    pub(super) order: Arc<SendOrder>,
+    pub(super) limits: Limits,
+    pub(super) digest: Arc<Digest>,
+    pub(super) shutdown: ShutdownWatch,
+    pub(super) active: Arc<Active>,
+}
+
+/// Serves a connection until it is closed: by the client, by idleness, or by a shutdown once its
+/// streams have finished.
+pub async fn serve<A>(io: Io, app: Arc<A>, limits: Limits, shutdown: ShutdownWatch)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let digest = Arc::new(Digest {
+        ssl_digest: io.get_ssl_digest(),
+        timing_digest: io.get_timing_digest(),
+        proxy_digest: io.get_proxy_digest(),
+        socket_digest: io.get_socket_digest(),
+    });
+    let client = Arc::new(Client::new(limits.diary_entries));
+    let io = Observed::new(io, Arc::clone(&client));
+    let handshake = builder(&limits).handshake::<_, Bytes>(io);
+    let conn = match timeout(limits.handshake_timeout, handshake).await {
+        Ok(Ok(conn)) => conn,
+        Ok(Err(e)) => return debug!("HTTP/2 handshake failed: {e}"),
+        Err(_) => return debug!("HTTP/2 handshake took longer than {:?}", limits.handshake_timeout),
+    };
+    let connection = Arc::new(Connection {
+        app,
+        client,
+        order: SendOrder::new(),
+        limits,
+        digest,
+        shutdown,
+        active: Arc::new(Active::default()),
+    });
+    accept_loop(conn, connection).await;
+}
+
+fn builder(limits: &Limits) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(limits.max_header_bytes)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER);
+    builder
+}
+
+type H2Connection = h2::server::Connection<Observed<Io>, Bytes>;
+
+async fn accept_loop<A>(mut conn: H2Connection, connection: Arc<Connection<A>>)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let mut shutdown = connection.shutdown.clone();
+    let mut draining = false;
+    let mut malformed = 0;
+    loop {
+        let accepted = tokio::select! {
+            // The signal first, so that it is seen on a busy connection too. `accept` may be
+            // dropped and called again.
+            biased;
+            () = shutdown_begins(&mut shutdown), if !draining => {
+                conn.graceful_shutdown();
+                draining = true;
+                continue;
+            }
+            accepted = conn.accept() => accepted,
+            () = connection.active.idle_for(connection.limits.idle_timeout) => return close(conn).await,
+        };
+        match accepted {
+            None => return,
+            Some(Err(e)) => return debug!("HTTP/2 connection ended: {e}"),
+            Some(Ok((request, respond))) => {
+                if !admit(&connection, request, respond) {
+                    malformed += 1;
+                }
+                if malformed >= connection.limits.max_malformed {
+                    warn!("closing an HTTP/2 connection after {malformed} malformed requests");
+                    conn.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    return flush(conn).await;
+                }
+            }
+        }
+    }
+}
+
+/// Starts the task of a request, or refuses it; `false` if it was malformed.
+fn admit<A>(connection: &Arc<Connection<A>>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> bool
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let (mut head, body) = request.into_parts();
+    if let Err(rejection) = validate(&head) {
+        debug!("refusing a malformed HTTP/2 request: {rejection}");
+        match rejection.answer() {
+            Answer::Reset => respond.send_reset(Reason::PROTOCOL_ERROR),
+            Answer::BadRequest => {
+                let mut response = Response::new(());
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                // A client that has reset the stream meanwhile needs no answer.
+                let _ = respond.send_response(response, true);
+            }
+        }
+        return false;
+    }
+    if connection.limits.diary_entries > 0 {
+        head.extensions.insert(Arc::clone(&connection.client));
+    }
+    run(connection, head, Stream::requested(respond, body));
+    true
+}
+
+/// Resolves when the server begins to shut down; never if its signal is gone.
+async fn shutdown_begins(shutdown: &mut ShutdownWatch) {
+    if shutdown.wait_for(|&begun| begun).await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+/// Says GOAWAY on an idle connection and closes it.
+async fn close(mut conn: H2Connection) {
+    conn.abrupt_shutdown(Reason::NO_ERROR);
+    flush(conn).await;
+}
+
+async fn flush(mut conn: H2Connection) {
+    // A dead peer must not keep the task.
+    let _ = timeout(CLOSE_TIMEOUT, async { while conn.accept().await.is_some() {} }).await;
+}
+
+/// Counts the streams in flight, pushed ones too, so that a busy connection is not taken for idle.
+#[derive(Debug, Default)]
+pub(super) struct Active {
+    streams: AtomicUsize,
+    none_left: Notify,
+}
+
+/// One stream in flight, until dropped.
+#[derive(Debug)]
+pub(super) struct ActiveStream(Arc<Active>);
+
+impl Active {
+    pub(super) fn begin(self: &Arc<Self>) -> ActiveStream {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        ActiveStream(Arc::clone(self))
+    }
+
+    /// Resolves when there has been no stream for this long; starts anew with each call.
+    async fn idle_for(&self, idle_timeout: Duration) {
+        while self.streams.load(Ordering::Relaxed) != 0 {
+            self.none_left.notified().await;
+        }
+        tokio::time::sleep(idle_timeout).await;
+    }
+}
+
+impl Drop for ActiveStream {
+    fn drop(&mut self) {
+        if self.0.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.none_left.notify_one();
+        }
+    }
+}

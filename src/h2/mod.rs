@@ -1,0 +1,40 @@
+//! One client's HTTP/2 connection: the only user of the h2 crate.
+//!
+//! Reading order: [`serve`] in `connection` (accept loop, idle and shutdown), `observe` (what the
+//! client's frames say), `validate` (which requests are served), `stream` (one request or promise,
+//! as the h2 crate sees it), `session` (the same as Pingora sees it: the doc-hidden seam), `promise`
+//! (a plan carried out), `order` (the document first).
+
+mod connection;
+mod observe;
+mod order;
+mod promise;
+mod session;
+mod stream;
+mod validate;
+
+use std::time::Duration;
+
+pub use connection::serve;
+
+/// What a connection may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// SETTINGS_MAX_CONCURRENT_STREAMS.
+    pub max_streams: u32,
+    /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes.
+    pub max_header_bytes: u32,
+    /// Malformed requests after which the connection is closed.
+    pub max_malformed: u32,
+    /// URLs that the diary remembers; 0 where no route pushes or hints, and then no client is
+    /// told to the proxy at all.
+    pub diary_entries: usize,
+    /// For the preface and the first SETTINGS.
+    pub handshake_timeout: Duration,
+    /// Without a stream in flight.
+    pub idle_timeout: Duration,
+    /// For the next bytes of a request body.
+    pub read_timeout: Duration,
+    /// For the client's window to take the next bytes of a response.
+    pub write_timeout: Duration,
+}

@@ -1,0 +1,54 @@
+//! A plan carried out: promises on the wire, each with a task that answers it.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use log::debug;
+use pingora::{apps::HttpServerApp, protocols::http::ServerSession};
+
+use super::{connection::Connection, order::Rank, session::Session, stream::Stream};
+use crate::push::{Promise, PushedBy};
+
+/// Serves one stream, a request or a promise, in a task of its own: a panic ends that stream only.
+pub(super) fn run<A>(connection: &Arc<Connection<A>>, head: Parts, stream: Stream)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let active = connection.active.begin();
+    let app = Arc::clone(&connection.app);
+    let shutdown = connection.shutdown.clone();
+    let session = Session::new(head, stream, Arc::clone(connection));
+    tokio::spawn(async move {
+        let _active = active;
+        app.process_new_http(ServerSession::new_custom(Box::new(session)), &shutdown)
+            .await;
+    });
+}
+
+/// Promises assets on the stream of their document, and starts their answers.
+///
+/// Must come before the HEADERS that would make the client ask (RFC 9113 section 8.4). What
+/// cannot be promised any more is dropped, which gives its place back.
+pub(super) fn send<A>(connection: &Arc<Connection<A>>, document: &mut Stream, promises: Vec<Promise>)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    for promise in promises {
+        if !connection.client.accepts_push() {
+            return;
+        }
+        let parent = document.id();
+        let request = promise.request.clone();
+        let pushed = match document.push(request) {
+            Ok(pushed) => pushed,
+            Err(e) => return debug!("stream {parent}: not promised: {e}"),
+        };
+        if let Some(slot) = &promise.slot {
+            slot.mark_sent();
+        }
+        let rank = Rank::new(promise.urgency, u32::from(pushed.stream_id()));
+        let mut head = promise.request.into_parts().0;
+        head.extensions.insert(PushedBy { parent });
+        run(connection, head, Stream::promised(pushed, rank, promise.slot));
+    }
+}

@@ -1,0 +1,267 @@
+//! One stream as the h2 crate sees it: a client's request, or our own promise.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{
+    Reason, RecvStream, SendStream,
+    server::{SendPushedResponse, SendResponse},
+};
+use http::{HeaderMap, Request, Response};
+use tokio::time::timeout;
+
+use super::order::{Lane, Rank, SendOrder};
+use crate::push::Slot;
+
+/// The sending half before the response HEADERS.
+enum Respond {
+    Requested(SendResponse<Bytes>),
+    Promised(SendPushedResponse<Bytes>, Rank),
+}
+
+/// A stream, in whatever state.
+pub(super) struct Stream {
+    respond: Respond,
+    body: Option<RecvStream>,
+    sender: Option<SendStream<Bytes>>,
+    lane: Option<Lane>,
+    ended: bool,
+    /// Gives the promise's place back when the stream is done.
+    _slot: Option<Arc<Slot>>,
+}
+
+/// Why a stream cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StreamError {
+    /// The h2 crate refuses, or the connection is gone.
+    #[error("HTTP/2 stream failed")]
+    H2(#[from] h2::Error),
+    /// The client reset the stream.
+    #[error("reset by the client: {0}")]
+    Reset(Reason),
+    /// The client did not open its window in time, or a push did not get its turn.
+    #[error("nothing could be sent for {0:?}")]
+    WriteTimeout(Duration),
+    /// The client sent no body in time.
+    #[error("no request body for {0:?}")]
+    ReadTimeout(Duration),
+    /// The body before the header: our own fault.
+    #[error("body before header")]
+    NoHeader,
+}
+
+/// The most of a push that is handed over at once: one default frame, so that it can give way.
+const PUSH_CHUNK: usize = 16 * 1024;
+
+impl Stream {
+    pub(super) fn requested(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
+        Self::new(Respond::Requested(respond), Some(body), None)
+    }
+
+    pub(super) fn promised(respond: SendPushedResponse<Bytes>, rank: Rank, slot: Option<Arc<Slot>>) -> Self {
+        Self::new(Respond::Promised(respond, rank), None, slot)
+    }
+
+    fn new(respond: Respond, body: Option<RecvStream>, slot: Option<Arc<Slot>>) -> Self {
+        Self { respond, body, sender: None, lane: None, ended: false, _slot: slot }
+    }
+
+    /// Its identifier.
+    pub(super) fn id(&self) -> u32 {
+        match &self.respond {
+            Respond::Requested(respond) => respond.stream_id().as_u32(),
+            Respond::Promised(respond, _) => respond.stream_id().as_u32(),
+        }
+    }
+
+    /// Whether END_STREAM was sent.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether the client has sent all of its request.
+    pub(super) fn is_request_done(&self) -> bool {
+        self.body.as_ref().is_none_or(RecvStream::is_end_stream)
+    }
+
+    /// The next bytes of the request body; `None` at its end.
+    pub(super) async fn read(&mut self, limit: Duration) -> Result<Option<Bytes>, StreamError> {
+        let Some(body) = &mut self.body else { return Ok(None) };
+        let data = match timeout(limit, body.data()).await {
+            Err(_) => return Err(StreamError::ReadTimeout(limit)),
+            Ok(None) => return Ok(None),
+            Ok(Some(data)) => data?,
+        };
+        body.flow_control().release_capacity(data.len())?;
+        Ok(Some(data))
+    }
+
+    /// Promises a request in the name of this stream's client.
+    pub(super) fn push(&mut self, request: Request<()>) -> Result<SendPushedResponse<Bytes>, StreamError> {
+        match &mut self.respond {
+            Respond::Requested(respond) => Ok(respond.push_request(request)?),
+            Respond::Promised(..) => Err(StreamError::NoHeader),
+        }
+    }
+
+    /// Sends a 1xx response; nothing on a promised stream.
+    pub(super) fn send_informational(&mut self, response: Response<()>) -> Result<(), StreamError> {
+        match &mut self.respond {
+            Respond::Requested(respond) => Ok(respond.send_informational(response)?),
+            Respond::Promised(..) => Ok(()),
+        }
+    }
+
+    /// From now on this stream's body counts in the order of the connection.
+    pub(super) fn open_lane(&mut self, order: &Arc<SendOrder>) {
+        self.lane = Some(match &self.respond {
+            Respond::Requested(_) => order.open_document(),
+            Respond::Promised(_, rank) => order.open_push(*rank),
+        });
+    }
+
+    /// Sends the final HEADERS.
+    pub(super) fn send_header(&mut self, response: Response<()>, end: bool) -> Result<(), StreamError> {
+        let sender = match &mut self.respond {
+            Respond::Requested(respond) => respond.send_response(response, end)?,
+            Respond::Promised(respond, _) => respond.send_response(response, end)?,
+        };
+        self.sender = Some(sender);
+        self.end_if(end);
+        Ok(())
+    }
+
+    /// Sends body bytes, as fast as the client's windows and the order of the connection allow.
+    pub(super) async fn send_body(&mut self, mut data: Bytes, end: bool, limit: Duration) -> Result<(), StreamError> {
+        if data.is_empty() {
+            return if end { self.finish() } else { Ok(()) };
+        }
+        while !data.is_empty() {
+            let most = self.await_turn(limit).await?;
+            let granted = self.await_capacity(data.len().min(most), limit).await?;
+            let (Some(sender), Some(lane)) = (&mut self.sender, &mut self.lane) else {
+                return Err(StreamError::NoHeader);
+            };
+            if !lane.may_send() {
+                // A document came while the window was awaited: what was granted is given back.
+                sender.reserve_capacity(0);
+                continue;
+            }
+            let chunk = data.split_to(granted.min(data.len()));
+            sender.send_data(chunk, end && data.is_empty())?;
+            lane.progress();
+        }
+        self.end_if(end);
+        Ok(())
+    }
+
+    /// Sends trailers, which end the stream.
+    pub(super) fn send_trailers(&mut self, trailers: HeaderMap) -> Result<(), StreamError> {
+        let sender = self.sender.as_mut().ok_or(StreamError::NoHeader)?;
+        sender.send_trailers(trailers)?;
+        self.end_if(true);
+        Ok(())
+    }
+
+    /// Ends a response that is complete. Without a header there is nothing to end.
+    pub(super) fn finish(&mut self) -> Result<(), StreamError> {
+        if let (false, Some(sender)) = (self.ended, &mut self.sender) {
+            sender.send_data(Bytes::new(), true)?;
+            self.end_if(true);
+        }
+        Ok(())
+    }
+
+    /// Resets a stream that is not complete.
+    pub(super) fn reset(&mut self, reason: Reason) {
+        if self.ended {
+            return;
+        }
+        match (&mut self.sender, &mut self.respond) {
+            (Some(sender), _) => sender.send_reset(reason),
+            (None, Respond::Requested(respond)) => respond.send_reset(reason),
+            (None, Respond::Promised(respond, _)) => respond.send_reset(reason),
+        }
+        self.end_if(true);
+    }
+
+    /// The reason to reset a stream with, when nothing more precise is known.
+    pub(super) fn failure_reason(&self) -> Reason {
+        match self.respond {
+            Respond::Requested(_) => Reason::INTERNAL_ERROR,
+            Respond::Promised(..) => Reason::CANCEL,
+        }
+    }
+
+    /// Resolves when the client resets the stream.
+    pub(super) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
+        let polled = match (&mut self.sender, &mut self.respond) {
+            (Some(sender), _) => sender.poll_reset(cx),
+            (None, Respond::Requested(respond)) => respond.poll_reset(cx),
+            (None, Respond::Promised(respond, _)) => respond.poll_reset(cx),
+        };
+        polled.map(|outcome| match outcome {
+            Ok(reason) => StreamError::Reset(reason),
+            Err(e) => StreamError::H2(e),
+        })
+    }
+
+    /// How many bytes may be sent next, once it is this stream's turn.
+    async fn await_turn(&mut self, limit: Duration) -> Result<usize, StreamError> {
+        if matches!(self.respond, Respond::Requested(_)) {
+            return Ok(usize::MAX);
+        }
+        let (Some(sender), Some(lane)) = (&mut self.sender, &self.lane) else {
+            return Err(StreamError::NoHeader);
+        };
+        if lane.may_send() {
+            return Ok(PUSH_CHUNK);
+        }
+        tokio::select! {
+            () = lane.turn() => Ok(PUSH_CHUNK),
+            reset = poll_fn(|cx| sender.poll_reset(cx)) => Err(reset.map_or_else(StreamError::H2, StreamError::Reset)),
+            () = tokio::time::sleep(limit) => Err(StreamError::WriteTimeout(limit)),
+        }
+    }
+
+    /// Waits for window and buffer to take some of `wanted` bytes.
+    async fn await_capacity(&mut self, wanted: usize, limit: Duration) -> Result<usize, StreamError> {
+        let (Some(sender), Some(lane)) = (&mut self.sender, &mut self.lane) else {
+            return Err(StreamError::NoHeader);
+        };
+        sender.reserve_capacity(wanted);
+        let at_once = sender.capacity();
+        if at_once > 0 {
+            return Ok(at_once);
+        }
+        lane.set_stalled(true);
+        let granted = timeout(limit, poll_fn(|cx| sender.poll_capacity(cx))).await;
+        lane.set_stalled(false);
+        match granted {
+            Err(_) => Err(StreamError::WriteTimeout(limit)),
+            Ok(Some(granted)) => Ok(granted?),
+            Ok(None) => Err(StreamError::Reset(Reason::CANCEL)),
+        }
+    }
+
+    fn end_if(&mut self, end: bool) {
+        if end {
+            self.ended = true;
+            self.lane = None;
+        }
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream")
+            .field("id", &self.id())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}

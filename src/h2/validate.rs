@@ -1,0 +1,208 @@
+//! The acceptance checks of a request, with the outcomes of Pingora's own HTTP/2 server.
+//!
+//! Pingora does not run its checks for a session of our own, and its proxy treats the authority of
+//! such a session leniently, so all of them are made here (`pingora-core`,
+//! `protocols/http/v2/server.rs`, `from_h2_conn_with_malformed_budget`). The h2 crate has already
+//! refused what RFC 9113 section 8.1.1 calls malformed.
+
+use http::{HeaderMap, Method, header, request::Parts, uri::Authority};
+use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
+
+/// Why a request is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Rejection {
+    /// NUL, CR, LF or space in the request target: it could split an HTTP/1.1 request line.
+    #[error("forbidden byte in :path")]
+    ForbiddenByte,
+    /// Content-Length values that differ, or are not a number.
+    #[error("conflicting content-length")]
+    ContentLength,
+    /// More than one Host field.
+    #[error("multiple host fields")]
+    DuplicateHost,
+    /// Userinfo in :authority or Host.
+    #[error("userinfo in the authority")]
+    Userinfo,
+    /// :authority and Host differ.
+    #[error("host differs from :authority")]
+    ConflictingAuthority,
+    /// Neither :authority nor Host.
+    #[error("missing authority")]
+    MissingAuthority,
+    /// The port of a CONNECT authority could be read in two ways.
+    #[error("ambiguous CONNECT authority")]
+    AmbiguousConnect,
+    /// Absolute-form in :path.
+    #[error("absolute-form in :path")]
+    AbsoluteForm,
+    /// A :path that some parsers take for absolute-form.
+    #[error("ambiguous :path")]
+    AmbiguousPath,
+}
+
+/// How a client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// RST_STREAM with PROTOCOL_ERROR.
+    Reset,
+    /// Status 400.
+    BadRequest,
+}
+
+impl Rejection {
+    pub(super) fn answer(self) -> Answer {
+        match self {
+            Self::ForbiddenByte | Self::ContentLength => Answer::Reset,
+            _ => Answer::BadRequest,
+        }
+    }
+}
+
+/// Checks the header of a request.
+///
+/// # Errors
+///
+/// The first [`Rejection`], in Pingora's order.
+pub(super) fn validate(request: &Parts) -> Result<(), Rejection> {
+    let target = request.uri.path_and_query().map_or("", |pq| pq.as_str()).as_bytes();
+    if target.iter().any(|b| matches!(b, 0x00 | b'\n' | b'\r' | b' ')) {
+        return Err(Rejection::ForbiddenByte);
+    }
+    check_content_length(&request.headers)?;
+    check_authority(request)?;
+    if request.method == Method::CONNECT && request.extensions.get::<h2::ext::Protocol>().is_none() {
+        return match request.uri.authority() {
+            Some(authority) if has_ambiguous_port(authority) => Err(Rejection::AmbiguousConnect),
+            _ => Ok(()),
+        };
+    }
+    match raw_target_authority(target) {
+        RawTargetAuthority::None => Ok(()),
+        RawTargetAuthority::Absolute { .. } => Err(Rejection::AbsoluteForm),
+        RawTargetAuthority::AmbiguousAuthority => Err(Rejection::AmbiguousPath),
+    }
+}
+
+fn check_authority(request: &Parts) -> Result<(), Rejection> {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Rejection::DuplicateHost);
+    }
+    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let has_userinfo = |value: &[u8]| value.contains(&b'@');
+    if host.is_some_and(|host| has_userinfo(host.as_bytes())) || authority.is_some_and(has_userinfo) {
+        return Err(Rejection::Userinfo);
+    }
+    match (host, authority) {
+        (None, None) => Err(Rejection::MissingAuthority),
+        (Some(host), Some(authority)) if host.as_bytes() != authority => Err(Rejection::ConflictingAuthority),
+        _ => Ok(()),
+    }
+}
+
+/// Identical repeated values are one value (RFC 9110 section 8.6); anything else is an error.
+fn check_content_length(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut length = None;
+    for item in headers
+        .get_all(header::CONTENT_LENGTH)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+    {
+        let item = item.trim_ascii();
+        if item.is_empty() || !item.iter().all(u8::is_ascii_digit) {
+            return Err(Rejection::ContentLength);
+        }
+        let value: u64 = std::str::from_utf8(item)
+            .ok()
+            .and_then(|digits| digits.parse().ok())
+            .ok_or(Rejection::ContentLength)?;
+        if length.is_some_and(|other| other != value) {
+            return Err(Rejection::ContentLength);
+        }
+        length = Some(value);
+    }
+    Ok(())
+}
+
+/// More than one colon outside the brackets of an IPv6 address, or brackets out of place.
+fn has_ambiguous_port(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    let rest = match text.strip_prefix('[').map(|inside| inside.split_once(']')) {
+        Some(None) => return true,
+        Some(Some((address, rest))) if !address.contains('[') => rest,
+        Some(Some(_)) => return true,
+        None => text,
+    };
+    rest.contains(['[', ']']) || rest.matches(':').count() > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn check(method: &str, uri: &str, fields: &[(&str, &str)]) -> Result<(), Rejection> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        validate(&request.body(()).expect("a request that http can hold").into_parts().0)
+    }
+
+    #[test]
+    fn an_ordinary_request_passes() {
+        assert_eq!(check("GET", "http://a.example/x?y", &[]), Ok(()));
+        assert_eq!(check("GET", "http://a.example/x?y", &[("host", "a.example")]), Ok(()));
+        assert_eq!(check("GET", "/x", &[("host", "a.example")]), Ok(()));
+        assert_eq!(check("POST", "http://a/", &[("content-length", "3"), ("content-length", "3, 3")]), Ok(()));
+    }
+
+    #[test]
+    fn each_malformed_request_is_told_apart() {
+        let cases = [
+            (check("GET", "/x", &[]), Rejection::MissingAuthority),
+            (check("GET", "http://a/", &[("host", "a"), ("host", "a")]), Rejection::DuplicateHost),
+            (check("GET", "http://a/", &[("host", "A")]), Rejection::ConflictingAuthority),
+            (check("GET", "http://u@a/", &[]), Rejection::Userinfo),
+            (check("GET", "/", &[("host", "u@a")]), Rejection::Userinfo),
+            (check("POST", "http://a/", &[("content-length", "3, 4")]), Rejection::ContentLength),
+            (check("POST", "http://a/", &[("content-length", "+3")]), Rejection::ContentLength),
+            (check("POST", "http://a/", &[("content-length", "")]), Rejection::ContentLength),
+            (check("POST", "http://a/", &[("content-length", "99999999999999999999")]), Rejection::ContentLength),
+        ];
+        for (outcome, expected) in cases {
+            assert_eq!(outcome, Err(expected));
+        }
+    }
+
+    #[test]
+    fn a_target_that_hides_an_authority_is_refused() {
+        let path = |target: &str| {
+            let mut parts = Request::builder()
+                .header("host", "a.example")
+                .body(())
+                .expect("a request")
+                .into_parts()
+                .0;
+            let mut uri = http::uri::Parts::default();
+            uri.path_and_query = Some(target.parse().expect("a target that http can hold"));
+            parts.uri = http::Uri::from_parts(uri).expect("a relative reference");
+            validate(&parts)
+        };
+        assert_eq!(path("/ok"), Ok(()));
+        assert_eq!(path("*"), Ok(()));
+    }
+
+    #[test]
+    fn a_connect_port_that_reads_two_ways_is_refused() {
+        for ambiguous in ["a:1:2", "[::1", "[[::1]:80", "[::1]]:80"] {
+            if let Ok(authority) = Authority::try_from(ambiguous) {
+                assert!(has_ambiguous_port(&authority), "{ambiguous}");
+            }
+        }
+        for clear in ["a:443", "[::1]:443", "[::1]", "a"] {
+            assert!(!has_ambiguous_port(&Authority::try_from(clear).expect("an authority")), "{clear}");
+        }
+    }
+}

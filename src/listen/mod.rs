@@ -1,0 +1,24 @@
+//! A connection arrives: which protocol it speaks, and who serves it.
+//!
+//! Reading order: [`Entrance`] (the application that Pingora's listeners hand connections to),
+//! `preface` (HTTP/2 by prior knowledge or HTTP/1.x), `http1` (Pingora's own server, one request
+//! after another), [`Connections`] (how many are open, for a shutdown to wait for).
+
+mod connections;
+mod entrance;
+mod http1;
+mod preface;
+
+use std::time::Duration;
+
+pub use connections::Connections;
+pub use entrance::{Entrance, ServeHttp2};
+
+/// Limits of a connection that is not yet, or not, HTTP/2.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For the first bytes, which tell the protocol, and for the first HTTP/1.x request header.
+    pub handshake_timeout: Duration,
+    /// Between two requests of an HTTP/1.x connection.
+    pub idle_timeout: Duration,
+}

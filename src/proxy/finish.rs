@@ -1,0 +1,82 @@
+//! The end of a request: errors told to the client, and the access line.
+
+use h2_reason::CANCEL;
+use pingora::{Error, ErrorSource, ErrorType, protocols::http::ServerSession};
+use pingora_proxy::{FailToProxy, Session};
+
+use super::{Context, Edge, request::Url, response};
+use crate::telemetry::access::{self, Access};
+
+/// Error codes of RFC 9113 section 7 that are used here.
+mod h2_reason {
+    /// The stream is no longer needed.
+    pub(super) const CANCEL: u32 = 0x8;
+}
+
+/// Tells the client that its request failed, if it can still be told.
+pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    let from_client = *error.esource() == ErrorSource::Downstream;
+    if context.failure.is_none() {
+        context.failure = Some(format!("{}: {}", error.esource().as_str(), error.etype().as_str()));
+    }
+    if context.pushed_by.is_some() {
+        if !from_client && *error.etype() != response::NOT_PUSHABLE {
+            response::remember_bad(edge, session, context);
+        }
+        if let ServerSession::Custom(pushed) = &mut *session.downstream_session {
+            pushed.shutdown(CANCEL, "not pushable").await;
+        }
+        return FailToProxy { error_code: 0, can_reuse_downstream: false };
+    }
+    let code = if session.response_written().is_some() { 0 } else { status_of(error) };
+    if code == 0 {
+        session.downstream_session.shutdown().await;
+    } else if let Err(e) = session.respond_error(code).await {
+        log::debug!("the client left before its {code}: {e}");
+    }
+    FailToProxy { error_code: code, can_reuse_downstream: false }
+}
+
+/// The status of a failed request; 0 if there is nobody to tell.
+fn status_of(error: &Error) -> u16 {
+    use ErrorType::{
+        ConnectTimedout, ConnectionClosed, HTTPStatus, ReadError, ReadTimedout, TLSHandshakeTimedout, WriteError,
+        WriteTimedout,
+    };
+    match (error.esource(), error.etype()) {
+        (_, HTTPStatus(code)) => *code,
+        (ErrorSource::Upstream, ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout) => 504,
+        (ErrorSource::Upstream, _) => 502,
+        (ErrorSource::Downstream, WriteError | ReadError | ConnectionClosed | WriteTimedout) => 0,
+        (ErrorSource::Downstream, ReadTimedout) => 408,
+        (ErrorSource::Downstream, _) => 400,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => 500,
+    }
+}
+
+/// Writes the access line.
+pub(super) fn log(edge: &Edge, session: &Session, error: Option<&Error>, context: &Context) {
+    if !access::is_enabled() {
+        return;
+    }
+    let request = session.req_header();
+    let url = Url::of(request);
+    let unnamed = error.map(|e| format!("{}: {}", e.esource().as_str(), e.etype().as_str()));
+    access::write(&Access {
+        client: session.client_addr().and_then(|address| address.as_inet()).copied(),
+        method: request.method.as_str(),
+        scheme: url.scheme,
+        authority: url.authority,
+        path_and_query: url.path_and_query,
+        status: session.response_written().map(|response| response.status.as_u16()),
+        route: edge.route(context).map(|route| &*route.name),
+        protocol: access::protocol(request.version),
+        duration: context.started.elapsed(),
+        bytes: session.body_bytes_sent(),
+        promises: context.promised,
+        hints: context.hinted,
+        skips: &context.skips,
+        pushed_by: context.pushed_by.map(|pushed| pushed.parent),
+        failure: context.failure.as_deref().or(unnamed.as_deref()),
+    });
+}

@@ -1,0 +1,124 @@
+//! One request inside Pingora: the only `impl ProxyHttp`.
+//!
+//! A file per phase family, in the order of a request's way: `request` (its route, what is known
+//! before the origin is asked), `upstream` (which server), `response` (plans from its answer, the
+//! judgement of pushed ones), `finish` (errors, the access line).
+//!
+//! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
+
+mod context;
+mod finish;
+mod request;
+mod response;
+mod upstream;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora::{
+    BError, Error, Result,
+    http::{RequestHeader, ResponseHeader},
+    upstreams::peer::HttpPeer,
+};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+pub use context::Context;
+
+use crate::{push::BadAnswers, route::Route, upstream::Pool};
+
+/// The edge: routes, their upstreams, and what pushes have taught.
+#[derive(Debug)]
+pub struct Edge {
+    routes: Vec<Route>,
+    pools: Vec<Arc<Pool>>,
+    bad_answers: Mutex<BadAnswers>,
+    timeouts: Timeouts,
+}
+
+/// How long an HTTP/1.x client may take; HTTP/2 has its own limits.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the next bytes of a request.
+    pub read: Duration,
+    /// To accept the next bytes of a response.
+    pub write: Duration,
+}
+
+/// URLs with bad pushed answers that are remembered.
+const BAD_ANSWERS: usize = 4096;
+
+impl Edge {
+    /// An edge over these routes; each names its pool by index.
+    #[must_use]
+    pub fn new(routes: Vec<Route>, pools: Vec<Arc<Pool>>, timeouts: Timeouts) -> Self {
+        Self { routes, pools, bad_answers: Mutex::new(BadAnswers::new(BAD_ANSWERS)), timeouts }
+    }
+
+    fn route(&self, context: &Context) -> Option<&Route> {
+        self.routes.get(context.route?)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new()
+    }
+
+    /// None of Pingora's modules is used, compression neither.
+    fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        request::filter(self, session, context).await
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        upstream::peer(self, context)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        _context: &mut Context,
+    ) -> Result<()> {
+        upstream::check_request(session, request)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        response::filter(self, session, response, context)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut Context,
+        error: BError,
+    ) -> BError {
+        upstream::retry_elsewhere(self, context, error)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        finish::fail(self, session, error, context).await
+    }
+
+    /// The access line says it, once.
+    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        finish::log(self, session, error, context);
+    }
+}

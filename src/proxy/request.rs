@@ -1,0 +1,73 @@
+//! The request: its client, its route, and what can be delivered before the origin is asked.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode, header};
+use pingora::{Result, http::{RequestHeader, ResponseHeader}};
+use pingora_proxy::Session;
+
+use super::{Context, Edge, response};
+use crate::{
+    push::{Client, Delivery, PushedBy, Source},
+    route,
+};
+
+/// Finds the route; answers 404 where there is none. `true` ends the request.
+pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Context) -> Result<bool> {
+    take_facts(session, context);
+    if session.downstream_session.as_http1().is_some() {
+        let http1 = &mut session.downstream_session;
+        http1.set_read_timeout(Some(edge.timeouts.read));
+        http1.set_write_timeout(Some(edge.timeouts.write));
+        // Some HTTP/1.x clients take a 103 for the answer (rule 14); an awaited 100 still passes.
+        http1.set_ignore_info_resp(true);
+    }
+    let request = session.req_header();
+    let url = Url::of(request);
+    context.route = route::find(&edge.routes, &request.method, url.authority, request.uri.path()).map(|(index, _)| index);
+    if let (Some(client), None, &Method::GET) = (&context.client, context.pushed_by, &request.method) {
+        client.record_fetched(url.scheme, url.authority, url.path_and_query);
+    }
+    let Some(route) = edge.route(context) else {
+        session.respond_error(404).await?;
+        return Ok(true);
+    };
+    let push = &route.push;
+    if !push.links.is_empty() && push.delivery != Delivery::Off && context.client.is_some() {
+        let links = push.links.iter().map(|link| (Source::Configured, link.as_bytes()));
+        let plan = response::plan(edge, session, context, None, links);
+        if !plan.is_empty() {
+            let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, None)?;
+            early.extensions_mut().insert(plan);
+            session.downstream_session.write_response_header(Box::new(early)).await?;
+        }
+    }
+    Ok(false)
+}
+
+/// Moves the connection's facts out of the request, so that no copy of the request carries them on.
+fn take_facts(session: &mut Session, context: &mut Context) {
+    let extensions = session.downstream_session.req_header_mut().extensions_mut();
+    context.client = extensions.remove::<Arc<Client>>();
+    context.pushed_by = extensions.remove::<PushedBy>();
+    *extensions = http::Extensions::new();
+}
+
+/// The effective request URI in parts (RFC 9110 section 7.1).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Url<'r> {
+    pub(super) scheme: &'r str,
+    pub(super) authority: &'r str,
+    pub(super) path_and_query: &'r str,
+}
+
+impl<'r> Url<'r> {
+    pub(super) fn of(request: &'r RequestHeader) -> Self {
+        let host = || request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        Self {
+            scheme: request.uri.scheme_str().unwrap_or("http"),
+            authority: request.uri.authority().map(|a| a.as_str()).or_else(host).unwrap_or(""),
+            path_and_query: request.uri.path_and_query().map_or("/", |pq| pq.as_str()),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The origin's answer: what its links come to, and whether a pushed one may be delivered.
+
+use std::{sync::PoisonError, time::Instant};
+
+use http::{StatusCode, header};
+use log::debug;
+use pingora::{Error, ErrorType, Result, http::ResponseHeader};
+use pingora_proxy::Session;
+
+use super::{Context, Edge, request::Url};
+use crate::{
+    link::Document,
+    push::{self, Delivery, Facts, Plan, Source},
+};
+
+/// A pushed answer that is not delivered; the proxy knows errors by this name.
+pub(super) const NOT_PUSHABLE: ErrorType = ErrorType::Custom("NotPushable");
+
+/// Plans from a 103 or a final header; judges the answer to a promise.
+pub(super) fn filter(
+    edge: &Edge,
+    session: &Session,
+    response: &mut ResponseHeader,
+    context: &mut Context,
+) -> Result<()> {
+    let Some(route) = edge.route(context) else { return Ok(()) };
+    let informational = response.status.is_informational();
+    if context.pushed_by.is_some() {
+        if informational {
+            return Ok(());
+        }
+        return push::judge(response.status, &response.headers, route.push.credentials).map_err(|bad| {
+            debug!("pushed answer of {} not delivered: {bad}", session.req_header().uri);
+            remember_bad(edge, session, context);
+            context.failure = Some(bad.to_string());
+            Error::new(NOT_PUSHABLE)
+        });
+    }
+    if route.push.delivery == Delivery::Off || context.client.is_none() || !response.headers.contains_key(header::LINK) {
+        return Ok(());
+    }
+    let (source, status) = match response.status {
+        StatusCode::EARLY_HINTS => (Source::Early, None),
+        _ if informational => return Ok(()),
+        status => (Source::Response, Some(status)),
+    };
+    let fields = response.headers.get_all(header::LINK).iter();
+    let plan = plan(edge, session, context, status, fields.map(|field| (source, field.as_bytes())));
+    if !plan.is_empty() {
+        response.extensions_mut().insert(plan);
+    }
+    Ok(())
+}
+
+/// Plans some Link fields for this request's client, and counts what comes of them.
+pub(super) fn plan<'f>(
+    edge: &Edge,
+    session: &Session,
+    context: &mut Context,
+    status: Option<StatusCode>,
+    fields: impl Iterator<Item = (Source, &'f [u8])>,
+) -> Plan {
+    let (Some(route), Some(client)) = (edge.route(context), &context.client) else {
+        return Plan::default();
+    };
+    let request = session.req_header();
+    let url = Url::of(request);
+    let Ok(document) = Document::new(url.scheme, url.authority, url.path_and_query) else {
+        return Plan::default();
+    };
+    let now = Instant::now();
+    let is_bad = |target: &crate::link::Target| {
+        let bad = edge.bad_answers.lock().unwrap_or_else(PoisonError::into_inner);
+        bad.contains(target.scheme(), target.authority(), target.path_and_query(), now)
+    };
+    let skips = &mut context.skips;
+    let plan = client.plan(|http2| {
+        let facts = Facts {
+            method: &request.method,
+            status,
+            request: &request.headers,
+            pushed_parent: context.pushed_by.is_some(),
+            promised: context.promised,
+            hinted: context.hinted,
+            http2: Some(*http2),
+            is_bad: &is_bad,
+        };
+        push::plan(&route.push, &facts, &document, fields, &mut |_, reason| skips.add(reason))
+    });
+    context.promised += plan.promises.len();
+    context.hinted += plan.hints.len();
+    plan
+}
+
+/// The URL of this promise is not promised again for a while.
+pub(super) fn remember_bad(edge: &Edge, session: &Session, context: &Context) {
+    let Some(route) = edge.route(context) else { return };
+    let url = Url::of(session.req_header());
+    let until = Instant::now() + route.push.retry_bad_after;
+    edge.bad_answers
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .record(url.scheme, url.authority, url.path_and_query, until);
+}

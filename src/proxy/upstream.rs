@@ -1,0 +1,47 @@
+//! The origin's side: which server is asked, and what it is asked.
+
+use pingora::{
+    BError, Error, ErrorType, Result,
+    http::RequestHeader,
+    protocols::http::authority::validate_request_authority,
+    upstreams::peer::HttpPeer,
+};
+use pingora_proxy::Session;
+
+use super::{Context, Edge};
+use crate::upstream::Pool;
+
+fn pool<'e>(edge: &'e Edge, context: &Context) -> Option<&'e Pool> {
+    edge.pools.get(edge.route(context)?.upstream).map(AsRef::as_ref)
+}
+
+/// The next server of the route's pool.
+pub(super) fn peer(edge: &Edge, context: &Context) -> Result<Box<HttpPeer>> {
+    let (pool, address) = pool(edge, context)
+        .and_then(|pool| Some((pool, pool.next()?)))
+        .ok_or_else(|| Error::explain(ErrorType::InternalError, "a route without a server"))?;
+    let policy = pool.policy();
+    let mut peer = HttpPeer::new(address, false, String::new());
+    peer.options.connection_timeout = Some(policy.connect_timeout);
+    peer.options.total_connection_timeout = Some(policy.connect_timeout);
+    peer.options.read_timeout = Some(policy.read_timeout);
+    peer.options.write_timeout = Some(policy.write_timeout);
+    peer.options.idle_timeout = Some(policy.idle_timeout);
+    Ok(Box::new(peer))
+}
+
+/// The last look before the origin: Pingora checks only requests of its own sessions.
+pub(super) fn check_request(session: &Session, request: &RequestHeader) -> Result<()> {
+    if session.downstream_session.is_custom() {
+        validate_request_authority(request).map_err(|e| e.into_down())?;
+    }
+    Ok(())
+}
+
+/// A server that cannot be connected to was sent nothing, so the next one is tried, once each.
+pub(super) fn retry_elsewhere(edge: &Edge, context: &mut Context, mut error: BError) -> BError {
+    context.failed_connects += 1;
+    let servers = pool(edge, context).map_or(0, Pool::len);
+    error.set_retry(context.failed_connects < servers);
+    error
+}

@@ -1,0 +1,357 @@
+//! The plan: what one document's links come to. A run of early returns, one [`SkipReason`] each.
+
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+
+use super::{
+    Delivery, Destination, HintRequests, Nopush, Policy, SkipReason,
+    client::Slot,
+    diary::{Diary, Known, UrlKey},
+    request::promised_request,
+    urgency::Urgency,
+};
+use crate::link::{self, Document, Link, Target};
+
+/// Where a link was found, earliest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The route names it.
+    Configured,
+    /// The document linked to it a while ago.
+    Learned,
+    /// The origin's own 103.
+    Early,
+    /// The final response.
+    Response,
+}
+
+impl Source {
+    /// Its name in explanations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::Learned => "learned",
+            Self::Early => "early",
+            Self::Response => "response",
+        }
+    }
+}
+
+/// What is known of an HTTP/2 client at the moment of planning.
+#[derive(Debug, Clone, Copy)]
+pub struct Http2Facts<'a> {
+    /// It did not disable push and is not going away.
+    pub accepts_push: bool,
+    /// Its SETTINGS_MAX_CONCURRENT_STREAMS.
+    pub max_concurrent_streams: usize,
+    /// Promises on this connection that are not finished.
+    pub open_promises: usize,
+    /// Promised streams that it reset on this connection.
+    pub refusals: u32,
+    /// What it was pushed or fetched itself.
+    pub diary: &'a Diary,
+}
+
+/// Everything but the links that a plan depends on.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// The document's method.
+    pub method: &'a Method,
+    /// The document's final status; `None` while it is not known.
+    pub status: Option<StatusCode>,
+    /// The document's request fields.
+    pub request: &'a HeaderMap,
+    /// The document is itself a pushed response.
+    pub pushed_parent: bool,
+    /// Promises that this document has caused before.
+    pub promised: usize,
+    /// Links that this document's earlier 103s carried.
+    pub hinted: usize,
+    /// The HTTP/2 client; `None` for HTTP/1.x.
+    pub http2: Option<Http2Facts<'a>>,
+    /// Whether the pushed answer of a URL could not be used a short while ago.
+    pub is_bad: &'a dyn Fn(&Target) -> bool,
+}
+
+impl std::fmt::Debug for Facts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Facts")
+            .field("method", self.method)
+            .field("status", &self.status)
+            .field("pushed_parent", &self.pushed_parent)
+            .field("http2", &self.http2)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One asset to push.
+#[derive(Debug, Clone)]
+pub struct Promise {
+    /// The request that the promise makes, complete with scheme and authority.
+    pub request: Request<()>,
+    /// The `as` of its link, if it is a known one.
+    pub destination: Option<Destination>,
+    /// Where its link was found.
+    pub source: Source,
+    /// Its place among the pushes of the connection.
+    pub urgency: Urgency,
+    /// Its URL in the diary of the connection.
+    pub key: UrlKey,
+    /// Its reserved place among the client's streams; `None` in an explanation.
+    pub slot: Option<std::sync::Arc<Slot>>,
+}
+
+/// What will be done for one document.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Promises, in the order of first mention, which is the order of their PUSH_PROMISE frames.
+    pub promises: Vec<Promise>,
+    /// Link values of a 103, in order.
+    pub hints: Vec<HeaderValue>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.promises.is_empty() && self.hints.is_empty()
+    }
+}
+
+/// How this document's links may be delivered, links aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Push,
+    Hint,
+    Neither(SkipReason),
+}
+
+/// Plans the links of some field values, in order.
+///
+/// `skipped` hears of every link that is neither promised nor hinted, with its target as received.
+/// What a caller knows to be without effect (a route that is off, no `Link` field at all) it need
+/// not bring here.
+pub fn plan<'f>(
+    policy: &Policy,
+    facts: &Facts<'_>,
+    document: &Document,
+    fields: impl IntoIterator<Item = (Source, &'f [u8])>,
+    skipped: &mut dyn FnMut(&[u8], SkipReason),
+) -> Plan {
+    let way = way(policy, facts);
+    let mut planner = Planner { policy, facts, document, seen: Vec::new(), hint_bytes: 0, plan: Plan::default() };
+    let mut links = 0_usize;
+    for (source, field) in fields {
+        for link in link::parse(field) {
+            links += 1;
+            if links > MAX_LINKS {
+                skipped(b"", SkipReason::TooManyLinks);
+                return planner.plan;
+            }
+            let outcome = match link {
+                Err(malformed) => Err((malformed.raw, SkipReason::Malformed)),
+                Ok(link) => planner.decide(way, source, &link).map_err(|reason| (link.target, reason)),
+            };
+            if let Err((target, reason)) = outcome {
+                skipped(target, reason);
+            }
+        }
+    }
+    planner.plan
+}
+
+/// Links that are looked at in one response: far above any page, far below what would cost time.
+const MAX_LINKS: usize = 1000;
+
+/// Bytes of all links in one 103: browsers' and proxies' header limits start at 8 KiB.
+const MAX_HINT_BYTES: usize = 4096;
+
+fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
+    use SkipReason as Reason;
+    let Some(http2) = facts.http2 else {
+        return Way::Neither(Reason::Http1);
+    };
+    let wrong_status = |status: StatusCode| {
+        !(status.is_success() || status.is_redirection()) || status == StatusCode::NOT_MODIFIED
+    };
+    if policy.delivery == Delivery::Off {
+        return Way::Neither(Reason::Off);
+    }
+    if facts.pushed_parent {
+        return Way::Neither(Reason::PushedParent);
+    }
+    if facts.method != Method::GET {
+        return Way::Neither(Reason::Method);
+    }
+    if facts.status.is_some_and(wrong_status) {
+        return Way::Neither(Reason::Status);
+    }
+    let refusal = match policy.delivery {
+        Delivery::Hint | Delivery::Off => None,
+        Delivery::Auto | Delivery::Push => match no_push(policy, facts, &http2) {
+            None => return Way::Push,
+            reason => reason,
+        },
+    };
+    match refusal {
+        Some(reason) if policy.delivery == Delivery::Push => Way::Neither(reason),
+        _ if policy.hint_requests == HintRequests::All || is_navigation(facts.request) => Way::Hint,
+        _ => Way::Neither(Reason::NotNavigation),
+    }
+}
+
+/// Why this client is not pushed to, if it is not.
+fn no_push(policy: &Policy, facts: &Facts<'_>, http2: &Http2Facts<'_>) -> Option<SkipReason> {
+    if !http2.accepts_push {
+        Some(SkipReason::PushDisabled)
+    } else if http2.refusals >= policy.max_refusals {
+        Some(SkipReason::ClientRefuses)
+    } else if field_is(facts.request, "save-data", "on") {
+        Some(SkipReason::SaveData)
+    } else if field_is(facts.request, "accept-push-policy", "none") {
+        Some(SkipReason::AcceptPushPolicy)
+    } else {
+        None
+    }
+}
+
+fn is_navigation(request: &HeaderMap) -> bool {
+    field_is(request, "sec-fetch-mode", "navigate")
+}
+
+/// Whether a field is this token, its parameters aside.
+fn field_is(request: &HeaderMap, name: &'static str, token: &str) -> bool {
+    request.get(name).is_some_and(|value| {
+        let word = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
+        word.trim_ascii().eq_ignore_ascii_case(token.as_bytes())
+    })
+}
+
+struct Planner<'p> {
+    policy: &'p Policy,
+    facts: &'p Facts<'p>,
+    document: &'p Document,
+    seen: Vec<UrlKey>,
+    hint_bytes: usize,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn decide(&mut self, way: Way, source: Source, link: &Link<'_>) -> Result<(), SkipReason> {
+        match (way, self.facts.http2) {
+            (Way::Push, Some(http2)) => self.push(source, link, &http2),
+            (Way::Hint, _) => self.hint(source, link),
+            (Way::Neither(reason), _) if link.has_relation("preload") => Err(reason),
+            _ => Err(SkipReason::Relation),
+        }
+    }
+
+    fn push(&mut self, source: Source, link: &Link<'_>, http2: &Http2Facts<'_>) -> Result<(), SkipReason> {
+        if !link.has_relation("preload") {
+            return Err(SkipReason::Relation);
+        }
+        if link.nopush() && self.policy.nopush == Nopush::Honour {
+            return Err(SkipReason::Nopush);
+        }
+        self.check_anchor(link)?;
+        let destination = link.destination().and_then(Destination::parse);
+        if !self.policy.destinations.allow(destination) {
+            return Err(SkipReason::Destination);
+        }
+        let target = self.resolve(link)?;
+        let same_origin = self.document.is_same_origin(&target);
+        if !same_origin && !self.is_listed(&target) {
+            return Err(SkipReason::OtherOrigin);
+        }
+        let authority = if same_origin { self.document.authority() } else { target.authority() };
+        let key = http2.diary.key(target.scheme(), authority, target.path_and_query());
+        if self.seen.contains(&key) {
+            return Err(SkipReason::Duplicate);
+        }
+        match http2.diary.knows(key) {
+            Some(Known::Pushed) => return Err(SkipReason::AlreadyPushed),
+            Some(Known::Fetched) => return Err(SkipReason::AlreadyFetched),
+            None => {}
+        }
+        if (self.facts.is_bad)(&target) {
+            return Err(SkipReason::BadAnswer);
+        }
+        let planned = self.plan.promises.len();
+        if self.facts.promised + planned >= self.policy.max_promises {
+            return Err(SkipReason::MaxPromises);
+        }
+        if http2.open_promises + planned >= http2.max_concurrent_streams {
+            return Err(SkipReason::ClientStreamLimit);
+        }
+        let uri = Uri::builder()
+            .scheme(target.scheme())
+            .authority(authority)
+            .path_and_query(target.path_and_query())
+            .build()
+            .map_err(|_| SkipReason::BadTarget)?;
+        self.seen.push(key);
+        self.plan.promises.push(Promise {
+            request: promised_request(uri, destination, self.facts.request, self.policy.credentials),
+            destination,
+            source,
+            urgency: Urgency::of(destination, link.fetch_priority()),
+            key,
+            slot: None,
+        });
+        Ok(())
+    }
+
+    fn hint(&mut self, source: Source, link: &Link<'_>) -> Result<(), SkipReason> {
+        let preload = link.has_relation("preload");
+        if !preload && !link.has_relation("modulepreload") && !link.has_relation("preconnect") {
+            return Err(SkipReason::Relation);
+        }
+        if source == Source::Response {
+            return Err(SkipReason::TooLateToHint);
+        }
+        if preload && link.destination().and_then(Destination::parse).is_none() {
+            return Err(SkipReason::HintWithoutAs);
+        }
+        self.check_anchor(link)?;
+        self.resolve(link)?;
+        let value = HeaderValue::from_bytes(link.raw)
+            .ok()
+            .filter(|value| value.to_str().is_ok())
+            .ok_or(SkipReason::BadTarget)?;
+        if self.plan.hints.contains(&value) {
+            return Err(SkipReason::Duplicate);
+        }
+        if self.facts.hinted + self.plan.hints.len() >= self.policy.max_hints
+            || self.hint_bytes + link.raw.len() > MAX_HINT_BYTES
+        {
+            return Err(SkipReason::MaxHints);
+        }
+        self.hint_bytes += link.raw.len();
+        self.plan.hints.push(value);
+        Ok(())
+    }
+
+    fn check_anchor(&self, link: &Link<'_>) -> Result<(), SkipReason> {
+        match link.anchor() {
+            Some(anchor) if !self.document.anchors_here(anchor) => Err(SkipReason::Anchor),
+            _ => Ok(()),
+        }
+    }
+
+    fn resolve(&self, link: &Link<'_>) -> Result<Target, SkipReason> {
+        let target = self.document.resolve(link.target).map_err(|_| SkipReason::BadTarget)?;
+        if self.document.is_itself(&target) {
+            return Err(SkipReason::Itself);
+        }
+        Ok(target)
+    }
+
+    /// Whether the route lists the target's authority; its scheme must still be the document's.
+    fn is_listed(&self, target: &Target) -> bool {
+        let default_port = if target.scheme() == "https" { 443 } else { 80 };
+        target.scheme() == self.document.scheme()
+            && self.policy.authorities.iter().any(|authority| {
+                *authority.host == *target.host() && authority.port.unwrap_or(default_port) == target.port()
+            })
+    }
+}

@@ -1,0 +1,132 @@
+//! The access log: one line a request, under a log target of its own.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use http::Version;
+use log::{Level, info, log_enabled};
+
+use crate::push::Skips;
+
+/// The log target of access lines: `RUST_LOG=info,access=off` keeps the rest.
+pub const TARGET: &str = "access";
+
+/// One finished request.
+#[derive(Debug)]
+pub struct Access<'a> {
+    /// Who asked.
+    pub client: Option<SocketAddr>,
+    /// Its method.
+    pub method: &'a str,
+    /// Scheme of its URL.
+    pub scheme: &'a str,
+    /// Authority of its URL.
+    pub authority: &'a str,
+    /// The rest of its URL.
+    pub path_and_query: &'a str,
+    /// The final status, if one was sent.
+    pub status: Option<u16>,
+    /// Its route's name.
+    pub route: Option<&'a str>,
+    /// `h2`, `http/1.1` or `http/1.0`.
+    pub protocol: &'static str,
+    /// From its header to the end of its answer.
+    pub duration: Duration,
+    /// Bytes of the response's content.
+    pub bytes: usize,
+    /// Promises made for it.
+    pub promises: usize,
+    /// Links sent in 103s.
+    pub hints: usize,
+    /// Links not delivered, by reason.
+    pub skips: &'a Skips,
+    /// Stream of its document, if it was pushed.
+    pub pushed_by: Option<u32>,
+    /// Why it failed, if it did.
+    pub failure: Option<&'a str>,
+}
+
+/// Whether anybody reads access lines.
+#[must_use]
+pub fn is_enabled() -> bool {
+    log_enabled!(target: TARGET, Level::Info)
+}
+
+/// Writes one line.
+pub fn write(access: &Access<'_>) {
+    info!(target: TARGET, "{access}");
+}
+
+/// The name of a protocol version (RFC 7301 identifiers).
+#[must_use]
+pub const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "h2",
+        Version::HTTP_10 => "http/1.0",
+        _ => "http/1.1",
+    }
+}
+
+impl fmt::Display for Access<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}://{}{} ", self.method, self.scheme, self.authority, self.path_and_query)?;
+        match self.status {
+            Some(status) => write!(f, "{status}")?,
+            None => f.write_str("-")?,
+        }
+        write!(
+            f,
+            " route={} proto={} time={:.1}ms bytes={} promises={} hints={} skips={}",
+            self.route.unwrap_or("-"),
+            self.protocol,
+            self.duration.as_secs_f64() * 1e3,
+            self.bytes,
+            self.promises,
+            self.hints,
+            self.skips,
+        )?;
+        if let Some(parent) = self.pushed_by {
+            write!(f, " pushed_by={parent}")?;
+        }
+        if let Some(client) = self.client {
+            write!(f, " client={client}")?;
+        }
+        if let Some(failure) = self.failure {
+            write!(f, " failure={failure:?}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::push::SkipReason;
+
+    #[test]
+    fn a_line_names_everything() {
+        let mut skips = Skips::default();
+        skips.add(SkipReason::Nopush);
+        let access = Access {
+            client: Some(SocketAddr::from(([192, 0, 2, 1], 40000))),
+            method: "GET",
+            scheme: "https",
+            authority: "shop.example",
+            path_and_query: "/?q",
+            status: Some(200),
+            route: Some("pages"),
+            protocol: "h2",
+            duration: Duration::from_micros(12_345),
+            bytes: 77,
+            promises: 2,
+            hints: 0,
+            skips: &skips,
+            pushed_by: Some(13),
+            failure: Some("upstream: ReadTimedout"),
+        };
+        assert_eq!(
+            access.to_string(),
+            "GET https://shop.example/?q 200 route=pages proto=h2 time=12.3ms bytes=77 promises=2 hints=0 \
+             skips=nopush:1 pushed_by=13 client=192.0.2.1:40000 failure=\"upstream: ReadTimedout\""
+        );
+    }
+}
