@@ -1,0 +1,19 @@
+//! The whole thing at work: the real binary, a real origin, real clients.
+//!
+//! One file a topic; `support` has the harness.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test that fails panics, and its support crate has no public interface"
+)]
+
+mod support;
+
+mod layout;
+mod push;

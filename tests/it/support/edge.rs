@@ -1,0 +1,151 @@
+//! The real server: the binary, started on a free port with a configuration of the test's.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use tokio::sync::Notify;
+
+/// Path of the binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_linkpush");
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    written: Notify,
+}
+
+/// A running server; killed when dropped.
+pub struct Edge {
+    pub address: SocketAddr,
+    child: Child,
+    log: Arc<Log>,
+    _config: tempfile::TempDir,
+}
+
+/// A configuration with one listener on a free port and one upstream `app`; `rest` is YAML for the
+/// other keys, `routes` among them.
+pub fn config(origin: SocketAddr, rest: &str) -> String {
+    format!("listeners:\n  - address: 127.0.0.1:0\nupstreams:\n  app: {{ servers: ['{origin}'] }}\n{rest}\n")
+}
+
+/// The usual routes: everything is pushed.
+pub const PAGES: &str = "routes:\n  - { name: pages, match: { path: '^/' }, upstream: app, push: auto }\n";
+
+impl Edge {
+    /// Starts a server in front of an origin, every route pushing.
+    pub async fn start(origin: SocketAddr) -> Self {
+        Self::with(&config(origin, PAGES)).await
+    }
+
+    /// Starts a server with this configuration and waits until it listens.
+    pub async fn with(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("edge.yaml");
+        std::fs::write(&file, config).expect("a configuration file");
+        let mut child = Command::new(BINARY)
+            .args(["run", "--config"])
+            .arg(&file)
+            .env("RUST_LOG", "info,linkpush=debug")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let log = Arc::new(Log::default());
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let writer = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                writer.lines.lock().expect("no panic").push(line);
+                writer.written.notify_waiters();
+            }
+        });
+        let listening = "listening on ";
+        let line = wait_for(&log, |line| line.contains(listening)).await;
+        let address = line
+            .split(listening)
+            .nth(1)
+            .and_then(|address| address.trim().parse().ok())
+            .expect("an address in the log");
+        let edge = Self { address, child, log, _config: folder };
+        super::within("the listener", async {
+            while tokio::net::TcpStream::connect(edge.address).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        edge
+    }
+
+    /// The first log line that contains all of these, once it is there.
+    pub async fn log_line(&self, parts: &[&str]) -> String {
+        wait_for(&self.log, |line| parts.iter().all(|part| line.contains(part))).await
+    }
+
+    /// Everything logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lines.lock().expect("no panic").clone()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> usize {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("statm");
+        let pages: usize = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("resident pages");
+        pages * 4096
+    }
+
+    /// Waits for the process to end and returns whether it ended well.
+    pub async fn ended(&mut self) -> bool {
+        super::within("the server to end", async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("a child") {
+                    return status.success();
+                }
+                // A process end has no event to await here without another dependency.
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of the server\n{}\n---", self.log().join("\n"));
+        }
+    }
+}
+
+async fn wait_for(log: &Log, wanted: impl Fn(&str) -> bool) -> String {
+    let found = async {
+        loop {
+            let written = log.written.notified();
+            if let Some(line) = log.lines.lock().expect("no panic").iter().find(|line| wanted(line)) {
+                return line.clone();
+            }
+            written.await;
+        }
+    };
+    match tokio::time::timeout(super::DEADLINE, found).await {
+        Ok(line) => line,
+        Err(_) => panic!("no such log line; log:\n{}", log.lines.lock().expect("no panic").join("\n")),
+    }
+}

@@ -1,0 +1,19 @@
+//! What the tests run against: the real server binary, a scripted origin, clients.
+
+pub mod client;
+pub mod edge;
+pub mod origin;
+pub mod raw;
+
+use std::{future::Future, time::Duration};
+
+/// How long anything may take that is expected to happen: generous, since a busy machine is no bug.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Awaits something that must happen.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: did not happen within {DEADLINE:?}"),
+    }
+}
