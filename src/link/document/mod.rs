@@ -1,0 +1,207 @@
+//! The document's own URL, and what the targets of its links are relative to it.
+//!
+//! Targets are resolved as clients do it, by the WHATWG URL standard: what a client will ask for later must be what was
+//! pushed, byte for byte. It gives the results of RFC 3986, section 5.4, and goes on where that one ends: `%2e%2e` is a dot
+//! segment, the host is put in lower case, `'` in a query is percent-encoded. Where the two would disagree about the
+//! meaning of a target (backslash, `///host`, `https:path`) it is refused.
+
+#[cfg(test)]
+mod tests;
+
+use thiserror::Error;
+use url::{ParseError, Url};
+
+use super::target::{MAX_TARGET, Target, TargetError};
+
+/// The effective request URI of a document (RFC 9110, section 7.1).
+#[derive(Debug, Clone)]
+pub struct Document {
+    authority: Box<str>,
+    url: Url,
+    own: Target,
+}
+
+impl Document {
+    /// The document that a request asks for: its `:scheme`, `:authority` and `:path`.
+    ///
+    /// # Errors
+    ///
+    /// The three do not make an `http` or `https` URL without userinfo and fragment.
+    pub fn new(scheme: &str, authority: &str, path_and_query: &str) -> Result<Self, DocumentError> {
+        if !is_web(scheme) {
+            return Err(DocumentError::Scheme);
+        }
+        let is_delimiter = |b: u8| !b.is_ascii_graphic() || matches!(b, b'/' | b'?' | b'#' | b'@' | b'\\');
+        if authority.is_empty() || authority.bytes().any(is_delimiter) {
+            return Err(DocumentError::Authority);
+        }
+        // A tab or line break would be dropped in silence, a backslash become a slash.
+        let is_refused = |b: u8| b.is_ascii_control() || matches!(b, b' ' | b'#' | b'\\');
+        if !path_and_query.starts_with('/') || path_and_query.bytes().any(is_refused) {
+            return Err(DocumentError::Path);
+        }
+        let url = Url::parse(&[scheme, "://", authority, path_and_query].concat()).map_err(DocumentError::Url)?;
+        Ok(Self {
+            authority: authority.into(),
+            own: Target::from_url(url.clone()),
+            url,
+        })
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.own.scheme()
+    }
+
+    /// The authority as the client wrote it: what a promise for the same origin must repeat.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The document's own URL, normalised like any target.
+    #[must_use]
+    pub fn own(&self) -> &Target {
+        &self.own
+    }
+
+    /// The URL that the target of a link names. An empty target and a mere fragment name the document: see
+    /// [`is_itself`](Self::is_itself). White space is not trimmed here: `parse` did it.
+    ///
+    /// # Errors
+    ///
+    /// The target, or what it resolves to, is refused: see [`TargetError`].
+    pub fn resolve(&self, target: &[u8]) -> Result<Target, TargetError> {
+        let text = check(target)?;
+        match plain_path(text) {
+            Some(path) => Ok(self.own.with_path(path)),
+            None => self.resolve_any(text),
+        }
+    }
+
+    /// Whether a target is of the document's origin: scheme, host and effective port (RFC 6454).
+    #[must_use]
+    pub fn is_same_origin(&self, target: &Target) -> bool {
+        self.own.scheme() == target.scheme() && self.own.host() == target.host() && self.own.port() == target.port()
+    }
+
+    /// Whether a target is the document.
+    #[must_use]
+    pub fn is_itself(&self, target: &Target) -> bool {
+        self.own == *target
+    }
+
+    /// Whether a link with this `anchor` is about the document as a whole (RFC 8288, section 3.2). An empty anchor is;
+    /// a fragment of the document is not, nor is what cannot be resolved.
+    #[must_use]
+    pub fn anchors_here(&self, anchor: &[u8]) -> bool {
+        anchor.is_empty() || !anchor.contains(&b'#') && self.resolve(anchor).is_ok_and(|target| self.is_itself(&target))
+    }
+
+    fn resolve_any(&self, text: &str) -> Result<Target, TargetError> {
+        let target = self.url.join(text).map(Target::from_url).map_err(TargetError::Url)?;
+        // A relative target takes over the document's path, which nothing has looked at yet.
+        check_bytes(target.path_and_query().as_bytes())?;
+        Ok(target)
+    }
+}
+
+/// Why a request has no document URL.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DocumentError {
+    /// The scheme is neither `http` nor `https`.
+    #[error("scheme is neither http nor https")]
+    Scheme,
+    /// The authority is empty, or has userinfo or bytes that end an authority.
+    #[error("authority is not a host with an optional port")]
+    Authority,
+    /// The path does not begin with `/`, or has a fragment, backslash, space or control.
+    #[error("path is not an absolute path with an optional query")]
+    Path,
+    /// Together they are no URL.
+    #[error("not a url")]
+    Url(#[source] ParseError),
+}
+
+/// A target that may be resolved: URL bytes only, and nothing that clients read in different ways.
+fn check(target: &[u8]) -> Result<&str, TargetError> {
+    check_bytes(target)?;
+    let text = str::from_utf8(target).map_err(|_| TargetError::Byte { byte: 0x80 })?;
+    let hierarchical = match split_scheme(text) {
+        Some((scheme, rest)) => {
+            if !is_web(scheme) {
+                let scheme = scheme.to_ascii_lowercase().into();
+                return Err(TargetError::Scheme { scheme });
+            }
+            if !rest.starts_with("//") {
+                return Err(TargetError::NoAuthority);
+            }
+            rest
+        }
+        None => text,
+    };
+    if let Some(rest) = hierarchical.strip_prefix("//") {
+        if rest.starts_with('/') {
+            return Err(TargetError::EmptyAuthority);
+        }
+        let authority = rest.split(['/', '?', '#']).next();
+        if authority.is_some_and(|authority| authority.contains('@')) {
+            return Err(TargetError::Userinfo);
+        }
+    }
+    Ok(text)
+}
+
+fn check_bytes(text: &[u8]) -> Result<(), TargetError> {
+    if text.len() > MAX_TARGET {
+        return Err(TargetError::TooLong { length: text.len() });
+    }
+    if let Some(&byte) = text.iter().find(|b| !is_url_byte(**b)) {
+        return Err(TargetError::Byte { byte });
+    }
+    for escape in text.split(|&b| b == b'%').skip(1) {
+        let digits = escape
+            .first_chunk::<2>()
+            .map(|pair| pair.map(|b| char::from(b).to_digit(16)));
+        match digits {
+            Some([Some(0), Some(low @ (0 | 0xa | 0xd))]) => {
+                let byte = u8::try_from(low).unwrap_or_default();
+                return Err(TargetError::EscapedControl { byte });
+            }
+            Some([Some(_), Some(_)]) => {}
+            _ => return Err(TargetError::Escape),
+        }
+    }
+    Ok(())
+}
+
+/// The characters of RFC 3986 (unreserved, reserved, `%`), and `|`, which is in use and which clients send as it is.
+fn is_url_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'}')
+}
+
+/// The scheme of an absolute URL and what follows its colon (RFC 3986, section 3.1).
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    is_scheme.then_some((scheme, rest))
+}
+
+fn is_web(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+}
+
+/// Path and query of a checked target that resolution leaves as they are: an absolute path without dot segments. Nearly
+/// every preload link has such a one, and it costs one allocation instead of a parse.
+fn plain_path(text: &str) -> Option<&str> {
+    let path_and_query = text.split('#').next()?;
+    let path = path_and_query.split('?').next()?;
+    // `/.well-known` is none, but too rare to tell apart. The quotation mark would be encoded in a query.
+    let has_dots = path.as_bytes().windows(2).any(|pair| matches!(pair, b"/." | b"/%"));
+    let is_plain = path.starts_with('/') && !path.starts_with("//") && !has_dots && !path_and_query.contains('\'');
+    is_plain.then_some(path_and_query)
+}

@@ -1,0 +1,121 @@
+//! Reading a field value from left to right, byte by byte; nothing here knows what a link is.
+//!
+//! Every function moves forward or stands still, so that the grammar over it stays linear.
+
+use std::borrow::Cow;
+
+use super::MalformedReason;
+
+/// What is left to read.
+#[derive(Clone, Copy)]
+pub(super) struct Cursor<'a> {
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    pub(super) fn eat(&mut self, byte: u8) -> bool {
+        match self.rest.split_first() {
+            Some((&first, rest)) if first == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Everything before the first byte that stops it, or all there is.
+    pub(super) fn take_until(&mut self, stops: impl Fn(u8) -> bool) -> &'a [u8] {
+        let length = self.rest.iter().position(|&b| stops(b));
+        let (taken, rest) = length
+            .and_then(|length| self.rest.split_at_checked(length))
+            .unwrap_or((self.rest, &[]));
+        self.rest = rest;
+        taken
+    }
+
+    pub(super) fn skip_white(&mut self) {
+        self.take_until(|b| !is_white(b));
+    }
+
+    /// A quoted value whose opening mark is behind the cursor (RFC 8288, appendix B.4, without the unescaping).
+    pub(super) fn quoted(&mut self) -> Result<Value<'a>, MalformedReason> {
+        let inside = self.rest;
+        let mut escaped = false;
+        loop {
+            self.take_until(|b| b == b'"' || b == b'\\');
+            let text = before(inside, self.rest);
+            if self.eat(b'"') {
+                return Ok(Value { text, escaped });
+            }
+            let Some((_backslash, rest)) = self.rest.split_first() else {
+                return Err(MalformedReason::UnclosedQuote);
+            };
+            escaped = true;
+            self.rest = rest.split_first().map_or(rest, |(_escaped, rest)| rest);
+        }
+    }
+
+    /// On to the next comma outside quotation marks, or the end.
+    pub(super) fn skip_to_comma(&mut self) {
+        loop {
+            self.take_until(|b| b == b',' || b == b'"');
+            // An unclosed mark leaves nothing to read.
+            if !self.eat(b'"') || self.quoted().is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A parameter's value as it stands in the field, without its quotation marks.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Value<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) escaped: bool,
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn unescape(self) -> Cow<'a, [u8]> {
+        if !self.escaped {
+            return Cow::Borrowed(self.text);
+        }
+        let mut plain = Vec::with_capacity(self.text.len());
+        let mut bytes = self.text.iter().copied();
+        while let Some(b) = bytes.next() {
+            plain.extend(if b == b'\\' { bytes.next() } else { Some(b) });
+        }
+        Cow::Owned(plain)
+    }
+}
+
+/// SP and HTAB: the optional and bad white space of RFC 9110, section 5.6.3.
+pub(super) fn is_white(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+pub(super) fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
+pub(super) fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// What stands in `whole` before its suffix `rest`.
+pub(super) fn before<'a>(whole: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    whole
+        .len()
+        .checked_sub(rest.len())
+        .and_then(|length| whole.get(..length))
+        .unwrap_or(whole)
+}

@@ -1,0 +1,198 @@
+//! One `Link` field value -> its links (RFC 8288, appendix B.2 to B.4).
+//!
+//! Total: any bytes parse. Linear: no byte is looked at more than twice for the grammar. Nothing is allocated but for a
+//! `rel`, `as`, `anchor` or `fetchpriority` that has a backslash escape.
+//!
+//! Appendix B never gives up on a link, and stops at the first thing that is not one. Here it is the other way round. A
+//! link whose meaning would be a guess is [`Malformed`] (see its reasons), and the next one is looked for behind the next
+//! comma outside quotation marks: one bad link never costs the others, and text inside quotation marks is never taken for
+//! a link. The price is that an unclosed quotation mark swallows the rest of its field value.
+
+mod cursor;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::iter::FusedIterator;
+
+use self::cursor::{Cursor, Value, before, is_white, trim_end, trim_start};
+use super::{Malformed, MalformedReason};
+
+/// The links of one `Link` field value, in order. Empty list elements are passed over.
+#[must_use]
+pub fn parse(field: &[u8]) -> Links<'_> {
+    Links { rest: field }
+}
+
+/// Iterator over the links of one field value; made by [`parse()`].
+#[derive(Debug, Clone)]
+pub struct Links<'a> {
+    rest: &'a [u8],
+}
+
+/// One well-formed link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link<'a> {
+    /// What stands between `<` and `>`, without white space at its ends. Not yet known to be a URL.
+    pub target: &'a [u8],
+    /// The whole link from `<` to just before the comma, without white space at its ends: what a 103 carries.
+    pub raw: &'a [u8],
+    parameters: Parameters<'a>,
+}
+
+impl Link<'_> {
+    /// Whether the link has a relation type: one word of its first `rel` (RFC 8288, section 3.3), ASCII case ignored.
+    #[must_use]
+    pub fn has_relation(&self, name: &str) -> bool {
+        self.parameters.relations.as_deref().is_some_and(|list| {
+            list.split(|&b| is_white(b))
+                .any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+        })
+    }
+
+    /// The first `as`; `None` if it is empty.
+    #[must_use]
+    pub fn destination(&self) -> Option<&[u8]> {
+        filled(&self.parameters.destination)
+    }
+
+    /// Whether there is a `nopush`, with a value or without.
+    #[must_use]
+    pub fn nopush(&self) -> bool {
+        self.parameters.nopush
+    }
+
+    /// The first `anchor`, which may be empty: see [`Document::anchors_here`](super::Document::anchors_here).
+    #[must_use]
+    pub fn anchor(&self) -> Option<&[u8]> {
+        self.parameters.anchor.as_deref()
+    }
+
+    /// The first `fetchpriority`; `None` if it is empty.
+    #[must_use]
+    pub fn fetch_priority(&self) -> Option<&[u8]> {
+        filled(&self.parameters.fetch_priority)
+    }
+}
+
+impl<'a> Iterator for Links<'a> {
+    type Item = Result<Link<'a>, Malformed<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut cursor = Cursor { rest: self.rest };
+        cursor.take_until(|b| b != b',' && !is_white(b));
+        let element = cursor.rest;
+        if element.is_empty() {
+            self.rest = element;
+            return None;
+        }
+        let outcome = link(&mut cursor);
+        if outcome.is_err() {
+            cursor.skip_to_comma();
+        }
+        self.rest = cursor.rest;
+        let raw = trim_end(before(element, cursor.rest));
+        Some(match outcome {
+            Ok((target, parameters)) => Ok(Link {
+                target,
+                raw,
+                parameters,
+            }),
+            Err(reason) => Err(Malformed { raw, reason }),
+        })
+    }
+}
+
+impl FusedIterator for Links<'_> {}
+
+/// One link, up to the comma behind it or the end. After an error the cursor stands outside quotation marks.
+fn link<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Parameters<'a>), MalformedReason> {
+    if !cursor.eat(b'<') {
+        return Err(MalformedReason::NoTarget);
+    }
+    let inside = *cursor;
+    let target = cursor.take_until(|b| b == b'>' || b == b'<');
+    if !cursor.eat(b'>') {
+        // `<` is in no URL: this target was left open, and the other `<` may begin a good link.
+        if cursor.peek().is_some() {
+            *cursor = inside;
+        }
+        return Err(MalformedReason::UnclosedTarget);
+    }
+    let mut parameters = Parameters::default();
+    cursor.skip_white();
+    if !matches!(cursor.peek(), None | Some(b';' | b',')) {
+        return Err(MalformedReason::NoSemicolon);
+    }
+    while cursor.eat(b';') {
+        let (name, value) = parameter(cursor)?;
+        parameters.record(name, value);
+    }
+    Ok((trim_end(trim_start(target)), parameters))
+}
+
+/// One parameter, which may be empty, up to the `;` or `,` behind it or the end.
+fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Value<'a>), MalformedReason> {
+    cursor.skip_white();
+    let name = cursor.take_until(|b| matches!(b, b'=' | b';' | b',' | b'"') || is_white(b));
+    if cursor.peek() == Some(b'"') {
+        return Err(MalformedReason::StrayQuote);
+    }
+    cursor.skip_white();
+    if !cursor.eat(b'=') {
+        return match cursor.peek() {
+            None | Some(b';' | b',') => Ok((name, Value::default())),
+            Some(_) => Err(MalformedReason::WhiteSpaceInName),
+        };
+    }
+    cursor.skip_white();
+    if cursor.eat(b'"') {
+        let value = cursor.quoted()?;
+        cursor.skip_white();
+        return match cursor.peek() {
+            None | Some(b';' | b',') => Ok((name, value)),
+            Some(_) => Err(MalformedReason::TextAfterQuote),
+        };
+    }
+    let text = trim_end(cursor.take_until(|b| matches!(b, b';' | b',' | b'"')));
+    if cursor.peek() == Some(b'"') {
+        return Err(MalformedReason::StrayQuote);
+    }
+    // Appendix B takes `media=(min-width: 9em)` as it is meant; only in `rel` would white space change what is asked.
+    if text.iter().any(|&b| is_white(b)) && name.eq_ignore_ascii_case(b"rel") {
+        return Err(MalformedReason::WhiteSpaceInRelation);
+    }
+    Ok((name, Value { text, escaped: false }))
+}
+
+/// The parameters that anyone asks for; of each the first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Parameters<'a> {
+    relations: Option<Cow<'a, [u8]>>,
+    destination: Option<Cow<'a, [u8]>>,
+    anchor: Option<Cow<'a, [u8]>>,
+    fetch_priority: Option<Cow<'a, [u8]>>,
+    nopush: bool,
+}
+
+impl<'a> Parameters<'a> {
+    fn record(&mut self, name: &[u8], value: Value<'a>) {
+        let first = if name.eq_ignore_ascii_case(b"rel") {
+            &mut self.relations
+        } else if name.eq_ignore_ascii_case(b"as") {
+            &mut self.destination
+        } else if name.eq_ignore_ascii_case(b"anchor") {
+            &mut self.anchor
+        } else if name.eq_ignore_ascii_case(b"fetchpriority") {
+            &mut self.fetch_priority
+        } else {
+            self.nopush |= name.eq_ignore_ascii_case(b"nopush");
+            return;
+        };
+        first.get_or_insert_with(|| value.unescape());
+    }
+}
+
+fn filled<'v>(value: &'v Option<Cow<'_, [u8]>>) -> Option<&'v [u8]> {
+    value.as_deref().filter(|text| !text.is_empty())
+}

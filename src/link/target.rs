@@ -1,0 +1,128 @@
+//! A resolved URL, and why a target is refused before or after it is resolved.
+
+use thiserror::Error;
+use url::{ParseError, Position, Url};
+
+/// Longest target in bytes, and longest path with query that one may resolve to. The peers differ from 1 KB to 40 KB;
+/// no asset's URL is near it.
+pub const MAX_TARGET: usize = 4096;
+
+/// The absolute `http` or `https` URL that a target resolved to: no fragment, no userinfo, no dot segments, printable
+/// ASCII only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    url: String,
+    host_at: usize,
+    host_end: usize,
+    path_at: usize,
+    port: u16,
+}
+
+impl Target {
+    /// The whole URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.part(0, self.host_at.saturating_sub("://".len()))
+    }
+
+    /// Host in lower case, with the port if it is not the scheme's default.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.part(self.host_at, self.path_at)
+    }
+
+    /// Host in lower case; an IPv6 address keeps its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.part(self.host_at, self.host_end)
+    }
+
+    /// The port named, or the scheme's default.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Path, which begins with `/`, and query: the `:path` of a request for it.
+    #[must_use]
+    pub fn path_and_query(&self) -> &str {
+        self.part(self.path_at, self.url.len())
+    }
+
+    /// What a parsed URL names. Userinfo must have been refused before.
+    pub(super) fn from_url(mut url: Url) -> Self {
+        url.set_fragment(None);
+        let host_at = url.scheme().len() + "://".len();
+        Self {
+            host_at,
+            host_end: host_at + url.host_str().map_or(0, str::len),
+            path_at: url[..Position::BeforePath].len(),
+            port: url.port_or_known_default().unwrap_or(0),
+            url: url.into(),
+        }
+    }
+
+    /// The same scheme and authority with another path and query.
+    pub(super) fn with_path(&self, path_and_query: &str) -> Self {
+        let origin = self.part(0, self.path_at);
+        Self {
+            url: [origin, path_and_query].concat(),
+            ..*self
+        }
+    }
+
+    fn part(&self, start: usize, end: usize) -> &str {
+        self.url.get(start..end).unwrap_or_default()
+    }
+}
+
+/// Why a target is not taken for a URL to deliver.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TargetError {
+    /// It, or the path it resolves to, is longer than [`MAX_TARGET`].
+    #[error("{length} bytes long, more than {MAX_TARGET}")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A byte that belongs in no URL: backslash, space, control, non-ASCII, one of ``"<>^`{}``. It may be one of the
+    /// document's path, which a relative target takes over.
+    #[error("byte 0x{byte:02x} belongs in no url")]
+    Byte {
+        /// The byte.
+        byte: u8,
+    },
+    /// A `%` without two hexadecimal digits behind it. It too may be the document's.
+    #[error("`%` without two hexadecimal digits")]
+    Escape,
+    /// `%00`, `%0A` or `%0D`: whoever decodes it gets a string or a line cut in two.
+    #[error("percent-encoded byte 0x{byte:02x}")]
+    EscapedControl {
+        /// The byte it stands for.
+        byte: u8,
+    },
+    /// A scheme other than `http` and `https`.
+    #[error("scheme {scheme}")]
+    Scheme {
+        /// The scheme in lower case.
+        scheme: Box<str>,
+    },
+    /// `https:main.css`: relative for browsers on a page of that scheme, an error for RFC 3986.
+    #[error("scheme without `//`")]
+    NoAuthority,
+    /// `///host/path`: a host for browsers, an empty authority for RFC 3986.
+    #[error("more than two slashes before the host")]
+    EmptyAuthority,
+    /// A user name or password, even an empty one, before the host.
+    #[error("userinfo")]
+    Userinfo,
+    /// It does not make a URL with the document's.
+    #[error("not a url")]
+    Url(#[source] ParseError),
+}
