@@ -15,5 +15,7 @@
 
 mod support;
 
+mod cases;
+mod http1;
 mod layout;
 mod push;

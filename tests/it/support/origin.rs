@@ -55,6 +55,7 @@ impl Seen {
 #[derive(Default)]
 struct Shared {
     scripts: Mutex<HashMap<String, Vec<Step>>>,
+    default: Mutex<Option<Vec<Step>>>,
     seen: Mutex<Vec<Seen>>,
     arrived: Notify,
     gates: Mutex<HashMap<&'static str, Arc<Semaphore>>>,
@@ -124,6 +125,13 @@ impl Origin {
         self.serve_ok(path, &[("cache-control", "max-age=60")], body)
     }
 
+    /// Answers everything that is not scripted with a cacheable 200 and this body.
+    pub fn default_ok(&self, body: &[u8]) -> &Self {
+        let steps = vec![Step::Send(response("200 OK", &[("cache-control", "max-age=60")], body))];
+        *self.shared.default.lock().expect("no panic") = Some(steps);
+        self
+    }
+
     /// Opens a gate once.
     pub fn open(&self, gate: &'static str) {
         self.gate(gate).add_permits(1);
@@ -180,7 +188,9 @@ impl Origin {
             self.shared.seen.lock().expect("no panic").push(seen);
             self.shared.arrived.notify_waiters();
             let steps = self.shared.scripts.lock().expect("no panic").get(&path).cloned();
-            let steps = steps.unwrap_or_else(|| vec![Step::Send(response("404 Not Found", &[], b"no such path"))]);
+            let steps = steps
+                .or_else(|| self.shared.default.lock().expect("no panic").clone())
+                .unwrap_or_else(|| vec![Step::Send(response("404 Not Found", &[], b"no such path"))]);
             for step in steps {
                 match step {
                     Step::Send(bytes) if head => {

@@ -1,0 +1,55 @@
+//! What a plan costs: by the number of links, and for a client that takes none.
+
+use std::{hint::black_box, sync::Arc};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::{HeaderMap, Method, StatusCode};
+use linkpush::{
+    link::Document,
+    push::{Client, Facts, Plan, Policy, Source, plan},
+};
+
+const THREE: &str = "</css/main.css>; rel=preload; as=style, </js/app.js>; rel=preload; as=script, \
+                     </fonts/text.woff2>; rel=preload; as=font; crossorigin";
+
+fn planned(client: &Arc<Client>, policy: &Policy, request: &HeaderMap, field: &str) -> Plan {
+    let document = Document::new("https", "shop.example", "/p/index.html").expect("a document");
+    client.plan(|http2| {
+        let facts = Facts {
+            method: &Method::GET,
+            status: Some(StatusCode::OK),
+            request,
+            pushed_parent: false,
+            promised: 0,
+            hinted: 0,
+            http2: Some(*http2),
+            is_bad: &|_| false,
+        };
+        plan(policy, &facts, &document, [(Source::Response, field.as_bytes())], &mut |_, _| {})
+    })
+}
+
+fn plans(c: &mut Criterion) {
+    let (policy, request) = (Policy::default(), HeaderMap::new());
+    // A plan that is dropped unsent gives everything back, so that each round finds the same diary.
+    let client = Arc::new(Client::new(1024));
+    c.bench_function("plan/push 3 links", |b| b.iter(|| planned(&client, &policy, &request, black_box(THREE))));
+    let many: String = (0..1000).map(|n| format!("</a/{n}.css>; rel=preload; as=style, ")).collect();
+    c.bench_function("plan/1000 links", |b| b.iter(|| planned(&client, &policy, &request, black_box(&many))));
+    let browser = Arc::new(Client::new(1024));
+    browser.set_enable_push(false);
+    c.bench_function("plan/3 links, push disabled", |b| {
+        b.iter(|| planned(&browser, &policy, &request, black_box(THREE)));
+    });
+    c.bench_function("diary/client fetches a URL", |b| {
+        let client = Client::new(1024);
+        let mut n = 0_u32;
+        b.iter(|| {
+            n = n.wrapping_add(1);
+            client.record_fetched("https", "shop.example", if n % 2 == 0 { "/a.css" } else { "/b.js" });
+        });
+    });
+}
+
+criterion_group!(benches, plans);
+criterion_main!(benches);

@@ -1,0 +1,119 @@
+//! The document first (rule 12), and pushes one after another.
+
+use crate::support::{
+    client::Client,
+    edge::Edge,
+    origin::{Origin, Step, early_hints, response},
+};
+
+const BIG: usize = 1_500_000;
+
+/// Bytes of pushes that may stand in the edge's and the kernel's buffers when a document starts.
+const QUEUED: usize = 64 * 1024;
+
+#[tokio::test]
+async fn every_byte_of_the_document_goes_before_the_pushes_which_go_one_after_another_by_urgency() {
+    let origin = Origin::start().await;
+    let links = "</image>; rel=preload; as=image, </style>; rel=preload; as=style, </script>; rel=preload; as=script";
+    origin
+        .serve_ok("/", &[("link", links)], &vec![b'd'; BIG])
+        .asset("/image", &vec![b'i'; BIG])
+        .asset("/style", &vec![b's'; BIG])
+        .asset("/script", &vec![b'j'; BIG]);
+    let edge = Edge::start(origin.address).await;
+    let page = Client::connect(edge.address).await.get("/").await;
+    assert_eq!(page.answer.body.len(), BIG);
+    assert_eq!(page.promised(), ["/image", "/style", "/script"]);
+    let mut last = page.answer.last_chunk;
+    for path in ["/style", "/script", "/image"] {
+        let push = page.push(path).delivered();
+        assert_eq!(push.body.len(), BIG, "{path}");
+        assert!(push.first_chunk > last, "{path} began at {} before {last}", push.first_chunk);
+        last = push.last_chunk;
+    }
+}
+
+#[tokio::test]
+async fn a_document_overtakes_a_push_that_is_under_way() {
+    let origin = Origin::start().await;
+    origin
+        .on(
+            "/",
+            [
+                Step::Send(early_hints(&["</big>; rel=preload; as=image"])),
+                Step::Gate("page"),
+                Step::Send(response("200 OK", &[], &vec![b'd'; BIG])),
+            ],
+        )
+        .asset("/big", &vec![b'i'; 4 * BIG]);
+    let edge = Edge::start(origin.address).await;
+    // A window that the push fills and the client does not open until the document has started.
+    let mut raw = crate::support::raw::Raw::connect(
+        edge.address,
+        &[(crate::support::raw::INITIAL_WINDOW_SIZE, 8 << 20)],
+    )
+    .await;
+    use crate::support::raw::{DATA, HEADERS, PUSH_PROMISE};
+    raw.get(1, "/").await;
+    let promise = raw.next_that("the promise", |f| f.kind == PUSH_PROMISE).await.promised();
+    let mut pushed = 0;
+    while pushed < 65_535 {
+        let frame = raw.next_that("pushed bytes", |f| f.kind == DATA && f.stream == promise).await;
+        pushed += frame.payload.len();
+    }
+    assert_eq!(pushed, 65_535, "the connection's window is full");
+    origin.open("page");
+    raw.next_that("the document's header", |f| f.kind == HEADERS && f.stream == 1).await;
+    raw.window(0, 32 << 20).await;
+    let (mut document, mut between) = (0, 0);
+    while document < BIG {
+        let frame = raw.next_that("data", |f| f.kind == DATA).await;
+        if frame.stream == 1 {
+            document += frame.payload.len();
+        } else {
+            between += frame.payload.len();
+        }
+    }
+    assert!(between <= QUEUED, "{between} pushed bytes before the end of the document");
+    raw.next_that("the push to go on", |f| f.kind == DATA && f.stream == promise).await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_its_pushes_first_is_not_left_waiting() {
+    use crate::support::raw::{DATA, END_STREAM, INITIAL_WINDOW_SIZE, PUSH_PROMISE, Raw};
+    let origin = Origin::start().await;
+    origin
+        .serve_ok("/", &[("link", "</a.css>; rel=preload; as=style")], &vec![b'd'; BIG])
+        .asset("/a.css", &vec![b's'; 50_000]);
+    let edge = Edge::start(origin.address).await;
+    let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 60_000)]).await;
+    raw.window(0, 8 << 20).await;
+    raw.get(1, "/").await;
+    let promise = raw.next_that("the promise", |f| f.kind == PUSH_PROMISE).await.promised();
+    // The document's own window stays shut after 60,000 bytes; the push still arrives.
+    raw.next_that("the end of the push", |f| f.kind == DATA && f.stream == promise && f.flags & END_STREAM != 0).await;
+    let mut got = 60_000;
+    while got < BIG {
+        raw.window(1, 60_000).await;
+        got += 60_000;
+    }
+    raw.next_that("the end of the document", |f| f.kind == DATA && f.stream == 1 && f.flags & END_STREAM != 0).await;
+}
+
+#[tokio::test]
+async fn a_document_whose_body_is_late_does_not_hold_its_pushes_back() {
+    let origin = Origin::start().await;
+    let head = "HTTP/1.1 200 OK\r\nlink: </a.css>; rel=preload; as=style\r\ncontent-length: 4\r\n\r\n";
+    origin
+        .on("/", [Step::Send(head.into()), Step::Gate("body"), Step::Send(b"page".to_vec())])
+        .asset("/a.css", b"css");
+    let edge = Edge::start(origin.address).await;
+    use crate::support::raw::{DATA, PUSH_PROMISE, Raw};
+    let mut raw = Raw::connect(edge.address, &[]).await;
+    raw.get(1, "/").await;
+    let promise = raw.next_that("the promise", |f| f.kind == PUSH_PROMISE).await.promised();
+    let body = raw.next_that("the pushed body", |f| f.kind == DATA).await;
+    assert_eq!((body.stream, body.payload.as_slice()), (promise, b"css".as_slice()));
+    origin.open("body");
+    raw.next_that("the document's body", |f| f.kind == DATA && f.stream == 1).await;
+}
