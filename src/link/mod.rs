@@ -4,8 +4,8 @@
 //! The target of a link goes through [`Document::resolve`], which yields the URL a client would ask for. Which of these
 //! links are delivered, and how, is the business of `push`.
 //!
-//! Reading order: `parse` (the grammar, over its `cursor`), `malformed` (what can be wrong with a link), `document` (resolution, the
-//! document's own identity), `target` (a resolved URL and why a target is refused).
+//! Reading order: `parse` (the grammar, over its `cursor`), `malformed` (what can be wrong with a link), `document`
+//! (resolution, the document's own identity), `target` (a resolved URL and why a target is refused).
 //!
 //! ```
 //! use linkpush::link::{Document, parse};
