@@ -1,5 +1,6 @@
 //! linkpush: an edge proxy that delivers what `Link: rel=preload` response headers name.
 
+pub mod cli;
 pub mod config;
 pub mod h2;
 pub mod link;

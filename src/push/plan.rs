@@ -122,7 +122,8 @@ impl Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Push,
-    Hint,
+    /// Hint what is known early; for the links of the final response this is the reason.
+    Hint { late: SkipReason },
     Neither(SkipReason),
 }
 
@@ -190,13 +191,16 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
         Delivery::Hint | Delivery::Off => None,
         Delivery::Auto | Delivery::Push => match no_push(policy, facts, &http2) {
             None => return Way::Push,
+            Some(reason) if policy.delivery == Delivery::Push => return Way::Neither(reason),
             reason => reason,
         },
     };
-    match refusal {
-        Some(reason) if policy.delivery == Delivery::Push => Way::Neither(reason),
-        _ if policy.hint_requests == HintRequests::All || is_navigation(facts.request) => Way::Hint,
-        _ => Way::Neither(Reason::NotNavigation),
+    // That a client takes no pushes is nothing to explain, what made it one of those is.
+    let instead = |reason| refusal.filter(|&refusal| refusal != Reason::PushDisabled).unwrap_or(reason);
+    if policy.hint_requests == HintRequests::All || is_navigation(facts.request) {
+        Way::Hint { late: instead(Reason::TooLateToHint) }
+    } else {
+        Way::Neither(instead(Reason::NotNavigation))
     }
 }
 
@@ -240,7 +244,7 @@ impl Planner<'_> {
     fn decide(&mut self, way: Way, source: Source, link: &Link<'_>) -> Result<(), SkipReason> {
         match (way, self.facts.http2) {
             (Way::Push, Some(http2)) => self.push(source, link, &http2),
-            (Way::Hint, _) => self.hint(source, link),
+            (Way::Hint { late }, _) => self.hint(source, link, late),
             (Way::Neither(reason), _) if link.has_relation("preload") => Err(reason),
             _ => Err(SkipReason::Relation),
         }
@@ -301,13 +305,13 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn hint(&mut self, source: Source, link: &Link<'_>) -> Result<(), SkipReason> {
+    fn hint(&mut self, source: Source, link: &Link<'_>, late: SkipReason) -> Result<(), SkipReason> {
         let preload = link.has_relation("preload");
         if !preload && !link.has_relation("modulepreload") && !link.has_relation("preconnect") {
             return Err(SkipReason::Relation);
         }
         if source == Source::Response {
-            return Err(SkipReason::TooLateToHint);
+            return Err(late);
         }
         if preload && link.destination().and_then(Destination::parse).is_none() {
             return Err(SkipReason::HintWithoutAs);

@@ -125,7 +125,7 @@ async fn a_client_that_keeps_refusing_is_not_pushed_to_any_more() {
         raw.settle().await;
     }
     assert_eq!(promises_of(&mut raw, &origin, 7).await, 0);
-    edge.log_line(&["/7 200", "skips=not_navigation:1"]).await;
+    edge.log_line(&["/7 200", "skips=client_refuses:1"]).await;
 }
 
 #[tokio::test]

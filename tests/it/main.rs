@@ -16,6 +16,11 @@
 mod support;
 
 mod cases;
+mod commands;
+mod early;
+mod hostile;
 mod http1;
 mod layout;
+mod limits;
+mod order;
 mod push;

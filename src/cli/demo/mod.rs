@@ -1,0 +1,57 @@
+//! `linkpush demo`: a bundled origin, the edge in front of it, and what to try.
+//!
+//! - `origin`: the application behind the edge
+
+mod origin;
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use crate::{config, server::Server};
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Port of the edge on 127.0.0.1; 0 for a free one
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Port of the origin on 127.0.0.1
+    #[arg(long, default_value_t = 9000)]
+    origin_port: u16,
+}
+
+/// The configuration that the demonstration runs with, apart from the ports.
+const CONFIG: &str = include_str!("../../../conf/demo.yaml");
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut config = config::parse("conf/demo.yaml", CONFIG)?;
+    let origin = SocketAddr::from(([127, 0, 0, 1], args.origin_port));
+    for listener in &mut config.listeners {
+        listener.address.set_port(args.port);
+    }
+    for upstream in &mut config.upstreams {
+        upstream.servers = vec![origin.to_string().into()];
+    }
+    std::net::TcpListener::bind(origin).map_err(|e| anyhow::anyhow!("origin {origin}: {e}; choose another --origin-port"))?;
+    let mut server = Server::new(config)?;
+    server.add_service(origin::service(origin));
+    if let Some(edge) = server.addresses().first() {
+        println!("{}", what_to_try(*edge));
+    }
+    server.run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn what_to_try(edge: SocketAddr) -> String {
+    let nghttp = "nghttp -nv --no-push -H 'sec-fetch-mode: navigate'";
+    format!(
+        "The demonstration is on http://{edge}/. Try:
+  linkpush probe http://{edge}/                 a page whose Link header becomes pushes
+  linkpush probe http://{edge}/early            the origin sends a 103 before it thinks: pushed by then
+  linkpush probe --no-push http://{edge}/early  the same for a browser, which gets the 103
+  linkpush probe --no-push http://{edge}/configured   links that the route names, hinted at once
+  linkpush probe http://{edge}/quiet            the route with push off: the header passes through
+  nghttp -ans http://{edge}/                    `*` marks what was pushed
+  {nghttp} http://{edge}/early
+Ctrl-C ends it."
+    )
+}
