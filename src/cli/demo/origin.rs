@@ -1,0 +1,289 @@
+//! The demo's origin: an HTTP/1.1 application that names its assets, and takes its time to think.
+//!
+//! | path | before the headers | `Link` |
+//! |---|---|---|
+//! | `/`, `/quiet` | 100 ms | with the page |
+//! | `/early` | 300 ms | in a 103 (RFC 8297) at once, then with the page |
+//! | `/configured` | 300 ms | none: the edge's route names the assets |
+//!
+//! What to answer is decided by [`answer`], which is pure; [`Origin`] sends it. Every page needs `/style.css`, `/app.js`,
+//! `/font.woff2` and `/logo.png`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use pingora::services::listening::Service;
+
+/// The origin as a service of Pingora's server, listening in cleartext on `address`.
+#[must_use]
+pub(super) fn service(address: SocketAddr) -> Service<Origin> {
+    let mut service = Service::new("demo origin".to_owned(), Origin);
+    service.add_tcp(&address.to_string());
+    service
+}
+
+/// The application: stateless, one answer a path.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Origin;
+
+impl Origin {
+    /// Sends the answer to the request that the session has read.
+    async fn respond(session: &mut ServerSession) -> pingora::Result<()> {
+        let request = session.req_header();
+        let answer = answer(&request.method, request.uri.path());
+        session.drain_request_body().await?;
+
+        if answer.links == Links::InHintAndHeader {
+            let mut hint = ResponseHeader::build(StatusCode::EARLY_HINTS, Some(LINK_FIELDS.len()))?;
+            append_links(&mut hint)?;
+            session.write_response_header(Box::new(hint)).await?;
+        }
+        if !answer.think_time.is_zero() {
+            tokio::time::sleep(answer.think_time).await;
+        }
+
+        let mut head = ResponseHeader::build(answer.status, None)?;
+        head.insert_header(header::CONTENT_TYPE, answer.content_type)?;
+        head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
+        head.insert_header(header::CACHE_CONTROL, answer.cache_control)?;
+        if answer.status == StatusCode::METHOD_NOT_ALLOWED {
+            head.insert_header(header::ALLOW, "GET, HEAD")?;
+        }
+        if answer.links != Links::Unnamed {
+            append_links(&mut head)?;
+        }
+        let is_head = session.req_header().method == Method::HEAD;
+        session.write_response_header(Box::new(head)).await?;
+        if is_head {
+            return Ok(());
+        }
+        session.write_response_body(answer.body, true).await
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Origin {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        match session.read_request().await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                log::debug!("demo origin: reading a request: {error}");
+                return None;
+            }
+        }
+        let idle = if *shutdown.borrow() {
+            None
+        } else {
+            Some(KEEPALIVE_SECONDS)
+        };
+        session.set_keepalive(idle);
+
+        if let Err(error) = Self::respond(&mut session).await {
+            log::debug!(
+                "demo origin: answering {}: {error}",
+                session.request_summary()
+            );
+            return None;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        match session.finish().await {
+            Ok(stream) => {
+                stream.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings))
+            }
+            Err(error) => {
+                log::debug!("demo origin: finishing an answer: {error}");
+                None
+            }
+        }
+    }
+}
+
+/// Where an answer names the assets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// Nowhere.
+    Unnamed,
+    /// In its `Link` header.
+    InHeader,
+    /// In a 103 before it, and in its `Link` header.
+    InHintAndHeader,
+}
+
+/// What is sent for one request.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    cache_control: &'static str,
+    /// How long the application works before it sends its headers.
+    think_time: Duration,
+    links: Links,
+    body: Bytes,
+}
+
+impl Answer {
+    fn page(think_time: Duration, links: Links) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: "text/html; charset=utf-8",
+            cache_control: "no-cache",
+            think_time,
+            links,
+            body: Bytes::from_static(PAGE),
+        }
+    }
+
+    fn asset(content_type: &'static str, body: Bytes) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type,
+            cache_control: "max-age=3600",
+            think_time: Duration::ZERO,
+            links: Links::Unnamed,
+            body,
+        }
+    }
+
+    fn refusal(status: StatusCode, text: &'static str) -> Self {
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            cache_control: "no-store",
+            think_time: Duration::ZERO,
+            links: Links::Unnamed,
+            body: Bytes::from_static(text.as_bytes()),
+        }
+    }
+}
+
+fn answer(method: &Method, path: &str) -> Answer {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    }
+    match path {
+        "/" | "/quiet" => Answer::page(Duration::from_millis(100), Links::InHeader),
+        "/early" => Answer::page(Duration::from_millis(300), Links::InHintAndHeader),
+        "/configured" => Answer::page(Duration::from_millis(300), Links::Unnamed),
+        "/style.css" => Answer::asset("text/css; charset=utf-8", Bytes::from_static(STYLE)),
+        "/app.js" => Answer::asset("text/javascript; charset=utf-8", Bytes::from_static(SCRIPT)),
+        "/font.woff2" => Answer::asset("font/woff2", font()),
+        "/logo.png" => Answer::asset("image/png", Bytes::from_static(LOGO)),
+        _ => Answer::refusal(StatusCode::NOT_FOUND, "no such page\n"),
+    }
+}
+
+fn append_links(head: &mut ResponseHeader) -> pingora::Result<()> {
+    for field in LINK_FIELDS {
+        head.append_header(header::LINK, field)?;
+    }
+    Ok(())
+}
+
+/// A body with the size and the entropy of a font, and its signature; nothing renders it.
+fn font() -> Bytes {
+    let mut body = b"wOF2".to_vec();
+    let mut state = 0x9e37_79b9_u32;
+    while body.len() < FONT_BYTES {
+        // xorshift32 (Marsaglia 2003): incompressible, and the same on every run.
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        body.extend_from_slice(&state.to_be_bytes());
+    }
+    Bytes::from(body)
+}
+
+/// One field with two links and two fields with one: both spellings are common.
+const LINK_FIELDS: [&str; 3] = [
+    "</style.css>; rel=preload; as=style, </app.js>; rel=preload; as=script",
+    "</font.woff2>; rel=preload; as=font; crossorigin",
+    "</logo.png>; rel=preload; as=image",
+];
+
+const PAGE: &[u8] = include_bytes!("assets/page.html");
+const STYLE: &[u8] = include_bytes!("assets/style.css");
+const SCRIPT: &[u8] = include_bytes!("assets/app.js");
+const LOGO: &[u8] = include_bytes!("assets/logo.png");
+
+/// A Latin subset of a text font weighs about this much.
+const FONT_BYTES: usize = 20 * 1024;
+
+/// How long an idle connection from the edge is kept: longer than anyone watches the demo.
+const KEEPALIVE_SECONDS: u64 = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASSETS: [(&str, &str); 4] = [
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/font.woff2", "font/woff2"),
+        ("/logo.png", "image/png"),
+    ];
+
+    #[test]
+    fn every_asset_is_cacheable_and_has_its_type() {
+        for (path, content_type) in ASSETS {
+            let answer = answer(&Method::GET, path);
+            assert_eq!(
+                (answer.status, answer.content_type, answer.cache_control),
+                (StatusCode::OK, content_type, "max-age=3600"),
+                "{path}"
+            );
+            assert!(!answer.body.is_empty(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_links_and_the_page_name_each_asset() {
+        let page = String::from_utf8_lossy(PAGE);
+        let links = LINK_FIELDS.concat();
+        for (path, _) in ASSETS {
+            assert!(page.contains(&format!("\"{path}\"")), "{path}");
+            assert!(links.contains(&format!("<{path}>")), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_early_hints_and_only_configured_is_without_links() {
+        let links = |path| answer(&Method::GET, path).links;
+        assert_eq!(links("/"), Links::InHeader);
+        assert_eq!(links("/quiet"), Links::InHeader);
+        assert_eq!(links("/early"), Links::InHintAndHeader);
+        assert_eq!(links("/configured"), Links::Unnamed);
+    }
+
+    #[test]
+    fn an_unknown_path_and_another_method_are_refused() {
+        assert_eq!(answer(&Method::GET, "/nope").status, StatusCode::NOT_FOUND);
+        assert_eq!(
+            answer(&Method::POST, "/").status,
+            StatusCode::METHOD_NOT_ALLOWED
+        );
+    }
+
+    #[test]
+    fn head_is_answered_like_get() {
+        assert_eq!(answer(&Method::HEAD, "/"), answer(&Method::GET, "/"));
+    }
+
+    #[test]
+    fn the_binary_assets_carry_their_signatures() {
+        assert!(font().starts_with(b"wOF2") && font().len() == FONT_BYTES);
+        assert!(LOGO.starts_with(b"\x89PNG\r\n\x1a\n"));
+    }
+}

@@ -1,0 +1,452 @@
+//! What a probe saw, and how it is told: `nghttp -ans`' table, the 103s, one sentence. Pure.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Everything that one probe saw.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Report {
+    /// Requests and promises, in the order in which they began; the page is the first.
+    pub(super) exchanges: Vec<Exchange>,
+    /// The 103s, in the order in which they arrived.
+    pub(super) hints: Vec<Hint>,
+    /// Targets that the page's own `Link` header asks to preload.
+    pub(super) named: Vec<String>,
+    /// What else is worth knowing, a sentence each.
+    pub(super) notes: Vec<String>,
+    /// Whether the probe accepted pushes.
+    pub(super) push: PushSetting,
+}
+
+/// What the probe said in its SETTINGS (RFC 9113 section 6.5.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum PushSetting {
+    /// Pushes are accepted.
+    #[default]
+    Accepted,
+    /// `SETTINGS_ENABLE_PUSH` was 0.
+    Refused,
+}
+
+/// One request and its answer, or one promise and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Exchange {
+    /// The HTTP/2 stream.
+    pub(super) stream: u32,
+    /// Who began it.
+    pub(super) initiator: Initiator,
+    /// The path and query; for another origin than the page's the whole URL.
+    pub(super) target: String,
+    /// When it was asked for or promised, since the connection was made.
+    pub(super) start: Duration,
+    /// When it ended, since the connection was made, and how.
+    pub(super) outcome: Outcome,
+}
+
+/// Who began an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Initiator {
+    /// The probe asked.
+    Client,
+    /// The server promised.
+    Server,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It has not ended.
+    Open,
+    /// All of the answer was received.
+    Complete {
+        /// When the last byte came, since the connection was made.
+        end: Duration,
+        /// The HTTP status.
+        status: u16,
+        /// Bytes of the body.
+        size: u64,
+    },
+    /// It ended early, with this reason.
+    Failed(String),
+}
+
+/// One 103 (RFC 8297).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hint {
+    /// When it came, since the connection was made.
+    pub(super) at: Duration,
+    /// Its `Link` fields, as they came.
+    pub(super) links: Vec<String>,
+    /// The targets in them that are to be preloaded.
+    pub(super) targets: Vec<String>,
+}
+
+impl Report {
+    /// Whether the page was received completely, whatever its status.
+    #[must_use]
+    pub(super) fn has_page(&self) -> bool {
+        self.exchanges
+            .first()
+            .is_some_and(|page| matches!(page.outcome, Outcome::Complete { .. }))
+    }
+
+    /// All of it as text, without control characters of the server's; why the page itself did not come is not in it.
+    #[must_use]
+    pub(super) fn render(&self) -> String {
+        let mut paragraphs = vec![table(&self.exchanges)];
+        for hint in &self.hints {
+            let mut text = format!("103 Early Hints at +{}\n", format_duration(hint.at));
+            for link in &hint.links {
+                let _ = writeln!(text, "  link: {}", printable(link));
+            }
+            paragraphs.push(text);
+        }
+        let mut remarks = String::new();
+        for failure in self.exchanges.iter().skip(1).filter_map(failure) {
+            let _ = writeln!(remarks, "{failure}");
+        }
+        for note in &self.notes {
+            let _ = writeln!(remarks, "{}", printable(note));
+        }
+        paragraphs.push(remarks);
+        if self.has_page() {
+            paragraphs.push(format!("{}\n", self.sentence()));
+        }
+        paragraphs.retain(|paragraph| !paragraph.is_empty());
+        paragraphs.join("\n")
+    }
+
+    /// What was pushed, hinted, or only named in the page's `Link` header.
+    #[must_use]
+    pub(super) fn sentence(&self) -> String {
+        let pushed: Vec<&str> =
+            self.targets_of(|outcome| matches!(outcome, Outcome::Complete { .. }));
+        let lost: Vec<&str> =
+            self.targets_of(|outcome| !matches!(outcome, Outcome::Complete { .. }));
+        let mut hinted: Vec<&str> = Vec::new();
+        for target in self.hints.iter().flat_map(|hint| &hint.targets) {
+            if !pushed.contains(&target.as_str()) && !hinted.contains(&target.as_str()) {
+                hinted.push(target);
+            }
+        }
+        let named: Vec<&str> = self
+            .named
+            .iter()
+            .map(String::as_str)
+            .filter(|target| {
+                ![&pushed, &lost, &hinted]
+                    .iter()
+                    .any(|known| known.contains(target))
+            })
+            .collect();
+
+        let mut clauses = vec![match (pushed.is_empty(), self.push) {
+            (false, _) => counted(&pushed, "pushed"),
+            (true, PushSetting::Refused) => {
+                "Nothing was pushed, as this probe refuses pushes".to_owned()
+            }
+            (true, PushSetting::Accepted) => "Nothing was pushed".to_owned(),
+        }];
+        for (targets, how) in [
+            (&lost, "promised but not delivered"),
+            (&hinted, "hinted in a 103"),
+            (&named, "only named in the Link header"),
+        ] {
+            if !targets.is_empty() {
+                clauses.push(counted(targets, how));
+            }
+        }
+        if pushed.is_empty() && clauses.len() == 1 {
+            clauses.push("no 103 came, and the page's Link header asks for no preload".to_owned());
+        }
+        format!("{}.", clauses.join("; "))
+    }
+
+    /// The targets that the server promised and that ended in a certain way, each once.
+    fn targets_of(&self, ended: impl Fn(&Outcome) -> bool) -> Vec<&str> {
+        let mut targets = Vec::new();
+        for exchange in &self.exchanges {
+            let target = exchange.target.as_str();
+            if exchange.initiator == Initiator::Server
+                && ended(&exchange.outcome)
+                && !targets.contains(&target)
+            {
+                targets.push(target);
+            }
+        }
+        targets
+    }
+}
+
+/// The complete exchanges as `nghttp -ans` of nghttp2 1.52 prints them, by the end of the response; nothing without any.
+#[must_use]
+pub(super) fn table(exchanges: &[Exchange]) -> String {
+    let mut rows: Vec<(Duration, String)> = exchanges
+        .iter()
+        .filter_map(|exchange| {
+            let Outcome::Complete { end, status, size } = exchange.outcome else {
+                return None;
+            };
+            let mark = match exchange.initiator {
+                Initiator::Client => ' ',
+                Initiator::Server => '*',
+            };
+            let row = format!(
+                "{:>3} {:>11} {mark}{:>11} {:>8} {status:>4} {:>4} {}",
+                exchange.stream,
+                format!("+{}", format_duration(end)),
+                format!("+{}", format_duration(exchange.start)),
+                format_duration(end.saturating_sub(exchange.start)),
+                format_size(size),
+                printable(&exchange.target),
+            );
+            Some((end, row))
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    rows.sort_by_key(|(end, _)| *end);
+
+    let mut text = format!("{TABLE_HEAD}\n");
+    for (_, row) in rows {
+        text.push_str(&row);
+        text.push('\n');
+    }
+    text
+}
+
+/// Why an exchange is not in the table.
+fn failure(exchange: &Exchange) -> Option<String> {
+    let reason = match &exchange.outcome {
+        Outcome::Complete { .. } => return None,
+        Outcome::Open => "no complete answer within the time limit",
+        Outcome::Failed(reason) => reason,
+    };
+    let kind = match exchange.initiator {
+        Initiator::Client => "request for",
+        Initiator::Server => "push of",
+    };
+    Some(format!(
+        "stream {}: {kind} {}: {}",
+        exchange.stream,
+        printable(&exchange.target),
+        printable(reason)
+    ))
+}
+
+fn counted(targets: &[&str], how: &str) -> String {
+    let (noun, verb) = if targets.len() == 1 {
+        ("asset", "was")
+    } else {
+        ("assets", "were")
+    };
+    let list = printable(&targets.join(", "));
+    format!("{} {noun} {verb} {how} ({list})", targets.len())
+}
+
+/// Microseconds as such, from a millisecond on with two decimals: nghttp2's `util::format_duration`.
+fn format_duration(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    let (unit, divisor) = match micros {
+        0..1_000 => return format!("{micros}us"),
+        1_000..1_000_000 => ("ms", 1_000),
+        _ => ("s", 1_000_000),
+    };
+    // Hundredths, rounded half up.
+    let hundredths = (micros * 100 + divisor / 2) / divisor;
+    format!("{}.{:02}{unit}", hundredths / 100, hundredths % 100)
+}
+
+/// Whole units of 1024, rounded down: nghttp2's `util::utos_unit`.
+fn format_size(bytes: u64) -> String {
+    match bytes {
+        0..0x400 => bytes.to_string(),
+        0x400..0x10_0000 => format!("{}K", bytes >> 10),
+        0x10_0000..0x4000_0000 => format!("{}M", bytes >> 20),
+        _ => format!("{}G", bytes >> 30),
+    }
+}
+
+/// A server's text for a terminal: control characters could steer it.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+const TABLE_HEAD: &str = "id  responseEnd requestStart  process code size request path";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(stream: u32, target: &str, start_us: u64, end_us: u64) -> Exchange {
+        Exchange {
+            stream,
+            initiator: if stream.is_multiple_of(2) {
+                Initiator::Server
+            } else {
+                Initiator::Client
+            },
+            target: target.to_owned(),
+            start: Duration::from_micros(start_us),
+            outcome: Outcome::Complete {
+                end: Duration::from_micros(end_us),
+                status: 200,
+                size: 4,
+            },
+        }
+    }
+
+    fn failed(stream: u32, target: &str) -> Exchange {
+        Exchange {
+            outcome: Outcome::Failed("reset by the server: CANCEL".to_owned()),
+            ..exchange(stream, target, 0, 0)
+        }
+    }
+
+    fn report(exchanges: Vec<Exchange>) -> Report {
+        Report {
+            exchanges,
+            ..Report::default()
+        }
+    }
+
+    fn hint(target: &str) -> Hint {
+        Hint {
+            at: Duration::from_micros(1_500),
+            links: vec![format!("<{target}>; rel=preload")],
+            targets: vec![target.to_owned()],
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_shape_of_nghttp() {
+        // What nghttp 1.52 printed.
+        let expected = "\
+id  responseEnd requestStart  process code size request path
+ 13      +838us       +153us    685us  200   79 /
+  2      +998us *     +504us    494us  200    4 /style.css
+ 15     +1.22ms      +1.02ms    204us  200    2 /app.js
+";
+        let mut rows = [
+            exchange(15, "/app.js", 1_017, 1_221),
+            exchange(13, "/", 153, 838),
+            exchange(2, "/style.css", 504, 998),
+        ];
+        for (row, size) in rows.iter_mut().zip([2, 79, 4]) {
+            if let Outcome::Complete { size: bytes, .. } = &mut row.outcome {
+                *bytes = size;
+            }
+        }
+        assert_eq!(table(&rows), expected);
+    }
+
+    #[test]
+    fn durations_are_written_like_nghttp() {
+        for (micros, text) in [
+            (0, "0us"),
+            (999, "999us"),
+            (1_000, "1.00ms"),
+            (1_005, "1.01ms"),
+            (102_030, "102.03ms"),
+            (999_999, "1000.00ms"),
+            (1_000_000, "1.00s"),
+            (61_500_000, "61.50s"),
+        ] {
+            assert_eq!(format_duration(Duration::from_micros(micros)), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_written_like_nghttp() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1_023, "1023"),
+            (1_024, "1K"),
+            (20_480, "20K"),
+            (1 << 20, "1M"),
+            (5 << 30, "5G"),
+        ] {
+            assert_eq!(format_size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn the_sentence_counts_each_asset_once_at_its_best_delivery() {
+        let mut report = report(vec![
+            exchange(1, "/", 0, 1),
+            exchange(2, "/a.css", 0, 1),
+            exchange(4, "/b.js", 0, 1),
+        ]);
+        report.hints = vec![hint("/a.css"), hint("/c.png"), hint("/c.png")];
+        report.named = ["/a.css", "/b.js", "/c.png", "/d.woff2"]
+            .map(str::to_owned)
+            .to_vec();
+        assert_eq!(
+            report.sentence(),
+            "2 assets were pushed (/a.css, /b.js); 1 asset was hinted in a 103 (/c.png); \
+             1 asset was only named in the Link header (/d.woff2)."
+        );
+    }
+
+    #[test]
+    fn the_sentence_says_that_nothing_came() {
+        assert_eq!(
+            report(vec![exchange(1, "/", 0, 1)]).sentence(),
+            "Nothing was pushed; no 103 came, and the page's Link header asks for no preload."
+        );
+    }
+
+    #[test]
+    fn the_sentence_says_that_the_probe_refused() {
+        let mut report = report(vec![exchange(1, "/", 0, 1)]);
+        report.push = PushSetting::Refused;
+        report.hints = vec![hint("/a.css")];
+        assert_eq!(
+            report.sentence(),
+            "Nothing was pushed, as this probe refuses pushes; 1 asset was hinted in a 103 (/a.css)."
+        );
+    }
+
+    #[test]
+    fn a_reset_push_is_reported_and_not_in_the_table() {
+        let mut report = report(vec![exchange(1, "/", 0, 1), failed(2, "/a.css")]);
+        report.named = vec!["/a.css".to_owned()];
+        let text = report.render();
+        assert!(!text.contains('*'), "{text}");
+        assert!(
+            text.contains("stream 2: push of /a.css: reset by the server: CANCEL\n"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(
+                "\nNothing was pushed; 1 asset was promised but not delivered (/a.css).\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_103_is_shown_with_its_time_and_links() {
+        let mut report = report(vec![exchange(1, "/", 0, 1)]);
+        report.hints = vec![hint("/a.css")];
+        let text = report.render();
+        assert!(
+            text.contains("\n103 Early Hints at +1.50ms\n  link: </a.css>; rel=preload\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn without_the_page_there_is_no_verdict() {
+        let report = report(vec![failed(1, "/")]);
+        assert!(!report.has_page());
+        assert_eq!(report.render(), "");
+    }
+
+    #[test]
+    fn a_servers_control_characters_do_not_reach_the_terminal() {
+        let text = report(vec![exchange(1, "/\u{1b}[2J\u{9b}", 0, 1)]).render();
+        assert!(!text.contains(['\u{1b}', '\u{9b}']), "{text}");
+    }
+}

@@ -1,0 +1,168 @@
+//! One exchange on an HTTP/2 connection, followed to its end by a task that reports [`Event`]s.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use h2::client::{PushPromise, PushPromises, PushedResponseFuture, ResponseFuture};
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, Response, StatusCode};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+/// What a task saw.
+pub(super) enum Event {
+    Hinted(Duration, HeaderMap),
+    Promised(Duration, PushPromise),
+    Ended(usize, Result<Answer, String>),
+}
+
+/// A complete answer.
+pub(super) struct Answer {
+    pub(super) end: Duration,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) size: u64,
+    /// Kept for the page only.
+    pub(super) body: Vec<u8>,
+}
+
+/// What becomes of a body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    Kept,
+    Counted,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Clock(pub(super) Instant);
+
+impl Clock {
+    pub(super) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Follows a request to its end, with the promises made on its stream: those come before its end is told.
+pub(super) async fn follow(
+    index: usize,
+    response: ResponseFuture,
+    mut promises: PushPromises,
+    body: Body,
+    clock: Clock,
+    events: UnboundedSender<Event>,
+) {
+    let promised = async {
+        while let Some(Ok(promise)) = promises.push_promise().await {
+            let _ = events.send(Event::Promised(clock.elapsed(), promise));
+        }
+    };
+    let answered = async {
+        let response = head(response, clock, &events)
+            .await
+            .map_err(|error| explain(&error))?;
+        receive(response, body, clock).await
+    };
+    let ((), result) = tokio::join!(promised, answered);
+    let _ = events.send(Event::Ended(index, result));
+}
+
+/// Follows a promise to its end.
+pub(super) async fn accept(
+    index: usize,
+    response: PushedResponseFuture,
+    clock: Clock,
+    events: UnboundedSender<Event>,
+) {
+    let result = match response.await {
+        Ok(response) => receive(response, Body::Counted, clock).await,
+        Err(error) => Err(explain(&error)),
+    };
+    let _ = events.send(Event::Ended(index, result));
+}
+
+/// The final response's head; reports the 103s before it.
+async fn head(
+    mut response: ResponseFuture,
+    clock: Clock,
+    events: &UnboundedSender<Event>,
+) -> Result<Response<RecvStream>, h2::Error> {
+    poll_fn(|context| {
+        loop {
+            match response.poll_informational(context) {
+                Poll::Ready(Some(Ok(early))) if early.status() == StatusCode::EARLY_HINTS => {
+                    let headers = early.into_parts().0.headers;
+                    let _ = events.send(Event::Hinted(clock.elapsed(), headers));
+                }
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        Pin::new(&mut response).poll(context)
+    })
+    .await
+}
+
+async fn receive(
+    response: Response<RecvStream>,
+    kept: Body,
+    clock: Clock,
+) -> Result<Answer, String> {
+    let (parts, mut stream) = response.into_parts();
+    let mut body = Vec::new();
+    let mut size = 0;
+    while let Some(chunk) = stream.data().await {
+        let chunk = chunk.map_err(|error| explain(&error))?;
+        size += chunk.len();
+        if size > MAX_BODY {
+            // The stream is dropped, which resets it.
+            return Err(format!("the body is larger than {} MiB", MAX_BODY >> 20));
+        }
+        if kept == Body::Kept {
+            body.extend_from_slice(&chunk);
+        }
+        stream
+            .flow_control()
+            .release_capacity(chunk.len())
+            .map_err(|error| explain(&error))?;
+    }
+    // After the trailers, which the table's size does not count.
+    stream.trailers().await.map_err(|error| explain(&error))?;
+    Ok(Answer {
+        end: clock.elapsed(),
+        status: parts.status,
+        headers: parts.headers,
+        size: size as u64,
+        body,
+    })
+}
+
+/// What an error of h2 means to whoever probes a server.
+pub(super) fn explain(error: &h2::Error) -> String {
+    let reason = error
+        .reason()
+        .map_or_else(|| error.to_string(), reason_name);
+    if error.is_reset() && error.is_remote() {
+        return format!("reset by the server: {reason}");
+    }
+    if error.is_go_away() && error.is_remote() {
+        return format!("the server closed the connection: {reason}");
+    }
+    if error.is_go_away() {
+        return format!("the server broke HTTP/2: {reason}; does it speak HTTP/2 here?");
+    }
+    if error.is_io() {
+        return format!("the connection broke: {error}");
+    }
+    error.to_string()
+}
+
+/// The name in RFC 9113 section 7.
+fn reason_name(reason: Reason) -> String {
+    format!("{reason:?}")
+}
+
+/// The largest body that is read.
+const MAX_BODY: usize = 16 << 20;

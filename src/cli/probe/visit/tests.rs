@@ -1,0 +1,276 @@
+//! Visits to a scripted server over an in-memory connection.
+
+use h2::server::{Connection, SendResponse};
+use http::Response;
+use tokio::io::DuplexStream;
+
+use h2::RecvStream;
+
+use super::*;
+
+type Server = Connection<DuplexStream, Bytes>;
+type Reply = SendResponse<Bytes>;
+
+const PAGE: &str = "<link rel=stylesheet href=/a.css><script src=/b.js></script>";
+
+fn itinerary(push: PushSetting) -> Itinerary {
+    Itinerary {
+        page: Url::parse("http://shop.example/").expect("a valid URL"),
+        push,
+        fetch: FetchKind::Navigation,
+        deadline: Instant::now() + Duration::from_secs(10),
+    }
+}
+
+/// Visits a server that answers each request as `answer` does, told the path.
+fn visited(
+    itinerary: &Itinerary,
+    answer: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static,
+) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        tokio::spawn(async move {
+            let mut server: Server = h2::server::handshake(server).await.expect("a handshake");
+            while let Some(Ok((request, mut reply))) = server.accept().await {
+                answer(&request, &mut reply);
+            }
+        });
+        visit(Box::new(client), itinerary)
+            .await
+            .expect("a connection")
+    })
+}
+
+fn send(reply: &mut Reply, body: &'static str) {
+    let head = Response::builder().header("link", "</a.css>; rel=preload, </c.woff2>; rel=preload");
+    let mut stream = reply
+        .send_response(head.body(()).expect("valid"), false)
+        .expect("an open stream");
+    stream
+        .send_data(Bytes::from_static(body.as_bytes()), true)
+        .expect("an open stream");
+}
+
+fn promise(reply: &mut Reply, url: &str) -> h2::server::SendPushedResponse<Bytes> {
+    let request = Request::get(url).body(()).expect("valid");
+    reply
+        .push_request(request)
+        .expect("a client that accepts pushes")
+}
+
+fn asked(report: &Report, initiator: Initiator) -> Vec<&str> {
+    report
+        .exchanges
+        .iter()
+        .filter(|exchange| exchange.initiator == initiator)
+        .map(|exchange| exchange.target.as_str())
+        .collect()
+}
+
+fn outcome<'a>(report: &'a Report, target: &str) -> &'a Outcome {
+    let found = report
+        .exchanges
+        .iter()
+        .find(|exchange| exchange.target == target);
+    &found.expect("an exchange").outcome
+}
+
+#[test]
+fn fetches_what_the_page_and_its_links_name() {
+    let report = visited(&itinerary(PushSetting::Accepted), |_, reply| {
+        send(reply, PAGE)
+    });
+    assert_eq!(
+        asked(&report, Initiator::Client),
+        ["/", "/a.css", "/b.js", "/c.woff2"]
+    );
+    assert_eq!(report.named, ["/a.css", "/c.woff2"]);
+    assert!(report.has_page());
+}
+
+#[test]
+fn does_not_fetch_what_was_pushed() {
+    let report = visited(&itinerary(PushSetting::Accepted), |request, reply| {
+        if request.uri().path() == "/" {
+            let mut pushed = promise(reply, "http://shop.example/a.css");
+            send(reply, PAGE);
+            let mut body = pushed
+                .send_response(Response::new(()), false)
+                .expect("an open stream");
+            body.send_data(Bytes::from_static(b"a{}"), true)
+                .expect("an open stream");
+        } else {
+            send(reply, "");
+        }
+    });
+    assert_eq!(asked(&report, Initiator::Server), ["/a.css"]);
+    assert_eq!(
+        asked(&report, Initiator::Client),
+        ["/", "/b.js", "/c.woff2"]
+    );
+    assert!(matches!(
+        outcome(&report, "/a.css"),
+        Outcome::Complete {
+            status: 200,
+            size: 3,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn says_that_a_push_was_reset() {
+    let report = visited(&itinerary(PushSetting::Accepted), |request, reply| {
+        if request.uri().path() == "/" {
+            promise(reply, "http://shop.example/a.css").send_reset(h2::Reason::CANCEL);
+        }
+        send(reply, PAGE);
+    });
+    assert_eq!(
+        outcome(&report, "/a.css"),
+        &Outcome::Failed("reset by the server: CANCEL".to_owned())
+    );
+}
+
+#[test]
+fn writes_another_origins_promise_as_a_url() {
+    let report = visited(&itinerary(PushSetting::Accepted), |request, reply| {
+        if request.uri().path() == "/" {
+            promise(reply, "http://cdn.example/a.css").send_reset(h2::Reason::CANCEL);
+        }
+        send(reply, "");
+    });
+    assert_eq!(
+        asked(&report, Initiator::Server),
+        ["http://cdn.example/a.css"]
+    );
+}
+
+#[test]
+fn refuses_pushes_when_told_to() {
+    let report = visited(&itinerary(PushSetting::Refused), |request, reply| {
+        let refused = Request::get("http://shop.example/a.css")
+            .body(())
+            .expect("valid");
+        assert!(reply.push_request(refused).is_err(), "{}", request.uri());
+        send(reply, "");
+    });
+    assert!(asked(&report, Initiator::Server).is_empty());
+    assert!(report.has_page());
+}
+
+#[test]
+fn reports_every_103() {
+    let report = visited(&itinerary(PushSetting::Accepted), |request, reply| {
+        if request.uri().path() == "/" {
+            assert_eq!(
+                request
+                    .headers()
+                    .get("sec-fetch-mode")
+                    .map(|mode| mode.as_bytes()),
+                Some(&b"navigate"[..])
+            );
+            for link in [
+                "</a.css>; rel=preload; as=style",
+                "<//cdn.example>; rel=preconnect",
+            ] {
+                let hint = Response::builder().status(103).header("link", link);
+                reply
+                    .send_informational(hint.body(()).expect("valid"))
+                    .expect("an open stream");
+            }
+        }
+        send(reply, "");
+    });
+    let hints: Vec<_> = report
+        .hints
+        .iter()
+        .map(|hint| (&hint.links, &hint.targets))
+        .collect();
+    assert_eq!(
+        hints,
+        [
+            (
+                &vec!["</a.css>; rel=preload; as=style".to_owned()],
+                &vec!["/a.css".to_owned()]
+            ),
+            (&vec!["<//cdn.example>; rel=preconnect".to_owned()], &vec![]),
+        ]
+    );
+}
+
+#[test]
+fn a_page_that_is_reset_is_no_page() {
+    let report = visited(&itinerary(PushSetting::Accepted), |_, reply| {
+        reply.send_reset(h2::Reason::INTERNAL_ERROR);
+    });
+    assert!(!report.has_page());
+    assert_eq!(
+        outcome(&report, "/"),
+        &Outcome::Failed("reset by the server: INTERNAL_ERROR".to_owned())
+    );
+}
+
+#[test]
+fn the_deadline_ends_a_visit_and_leaves_the_rest_open() {
+    let itinerary = Itinerary {
+        deadline: Instant::now() + Duration::from_millis(100),
+        ..itinerary(PushSetting::Accepted)
+    };
+    let report = visited(&itinerary, |request, reply| {
+        if request.uri().path() == "/" {
+            send(reply, PAGE);
+        } else {
+            // Headers, and never an end.
+            let body = reply
+                .send_response(Response::new(()), false)
+                .expect("an open stream");
+            std::mem::forget(body);
+        }
+    });
+    assert!(report.has_page());
+    assert_eq!(outcome(&report, "/b.js"), &Outcome::Open);
+}
+
+#[test]
+fn at_most_a_hundred_assets_are_fetched() {
+    let report = visited(&itinerary(PushSetting::Accepted), |request, reply| {
+        let html: String = (0..=MAX_ASSETS)
+            .map(|number| format!("<img src=/{number}.png>"))
+            .collect();
+        let is_page = request.uri().path() == "/";
+        let body = if is_page {
+            Bytes::from(html)
+        } else {
+            Bytes::new()
+        };
+        let mut stream = reply
+            .send_response(Response::new(()), false)
+            .expect("an open stream");
+        stream.send_data(body, true).expect("an open stream");
+    });
+    assert_eq!(report.exchanges.len(), 1 + MAX_ASSETS);
+    assert_eq!(
+        report.notes,
+        ["left out, as the limit is 100 assets: 1"]
+    );
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_given_up() {
+    let report = visited(&itinerary(PushSetting::Accepted), |_, reply| {
+        let mut body = reply
+            .send_response(Response::new(()), false)
+            .expect("an open stream");
+        body.send_data(Bytes::from(vec![b' '; (16 << 20) + 1]), true)
+            .expect("an open stream");
+    });
+    assert_eq!(
+        outcome(&report, "/"),
+        &Outcome::Failed("the body is larger than 16 MiB".to_owned())
+    );
+}
