@@ -151,10 +151,10 @@ pub(super) fn explain(error: &h2::Error) -> String {
         return format!("the server closed the connection: {reason}");
     }
     if error.is_go_away() {
-        return format!("the server broke HTTP/2: {reason}; does it speak HTTP/2 here?");
+        return format!("HTTP/2 was broken: {reason}; does the server speak HTTP/2 here?");
     }
     if error.is_io() {
-        return format!("the connection broke: {error}");
+        return format!("the connection broke: {error}; does the server speak HTTP/2 here?");
     }
     error.to_string()
 }

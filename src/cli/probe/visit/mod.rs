@@ -124,7 +124,7 @@ impl Visit<'_> {
     fn into_report(mut self) -> Report {
         if self.surplus > 0 {
             self.report.notes.push(format!(
-                "{} more assets were left out: the limit is {MAX_ASSETS}",
+                "left out, as the limit is {MAX_ASSETS} assets: {}",
                 self.surplus
             ));
         }

@@ -254,10 +254,7 @@ fn at_most_a_hundred_assets_are_fetched() {
         stream.send_data(body, true).expect("an open stream");
     });
     assert_eq!(report.exchanges.len(), 1 + MAX_ASSETS);
-    assert_eq!(
-        report.notes,
-        ["1 more assets were left out: the limit is 100"]
-    );
+    assert_eq!(report.notes, ["left out, as the limit is 100 assets: 1"]);
 }
 
 #[test]

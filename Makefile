@@ -1,0 +1,41 @@
+# The ways to build, try and check linkpush. Everything that grows beyond a line is a script in tests/support.
+
+# What `make demo` listens on: the edge, and the origin behind it.
+PORT ?= 8080
+ORIGIN_PORT ?= 9000
+# `make demo ONCE=1` stops after the check.
+ONCE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint bench clean
+
+help:
+	@echo 'make build   the release binary, target/release/linkpush'
+	@echo 'make demo    an edge and an origin, and the proof that assets are pushed'
+	@echo '             PORT=8080 ORIGIN_PORT=9000 choose ports, ONCE=1 stops after the proof'
+	@echo 'make test    format, lints, documentation, tests: what CI runs'
+	@echo 'make lint    format and lints only'
+	@echo 'make bench   the benchmarks'
+	@echo 'make clean   remove what was built'
+
+build:
+	@tests/support/install.sh build
+	cargo build --release --locked
+
+demo: build
+	@PORT='$(PORT)' ORIGIN_PORT='$(ORIGIN_PORT)' ONCE='$(ONCE)' tests/support/demo.sh
+
+test:
+	@tests/support/install.sh build test
+	@tests/support/check.sh format clippy documentation tests
+
+lint:
+	@tests/support/install.sh build
+	@tests/support/check.sh format clippy
+
+bench:
+	@tests/support/install.sh build
+	cargo bench --locked
+
+clean:
+	cargo clean
