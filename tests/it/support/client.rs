@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use h2::client::{Builder, PushPromises, SendRequest};
 use http::{HeaderMap, Request, Response, StatusCode};
-use tokio::{net::TcpStream, sync::Notify, task::JoinHandle};
+use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle};
 
 /// A connection to the edge.
 #[derive(Clone)]
@@ -148,7 +148,8 @@ impl Client {
     pub async fn try_fetch(mut self, request: Request<()>) -> Result<Page, h2::Error> {
         poll_fn(|cx| self.send.poll_ready(cx)).await?;
         let (mut response, _) = self.send.send_request(request, true)?;
-        let pushes = self.collect_pushes(response.push_promises());
+        let (done, page_done) = oneshot::channel();
+        let pushes = self.collect_pushes(response.push_promises(), page_done);
         let mut informational = Vec::new();
         let response = poll_fn(|cx| {
             while let std::task::Poll::Ready(Some(Ok(early))) = response.poll_informational(cx) {
@@ -158,15 +159,23 @@ impl Client {
         })
         .await?;
         let answer = self.read(response).await?;
+        let _ = done.send(());
         let pushes = pushes.await.expect("no panic");
         Ok(Page { answer, pushes, informational })
     }
 
-    fn collect_pushes(&self, mut promises: PushPromises) -> JoinHandle<Vec<Push>> {
+    /// Reads pushes until the page has ended; every promise of a page comes before its end.
+    fn collect_pushes(&self, mut promises: PushPromises, mut page_done: oneshot::Receiver<()>) -> JoinHandle<Vec<Push>> {
         let client = self.clone();
         tokio::spawn(async move {
             let mut reading = Vec::new();
-            while let Some(Ok(promise)) = promises.push_promise().await {
+            loop {
+                let promise = tokio::select! {
+                    biased;
+                    promise = promises.push_promise() => promise,
+                    _ = &mut page_done => break,
+                };
+                let Some(Ok(promise)) = promise else { break };
                 let promised_at = client.started.elapsed();
                 let (request, response) = promise.into_parts();
                 let client = client.clone();
@@ -208,26 +217,5 @@ impl Client {
             first_chunk,
             last_chunk,
         })
-    }
-}
-
-/// An event that one task waits for and another makes happen.
-#[derive(Clone, Default)]
-pub struct Event(Arc<(Mutex<bool>, Notify)>);
-
-impl Event {
-    pub fn happen(&self) {
-        *self.0.0.lock().expect("no panic") = true;
-        self.0.1.notify_waiters();
-    }
-
-    pub async fn happened(&self) {
-        loop {
-            let notified = self.0.1.notified();
-            if *self.0.0.lock().expect("no panic") {
-                return;
-            }
-            notified.await;
-        }
     }
 }

@@ -49,7 +49,7 @@ impl Edge {
         let mut child = Command::new(BINARY)
             .args(["run", "--config"])
             .arg(&file)
-            .env("RUST_LOG", "info,linkpush=debug")
+            .env("RUST_LOG", std::env::var("EDGE_LOG").unwrap_or_else(|_| "info,linkpush=debug".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
