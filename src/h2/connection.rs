@@ -1,7 +1,8 @@
 //! The accept loop: drives one connection, starts a task for each request.
 
 use std::{
-    future::pending,
+    future::{Future, pending, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,11 +22,15 @@ use pingora::{
     protocols::{Digest, Stream as Io},
     server::ShutdownWatch,
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 
 use super::{
     Limits,
     observe::Observed,
+    opening::{Opening, Openings, Transport},
     order::SendOrder,
     promise::run,
     stream::Stream,
@@ -54,6 +59,7 @@ pub(super) struct Connection<A> {
     pub(super) digest: Arc<Digest>,
     pub(super) shutdown: ShutdownWatch,
     pub(super) active: Arc<Active>,
+    pub(super) openings: mpsc::UnboundedSender<Opening>,
 }
 
 /// Serves a connection until it is closed: by the client, by idleness, or by a shutdown once its
@@ -69,13 +75,15 @@ where
         socket_digest: io.get_socket_digest(),
     });
     let client = Arc::new(Client::new(limits.diary_entries));
-    let io = Observed::new(io, Arc::clone(&client));
+    let transport = Arc::new(Transport::default());
+    let io = Observed::new(io, Arc::clone(&client), Arc::clone(&transport));
     let handshake = builder(&limits).handshake::<_, Bytes>(io);
     let conn = match timeout(limits.handshake_timeout, handshake).await {
         Ok(Ok(conn)) => conn,
         Ok(Err(e)) => return debug!("HTTP/2 handshake failed: {e}"),
         Err(_) => return debug!("HTTP/2 handshake took longer than {:?}", limits.handshake_timeout),
     };
+    let (sender, openings) = Openings::new(transport);
     let connection = Arc::new(Connection {
         app,
         client,
@@ -84,8 +92,9 @@ where
         digest,
         shutdown,
         active: Arc::new(Active::default()),
+        openings: sender,
     });
-    accept_loop(conn, connection).await;
+    accept_loop(conn, openings, connection).await;
 }
 
 fn builder(limits: &Limits) -> Builder {
@@ -95,30 +104,48 @@ fn builder(limits: &Limits) -> Builder {
         .max_header_list_size(limits.max_header_bytes)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(SEND_BUFFER);
+        .max_send_buffer_size(SEND_BUFFER)
+        // What the h2 crate itself finds malformed counts on its own, up to the same limit.
+        .max_local_error_reset_streams(usize::try_from(limits.max_malformed).ok());
     builder
 }
 
 type H2Connection = h2::server::Connection<Observed<Io>, Bytes>;
 
-async fn accept_loop<A>(mut conn: H2Connection, connection: Arc<Connection<A>>)
+/// How far a shutdown has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Nothing new is promised; what was promised must begin its answer before GOAWAY, since the h2
+    /// crate closes a connection on which only promises are left.
+    Settling,
+    /// GOAWAY was sent; what is in flight finishes.
+    Draining,
+}
+
+async fn accept_loop<A>(mut conn: H2Connection, mut openings: Openings, connection: Arc<Connection<A>>)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let mut shutdown = connection.shutdown.clone();
-    let mut draining = false;
+    let mut phase = Phase::Serving;
     let mut malformed = 0;
     loop {
         let accepted = tokio::select! {
             // The signal first, so that it is seen on a busy connection too. `accept` may be
             // dropped and called again.
             biased;
-            () = shutdown_begins(&mut shutdown), if !draining => {
-                conn.graceful_shutdown();
-                draining = true;
+            () = shutdown_begins(&mut shutdown), if phase == Phase::Serving => {
+                connection.client.set_going_away();
+                phase = Phase::Settling;
                 continue;
             }
-            accepted = conn.accept() => accepted,
+            () = connection.active.none_reserved(), if phase == Phase::Settling => {
+                conn.graceful_shutdown();
+                phase = Phase::Draining;
+                continue;
+            }
+            accepted = accept(&mut conn, &mut openings) => accepted,
             () = connection.active.idle_for(connection.limits.idle_timeout) => return close(conn).await,
         };
         match accepted {
@@ -136,6 +163,14 @@ where
             }
         }
     }
+}
+
+async fn accept(
+    conn: &mut H2Connection,
+    openings: &mut Openings,
+) -> Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>> {
+    let mut accept = pin!(conn.accept());
+    poll_fn(|cx| openings.around(cx, |cx| accept.as_mut().poll(cx))).await
 }
 
 /// Starts the task of a request, or refuses it; `false` if it was malformed.
@@ -187,7 +222,13 @@ async fn flush(mut conn: H2Connection) {
 pub(super) struct Active {
     streams: AtomicUsize,
     none_left: Notify,
+    reserved: AtomicUsize,
+    none_reserved: Notify,
 }
+
+/// One promise without a response header, until dropped.
+#[derive(Debug)]
+pub(super) struct Reserved(Arc<Active>);
 
 /// One stream in flight, until dropped.
 #[derive(Debug)]
@@ -197,6 +238,18 @@ impl Active {
     pub(super) fn begin(self: &Arc<Self>) -> ActiveStream {
         self.streams.fetch_add(1, Ordering::Relaxed);
         ActiveStream(Arc::clone(self))
+    }
+
+    pub(super) fn reserve(self: &Arc<Self>) -> Reserved {
+        self.reserved.fetch_add(1, Ordering::Relaxed);
+        Reserved(Arc::clone(self))
+    }
+
+    /// Resolves when every promise has begun its answer.
+    async fn none_reserved(&self) {
+        while self.reserved.load(Ordering::Relaxed) != 0 {
+            self.none_reserved.notified().await;
+        }
     }
 
     /// Resolves when there has been no stream for this long; starts anew with each call.
@@ -212,6 +265,14 @@ impl Drop for ActiveStream {
     fn drop(&mut self) {
         if self.0.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.0.none_left.notify_one();
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if self.0.reserved.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.none_reserved.notify_one();
         }
     }
 }

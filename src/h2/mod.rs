@@ -2,11 +2,12 @@
 //!
 //! Reading order: [`serve`] in `connection` (accept loop, idle and shutdown), `observe` (what the
 //! client's frames say), `validate` (which requests are served), `stream` (one request or promise,
-//! as the h2 crate sees it), `session` (the same as Pingora sees it: the doc-hidden seam), `promise`
+//! as the h2 crate sees it), `opening` (how a promise begins its answer), `session` (the same as Pingora sees it: the doc-hidden seam), `promise`
 //! (a plan carried out), `order` (the document first).
 
 mod connection;
 mod observe;
+mod opening;
 mod order;
 mod promise;
 mod session;

@@ -13,6 +13,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::opening::Transport;
 use crate::push::Client;
 
 /// A connection whose incoming frames are noted in a [`Client`].
@@ -21,11 +22,18 @@ pub(super) struct Observed<T> {
     io: T,
     frames: Frames,
     client: Arc<Client>,
+    transport: Arc<Transport>,
 }
 
 impl<T> Observed<T> {
-    pub(super) fn new(io: T, client: Arc<Client>) -> Self {
-        Self { io, frames: Frames::default(), client }
+    pub(super) fn new(io: T, client: Arc<Client>, transport: Arc<Transport>) -> Self {
+        Self { io, frames: Frames::default(), client, transport }
+    }
+
+    /// Notes whether a write went through.
+    fn written<R>(&self, poll: Poll<R>) -> Poll<R> {
+        self.transport.set_write_blocked(poll.is_pending());
+        poll
     }
 }
 
@@ -149,6 +157,10 @@ fn take(bytes: &[u8], most: usize) -> (&[u8], &[u8]) {
 impl<T: AsyncRead + Unpin> AsyncRead for Observed<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.transport.are_reads_held() {
+            // Whoever holds them wakes the task.
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
         this.frames.read(buf.filled().get(before..).unwrap_or_default(), &this.client);
@@ -158,11 +170,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Observed<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let poll = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.written(poll)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let poll = Pin::new(&mut self.io).poll_flush(cx);
+        self.written(poll)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -174,7 +188,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let poll = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.written(poll)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -6,7 +6,7 @@ use http::request::Parts;
 use log::debug;
 use pingora::{apps::HttpServerApp, protocols::http::ServerSession};
 
-use super::{connection::Connection, order::Rank, session::Session, stream::Stream};
+use super::{connection::Connection, session::Session, stream::Stream};
 use crate::push::{Promise, PushedBy};
 
 /// Serves one stream, a request or a promise, in a task of its own: a panic ends that stream only.
@@ -46,9 +46,11 @@ where
         if let Some(slot) = &promise.slot {
             slot.mark_sent();
         }
-        let rank = Rank::new(promise.urgency, u32::from(pushed.stream_id()));
         let mut head = promise.request.into_parts().0;
         head.extensions.insert(PushedBy { parent });
-        run(connection, head, Stream::promised(pushed, rank, promise.slot));
+        let openings = connection.openings.clone();
+        let reserved = connection.active.reserve();
+        let stream = Stream::promised(pushed, promise.urgency, promise.slot, openings, reserved);
+        run(connection, head, stream);
     }
 }

@@ -80,7 +80,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         }
     }
 
-    fn write_header(&mut self, mut header: Box<ResponseHeader>, end: bool) -> Result<()> {
+    async fn write_header(&mut self, mut header: Box<ResponseHeader>, end: bool) -> Result<()> {
         if self.stream.has_ended() || self.written.is_some() {
             return Ok(());
         }
@@ -108,7 +108,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         let mut parts = http::response::Parts::from(*header);
         parts.version = http::Version::HTTP_2;
         self.stream
-            .send_header(Response::from_parts(parts, ()), end)
+            .send_header(Response::from_parts(parts, ()), end, self.write_timeout)
+            .await
             .map_err(write_error)?;
         self.written = Some(written);
         Ok(())
@@ -216,11 +217,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     async fn write_response_header(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
-        self.write_header(response, end)
+        self.write_header(response, end).await
     }
 
     async fn write_response_header_ref(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
-        self.write_header(Box::new(response.clone()), end)
+        self.write_header(Box::new(response.clone()), end).await
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
@@ -242,7 +243,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         for task in tasks {
             ended |= match task {
                 HttpTask::Header(header, end) => {
-                    self.write_header(header, end)?;
+                    self.write_header(header, end).await?;
                     end
                 }
                 HttpTask::Body(Some(data), end) if !data.is_empty() => {

@@ -13,15 +13,30 @@ use h2::{
     server::{SendPushedResponse, SendResponse},
 };
 use http::{HeaderMap, Request, Response};
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
-use super::order::{Lane, Rank, SendOrder};
-use crate::push::Slot;
+use super::{
+    connection::Reserved,
+    opening::Opening,
+    order::{Lane, Rank, SendOrder},
+};
+use crate::push::{Slot, Urgency};
 
 /// The sending half before the response HEADERS.
 enum Respond {
     Requested(SendResponse<Bytes>),
-    Promised(SendPushedResponse<Bytes>, Rank),
+    Promised(Option<SendPushedResponse<Bytes>>, Promised),
+}
+
+/// What a promised stream keeps of its promise.
+struct Promised {
+    stream: u32,
+    rank: Rank,
+    openings: mpsc::UnboundedSender<Opening>,
+    /// Until its HEADERS are sent.
+    reserved: Option<Reserved>,
+    /// Gives the promise's place back when the stream is done.
+    _slot: Option<Arc<Slot>>,
 }
 
 /// A stream, in whatever state.
@@ -31,8 +46,6 @@ pub(super) struct Stream {
     sender: Option<SendStream<Bytes>>,
     lane: Option<Lane>,
     ended: bool,
-    /// Gives the promise's place back when the stream is done.
-    _slot: Option<Arc<Slot>>,
 }
 
 /// Why a stream cannot go on.
@@ -50,6 +63,9 @@ pub(super) enum StreamError {
     /// The client sent no body in time.
     #[error("no request body for {0:?}")]
     ReadTimeout(Duration),
+    /// The connection has ended.
+    #[error("the connection has ended")]
+    Gone,
     /// The body before the header: our own fault.
     #[error("body before header")]
     NoHeader,
@@ -60,22 +76,31 @@ const PUSH_CHUNK: usize = 16 * 1024;
 
 impl Stream {
     pub(super) fn requested(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
-        Self::new(Respond::Requested(respond), Some(body), None)
+        Self::new(Respond::Requested(respond), Some(body))
     }
 
-    pub(super) fn promised(respond: SendPushedResponse<Bytes>, rank: Rank, slot: Option<Arc<Slot>>) -> Self {
-        Self::new(Respond::Promised(respond, rank), None, slot)
+    pub(super) fn promised(
+        respond: SendPushedResponse<Bytes>,
+        urgency: Urgency,
+        slot: Option<Arc<Slot>>,
+        openings: mpsc::UnboundedSender<Opening>,
+        reserved: Reserved,
+    ) -> Self {
+        let stream = respond.stream_id().as_u32();
+        let rank = Rank::new(urgency, stream);
+        let promised = Promised { stream, rank, openings, reserved: Some(reserved), _slot: slot };
+        Self::new(Respond::Promised(Some(respond), promised), None)
     }
 
-    fn new(respond: Respond, body: Option<RecvStream>, slot: Option<Arc<Slot>>) -> Self {
-        Self { respond, body, sender: None, lane: None, ended: false, _slot: slot }
+    fn new(respond: Respond, body: Option<RecvStream>) -> Self {
+        Self { respond, body, sender: None, lane: None, ended: false }
     }
 
     /// Its identifier.
     pub(super) fn id(&self) -> u32 {
         match &self.respond {
             Respond::Requested(respond) => respond.stream_id().as_u32(),
-            Respond::Promised(respond, _) => respond.stream_id().as_u32(),
+            Respond::Promised(_, promised) => promised.stream,
         }
     }
 
@@ -121,15 +146,22 @@ impl Stream {
     pub(super) fn open_lane(&mut self, order: &Arc<SendOrder>) {
         self.lane = Some(match &self.respond {
             Respond::Requested(_) => order.open_document(),
-            Respond::Promised(_, rank) => order.open_push(*rank),
+            Respond::Promised(_, promised) => order.open_push(promised.rank),
         });
     }
 
     /// Sends the final HEADERS.
-    pub(super) fn send_header(&mut self, response: Response<()>, end: bool) -> Result<(), StreamError> {
+    pub(super) async fn send_header(&mut self, response: Response<()>, end: bool, limit: Duration) -> Result<(), StreamError> {
         let sender = match &mut self.respond {
             Respond::Requested(respond) => respond.send_response(response, end)?,
-            Respond::Promised(respond, _) => respond.send_response(response, end)?,
+            Respond::Promised(respond, promised) => {
+                let respond = respond.take().ok_or(StreamError::NoHeader)?;
+                let (opening, opened) = Opening::new(respond, response, end);
+                promised.openings.send(opening).map_err(|_| StreamError::Gone)?;
+                let opened = timeout(limit, opened).await.map_err(|_| StreamError::WriteTimeout(limit))?;
+                promised.reserved = None;
+                opened.map_err(|_| StreamError::Gone)??
+            }
         };
         self.sender = Some(sender);
         self.end_if(end);
@@ -185,7 +217,8 @@ impl Stream {
         match (&mut self.sender, &mut self.respond) {
             (Some(sender), _) => sender.send_reset(reason),
             (None, Respond::Requested(respond)) => respond.send_reset(reason),
-            (None, Respond::Promised(respond, _)) => respond.send_reset(reason),
+            (None, Respond::Promised(Some(respond), _)) => respond.send_reset(reason),
+            (None, Respond::Promised(None, _)) => {}
         }
         self.end_if(true);
     }
@@ -203,7 +236,8 @@ impl Stream {
         let polled = match (&mut self.sender, &mut self.respond) {
             (Some(sender), _) => sender.poll_reset(cx),
             (None, Respond::Requested(respond)) => respond.poll_reset(cx),
-            (None, Respond::Promised(respond, _)) => respond.poll_reset(cx),
+            (None, Respond::Promised(Some(respond), _)) => respond.poll_reset(cx),
+            (None, Respond::Promised(None, _)) => return Poll::Ready(StreamError::Gone),
         };
         polled.map(|outcome| match outcome {
             Ok(reason) => StreamError::Reset(reason),

@@ -11,7 +11,7 @@ use pingora::{
 };
 use tokio::time::timeout;
 
-use super::{Connections, Limits, http1, preface};
+use super::{Connections, Limits, http1, preface::{self, Protocol}};
 
 /// Whoever serves connections that begin with the HTTP/2 preface.
 #[async_trait]
@@ -48,16 +48,16 @@ where
         match timeout(limit, preface::read(&mut stream)).await {
             Err(_) => debug!("a connection said nothing for {limit:?}"),
             Ok(Err(e)) => debug!("a connection ended before its first request: {e}"),
-            Ok(Ok(first)) => {
-                let protocol = first.protocol();
-                match preface::put_back(stream, first) {
-                    None => debug!("a transport that cannot be read from twice"),
-                    Some(stream) => match protocol {
-                        preface::Protocol::Http2 => self.http2.serve(stream, shutdown.clone()).await,
-                        preface::Protocol::Http1 => http1::serve(stream, &self.app, &self.limits, shutdown).await,
-                    },
+            Ok(Ok(first)) => match first.protocol() {
+                Protocol::Http1 => {
+                    http1::serve(stream, first.read().to_vec(), &self.app, &self.limits, shutdown).await;
                 }
-            }
+                Protocol::Http2 => {
+                    if let Some(stream) = preface::put_back(stream, first.read()) {
+                        self.http2.serve(stream, shutdown.clone()).await;
+                    }
+                }
+            },
         }
         None
     }

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use log::warn;
 use pingora::protocols::{Stream, l4::stream::Stream as L4Stream};
 use tokio::io::AsyncReadExt;
 
@@ -25,7 +26,8 @@ pub(super) struct FirstBytes {
 }
 
 impl FirstBytes {
-    fn read(&self) -> &[u8] {
+    /// The bytes.
+    pub(super) fn read(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
@@ -56,10 +58,13 @@ pub(super) async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io
     Ok(first)
 }
 
-/// Puts the first bytes back before the rest; `None` if the transport cannot do that.
-pub(super) fn put_back(stream: Stream, first: FirstBytes) -> Option<Stream> {
-    let mut stream = stream.into_any().downcast::<L4Stream>().ok()?;
-    stream.rewind(first.read());
+/// Puts bytes back before the rest; `None` if the transport cannot do that.
+pub(super) fn put_back(stream: Stream, read: &[u8]) -> Option<Stream> {
+    let Ok(mut stream) = stream.into_any().downcast::<L4Stream>() else {
+        warn!("a transport that cannot be read from twice");
+        return None;
+    };
+    stream.rewind(read);
     Some(stream)
 }
 

@@ -16,6 +16,8 @@ pub struct Context {
     pub(super) pushed_by: Option<PushedBy>,
     /// Origin servers that could not be connected to.
     pub(super) failed_connects: usize,
+    /// Requests sent to origin servers: more than one after a connection was lost.
+    pub(super) attempts: u32,
     /// Promises planned for this document.
     pub(super) promised: usize,
     /// Links in this document's 103s.
@@ -34,6 +36,7 @@ impl Context {
             client: None,
             pushed_by: None,
             failed_connects: 0,
+            attempts: 0,
             promised: 0,
             hinted: 0,
             skips: Skips::default(),

@@ -85,8 +85,9 @@ impl ProxyHttp for Edge {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        _context: &mut Context,
+        context: &mut Context,
     ) -> Result<()> {
+        context.attempts += 1;
         upstream::check_request(session, request)
     }
 

@@ -45,7 +45,11 @@ pub(super) fn filter(
         status => (Source::Response, Some(status)),
     };
     let fields = response.headers.get_all(header::LINK).iter();
-    let plan = plan(edge, session, context, status, fields.map(|field| (source, field.as_bytes())));
+    let mut plan = plan(edge, session, context, status, fields.map(|field| (source, field.as_bytes())));
+    if context.attempts > 1 {
+        // The server that was asked first has said it already; clients use the first 103 only.
+        plan.hints.clear();
+    }
     if !plan.is_empty() {
         response.extensions_mut().insert(plan);
     }

@@ -118,6 +118,7 @@ async fn the_wire_carries_what_each_link_case_asks_for_and_the_page_unharmed() {
             .iter()
             .map(|links| Step::Send(early_hints(&links.iter().map(String::as_str).collect::<Vec<_>>())))
             .collect();
+        origin.clear();
         let fields: Vec<_> = case.links.iter().map(|link| ("link", link.as_str())).collect();
         steps.push(Step::Send(response(&case.status.to_string(), &fields, body)));
         origin.on(uri.path_and_query().expect("a path").as_str(), steps);

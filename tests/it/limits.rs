@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{
     client::Client,
     edge::{Edge, PAGES, config},
-    origin::{Origin, Step, response},
+    origin::{Origin, Step, early_hints, response},
     raw::{
         DATA, ENABLE_PUSH, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, PUSH_PROMISE, RST_STREAM,
         Raw, SETTINGS,
@@ -288,24 +288,34 @@ async fn a_silent_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn a_shutdown_finishes_what_is_in_flight_and_its_promises() {
+async fn a_shutdown_finishes_what_is_in_flight_and_what_was_promised() {
     let origin = Origin::start().await;
     origin
-        .on("/", [Step::Gate("page"), Step::Send(response("200 OK", &[("link", LINK)], b"page"))])
-        .asset("/a.css", &vec![b's'; 200_000]);
+        .on(
+            "/",
+            [
+                Step::Send(early_hints(&[LINK])),
+                Step::Gate("page"),
+                Step::Send(response("200 OK", &[("link", "</late.js>; rel=preload")], b"page")),
+            ],
+        )
+        .on("/a.css", [Step::Gate("asset"), Step::Send(response("200 OK", &[], &vec![b's'; 200_000]))])
+        .asset("/late.js", b"late");
     let mut edge = Edge::start(origin.address).await;
     let client = Client::connect(edge.address).await;
     let page = tokio::spawn(async move { client.get("/").await });
-    origin.request("/").await;
+    origin.request("/a.css").await;
     let mut other = Raw::connect(edge.address, &[]).await;
     other.next_that("settings", |f| f.kind == SETTINGS).await;
     edge.signal("TERM");
     let frames = other.rest().await;
     assert!(frames.iter().any(|f| f.kind == crate::support::raw::GOAWAY), "{frames:?}");
     origin.open("page");
+    origin.open("asset");
     let page = page.await.expect("no panic");
     assert_eq!(page.answer.body, b"page");
     assert_eq!(page.push("/a.css").delivered().body.len(), 200_000);
+    assert_eq!(page.promised(), ["/a.css"], "nothing new is promised after the shutdown began");
     assert!(edge.ended().await, "it ends by itself, and well");
     assert!(edge.log().iter().any(|line| line.contains("every connection has finished")));
 }

@@ -1,9 +1,9 @@
 //! The document first (rule 12), and pushes one after another.
 
 use crate::support::{
-    client::Client,
     edge::Edge,
     origin::{Origin, Step, early_hints, response},
+    raw::{DATA, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PUSH_PROMISE, Raw},
 };
 
 const BIG: usize = 1_500_000;
@@ -21,16 +21,21 @@ async fn every_byte_of_the_document_goes_before_the_pushes_which_go_one_after_an
         .asset("/style", &vec![b's'; BIG])
         .asset("/script", &vec![b'j'; BIG]);
     let edge = Edge::start(origin.address).await;
-    let page = Client::connect(edge.address).await.get("/").await;
-    assert_eq!(page.answer.body.len(), BIG);
-    assert_eq!(page.promised(), ["/image", "/style", "/script"]);
-    let mut last = page.answer.last_chunk;
-    for path in ["/style", "/script", "/image"] {
-        let push = page.push(path).delivered();
-        assert_eq!(push.body.len(), BIG, "{path}");
-        assert!(push.first_chunk > last, "{path} began at {} before {last}", push.first_chunk);
-        last = push.last_chunk;
+    let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 8 << 20)]).await;
+    raw.window(0, 64 << 20).await;
+    raw.get(1, "/").await;
+    // Streams 2, 4 and 6 in the order of the links.
+    let mut runs: Vec<(u32, usize)> = Vec::new();
+    let mut ended = 0;
+    while ended < 4 {
+        let frame = raw.next_that("data", |f| f.kind == DATA).await;
+        ended += usize::from(frame.flags & END_STREAM != 0);
+        match runs.last_mut() {
+            Some((stream, bytes)) if *stream == frame.stream => *bytes += frame.payload.len(),
+            _ => runs.push((frame.stream, frame.payload.len())),
+        }
     }
+    assert_eq!(runs, [(1, BIG), (4, BIG), (6, BIG), (2, BIG)], "the document, style, script, image");
 }
 
 #[tokio::test]
@@ -48,12 +53,7 @@ async fn a_document_overtakes_a_push_that_is_under_way() {
         .asset("/big", &vec![b'i'; 4 * BIG]);
     let edge = Edge::start(origin.address).await;
     // A window that the push fills and the client does not open until the document has started.
-    let mut raw = crate::support::raw::Raw::connect(
-        edge.address,
-        &[(crate::support::raw::INITIAL_WINDOW_SIZE, 8 << 20)],
-    )
-    .await;
-    use crate::support::raw::{DATA, HEADERS, PUSH_PROMISE};
+    let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 8 << 20)]).await;
     raw.get(1, "/").await;
     let promise = raw.next_that("the promise", |f| f.kind == PUSH_PROMISE).await.promised();
     let mut pushed = 0;
@@ -80,7 +80,6 @@ async fn a_document_overtakes_a_push_that_is_under_way() {
 
 #[tokio::test]
 async fn a_client_that_reads_its_pushes_first_is_not_left_waiting() {
-    use crate::support::raw::{DATA, END_STREAM, INITIAL_WINDOW_SIZE, PUSH_PROMISE, Raw};
     let origin = Origin::start().await;
     origin
         .serve_ok("/", &[("link", "</a.css>; rel=preload; as=style")], &vec![b'd'; BIG])
@@ -108,7 +107,6 @@ async fn a_document_whose_body_is_late_does_not_hold_its_pushes_back() {
         .on("/", [Step::Send(head.into()), Step::Gate("body"), Step::Send(b"page".to_vec())])
         .asset("/a.css", b"css");
     let edge = Edge::start(origin.address).await;
-    use crate::support::raw::{DATA, PUSH_PROMISE, Raw};
     let mut raw = Raw::connect(edge.address, &[]).await;
     raw.get(1, "/").await;
     let promise = raw.next_that("the promise", |f| f.kind == PUSH_PROMISE).await.promised();

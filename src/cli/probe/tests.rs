@@ -1,3 +1,5 @@
+//! Page URLs and durations as they are typed.
+
 use clap::Parser;
 
 use super::*;

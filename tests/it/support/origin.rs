@@ -115,6 +115,11 @@ impl Origin {
         self
     }
 
+    /// Forgets every script but the default.
+    pub fn clear(&self) {
+        self.shared.scripts.lock().expect("no panic").clear();
+    }
+
     /// Scripts a plain 200 with a body and these fields.
     pub fn serve_ok(&self, path: &str, fields: &[(&str, &str)], body: &[u8]) -> &Self {
         self.on(path, [Step::Send(response("200 OK", fields, body))])
