@@ -1,9 +1,77 @@
 //! YAML to [`Config`]: every problem at once, or a configuration that cannot be wrong.
 //!
-//! Reading order: [`model`] (what comes out), `node` (YAML with positions, the only user of the
-//! YAML crate), `decode` (one mapping at a time, problems collected), `build` (the sections),
-//! [`problem`] (what is said of a bad file).
+//! Reading order: `model` (what comes out), `problem` (what is said of a bad file), `node` (YAML
+//! with places, the only user of the YAML crate), `decode` (one setting at a time, problems
+//! collected), `value` (one text to one value), `build` and `push` (the sections).
+//!
+//! Called by the command line before the server starts, and by reload while it runs.
 
+mod build;
+mod decode;
 mod model;
+mod node;
+mod problem;
+mod push;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::{fs::File, io::Read as _, path::Path};
 
 pub use model::{Config, Limits, Listener, Server};
+pub use problem::{Place, Problem, Problems};
+
+use decode::{At, Found};
+use node::SyntaxError;
+
+/// Reads a configuration file of at most 1 MiB.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, each problem under the path as it was given here; one problem
+/// without a place if it cannot be read.
+pub fn read(path: &Path) -> Result<Config, Problems> {
+    let file_name = path.display().to_string();
+    let whole_file = |reason: String| whole_file(&file_name, format!("cannot be read: {reason}"));
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| whole_file(error.to_string()))?;
+    let text = str::from_utf8(&bytes)
+        .map_err(|error| whole_file(format!("byte {} is not UTF-8", error.valid_up_to())))?;
+    parse(&file_name, text)
+}
+
+/// Reads a configuration from text; `file_name` is what problems call it.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
+    if text.len() > MAX_BYTES {
+        return Err(whole_file(file_name, "must be at most 1 MiB".to_owned()));
+    }
+    let root = node::parse(text).map_err(|SyntaxError { place, reason }| {
+        Problems::single(Problem {
+            file: file_name.into(),
+            place,
+            path: "".into(),
+            message: format!("cannot be read as YAML: {reason}").into(),
+        })
+    })?;
+    let mut found = Found::new(file_name);
+    let config = build::config(&At::root(&root), &mut found);
+    found.finish(config)
+}
+
+fn whole_file(file_name: &str, message: String) -> Problems {
+    Problems::single(Problem {
+        file: file_name.into(),
+        place: None,
+        path: "".into(),
+        message: message.into(),
+    })
+}
+
+/// Thousands of routes; past it, it is some other file.
+const MAX_BYTES: usize = 1024 * 1024;

@@ -43,7 +43,12 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { threads: 0, graceful_timeout: Duration::from_secs(30), pid_file: None, limits: Limits::default() }
+        Self {
+            threads: 0,
+            graceful_timeout: Duration::from_secs(30),
+            pid_file: None,
+            limits: Limits::default(),
+        }
     }
 }
 

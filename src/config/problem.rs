@@ -1,0 +1,124 @@
+//! What is said of a bad configuration file: where, which setting, what is allowed, what was found.
+//!
+//! Made by `decode` while it reads, printed by the command line and by reload.
+
+use std::fmt;
+
+/// Everything that is wrong with one file: at least one problem, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    /// The only problem of a file that could not be looked into.
+    pub(super) fn single(problem: Problem) -> Self {
+        Self {
+            list: vec![problem],
+        }
+    }
+
+    /// The problems of a file in the order of their places. The caller has found at least one.
+    pub(super) fn sorted(mut list: Vec<Problem>) -> Self {
+        list.sort_by(|a, b| (a.place, &a.path, &a.message).cmp(&(b.place, &b.path, &b.message)));
+        Self { list }
+    }
+
+    /// The problems, in the order of the file.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Problem] {
+        &self.list
+    }
+}
+
+/// One line a problem, without a newline at the end.
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.list.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// One thing that is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as it was named to [`read`](super::read()) or [`parse`](super::parse()).
+    pub file: Box<str>,
+    /// Where in the file; `None` if the file as a whole is meant.
+    pub place: Option<Place>,
+    /// Which setting, `routes[1].push.max_promises`; empty if the whole document is meant.
+    pub path: Box<str>,
+    /// What is allowed and what was found, on one line.
+    pub message: Box<str>,
+}
+
+/// `conf/edge.yaml:12:9: routes[1].push.max_promises: must be 1 to 100, got 0`
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(place) = self.place {
+            write!(f, ":{}:{}", place.line, place.column)?;
+        }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// A place in a file; both numbers start at 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Line.
+    pub line: u64,
+    /// Column, in characters.
+    pub column: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(place: Option<(u64, u64)>, path: &str) -> Problem {
+        Problem {
+            file: "a.yaml".into(),
+            place: place.map(|(line, column)| Place { line, column }),
+            path: path.into(),
+            message: "is bad".into(),
+        }
+    }
+
+    #[test]
+    fn a_problem_prints_what_it_knows() {
+        assert_eq!(
+            problem(Some((3, 7)), "x.y").to_string(),
+            "a.yaml:3:7: x.y: is bad"
+        );
+        assert_eq!(problem(Some((3, 7)), "").to_string(), "a.yaml:3:7: is bad");
+        assert_eq!(problem(None, "").to_string(), "a.yaml: is bad");
+    }
+
+    #[test]
+    fn problems_come_in_the_order_of_the_file() {
+        let problems = Problems::sorted(vec![
+            problem(Some((10, 1)), "b"),
+            problem(Some((9, 8)), "c"),
+            problem(Some((9, 8)), "a"),
+        ]);
+        let paths: Vec<&str> = problems.as_slice().iter().map(|p| &*p.path).collect();
+        assert_eq!(paths, ["a", "c", "b"]);
+        assert_eq!(
+            problems.to_string(),
+            "a.yaml:9:8: a: is bad\na.yaml:9:8: c: is bad\na.yaml:10:1: b: is bad"
+        );
+    }
+}

@@ -1,0 +1,315 @@
+//! One text to one value: times, sizes, hosts, methods, patterns, links. Pure.
+//!
+//! Each function has its `..._ALLOWED`: what a problem says must stand there.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use http::Method;
+use regex::{Regex, RegexBuilder};
+
+use crate::{push::Authority, route::HostPattern};
+
+pub(super) const TIMES: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+pub(super) const TIMES_ALLOWED: &str = "1ms to 24h with its unit (5ms, 30s, 2m, 1h)";
+
+/// `5ms`, `30s`, `2m`, `1h`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = number_and_unit(text)?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => return None,
+    };
+    number.checked_mul(milliseconds).map(Duration::from_millis)
+}
+
+/// `512B`, `64KiB`, `1MiB`, in bytes.
+pub(super) fn size(text: &str) -> Option<u32> {
+    let (number, unit) = number_and_unit(text)?;
+    let bytes = match unit {
+        "B" => 1,
+        "KiB" => 1024,
+        "MiB" => 1024 * 1024,
+        _ => return None,
+    };
+    number.checked_mul(bytes)?.try_into().ok()
+}
+
+fn number_and_unit(text: &str) -> Option<(u64, &str)> {
+    let unit_start = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_start);
+    Some((number.parse().ok()?, unit))
+}
+
+pub(super) const NAME_ALLOWED: &str = "1 to 64 of a-z, 0-9, _ and -";
+
+/// The name of a route or an upstream: it appears in logs and as a metric's label.
+pub(super) fn name(text: &str) -> Option<&str> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    ((1..=64).contains(&text.len()) && text.bytes().all(allowed)).then_some(text)
+}
+
+/// A host as requests name it: lower case, an IPv6 address in brackets and in its shortest form.
+/// Underscores are taken, container networks use them; names beyond ASCII only as `xn--`.
+fn host(text: &str) -> Option<Box<str>> {
+    match url::Host::parse(text).ok()? {
+        url::Host::Ipv6(address) => Some(format!("[{address}]").into()),
+        // The URL standard also reads `1` and `0x7f.1` as addresses; no operator means that.
+        url::Host::Ipv4(address) => (address.to_string() == text).then(|| text.into()),
+        url::Host::Domain(_) => {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+            let label_allowed =
+                |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(allowed);
+            (text.len() <= 253 && text.split('.').all(label_allowed))
+                .then(|| text.to_ascii_lowercase().into())
+        }
+    }
+}
+
+pub(super) const HOST_PATTERN_ALLOWED: &str = "a host without port, or *.suffix";
+
+/// `shop.example` or `*.shop.example`.
+pub(super) fn host_pattern(text: &str) -> Option<HostPattern> {
+    match text.strip_prefix("*.") {
+        None => host(text).map(HostPattern::Exact),
+        Some(suffix) => match url::Host::parse(suffix).ok()? {
+            url::Host::Domain(_) => {
+                host(suffix).map(|suffix| HostPattern::Suffix(format!(".{suffix}").into()))
+            }
+            url::Host::Ipv4(_) | url::Host::Ipv6(_) => None,
+        },
+    }
+}
+
+pub(super) const AUTHORITY_ALLOWED: &str = "a host, or host:port";
+
+/// `cdn.example` or `cdn.example:8443`.
+pub(super) fn authority(text: &str) -> Option<Authority> {
+    if let Some(host) = host(text) {
+        return Some(Authority { host, port: None });
+    }
+    let (host_text, port) = text.rsplit_once(':')?;
+    Some(Authority {
+        host: host(host_text)?,
+        port: Some(self::port(port)?),
+    })
+}
+
+pub(super) const SERVER_ALLOWED: &str = "host:port";
+
+/// `app:8000`, `10.0.0.7:8000`, `[::1]:8000`.
+pub(super) fn server(text: &str) -> Option<Box<str>> {
+    let (host_text, port) = text.rsplit_once(':')?;
+    Some(format!("{}:{}", host(host_text)?, self::port(port)?).into())
+}
+
+/// A port that can be connected to. `parse` alone would take `+80`.
+fn port(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port > 0)
+}
+
+pub(super) const METHOD_ALLOWED: &str = "a method in capitals (GET, POST)";
+
+/// A request method. Methods are case-sensitive, so `get` would be one that no client sends.
+pub(super) fn method(text: &str) -> Option<Method> {
+    Method::from_bytes(text.as_bytes())
+        .ok()
+        .filter(|_| !text.bytes().any(|b| b.is_ascii_lowercase()))
+}
+
+pub(super) const PATTERN_ALLOWED: &str = "a regular expression";
+
+/// A pattern that paths are searched with; the error is the reason on one line.
+pub(super) fn pattern(text: &str) -> Result<Regex, String> {
+    RegexBuilder::new(text)
+        .size_limit(PATTERN_SIZE_LIMIT)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(limit) => {
+                format!("it compiles to more than {} KiB", limit / 1024)
+            }
+            // The reason is the last line, below the pattern and a line of carets.
+            other => {
+                let report = other.to_string();
+                let reason = report.lines().last().unwrap_or_default();
+                reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
+            }
+        })
+}
+
+/// A tenth of the crate's own limit: paths need no more, and every route has a pattern.
+const PATTERN_SIZE_LIMIT: usize = 1024 * 1024;
+
+pub(super) const LINK_ALLOWED: &str =
+    "the value of a Link header (</style.css>; rel=preload; as=style)";
+
+/// A Link field value with at least one well-formed link; the error is the reason.
+pub(super) fn link(text: &str) -> Result<Box<str>, String> {
+    check_link(text).map(|()| text.into())
+}
+
+fn check_link(text: &str) -> Result<(), String> {
+    if !text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Err("it has bytes that are not printable ASCII".to_owned());
+    }
+    let Some((target, parameters)) = text.strip_prefix('<').and_then(|rest| rest.split_once('>'))
+    else {
+        return Err("it has no target in <>".to_owned());
+    };
+    if target.is_empty() {
+        return Err("its target is empty".to_owned());
+    }
+    let is_rel = |parameter: &str| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("rel") && parameter.contains('=')
+    };
+    if !parameters.split(';').any(is_rel) {
+        return Err("it has no rel".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(duration("5ms"), Some(Duration::from_millis(5)));
+        assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(duration("2m"), Some(Duration::from_secs(120)));
+        assert_eq!(duration("1h"), Some(Duration::from_secs(3600)));
+        for bad in [
+            "",
+            "5",
+            "s",
+            "5 s",
+            "-5s",
+            "+5s",
+            "5S",
+            "1.5s",
+            "5sec",
+            "99999999999999999h",
+        ] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_a_binary_unit() {
+        assert_eq!(size("512B"), Some(512));
+        assert_eq!(size("64KiB"), Some(65_536));
+        assert_eq!(size("1MiB"), Some(1_048_576));
+        for bad in [
+            "",
+            "64",
+            "64K",
+            "64KB",
+            "64kib",
+            "1GiB",
+            "9999999MiB",
+            "18446744073709551615KiB",
+        ] {
+            assert_eq!(size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_as_requests_name_them() {
+        let exact = |text: &str| host_pattern(text).map(|p| format!("{p:?}"));
+        assert_eq!(exact("A.Example").as_deref(), Some("Exact(\"a.example\")"));
+        assert_eq!(exact("[0:0::1]").as_deref(), Some("Exact(\"[::1]\")"));
+        assert_eq!(exact("10.0.0.1").as_deref(), Some("Exact(\"10.0.0.1\")"));
+        assert_eq!(exact("my_app").as_deref(), Some("Exact(\"my_app\")"));
+        assert_eq!(
+            exact("*.A.example").as_deref(),
+            Some("Suffix(\".a.example\")")
+        );
+        for bad in [
+            "",
+            "*",
+            "*.",
+            "*.*.a",
+            "a.*",
+            "*a.example",
+            "a..b",
+            ".a",
+            "a.",
+            "a b",
+            "a:80",
+            "1",
+            "256.1.1.1",
+            "*.10.0.0.1",
+            "*.[::1]",
+            "::1",
+            "[::1",
+            "bücher.example",
+            "a/b",
+            "u@a",
+            "a%41",
+            "*.1",
+        ] {
+            assert_eq!(host_pattern(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn authorities_may_have_a_port_and_servers_must() {
+        let port_of = |text| authority(text).map(|a| (a.host.to_string(), a.port));
+        assert_eq!(port_of("CDN.example"), Some(("cdn.example".into(), None)));
+        assert_eq!(
+            port_of("cdn.example:8443"),
+            Some(("cdn.example".into(), Some(8443)))
+        );
+        assert_eq!(port_of("[::1]:8443"), Some(("[::1]".into(), Some(8443))));
+        assert_eq!(port_of("[::1]"), Some(("[::1]".into(), None)));
+        assert_eq!(server("app:8000").as_deref(), Some("app:8000"));
+        assert_eq!(server("[::1]:8000").as_deref(), Some("[::1]:8000"));
+        for bad in [
+            "", ":", "a:", ":80", "a:0", "a:+80", "a:65536", "a:b", "::1", "::1:80", "http://a",
+            "u@a:80",
+        ] {
+            assert_eq!(authority(bad), None, "{bad}");
+            assert_eq!(server(bad), None, "{bad}");
+        }
+        assert_eq!(server("app"), None);
+    }
+
+    #[test]
+    fn methods_are_tokens_in_capitals() {
+        assert_eq!(method("GET"), Some(Method::GET));
+        assert!(method("VERSION-CONTROL").is_some());
+        for bad in ["", "get", "Get", "G T", "GET\n", "GÉT"] {
+            assert_eq!(method(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bad_pattern_has_a_reason_on_one_line() {
+        let reason = |text| pattern(text).map(|_| ()).expect_err("a bad pattern");
+        assert_eq!(reason("^/(a"), "unclosed group");
+        assert_eq!(reason("(?x)a\n(b"), "unclosed group");
+        assert_eq!(reason("a{1000}{1000}"), "it compiles to more than 1024 KiB");
+    }
+
+    #[test]
+    fn a_link_has_a_target_and_a_relation() {
+        assert_eq!(check_link("</a.css>; rel=preload; as=style"), Ok(()));
+        assert_eq!(check_link("</a.css> ; REL = \"preload\""), Ok(()));
+        for bad in [
+            "",
+            "/a.css",
+            "<>; rel=preload",
+            "</a.css",
+            "</a.css>",
+            "</a.css>; rel",
+            "</ä>; rel=preload",
+        ] {
+            assert!(check_link(bad).is_err(), "{bad}");
+        }
+    }
+}
