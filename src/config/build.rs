@@ -6,7 +6,9 @@
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
 use super::{
-    decode::{At, Field, Found, Reported},
+    decode::At,
+    fields::Field,
+    found::{Found, Reported},
     model::{Config, Limits, Listener, Server},
     push, value,
 };

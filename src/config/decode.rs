@@ -1,8 +1,7 @@
 //! One setting at a time from the tree: its type, its range, its place in what is said of it.
 //!
-//! Every reading function reports what is wrong into [`Found`] and goes on, so that one pass finds
-//! all problems. [`Reported`] can only be had by reporting: a part that is missing from the result
-//! has been accounted for.
+//! Every function reports what is wrong into [`Found`] and its caller goes on with the next setting,
+//! so that one pass finds all problems. Mappings are in `fields`.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -13,59 +12,17 @@ use std::{
 };
 
 use super::{
+    found::{Found, Reported},
     node::{Node, Value, quoted},
-    problem::{Place, Problem, Problems},
     value,
+    wording::{did_you_mean, nearest, one_of},
 };
-
-/// The problems found so far in one file.
-#[derive(Debug)]
-pub(super) struct Found<'f> {
-    file: &'f str,
-    problems: Vec<Problem>,
-    /// Paths of known keys that the file does not set, for the test that `edge.yaml` sets all.
-    #[cfg(test)]
-    pub(super) unset: Vec<String>,
-}
-
-/// Proof that a problem was reported.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reported(());
-
-impl<'f> Found<'f> {
-    pub(super) fn new(file: &'f str) -> Self {
-        Self {
-            file,
-            problems: Vec::new(),
-            #[cfg(test)]
-            unset: Vec::new(),
-        }
-    }
-
-    /// The result if nothing was found, else the problems.
-    pub(super) fn finish<T>(self, result: Result<T, Reported>) -> Result<T, Problems> {
-        match result {
-            Ok(whole) if self.problems.is_empty() => Ok(whole),
-            Ok(_) | Err(Reported(())) => Err(Problems::sorted(self.problems)),
-        }
-    }
-
-    fn report(&mut self, place: Place, path: &str, message: String) -> Reported {
-        self.problems.push(Problem {
-            file: self.file.into(),
-            place: Some(place),
-            path: path.into(),
-            message: message.into(),
-        });
-        Reported(())
-    }
-}
 
 /// A value, with the path that leads to it.
 #[derive(Debug)]
 pub(super) struct At<'n> {
-    node: &'n Node,
-    path: String,
+    pub(super) node: &'n Node,
+    pub(super) path: String,
 }
 
 impl<'n> At<'n> {
@@ -101,7 +58,7 @@ impl<'n> At<'n> {
         }
     }
 
-    fn report(&self, message: String, found: &mut Found<'_>) -> Reported {
+    pub(super) fn report(&self, message: String, found: &mut Found<'_>) -> Reported {
         found.report(self.node.place, &self.path, message)
     }
 
@@ -156,11 +113,17 @@ impl<'n> At<'n> {
         &self,
         allowed: &str,
         found: &mut Found<'_>,
-        parse: impl FnOnce(&str) -> Option<T>,
+        parse: impl Fn(&str) -> Option<T>,
     ) -> Result<T, Reported> {
-        self.text()
-            .and_then(parse)
-            .ok_or_else(|| self.must_be(allowed, found))
+        if let Some(value) = self.text().and_then(&parse) {
+            return Ok(value);
+        }
+        let value = &self.node.value;
+        let is_number = matches!(value, Value::Integer(_) | Value::Float(_));
+        if is_number && parse(&value.to_string()).is_some() {
+            return Err(self.must_be("in quotes, it is not meant as a number", found));
+        }
+        Err(self.must_be(allowed, found))
     }
 
     /// A text that a function takes, or says on one line why it does not.
@@ -168,10 +131,10 @@ impl<'n> At<'n> {
         &self,
         allowed: &str,
         found: &mut Found<'_>,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, Reported> {
         let Some(text) = self.text() else {
-            return Err(self.must_be(allowed, found));
+            return self.parse(allowed, found, |text| parse(text).ok());
         };
         parse(text).map_err(|reason| {
             let value = quoted(text);
@@ -186,13 +149,15 @@ impl<'n> At<'n> {
         or: Option<&str>,
         found: &mut Found<'_>,
     ) -> Result<T, Reported> {
-        let value = self
-            .text()
-            .and_then(|text| words.iter().find(|(word, _)| *word == text));
-        value.map(|&(_, meaning)| meaning).ok_or_else(|| {
-            let words: Vec<&str> = words.iter().map(|&(word, _)| word).chain(or).collect();
-            self.must_be(one_of(&words), found)
-        })
+        let text = self.text();
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| text == Some(word)) {
+            return Ok(*meaning);
+        }
+        let names: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
+        let hint = did_you_mean(text.and_then(|text| nearest(text, &names)));
+        let allowed: Vec<&str> = names.into_iter().chain(or).collect();
+        let (allowed, value) = (one_of(&allowed), &self.node.value);
+        Err(self.report(format!("must be {allowed}, got {value}{hint}"), found))
     }
 
     /// One of the names that the file itself gives; its index among them.
@@ -207,11 +172,13 @@ impl<'n> At<'n> {
             return Ok(index);
         }
         let hint = did_you_mean(text.and_then(|text| nearest(text, names)));
-        let (value, names) = (&self.node.value, one_of(names));
-        Err(self.report(
-            format!("must be {what} ({names}), got {value}{hint}"),
-            found,
-        ))
+        let value = &self.node.value;
+        let names = match names.get(..MOST_NAMES_SHOWN) {
+            Some(first) => format!("{} and others", first.join(", ")),
+            None => one_of(names),
+        };
+        let message = format!("must be {what} ({names}), got {value}{hint}");
+        Err(self.report(message, found))
     }
 
     /// The items of a list.
@@ -256,191 +223,7 @@ impl<'n> At<'n> {
             _ => self.list(allowed, found, read),
         }
     }
-
-    /// The entries of a mapping whose keys are free; of a repeated key, the first.
-    pub(super) fn entries(
-        &self,
-        allowed: &str,
-        found: &mut Found<'_>,
-    ) -> Result<Vec<Field<'n>>, Reported> {
-        let Value::Mapping(nodes) = &self.node.value else {
-            return Err(self.must_be(allowed, found));
-        };
-        let mut fields = Vec::with_capacity(nodes.len());
-        let mut first_lines = HashMap::with_capacity(nodes.len());
-        for (key, node) in nodes {
-            let Value::Text(name) = &key.value else {
-                let message = format!("keys must be text, got {}", key.value);
-                found.report(key.place, &self.path, message);
-                continue;
-            };
-            let path = self.path_of(name);
-            match first_lines.entry(name.as_str()) {
-                Entry::Occupied(first) => {
-                    let message = format!(
-                        "must be given once, but line {} has it already",
-                        first.get()
-                    );
-                    found.report(key.place, &path, message);
-                }
-                Entry::Vacant(vacant) => {
-                    vacant.insert(key.place.line);
-                    let at = Self { node, path };
-                    fields.push(Field {
-                        name,
-                        key_place: key.place,
-                        at,
-                    });
-                }
-            }
-        }
-        Ok(fields)
-    }
-
-    /// The entries of a mapping whose keys are free, at least one.
-    pub(super) fn non_empty_entries(
-        &self,
-        allowed: &str,
-        found: &mut Found<'_>,
-    ) -> Result<Vec<Field<'n>>, Reported> {
-        match &self.node.value {
-            Value::Mapping(entries) if entries.is_empty() => {
-                Err(self.report(format!("must be {allowed}, got an empty one"), found))
-            }
-            _ => self.entries(allowed, found),
-        }
-    }
-
-    /// A mapping with these keys; any other key is reported, and the known ones are still read.
-    pub(super) fn mapping(
-        &self,
-        keys: &'static [&'static str],
-        found: &mut Found<'_>,
-    ) -> Result<Fields<'n>, Reported> {
-        let keys_are = keys.join(", ");
-        let mut fields = self.entries(&format!("a mapping (keys: {keys_are})"), found)?;
-        fields.retain(|field| {
-            let known = keys.contains(&field.name);
-            if !known {
-                let hint = did_you_mean(nearest(field.name, keys));
-                let message = format!("unknown key{hint}; the keys here are {keys_are}");
-                found.report(field.key_place, &field.at.path, message);
-            }
-            known
-        });
-        #[cfg(test)]
-        for key in keys {
-            if !fields.iter().any(|field| field.name == *key) {
-                found.unset.push(self.path_of(key));
-            }
-        }
-        Ok(Fields {
-            place: self.node.place,
-            path: self.path.clone(),
-            fields,
-        })
-    }
-
-    fn path_of(&self, key: &str) -> String {
-        path_of(&self.path, key)
-    }
 }
 
-/// One entry of a mapping.
-#[derive(Debug)]
-pub(super) struct Field<'n> {
-    pub(super) name: &'n str,
-    pub(super) key_place: Place,
-    pub(super) at: At<'n>,
-}
-
-impl Field<'_> {
-    /// Reports that the key is not what is allowed.
-    pub(super) fn key_must_be(&self, allowed: &str, found: &mut Found<'_>) -> Reported {
-        let message = format!("the key must be {allowed}, got {}", quoted(self.name));
-        found.report(self.key_place, &self.at.path, message)
-    }
-}
-
-/// The known entries of a mapping.
-#[derive(Debug)]
-pub(super) struct Fields<'n> {
-    place: Place,
-    path: String,
-    fields: Vec<Field<'n>>,
-}
-
-impl<'n> Fields<'n> {
-    pub(super) fn find(&self, key: &str) -> Option<&At<'n>> {
-        self.fields
-            .iter()
-            .find(|field| field.name == key)
-            .map(|field| &field.at)
-    }
-
-    /// Replaces a default if the key is given; keeps it if the value is bad, which is then reported.
-    pub(super) fn set<T>(
-        &self,
-        key: &str,
-        slot: &mut T,
-        found: &mut Found<'_>,
-        read: impl FnOnce(&At<'n>, &mut Found<'_>) -> Result<T, Reported>,
-    ) {
-        if let Some(Ok(value)) = self.find(key).map(|at| read(at, found)) {
-            *slot = value;
-        }
-    }
-
-    /// Reads a key that has no default; `what` says what to write there.
-    pub(super) fn required<T>(
-        &self,
-        key: &str,
-        what: &str,
-        found: &mut Found<'_>,
-        read: impl FnOnce(&At<'n>, &mut Found<'_>) -> Result<T, Reported>,
-    ) -> Result<T, Reported> {
-        match self.find(key) {
-            Some(at) => read(at, found),
-            None => {
-                let path = path_of(&self.path, key);
-                Err(found.report(self.place, &path, format!("missing, must be {what}")))
-            }
-        }
-    }
-}
-
-fn path_of(parent: &str, key: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if key.is_empty() || key.len() > 64 || !key.chars().all(plain) {
-        return format!("{parent}[{}]", quoted(key));
-    }
-    let dot = if parent.is_empty() { "" } else { "." };
-    format!("{parent}{dot}{key}")
-}
-
-/// `a`, `a or b`, `a, b or c`.
-fn one_of(words: &[&str]) -> String {
-    match words {
-        [] => "none is known".to_owned(),
-        [only] => (*only).to_owned(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
-    }
-}
-
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |word| format!(", did you mean {word}?"))
-}
-
-/// The known word that a text is most likely a slip of: at most a third of it mistyped.
-fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
-    if text.len() > 64 {
-        return None;
-    }
-    let text = text.to_ascii_lowercase().replace('-', "_");
-    words
-        .iter()
-        .map(|word| (strsim::osa_distance(&text, word), *word))
-        .filter(|(distance, word)| distance * 3 <= word.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
-}
+/// Enough to see what names look like, without a page of them for each bad one.
+const MOST_NAMES_SHOWN: usize = 20;

@@ -1,13 +1,16 @@
 //! YAML to [`Config`]: every problem at once, or a configuration that cannot be wrong.
 //!
 //! Reading order: `model` (what comes out), `problem` (what is said of a bad file), `node` (YAML
-//! with places, the only user of the YAML crate), `decode` (one setting at a time, problems
-//! collected), `value` (one text to one value), `build` and `push` (the sections).
+//! with places, the only user of the YAML crate), `found` (problems are collected), `decode` (one
+//! setting at a time), `fields` (mappings), `value` (one text to one value), `wording` (what
+//! problems call things), `build` and `push` (the sections).
 //!
 //! Called by the command line before the server starts, and by reload while it runs.
 
 mod build;
 mod decode;
+mod fields;
+mod found;
 mod model;
 mod node;
 mod problem;
@@ -15,13 +18,15 @@ mod push;
 #[cfg(test)]
 mod tests;
 mod value;
+mod wording;
 
 use std::{fs::File, io::Read as _, path::Path};
 
 pub use model::{Config, Limits, Listener, Server};
 pub use problem::{Place, Problem, Problems};
 
-use decode::{At, Found};
+use decode::At;
+use found::Found;
 use node::SyntaxError;
 
 /// Reads a configuration file of at most 1 MiB.

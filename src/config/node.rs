@@ -70,7 +70,7 @@ fn options() -> Options {
         budget: serde_saphyr::budget! {
             max_depth: 32,
             flow_nesting_limit: 32,
-            max_documents: 1,
+            max_documents: 2, // one too many has a better message of its own
             max_events: 500_000,
             max_nodes: 250_000,
             max_aliases: 10_000,
@@ -272,13 +272,35 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_value_stands_behind_its_key() {
+        assert_eq!(
+            tree("a:\nb: 1"),
+            "1:1{1:1 \"a\"=1:2 nothing 2:1 \"b\"=2:4 1}"
+        );
+        assert_eq!(tree("\u{feff}a:"), "1:1{1:1 \"a\"=1:2 nothing}");
+    }
+
+    #[test]
     fn bad_yaml_has_a_place_and_a_reason() {
-        assert_eq!(tree("a: [1\nb: 2"), "");
-        assert_eq!(tree("a: *nowhere"), "");
-        assert_eq!(tree("address: [::]:8080"), "");
-        assert_eq!(tree("a: 1\n---\nb: 2\n"), "");
-        assert_eq!(tree("a: !thing 1"), "");
-        assert_eq!(tree(&"[".repeat(40)), "");
-        assert_eq!(tree("a: \u{1}"), "");
+        let deep = "[".repeat(40);
+        for (text, line, column, reason) in [
+            ("a: [1\nb: 2", 2, 2, "illegal placement of ':' indicator"),
+            ("a: *nowhere", 1, 4, "reference to unknown value"),
+            ("a: &a [*a]", 1, 8, "Recursive reference not allowed here"),
+            (
+                "a: 1\n---\nb: 2\n",
+                3,
+                1,
+                "only single YAML document expected but multiple found",
+            ),
+            ("a: !thing 1", 1, 11, "unsupported tag `!thing`"),
+            ("a: !!int x", 1, 10, "invalid u64"),
+            ("a: \u{1}", 1, 4, "unexpected character: `\\u{1}'"),
+            (&deep, 1, 33, "recursion limit exceeded"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.place, Some(Place { line, column }), "{text}");
+            assert_eq!(error.reason, reason, "{text}");
+        }
     }
 }

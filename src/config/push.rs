@@ -1,7 +1,8 @@
 //! The `push` setting, of the whole file or of one route: a word, or a mapping over a base policy.
 
 use super::{
-    decode::{At, Found, Reported},
+    decode::At,
+    found::{Found, Reported},
     value,
 };
 use crate::push::{Credentials, Delivery, Destination, Destinations, HintRequests, Nopush, Policy};

@@ -44,7 +44,7 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit))
 }
 
-pub(super) const NAME_ALLOWED: &str = "1 to 64 of a-z, 0-9, _ and -";
+pub(super) const NAME_ALLOWED: &str = "1 to 64 characters of a-z, 0-9, _ and -";
 
 /// The name of a route or an upstream: it appears in logs and as a metric's label.
 pub(super) fn name(text: &str) -> Option<&str> {

@@ -1,0 +1,47 @@
+//! Where problems are collected while a file is read.
+
+use super::problem::{Place, Problem, Problems};
+
+/// The problems found so far in one file.
+#[derive(Debug)]
+pub(super) struct Found<'f> {
+    file: &'f str,
+    problems: Vec<Problem>,
+    /// Paths of known keys that the file does not set, for the test that `edge.yaml` sets all.
+    #[cfg(test)]
+    pub(super) unset: Vec<String>,
+}
+
+/// Proof that a problem was reported: there is no other way to get one, so a part that is missing from
+/// the result has been accounted for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reported(());
+
+impl<'f> Found<'f> {
+    pub(super) fn new(file: &'f str) -> Self {
+        Self {
+            file,
+            problems: Vec::new(),
+            #[cfg(test)]
+            unset: Vec::new(),
+        }
+    }
+
+    /// The result if nothing was found, else the problems.
+    pub(super) fn finish<T>(self, result: Result<T, Reported>) -> Result<T, Problems> {
+        match result {
+            Ok(whole) if self.problems.is_empty() => Ok(whole),
+            Ok(_) | Err(Reported(())) => Err(Problems::sorted(self.problems)),
+        }
+    }
+
+    pub(super) fn report(&mut self, place: Place, path: &str, message: String) -> Reported {
+        self.problems.push(Problem {
+            file: self.file.into(),
+            place: Some(place),
+            path: path.into(),
+            message: message.into(),
+        });
+        Reported(())
+    }
+}

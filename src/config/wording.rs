@@ -1,0 +1,63 @@
+//! How problems name what is allowed, and the word that was probably meant. Pure.
+
+/// `a`, `a or b`, `a, b or c`.
+pub(super) fn one_of(words: &[&str]) -> String {
+    match words {
+        [] => "none is known".to_owned(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+pub(super) fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |word| format!(" (did you mean {word}?)"))
+}
+
+/// The known word that a text is most likely a slip of: at most a third of it mistyped.
+pub(super) fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
+    if text.len() > 64 {
+        return None;
+    }
+    let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    let text = plain(text);
+    words
+        .iter()
+        .take(MOST_COMPARED)
+        .map(|word| (strsim::osa_distance(&text, &plain(word)), *word))
+        .filter(|(distance, word)| distance * 3 <= word.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// A file of 1 MiB may name 20,000 upstreams and be wrong in 20,000 routes: comparing all with all
+/// takes minutes.
+const MOST_COMPARED: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_the_word_that_was_meant() {
+        let words = ["max_promises", "max_hints", "as", "off", "my-app"];
+        for (slip, meant) in [
+            ("max_promisses", Some("max_promises")),
+            ("Max-Hints", Some("max_hints")),
+            ("of", Some("off")),
+            ("my-ap", Some("my-app")),
+            ("max_pushes", None),
+            ("a", None),
+            ("threads", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(slip, &words), meant, "{slip}");
+        }
+    }
+
+    #[test]
+    fn alternatives_read_as_a_sentence() {
+        assert_eq!(one_of(&["a"]), "a");
+        assert_eq!(one_of(&["a", "b"]), "a or b");
+        assert_eq!(one_of(&["a", "b", "c"]), "a, b or c");
+    }
+}
