@@ -32,7 +32,12 @@ fn main() -> ExitCode {
     if let (Some(listen), Some(origin)) = (value("--plain"), value("--origin")) {
         plain_pingora(listen, origin.parse().expect("an address"));
     }
-    if Command::new("h2load").arg("--version").stdout(Stdio::null()).status().is_err() {
+    if Command::new("h2load")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_err()
+    {
         eprintln!("benchmark skipped: h2load is not installed (Debian: nghttp2-client)");
         return ExitCode::SUCCESS;
     }
@@ -53,7 +58,13 @@ fn plain_pingora(listen: &str, origin: SocketAddr) -> ! {
             Ok(Box::new(HttpPeer::new(self.0, false, String::new())))
         }
     }
-    let mut server = Server::new_with_opt_and_conf(None, ServerConf { threads: 1, ..ServerConf::default() });
+    let mut server = Server::new_with_opt_and_conf(
+        None,
+        ServerConf {
+            threads: 1,
+            ..ServerConf::default()
+        },
+    );
     let mut proxy = http_proxy(&server.configuration, Plain(origin));
     let mut options = HttpServerOptions::default();
     options.h2c = true;
@@ -87,9 +98,21 @@ fn run(requests: usize, rounds: usize) {
         linkpush(&folder, "linkpush, push off", "off", origin),
         linkpush(&folder, "linkpush, push on", "auto", origin),
     ];
-    println!("CPU per request in µs, median of {rounds} interleaved rounds of {requests} requests (h2load -c 4 -m 10)\n");
-    println!("| {:<38} | {:<20} | {:>7} | {:>7} | {:>15} |", "page", "proxy", "user", "system", "ratio to plain");
-    println!("|{}|{}|{}|{}|{}|", "-".repeat(40), "-".repeat(22), "-".repeat(9), "-".repeat(9), "-".repeat(17));
+    println!(
+        "CPU per request in µs, median of {rounds} interleaved rounds of {requests} requests (h2load -c 4 -m 10)\n"
+    );
+    println!(
+        "| {:<38} | {:<20} | {:>7} | {:>7} | {:>15} |",
+        "page", "proxy", "user", "system", "ratio to plain"
+    );
+    println!(
+        "|{}|{}|{}|{}|{}|",
+        "-".repeat(40),
+        "-".repeat(22),
+        "-".repeat(9),
+        "-".repeat(9),
+        "-".repeat(17)
+    );
     for (page, what) in [
         ("/1k", "1 KB, no Link"),
         ("/link", "1 KB, 3 links, a client without push"),
@@ -134,7 +157,11 @@ fn load(proxy: &Proxy, page: &str, requests: usize) -> (f64, f64) {
         .output()
         .expect("h2load runs");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains(&format!("{requests} succeeded, 0 failed")), "{}: {text}", proxy.name);
+    assert!(
+        text.contains(&format!("{requests} succeeded, 0 failed")),
+        "{}: {text}",
+        proxy.name
+    );
     let after = cpu(&proxy.process);
     let per_request = |ticks: u64| ticks as f64 * 1e6 / TICKS_PER_SECOND / requests as f64;
     (per_request(after.0 - before.0), per_request(after.1 - before.1))
@@ -151,7 +178,9 @@ fn cpu(process: &Child) -> (u64, u64) {
 }
 
 fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a free port")
 }
 
 fn plain(origin: SocketAddr) -> Proxy {
@@ -160,7 +189,11 @@ fn plain(origin: SocketAddr) -> Proxy {
         .args(["--plain", &address.to_string(), "--origin", &origin.to_string()])
         .spawn()
         .expect("plain Pingora starts");
-    started(Proxy { name: "plain Pingora", address, process })
+    started(Proxy {
+        name: "plain Pingora",
+        address,
+        process,
+    })
 }
 
 fn linkpush(folder: &std::path::Path, name: &'static str, push: &str, origin: SocketAddr) -> Proxy {
@@ -195,10 +228,16 @@ fn origin() -> SocketAddr {
     let address = listener.local_addr().expect("an address");
     let answer = |size: usize, link: &str| {
         let body = "x".repeat(size);
-        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n{link}content-length: {size}\r\n\r\n{body}").into_bytes()
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n{link}content-length: {size}\r\n\r\n{body}")
+            .into_bytes()
     };
-    let link = "link: </a.css>; rel=preload; as=style, </b.js>; rel=preload; as=script, </c.woff2>; rel=preload; as=font\r\n";
-    let pages = Arc::new([("/1k", answer(1024, "")), ("/link", answer(1024, link)), ("/64k", answer(65_536, ""))]);
+    let link =
+        "link: </a.css>; rel=preload; as=style, </b.js>; rel=preload; as=script, </c.woff2>; rel=preload; as=font\r\n";
+    let pages = Arc::new([
+        ("/1k", answer(1024, "")),
+        ("/link", answer(1024, link)),
+        ("/64k", answer(65_536, "")),
+    ]);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let pages = Arc::clone(&pages);
@@ -212,7 +251,10 @@ fn origin() -> SocketAddr {
                     if path.is_empty() {
                         path = line.split(' ').nth(1).unwrap_or("/").to_owned();
                     } else if line == "\r\n" {
-                        let page = pages.iter().find(|(name, _)| *name == path).map_or(&pages[0].1, |(_, page)| page);
+                        let page = pages
+                            .iter()
+                            .find(|(name, _)| *name == path)
+                            .map_or(&pages[0].1, |(_, page)| page);
                         if writer.write_all(page).is_err() {
                             return;
                         }

@@ -25,7 +25,13 @@ fn planned(client: &Arc<Client>, policy: &Policy, request: &HeaderMap, field: &s
             http2: Some(*http2),
             is_bad: &|_| false,
         };
-        plan(policy, &facts, &document, [(Source::Response, field.as_bytes())], &mut |_, _| {})
+        plan(
+            policy,
+            &facts,
+            &document,
+            [(Source::Response, field.as_bytes())],
+            &mut |_, _| {},
+        )
     })
 }
 
@@ -33,9 +39,15 @@ fn plans(c: &mut Criterion) {
     let (policy, request) = (Policy::default(), HeaderMap::new());
     // A plan that is dropped unsent gives everything back, so that each round finds the same diary.
     let client = Arc::new(Client::new(1024));
-    c.bench_function("plan/push 3 links", |b| b.iter(|| planned(&client, &policy, &request, black_box(THREE))));
-    let many: String = (0..1000).map(|n| format!("</a/{n}.css>; rel=preload; as=style, ")).collect();
-    c.bench_function("plan/1000 links", |b| b.iter(|| planned(&client, &policy, &request, black_box(&many))));
+    c.bench_function("plan/push 3 links", |b| {
+        b.iter(|| planned(&client, &policy, &request, black_box(THREE)))
+    });
+    let many: String = (0..1000)
+        .map(|n| format!("</a/{n}.css>; rel=preload; as=style, "))
+        .collect();
+    c.bench_function("plan/1000 links", |b| {
+        b.iter(|| planned(&client, &policy, &request, black_box(&many)))
+    });
     let browser = Arc::new(Client::new(1024));
     browser.set_enable_push(false);
     c.bench_function("plan/3 links, push disabled", |b| {

@@ -81,13 +81,25 @@ impl Server {
         let conf = conf(config.server.threads, config.server.graceful_timeout);
         let mut pingora = PingoraServer::new_with_opt_and_conf(None, conf);
         let delivers = config.routes.iter().any(|route| route.push.delivery != Delivery::Off);
-        let timeouts = Timeouts { read: limits.read_timeout, write: limits.write_timeout };
-        let app = Arc::new(http_proxy(&pingora.configuration, Edge::new(config.routes, pools, timeouts)));
+        let timeouts = Timeouts {
+            read: limits.read_timeout,
+            write: limits.write_timeout,
+        };
+        let app = Arc::new(http_proxy(
+            &pingora.configuration,
+            Edge::new(config.routes, pools, timeouts),
+        ));
         let connections = Connections::default();
         let entrance = Entrance::new(
             Arc::clone(&app),
-            Http2 { app, limits: http2_limits(&limits, delivers) },
-            listen::Limits { handshake_timeout: limits.handshake_timeout, idle_timeout: limits.idle_timeout },
+            Http2 {
+                app,
+                limits: http2_limits(&limits, delivers),
+            },
+            listen::Limits {
+                handshake_timeout: limits.handshake_timeout,
+                idle_timeout: limits.idle_timeout,
+            },
             connections.clone(),
         );
         let mut service = Service::new("edge".to_owned(), entrance);
@@ -98,7 +110,12 @@ impl Server {
             addresses.push(address);
         }
         pingora.add_service(service);
-        Ok(Self { pingora, connections, addresses, pid_file: config.server.pid_file })
+        Ok(Self {
+            pingora,
+            connections,
+            addresses,
+            pid_file: config.server.pid_file,
+        })
     }
 
     /// The addresses that will be listened on, in the order of the configuration.
@@ -119,14 +136,19 @@ impl Server {
     /// The pid file cannot be written, or the server's thread panicked.
     pub fn run(mut self) -> Result<(), ServerError> {
         if let Some(path) = &self.pid_file {
-            std::fs::write(path, format!("{}\n", std::process::id()))
-                .map_err(|source| ServerError::PidFile { path: path.clone(), source })?;
+            std::fs::write(path, format!("{}\n", std::process::id())).map_err(|source| ServerError::PidFile {
+                path: path.clone(),
+                source,
+            })?;
         }
         for address in &self.addresses {
             info!("listening on {address}");
         }
         let (done, finished) = mpsc::channel();
-        let drained = Drained { connections: self.connections.clone(), done: done.clone() };
+        let drained = Drained {
+            connections: self.connections.clone(),
+            done: done.clone(),
+        };
         self.pingora.add_service(background_service("drain", drained));
         let pingora = self.pingora;
         // Pingora waits out its whole grace period; a thread of its own lets us leave as soon as
@@ -154,7 +176,9 @@ impl Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 

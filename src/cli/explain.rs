@@ -111,17 +111,26 @@ fn request(args: &Args) -> anyhow::Result<Request> {
     };
     let (scheme, authority) = (scheme.to_owned(), authority.to_string());
     let path_and_query = uri.path_and_query().map_or("/", |pq| pq.as_str());
-    let document =
-        Document::new(&scheme, &authority, path_and_query).with_context(|| format!("URL {:?}", args.url))?;
-    let status: u16 = args.status.parse().ok().filter(|status| (200..600).contains(status)).with_context(|| {
-        format!("--status {}: must be a final status, 200 to 599", args.status)
-    })?;
+    let document = Document::new(&scheme, &authority, path_and_query).with_context(|| format!("URL {:?}", args.url))?;
+    let status: u16 = args
+        .status
+        .parse()
+        .ok()
+        .filter(|status| (200..600).contains(status))
+        .with_context(|| format!("--status {}: must be a final status, 200 to 599", args.status))?;
     Ok(Request {
         scheme,
         authority,
-        method: args.method.parse().with_context(|| format!("--method {:?}", args.method))?,
+        method: args
+            .method
+            .parse()
+            .with_context(|| format!("--method {:?}", args.method))?,
         status: StatusCode::from_u16(status)?,
-        headers: args.headers.iter().map(|text| field(text)).collect::<anyhow::Result<_>>()?,
+        headers: args
+            .headers
+            .iter()
+            .map(|text| field(text))
+            .collect::<anyhow::Result<_>>()?,
         document,
         uri,
     })
@@ -163,7 +172,10 @@ struct ExplainedSkip {
 
 /// Goes through a response as the server does: configured links, each 103, the final header.
 fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation {
-    let mut explanation = Explanation { route: route.map(|r| r.name.to_string()), ..Explanation::default() };
+    let mut explanation = Explanation {
+        route: route.map(|r| r.name.to_string()),
+        ..Explanation::default()
+    };
     let Some(route) = route else { return explanation };
     let client = Arc::new(Client::new(usize::from(u16::MAX)));
     client.set_enable_push(args.client == ClientKind::Push);
@@ -173,7 +185,10 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
     }
     let mut sent = Vec::new();
     let configured = route.push.links.iter().map(|link| link.as_bytes()).collect();
-    let early = args.early.iter().map(|line| (Source::Early, None, vec![line.as_bytes()]));
+    let early = args
+        .early
+        .iter()
+        .map(|line| (Source::Early, None, vec![line.as_bytes()]));
     let last = args.link.iter().map(|line| line.as_bytes()).collect();
     let steps = std::iter::once((Source::Configured, None, configured))
         .chain(early)
@@ -201,7 +216,10 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
         let plan = match args.client {
             ClientKind::Http1 => push::plan(&route.push, &facts, &request.document, fields, &mut skip),
             ClientKind::Push | ClientKind::Hint => client.plan(|http2| {
-                let facts = Facts { http2: Some(*http2), ..facts };
+                let facts = Facts {
+                    http2: Some(*http2),
+                    ..facts
+                };
                 push::plan(&route.push, &facts, &request.document, fields, &mut skip)
             }),
         };
@@ -214,22 +232,32 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
 
 impl Explanation {
     fn add(&mut self, plan: &Plan) {
-        self.promises.extend(plan.promises.iter().map(|promise| ExplainedPromise {
-            url: promise.request.uri().to_string(),
-            destination: promise.destination.map(push::Destination::name),
-            source: promise.source.name(),
-        }));
+        self.promises
+            .extend(plan.promises.iter().map(|promise| ExplainedPromise {
+                url: promise.request.uri().to_string(),
+                destination: promise.destination.map(push::Destination::name),
+                source: promise.source.name(),
+            }));
         let hints = plan.hints.iter();
-        self.hints.extend(hints.map(|hint| String::from_utf8_lossy(hint.as_bytes()).into_owned()));
+        self.hints
+            .extend(hints.map(|hint| String::from_utf8_lossy(hint.as_bytes()).into_owned()));
     }
 }
 
 impl std::fmt::Display for Explanation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "route    {}", self.route.as_deref().unwrap_or("none: the answer is 404"))?;
+        writeln!(
+            f,
+            "route    {}",
+            self.route.as_deref().unwrap_or("none: the answer is 404")
+        )?;
         for promise in &self.promises {
             let destination = promise.destination.unwrap_or("-");
-            writeln!(f, "promise  {}  as={destination} source={}", promise.url, promise.source)?;
+            writeln!(
+                f,
+                "promise  {}  as={destination} source={}",
+                promise.url, promise.source
+            )?;
         }
         for hint in &self.hints {
             writeln!(f, "hint     {hint}")?;

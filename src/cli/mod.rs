@@ -1,6 +1,10 @@
 //! The subcommands, one file each.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command's answer goes to the terminal")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's answer goes to the terminal"
+)]
 
 mod check;
 mod demo;

@@ -53,12 +53,7 @@ fn server(at: &At<'_>, found: &mut Found<'_>) -> Result<Server, Reported> {
     fields.set("threads", &mut server.threads, found, |at, found| {
         at.integer(0..=1024, found)
     });
-    fields.set(
-        "graceful_timeout",
-        &mut server.graceful_timeout,
-        found,
-        At::time,
-    );
+    fields.set("graceful_timeout", &mut server.graceful_timeout, found, At::time);
     fields.set("pid_file", &mut server.pid_file, found, pid_file);
     fields.set("limits", &mut server.limits, found, limits);
     Ok(server)
@@ -76,40 +71,21 @@ fn pid_file(at: &At<'_>, found: &mut Found<'_>) -> Result<Option<PathBuf>, Repor
 fn limits(at: &At<'_>, found: &mut Found<'_>) -> Result<Limits, Reported> {
     let fields = at.mapping(LIMITS, found)?;
     let mut limits = Limits::default();
-    fields.set(
-        "max_streams",
-        &mut limits.max_streams,
-        found,
-        |at, found| at.integer(1..=1000, found),
-    );
-    fields.set(
-        "max_header_bytes",
-        &mut limits.max_header_bytes,
-        found,
-        |at, found| {
-            at.parse("1KiB to 1MiB with its unit (B, KiB, MiB)", found, |text| {
-                value::size(text).filter(|bytes| (1024..=1024 * 1024).contains(bytes))
-            })
-        },
-    );
-    fields.set(
-        "max_malformed",
-        &mut limits.max_malformed,
-        found,
-        |at, found| at.integer(1..=1000, found),
-    );
-    fields.set(
-        "diary_entries",
-        &mut limits.diary_entries,
-        found,
-        |at, found| at.integer(16..=65536, found),
-    );
-    fields.set(
-        "handshake_timeout",
-        &mut limits.handshake_timeout,
-        found,
-        At::time,
-    );
+    fields.set("max_streams", &mut limits.max_streams, found, |at, found| {
+        at.integer(1..=1000, found)
+    });
+    fields.set("max_header_bytes", &mut limits.max_header_bytes, found, |at, found| {
+        at.parse("1KiB to 1MiB with its unit (B, KiB, MiB)", found, |text| {
+            value::size(text).filter(|bytes| (1024..=1024 * 1024).contains(bytes))
+        })
+    });
+    fields.set("max_malformed", &mut limits.max_malformed, found, |at, found| {
+        at.integer(1..=1000, found)
+    });
+    fields.set("diary_entries", &mut limits.diary_entries, found, |at, found| {
+        at.integer(16..=65536, found)
+    });
+    fields.set("handshake_timeout", &mut limits.handshake_timeout, found, At::time);
     fields.set("idle_timeout", &mut limits.idle_timeout, found, At::time);
     fields.set("read_timeout", &mut limits.read_timeout, found, At::time);
     fields.set("write_timeout", &mut limits.write_timeout, found, At::time);
@@ -147,12 +123,7 @@ fn pools(entries: &[Field<'_>], found: &mut Found<'_>) -> Result<Vec<PoolPolicy>
 fn pool(name: &str, at: &At<'_>, found: &mut Found<'_>) -> Result<PoolPolicy, Reported> {
     let fields = at.mapping(UPSTREAM, found)?;
     let mut pool = PoolPolicy::new(name, Vec::new());
-    fields.set(
-        "connect_timeout",
-        &mut pool.connect_timeout,
-        found,
-        At::time,
-    );
+    fields.set("connect_timeout", &mut pool.connect_timeout, found, At::time);
     fields.set("read_timeout", &mut pool.read_timeout, found, At::time);
     fields.set("write_timeout", &mut pool.write_timeout, found, At::time);
     fields.set("idle_timeout", &mut pool.idle_timeout, found, At::time);
@@ -174,24 +145,16 @@ fn routes(
     at.non_empty_list(ROUTES, found, |at, found| {
         let fields = at.mapping(ROUTE, found)?;
         let name = fields.required("name", value::NAME_ALLOWED, found, |at, found| {
-            let name: Box<str> = at.parse(value::NAME_ALLOWED, found, |text| {
-                value::name(text).map(Into::into)
-            })?;
+            let name: Box<str> = at.parse(value::NAME_ALLOWED, found, |text| value::name(text).map(Into::into))?;
             at.unique(name, &mut seen, found)
         });
         let mut matches = Match::default();
         fields.set("match", &mut matches, found, what_matches);
         let upstream = fields.required("upstream", UPSTREAM_NAME, found, |at, found| {
-            at.name_among(
-                UPSTREAM_NAME,
-                upstreams.as_ref().map_err(|reported| *reported)?,
-                found,
-            )
+            at.name_among(UPSTREAM_NAME, upstreams.as_ref().map_err(|reported| *reported)?, found)
         });
         let mut push = base.clone();
-        fields.set("push", &mut push, found, |at, found| {
-            push::policy(at, base, found)
-        });
+        fields.set("push", &mut push, found, |at, found| push::policy(at, base, found));
         Ok(Route {
             name: name?,
             matches,
@@ -210,8 +173,7 @@ fn what_matches(at: &At<'_>, found: &mut Found<'_>) -> Result<Match, Reported> {
                 at.parse(value::HOST_PATTERN_ALLOWED, found, value::host_pattern)
             });
         }
-        at.parse(HOSTS, found, value::host_pattern)
-            .map(|host| vec![host])
+        at.parse(HOSTS, found, value::host_pattern).map(|host| vec![host])
     });
     fields.set("path", &mut matches.path, found, |at, found| {
         at.parse_or_reason(value::PATTERN_ALLOWED, found, value::pattern)

@@ -83,11 +83,7 @@ impl<'n> At<'n> {
     }
 
     /// An integer in a range.
-    pub(super) fn integer<T>(
-        &self,
-        range: RangeInclusive<T>,
-        found: &mut Found<'_>,
-    ) -> Result<T, Reported>
+    pub(super) fn integer<T>(&self, range: RangeInclusive<T>, found: &mut Found<'_>) -> Result<T, Reported>
     where
         T: TryFrom<i128> + PartialOrd + Display,
     {
@@ -161,12 +157,7 @@ impl<'n> At<'n> {
     }
 
     /// One of the names that the file itself gives; its index among them.
-    pub(super) fn name_among(
-        &self,
-        what: &str,
-        names: &[&str],
-        found: &mut Found<'_>,
-    ) -> Result<usize, Reported> {
+    pub(super) fn name_among(&self, what: &str, names: &[&str], found: &mut Found<'_>) -> Result<usize, Reported> {
         let text = self.text();
         if let Some(index) = text.and_then(|text| names.iter().position(|name| *name == text)) {
             return Ok(index);
@@ -182,11 +173,7 @@ impl<'n> At<'n> {
     }
 
     /// The items of a list.
-    pub(super) fn items(
-        &self,
-        allowed: &str,
-        found: &mut Found<'_>,
-    ) -> Result<Vec<Self>, Reported> {
+    pub(super) fn items(&self, allowed: &str, found: &mut Found<'_>) -> Result<Vec<Self>, Reported> {
         let Value::List(nodes) = &self.node.value else {
             return Err(self.must_be(allowed, found));
         };

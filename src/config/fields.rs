@@ -12,11 +12,7 @@ use super::{
 
 impl<'n> At<'n> {
     /// The entries of a mapping whose keys are free; of a repeated key, the first.
-    pub(super) fn entries(
-        &self,
-        allowed: &str,
-        found: &mut Found<'_>,
-    ) -> Result<Vec<Field<'n>>, Reported> {
+    pub(super) fn entries(&self, allowed: &str, found: &mut Found<'_>) -> Result<Vec<Field<'n>>, Reported> {
         let Value::Mapping(nodes) = &self.node.value else {
             return Err(self.must_be(allowed, found));
         };
@@ -24,20 +20,14 @@ impl<'n> At<'n> {
         let mut first_lines = HashMap::with_capacity(nodes.len());
         for (key, node) in nodes {
             let Value::Text(name) = &key.value else {
-                let message = format!(
-                    "keys must be text, in quotes if a number, got {}",
-                    key.value
-                );
+                let message = format!("keys must be text, in quotes if a number, got {}", key.value);
                 found.report(key.place, &self.path, message);
                 continue;
             };
             let path = path_of(&self.path, name);
             match first_lines.entry(name.as_str()) {
                 Entry::Occupied(first) => {
-                    let message = format!(
-                        "must be given once, but line {} has it already",
-                        first.get()
-                    );
+                    let message = format!("must be given once, but line {} has it already", first.get());
                     found.report(key.place, &path, message);
                 }
                 Entry::Vacant(vacant) => {
@@ -55,11 +45,7 @@ impl<'n> At<'n> {
     }
 
     /// The entries of a mapping whose keys are free, at least one.
-    pub(super) fn non_empty_entries(
-        &self,
-        allowed: &str,
-        found: &mut Found<'_>,
-    ) -> Result<Vec<Field<'n>>, Reported> {
+    pub(super) fn non_empty_entries(&self, allowed: &str, found: &mut Found<'_>) -> Result<Vec<Field<'n>>, Reported> {
         match &self.node.value {
             Value::Mapping(entries) if entries.is_empty() => {
                 Err(self.report(format!("must be {allowed}, got an empty one"), found))
@@ -69,11 +55,7 @@ impl<'n> At<'n> {
     }
 
     /// A mapping with these keys; any other key is reported, and the known ones are still read.
-    pub(super) fn mapping(
-        &self,
-        keys: &'static [&'static str],
-        found: &mut Found<'_>,
-    ) -> Result<Fields<'n>, Reported> {
+    pub(super) fn mapping(&self, keys: &'static [&'static str], found: &mut Found<'_>) -> Result<Fields<'n>, Reported> {
         let keys_are = keys.join(", ");
         let mut fields = self.entries(&format!("a mapping (keys: {keys_are})"), found)?;
         fields.retain(|field| {

@@ -42,8 +42,8 @@ pub fn read(path: &Path) -> Result<Config, Problems> {
     File::open(path)
         .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| whole_file(error.to_string()))?;
-    let text = str::from_utf8(&bytes)
-        .map_err(|error| whole_file(format!("byte {} is not UTF-8", error.valid_up_to())))?;
+    let text =
+        str::from_utf8(&bytes).map_err(|error| whole_file(format!("byte {} is not UTF-8", error.valid_up_to())))?;
     parse(&file_name, text)
 }
 

@@ -12,8 +12,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_saphyr::{
-    DuplicateKeyPolicy, Error, MessageFormatter as _, NonFiniteFloatPolicy, Options, Spanned,
-    UserMessageFormatter,
+    DuplicateKeyPolicy, Error, MessageFormatter as _, NonFiniteFloatPolicy, Options, Spanned, UserMessageFormatter,
 };
 
 use super::problem::Place;
@@ -48,8 +47,7 @@ pub(super) struct SyntaxError {
 
 /// The tree of a document; an empty one is [`Value::Null`].
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let mut root: Node = serde_saphyr::from_str_with_options(text, options())
-        .map_err(|error| syntax_error(&error))?;
+    let mut root: Node = serde_saphyr::from_str_with_options(text, options()).map_err(|error| syntax_error(&error))?;
     if matches!(root.value, Value::Null) {
         root.place = START; // the crate says where the file ends
     }
@@ -273,10 +271,7 @@ mod tests {
 
     #[test]
     fn a_missing_value_stands_behind_its_key() {
-        assert_eq!(
-            tree("a:\nb: 1"),
-            "1:1{1:1 \"a\"=1:2 nothing 2:1 \"b\"=2:4 1}"
-        );
+        assert_eq!(tree("a:\nb: 1"), "1:1{1:1 \"a\"=1:2 nothing 2:1 \"b\"=2:4 1}");
         assert_eq!(tree("\u{feff}a:"), "1:1{1:1 \"a\"=1:2 nothing}");
     }
 

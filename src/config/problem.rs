@@ -13,9 +13,7 @@ pub struct Problems {
 impl Problems {
     /// The only problem of a file that could not be looked into.
     pub(super) fn single(problem: Problem) -> Self {
-        Self {
-            list: vec![problem],
-        }
+        Self { list: vec![problem] }
     }
 
     /// The problems of a file in the order of their places. The caller has found at least one.
@@ -99,10 +97,7 @@ mod tests {
 
     #[test]
     fn a_problem_prints_what_it_knows() {
-        assert_eq!(
-            problem(Some((3, 7)), "x.y").to_string(),
-            "a.yaml:3:7: x.y: is bad"
-        );
+        assert_eq!(problem(Some((3, 7)), "x.y").to_string(), "a.yaml:3:7: x.y: is bad");
         assert_eq!(problem(Some((3, 7)), "").to_string(), "a.yaml:3:7: is bad");
         assert_eq!(problem(None, "").to_string(), "a.yaml: is bad");
     }

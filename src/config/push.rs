@@ -9,11 +9,7 @@ use crate::push::{Credentials, Delivery, Destination, Destinations, HintRequests
 
 /// The base policy with what the file says here: a word changes the delivery and nothing else, a
 /// mapping changes the keys that it has.
-pub(super) fn policy(
-    at: &At<'_>,
-    base: &Policy,
-    found: &mut Found<'_>,
-) -> Result<Policy, Reported> {
+pub(super) fn policy(at: &At<'_>, base: &Policy, found: &mut Found<'_>) -> Result<Policy, Reported> {
     let mut policy = base.clone();
     if !at.is_mapping() {
         policy.delivery = at.word(DELIVERY, Some("a mapping"), found)?;
@@ -24,57 +20,35 @@ pub(super) fn policy(
         at.word(DELIVERY, None, found)
     });
     fields.set("as", &mut policy.destinations, found, destinations);
-    fields.set(
-        "max_promises",
-        &mut policy.max_promises,
-        found,
-        |at, found| at.integer(1..=100, found),
-    );
+    fields.set("max_promises", &mut policy.max_promises, found, |at, found| {
+        at.integer(1..=100, found)
+    });
     fields.set("max_hints", &mut policy.max_hints, found, |at, found| {
         at.integer(1..=100, found)
     });
     fields.set("nopush", &mut policy.nopush, found, |at, found| {
         at.word(NOPUSH, None, found)
     });
-    fields.set(
-        "credentials",
-        &mut policy.credentials,
-        found,
-        |at, found| at.word(CREDENTIALS, None, found),
-    );
-    fields.set(
-        "authorities",
-        &mut policy.authorities,
-        found,
-        |at, found| {
-            at.list("a list of hosts", found, |at, found| {
-                at.parse(value::AUTHORITY_ALLOWED, found, value::authority)
-            })
-        },
-    );
-    fields.set(
-        "hint_requests",
-        &mut policy.hint_requests,
-        found,
-        |at, found| at.word(HINT_REQUESTS, None, found),
-    );
+    fields.set("credentials", &mut policy.credentials, found, |at, found| {
+        at.word(CREDENTIALS, None, found)
+    });
+    fields.set("authorities", &mut policy.authorities, found, |at, found| {
+        at.list("a list of hosts", found, |at, found| {
+            at.parse(value::AUTHORITY_ALLOWED, found, value::authority)
+        })
+    });
+    fields.set("hint_requests", &mut policy.hint_requests, found, |at, found| {
+        at.word(HINT_REQUESTS, None, found)
+    });
     fields.set("links", &mut policy.links, found, |at, found| {
         at.list("a list of Link header values", found, |at, found| {
             at.parse_or_reason(value::LINK_ALLOWED, found, value::link)
         })
     });
-    fields.set(
-        "max_refusals",
-        &mut policy.max_refusals,
-        found,
-        |at, found| at.integer(1..=1000, found),
-    );
-    fields.set(
-        "retry_bad_after",
-        &mut policy.retry_bad_after,
-        found,
-        At::time,
-    );
+    fields.set("max_refusals", &mut policy.max_refusals, found, |at, found| {
+        at.integer(1..=1000, found)
+    });
+    fields.set("retry_bad_after", &mut policy.retry_bad_after, found, At::time);
     Ok(policy)
 }
 
@@ -114,12 +88,6 @@ const DELIVERY: &[(&str, Delivery)] = &[
 
 const NOPUSH: &[(&str, Nopush)] = &[("honour", Nopush::Honour), ("ignore", Nopush::Ignore)];
 
-const CREDENTIALS: &[(&str, Credentials)] = &[
-    ("omit", Credentials::Omit),
-    ("include", Credentials::Include),
-];
+const CREDENTIALS: &[(&str, Credentials)] = &[("omit", Credentials::Omit), ("include", Credentials::Include)];
 
-const HINT_REQUESTS: &[(&str, HintRequests)] = &[
-    ("navigate", HintRequests::Navigate),
-    ("all", HintRequests::All),
-];
+const HINT_REQUESTS: &[(&str, HintRequests)] = &[("navigate", HintRequests::Navigate), ("all", HintRequests::All)];

@@ -21,10 +21,7 @@ fn yaml_files(folder: &str) -> Vec<(String, PathBuf)> {
     let mut files: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
         .expect("a folder of the crate")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .map(|path| {
             let name = path.file_name().expect("a file").to_string_lossy();
             (format!("{folder}/{name}"), path)
@@ -35,8 +32,7 @@ fn yaml_files(folder: &str) -> Vec<(String, PathBuf)> {
 }
 
 fn edge() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/edge.yaml"))
-        .expect("a file of the crate")
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/edge.yaml")).expect("a file of the crate")
 }
 
 #[test]
@@ -87,10 +83,7 @@ fn edge_yaml_gives_every_setting_its_default() {
     // A route that says nothing of push has the file's defaults: these are the built-in ones, too.
     let silent = edge().replace("    push: auto\n", "");
     let config = parse("conf/edge.yaml", &silent).expect("a valid file");
-    assert_eq!(
-        config.routes.first().map(|route| &route.push),
-        Some(&Policy::default())
-    );
+    assert_eq!(config.routes.first().map(|route| &route.push), Some(&Policy::default()));
 }
 
 #[test]
@@ -110,10 +103,7 @@ fn a_minimal_configuration_has_the_defaults() {
         .expect("a shipped file");
     let config = read(&path).expect("a valid file");
     assert_eq!(config.server, Server::default());
-    assert_eq!(
-        config.routes.first().map(|route| &route.push),
-        Some(&Policy::default())
-    );
+    assert_eq!(config.routes.first().map(|route| &route.push), Some(&Policy::default()));
 }
 
 /// A file whose routes and defaults are given.
@@ -129,16 +119,12 @@ fn with_push(defaults: &str, route: &str) -> Policy {
 #[test]
 fn off_without_quotes_is_the_word() {
     assert_eq!(with_push("auto", "off").delivery, Delivery::Off);
-    assert_eq!(
-        with_push("off", "{ delivery: push }").delivery,
-        Delivery::Push
-    );
+    assert_eq!(with_push("off", "{ delivery: push }").delivery, Delivery::Push);
 }
 
 #[test]
 fn a_route_overrides_the_defaults_key_by_key() {
-    let defaults =
-        "{ delivery: hint, as: [style, Font], max_promises: 5, links: [<a>; rel=preload] }";
+    let defaults = "{ delivery: hint, as: [style, Font], max_promises: 5, links: [<a>; rel=preload] }";
     let expected = Policy {
         delivery: Delivery::Hint,
         destinations: Destinations::Only(vec![Destination::Style, Destination::Font]),
@@ -182,11 +168,7 @@ routes:
         .map(|route| (&*route.name, route.upstream))
         .collect();
     assert_eq!(routes, [("first", 1), ("second", 0)]);
-    let hosts: Vec<_> = config
-        .routes
-        .iter()
-        .flat_map(|route| &route.matches.hosts)
-        .collect();
+    let hosts: Vec<_> = config.routes.iter().flat_map(|route| &route.matches.hosts).collect();
     assert_eq!(
         hosts,
         [
@@ -229,10 +211,7 @@ fn parse_any(text: &str) -> Result<(), TestCaseError> {
         for line in problems.to_string().lines() {
             prop_assert!(line.starts_with("any.yaml:"), "{line:?}");
         }
-        prop_assert_eq!(
-            problems.to_string().lines().count(),
-            problems.as_slice().len()
-        );
+        prop_assert_eq!(problems.to_string().lines().count(), problems.as_slice().len());
     }
     Ok(())
 }

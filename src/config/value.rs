@@ -7,10 +7,9 @@ use std::{ops::RangeInclusive, time::Duration};
 use http::Method;
 use regex::{Regex, RegexBuilder};
 
-use crate::{push::Authority, route::HostPattern};
+use crate::{link, push::Authority, route::HostPattern};
 
-pub(super) const TIMES: RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
 pub(super) const TIMES_ALLOWED: &str = "1ms to 24h with its unit (5ms, 30s, 2m, 1h)";
 
 /// `5ms`, `30s`, `2m`, `1h`.
@@ -61,10 +60,8 @@ fn host(text: &str) -> Option<Box<str>> {
         url::Host::Ipv4(address) => (address.to_string() == text).then(|| text.into()),
         url::Host::Domain(_) => {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-            let label_allowed =
-                |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(allowed);
-            (text.len() <= 253 && text.split('.').all(label_allowed))
-                .then(|| text.to_ascii_lowercase().into())
+            let label_allowed = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(allowed);
+            (text.len() <= 253 && text.split('.').all(label_allowed)).then(|| text.to_ascii_lowercase().into())
         }
     }
 }
@@ -76,9 +73,7 @@ pub(super) fn host_pattern(text: &str) -> Option<HostPattern> {
     match text.strip_prefix("*.") {
         None => host(text).map(HostPattern::Exact),
         Some(suffix) => match url::Host::parse(suffix).ok()? {
-            url::Host::Domain(_) => {
-                host(suffix).map(|suffix| HostPattern::Suffix(format!(".{suffix}").into()))
-            }
+            url::Host::Domain(_) => host(suffix).map(|suffix| HostPattern::Suffix(format!(".{suffix}").into())),
             url::Host::Ipv4(_) | url::Host::Ipv6(_) => None,
         },
     }
@@ -144,8 +139,7 @@ pub(super) fn pattern(text: &str) -> Result<Regex, String> {
 /// A tenth of the crate's own limit: paths need no more, and every route has a pattern.
 const PATTERN_SIZE_LIMIT: usize = 1024 * 1024;
 
-pub(super) const LINK_ALLOWED: &str =
-    "the value of a Link header (</style.css>; rel=preload; as=style)";
+pub(super) const LINK_ALLOWED: &str = "the value of a Link header (</style.css>; rel=preload; as=style)";
 
 /// A Link field value with at least one well-formed link; the error is the reason.
 pub(super) fn link(text: &str) -> Result<Box<str>, String> {
@@ -156,19 +150,22 @@ fn check_link(text: &str) -> Result<(), String> {
     if !text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         return Err("it has bytes that are not printable ASCII".to_owned());
     }
-    let Some((target, parameters)) = text.strip_prefix('<').and_then(|rest| rest.split_once('>'))
-    else {
-        return Err("it has no target in <>".to_owned());
-    };
-    if target.is_empty() {
-        return Err("its target is empty".to_owned());
+    let mut links = 0;
+    for link in link::parse(text.as_bytes()) {
+        let link = link.map_err(|malformed| malformed.reason.to_string())?;
+        if link.target.is_empty() {
+            return Err("its target is empty".to_owned());
+        }
+        if !["preload", "modulepreload", "preconnect"]
+            .iter()
+            .any(|name| link.has_relation(name))
+        {
+            return Err("its rel is none of preload, modulepreload, preconnect".to_owned());
+        }
+        links += 1;
     }
-    let is_rel = |parameter: &str| {
-        let name = parameter.split('=').next().unwrap_or_default();
-        name.trim().eq_ignore_ascii_case("rel") && parameter.contains('=')
-    };
-    if !parameters.split(';').any(is_rel) {
-        return Err("it has no rel".to_owned());
+    if links == 0 {
+        return Err("it has no link".to_owned());
     }
     Ok(())
 }
@@ -225,10 +222,7 @@ mod tests {
         assert_eq!(exact("[0:0::1]").as_deref(), Some("Exact(\"[::1]\")"));
         assert_eq!(exact("10.0.0.1").as_deref(), Some("Exact(\"10.0.0.1\")"));
         assert_eq!(exact("my_app").as_deref(), Some("Exact(\"my_app\")"));
-        assert_eq!(
-            exact("*.A.example").as_deref(),
-            Some("Suffix(\".a.example\")")
-        );
+        assert_eq!(exact("*.A.example").as_deref(), Some("Suffix(\".a.example\")"));
         for bad in [
             "",
             "*",
@@ -261,17 +255,13 @@ mod tests {
     fn authorities_may_have_a_port_and_servers_must() {
         let port_of = |text| authority(text).map(|a| (a.host.to_string(), a.port));
         assert_eq!(port_of("CDN.example"), Some(("cdn.example".into(), None)));
-        assert_eq!(
-            port_of("cdn.example:8443"),
-            Some(("cdn.example".into(), Some(8443)))
-        );
+        assert_eq!(port_of("cdn.example:8443"), Some(("cdn.example".into(), Some(8443))));
         assert_eq!(port_of("[::1]:8443"), Some(("[::1]".into(), Some(8443))));
         assert_eq!(port_of("[::1]"), Some(("[::1]".into(), None)));
         assert_eq!(server("app:8000").as_deref(), Some("app:8000"));
         assert_eq!(server("[::1]:8000").as_deref(), Some("[::1]:8000"));
         for bad in [
-            "", ":", "a:", ":80", "a:0", "a:+80", "a:65536", "a:b", "::1", "::1:80", "http://a",
-            "u@a:80",
+            "", ":", "a:", ":80", "a:0", "a:+80", "a:65536", "a:b", "::1", "::1:80", "http://a", "u@a:80",
         ] {
             assert_eq!(authority(bad), None, "{bad}");
             assert_eq!(server(bad), None, "{bad}");

@@ -76,7 +76,8 @@ where
     });
     let client = Arc::new(Client::new(limits.diary_entries));
     let transport = Arc::new(Transport::default());
-    let io = Observed::new(io, Arc::clone(&client), Arc::clone(&transport));
+    let order = SendOrder::new();
+    let io = Observed::new(io, Arc::clone(&client), Arc::clone(&order), Arc::clone(&transport));
     let handshake = builder(&limits).handshake::<_, Bytes>(io);
     let conn = match timeout(limits.handshake_timeout, handshake).await {
         Ok(Ok(conn)) => conn,
@@ -87,7 +88,7 @@ where
     let connection = Arc::new(Connection {
         app,
         client,
-        order: SendOrder::new(),
+        order,
         limits,
         digest,
         shutdown,

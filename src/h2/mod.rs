@@ -1,11 +1,12 @@
 //! One client's HTTP/2 connection: the only user of the h2 crate.
 //!
-//! Reading order: [`serve`] in `connection` (accept loop, idle and shutdown), `observe` (what the
-//! client's frames say), `validate` (which requests are served), `stream` (one request or promise,
+//! Reading order: [`serve`] in `connection` (accept loop, idle and shutdown), `observe` and
+//! `frames` (what the bytes of both directions say), `validate` (which requests are served), `stream` (one request or promise,
 //! as the h2 crate sees it), `opening` (how a promise begins its answer), `session` (the same as Pingora sees it: the doc-hidden seam), `promise`
 //! (a plan carried out), `order` (the document first).
 
 mod connection;
+mod frames;
 mod observe;
 mod opening;
 mod order;

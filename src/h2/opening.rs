@@ -70,7 +70,15 @@ pub(super) type Opened = oneshot::Receiver<Result<SendStream<Bytes>, h2::Error>>
 impl Opening {
     pub(super) fn new(respond: SendPushedResponse<Bytes>, response: Response<()>, end: bool) -> (Self, Opened) {
         let (reply, opened) = oneshot::channel();
-        (Self { respond, response, end, reply }, opened)
+        (
+            Self {
+                respond,
+                response,
+                end,
+                reply,
+            },
+            opened,
+        )
     }
 
     fn carry_out(mut self) {
@@ -92,11 +100,22 @@ impl Openings {
     /// The queue holds at most one opening a promised stream, and those are limited.
     pub(super) fn new(transport: Arc<Transport>) -> (mpsc::UnboundedSender<Opening>, Self) {
         let (sender, queue) = mpsc::unbounded_channel();
-        (sender, Self { queue, transport, hold_ends: None })
+        (
+            sender,
+            Self {
+                queue,
+                transport,
+                hold_ends: None,
+            },
+        )
     }
 
     /// Polls a connection with `poll`, which reads, then writes.
-    pub(super) fn around<T>(&mut self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    pub(super) fn around<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         // While the transport is blocked, frames may wait unread in the h2 crate.
         if !self.transport.is_write_blocked() && !self.transport.are_reads_held() {
             while let Poll::Ready(Some(opening)) = self.queue.poll_recv(cx) {

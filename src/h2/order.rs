@@ -5,11 +5,12 @@
 //! each chunk. It may go when no document and no more urgent push has bytes on the way.
 //!
 //! "On the way" needs a memory, since a body arrives from the origin in pieces and a stream between
-//! two pieces is not idle. So a stream counts until it ends or stays quiet: [`QUIET`] when it waits
-//! for the origin, [`STALLED`] when it waits for the client's flow-control window. The second keeps
-//! a client that reads its pushes before its document from waiting for ever.
+//! two pieces is not idle, and since the h2 crate has a queue of its own. So a stream counts until
+//! its END_STREAM is seen on its way out, or until it stays quiet: for [`QUIET`] when it waits for
+//! the origin, for [`STALLED`] when it waits for the client's flow-control window. The second keeps a
+//! client that reads its pushes before its document from waiting for ever.
 //!
-//! A connection without pushes pays three atomic updates a response, no lock and no allocation.
+//! A connection without pushes pays a few atomic updates a response, no lock and no allocation.
 
 use std::{
     pin::pin,
@@ -40,9 +41,30 @@ pub(super) struct SendOrder {
     stalled_documents: AtomicUsize,
     /// Milliseconds from `epoch` to the last time a document made progress.
     document_progress: AtomicU64,
+    /// Promised streams that are not done: without any, nobody waits for a document.
+    promised: AtomicUsize,
     pushes: Mutex<Vec<PushState>>,
+    /// Streams whose END_STREAM waits in the h2 crate's queue.
+    ending: Mutex<Vec<Ending>>,
+    ending_count: AtomicUsize,
     waiting: AtomicUsize,
     changed: Notify,
+}
+
+#[derive(Debug)]
+struct Ending {
+    stream: u32,
+    kind: LaneKind,
+}
+
+/// A promised stream, from its promise to its end.
+#[derive(Debug)]
+pub(super) struct PromisedStream(Arc<SendOrder>);
+
+impl Drop for PromisedStream {
+    fn drop(&mut self) {
+        self.0.promised.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,24 +95,75 @@ impl SendOrder {
             documents: AtomicUsize::new(0),
             stalled_documents: AtomicUsize::new(0),
             document_progress: AtomicU64::new(0),
+            promised: AtomicUsize::new(0),
             pushes: Mutex::new(Vec::new()),
+            ending: Mutex::new(Vec::new()),
+            ending_count: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             changed: Notify::new(),
         })
+    }
+
+    /// A stream is promised. Must come before the header of its document.
+    pub(super) fn promise(self: &Arc<Self>) -> PromisedStream {
+        self.promised.fetch_add(1, Ordering::SeqCst);
+        PromisedStream(Arc::clone(self))
+    }
+
+    /// The end of a stream is on its way out, or will never be sent.
+    pub(super) fn ended(&self, stream: u32) {
+        if self.ending_count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let mut ending = self.ending();
+        let ended = ending
+            .iter()
+            .position(|e| e.stream == stream)
+            .map(|at| ending.swap_remove(at));
+        self.ending_count.store(ending.len(), Ordering::SeqCst);
+        drop(ending);
+        if let Some(ended) = ended {
+            self.close(ended.kind, true);
+        }
+    }
+
+    fn close(&self, kind: LaneKind, stalled: bool) {
+        match kind {
+            LaneKind::Document => {
+                if stalled {
+                    self.stalled_documents.fetch_sub(1, Ordering::SeqCst);
+                }
+                self.documents.fetch_sub(1, Ordering::SeqCst);
+            }
+            LaneKind::Push(rank) => self.pushes().retain(|push| push.rank != rank),
+        }
+        self.wake();
     }
 
     /// A document begins its body.
     pub(super) fn open_document(self: &Arc<Self>) -> Lane {
         self.note_document_progress();
         self.documents.fetch_add(1, Ordering::SeqCst);
-        Lane { order: Arc::clone(self), kind: LaneKind::Document, stalled: false }
+        Lane {
+            order: Arc::clone(self),
+            kind: Some(LaneKind::Document),
+            stalled: false,
+        }
     }
 
     /// A push begins its body.
     pub(super) fn open_push(self: &Arc<Self>, rank: Rank) -> Lane {
         let progress = self.now();
-        self.pushes().push(PushState { rank, progress, stalled: false });
-        Lane { order: Arc::clone(self), kind: LaneKind::Push(rank), stalled: false }
+        self.pushes().push(PushState {
+            rank,
+            progress,
+            stalled: false,
+        });
+        Lane {
+            order: Arc::clone(self),
+            kind: Some(LaneKind::Push(rank)),
+            stalled: false,
+        }
     }
 
     /// How long the push at `rank` has to wait if nothing changes; `None` if it may send now.
@@ -108,7 +181,10 @@ impl SendOrder {
         };
         let pushes = self.pushes();
         let before_it = pushes.iter().filter(|push| push.rank < rank);
-        before_it.filter_map(|push| left(push.progress, push.stalled)).chain(documents).max()
+        before_it
+            .filter_map(|push| left(push.progress, push.stalled))
+            .chain(documents)
+            .max()
     }
 
     fn now(&self) -> Duration {
@@ -129,13 +205,18 @@ impl SendOrder {
     fn pushes(&self) -> MutexGuard<'_, Vec<PushState>> {
         self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn ending(&self) -> MutexGuard<'_, Vec<Ending>> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A stream with a body under way; leaves the order when dropped.
 #[derive(Debug)]
 pub(super) struct Lane {
     order: Arc<SendOrder>,
-    kind: LaneKind,
+    /// `None` once the order itself waits for the end.
+    kind: Option<LaneKind>,
     stalled: bool,
 }
 
@@ -146,11 +227,17 @@ enum LaneKind {
 }
 
 impl Lane {
+    /// The order it belongs to.
+    pub(super) fn order(&self) -> Arc<SendOrder> {
+        Arc::clone(&self.order)
+    }
+
     /// Bytes of the stream were handed over for sending.
     pub(super) fn progress(&mut self) {
         match self.kind {
-            LaneKind::Document => self.order.note_document_progress(),
-            LaneKind::Push(rank) => {
+            None => {}
+            Some(LaneKind::Document) => self.order.note_document_progress(),
+            Some(LaneKind::Push(rank)) => {
                 let now = self.order.now();
                 self.update(rank, |push| push.progress = now);
             }
@@ -164,27 +251,44 @@ impl Lane {
         }
         self.stalled = stalled;
         match self.kind {
-            LaneKind::Document if stalled => {
+            None => {}
+            Some(LaneKind::Document) if stalled => {
                 self.order.stalled_documents.fetch_add(1, Ordering::SeqCst);
             }
-            LaneKind::Document => {
+            Some(LaneKind::Document) => {
                 self.order.stalled_documents.fetch_sub(1, Ordering::SeqCst);
             }
-            LaneKind::Push(rank) => self.update(rank, |push| push.stalled = stalled),
+            Some(LaneKind::Push(rank)) => self.update(rank, |push| push.stalled = stalled),
+        }
+    }
+
+    /// The last bytes of a stream are about to be handed over; it counts until they are sent.
+    ///
+    /// Must come before they are handed over, else their END_STREAM could be seen before.
+    pub(super) fn end(mut self, stream: u32) {
+        if self.order.promised.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        self.progress();
+        self.set_stalled(true);
+        if let Some(kind) = self.kind.take() {
+            let mut ending = self.order.ending();
+            ending.push(Ending { stream, kind });
+            self.order.ending_count.store(ending.len(), Ordering::SeqCst);
         }
     }
 
     /// Whether this stream may send now. Documents always may.
     pub(super) fn may_send(&self) -> bool {
         match self.kind {
-            LaneKind::Document => true,
-            LaneKind::Push(rank) => self.order.wait_of(rank).is_none(),
+            Some(LaneKind::Push(rank)) => self.order.wait_of(rank).is_none(),
+            _ => true,
         }
     }
 
     /// Waits until this stream may send. Never waits for a document.
     pub(super) async fn turn(&self) {
-        let LaneKind::Push(rank) = self.kind else { return };
+        let Some(LaneKind::Push(rank)) = self.kind else { return };
         if self.order.wait_of(rank).is_none() {
             return;
         }
@@ -209,14 +313,9 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.set_stalled(false);
-        match self.kind {
-            LaneKind::Document => {
-                self.order.documents.fetch_sub(1, Ordering::SeqCst);
-            }
-            LaneKind::Push(rank) => self.order.pushes().retain(|push| push.rank != rank),
+        if let Some(kind) = self.kind {
+            self.order.close(kind, self.stalled);
         }
-        self.order.wake();
     }
 }
 
@@ -254,6 +353,27 @@ mod tests {
         assert!(document.may_send());
         drop(document);
         assert!(push.may_send());
+    }
+
+    #[test]
+    fn a_document_counts_until_its_end_is_sent() {
+        let order = SendOrder::new();
+        let promised = order.promise();
+        let push = order.open_push(rank(Destination::Style, 2));
+        order.open_document().end(1);
+        assert!(!push.may_send(), "the end waits in a queue");
+        order.ended(3);
+        assert!(!push.may_send(), "that was another stream");
+        order.ended(1);
+        assert!(push.may_send());
+        drop(promised);
+    }
+
+    #[test]
+    fn without_promises_nothing_is_kept() {
+        let order = SendOrder::new();
+        order.open_document().end(1);
+        assert_eq!((order.documents.load(Ordering::SeqCst), order.ending().len()), (0, 0));
     }
 
     #[test]

@@ -50,7 +50,8 @@ where
         head.extensions.insert(PushedBy { parent });
         let openings = connection.openings.clone();
         let reserved = connection.active.reserve();
-        let stream = Stream::promised(pushed, promise.urgency, promise.slot, openings, reserved);
+        let order = connection.order.promise();
+        let stream = Stream::promised(pushed, promise.urgency, promise.slot, openings, (reserved, order));
         run(connection, head, stream);
     }
 }

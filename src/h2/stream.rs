@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{
     connection::Reserved,
     opening::Opening,
-    order::{Lane, Rank, SendOrder},
+    order::{Lane, PromisedStream, Rank, SendOrder},
 };
 use crate::push::{Slot, Urgency};
 
@@ -35,6 +35,7 @@ struct Promised {
     openings: mpsc::UnboundedSender<Opening>,
     /// Until its HEADERS are sent.
     reserved: Option<Reserved>,
+    _ordered: PromisedStream,
     /// Gives the promise's place back when the stream is done.
     _slot: Option<Arc<Slot>>,
 }
@@ -84,16 +85,29 @@ impl Stream {
         urgency: Urgency,
         slot: Option<Arc<Slot>>,
         openings: mpsc::UnboundedSender<Opening>,
-        reserved: Reserved,
+        (reserved, ordered): (Reserved, PromisedStream),
     ) -> Self {
         let stream = respond.stream_id().as_u32();
         let rank = Rank::new(urgency, stream);
-        let promised = Promised { stream, rank, openings, reserved: Some(reserved), _slot: slot };
+        let promised = Promised {
+            stream,
+            rank,
+            openings,
+            reserved: Some(reserved),
+            _ordered: ordered,
+            _slot: slot,
+        };
         Self::new(Respond::Promised(Some(respond), promised), None)
     }
 
     fn new(respond: Respond, body: Option<RecvStream>) -> Self {
-        Self { respond, body, sender: None, lane: None, ended: false }
+        Self {
+            respond,
+            body,
+            sender: None,
+            lane: None,
+            ended: false,
+        }
     }
 
     /// Its identifier.
@@ -151,14 +165,21 @@ impl Stream {
     }
 
     /// Sends the final HEADERS.
-    pub(super) async fn send_header(&mut self, response: Response<()>, end: bool, limit: Duration) -> Result<(), StreamError> {
+    pub(super) async fn send_header(
+        &mut self,
+        response: Response<()>,
+        end: bool,
+        limit: Duration,
+    ) -> Result<(), StreamError> {
         let sender = match &mut self.respond {
             Respond::Requested(respond) => respond.send_response(response, end)?,
             Respond::Promised(respond, promised) => {
                 let respond = respond.take().ok_or(StreamError::NoHeader)?;
                 let (opening, opened) = Opening::new(respond, response, end);
                 promised.openings.send(opening).map_err(|_| StreamError::Gone)?;
-                let opened = timeout(limit, opened).await.map_err(|_| StreamError::WriteTimeout(limit))?;
+                let opened = timeout(limit, opened)
+                    .await
+                    .map_err(|_| StreamError::WriteTimeout(limit))?;
                 promised.reserved = None;
                 opened.map_err(|_| StreamError::Gone)??
             }
@@ -185,28 +206,44 @@ impl Stream {
                 continue;
             }
             let chunk = data.split_to(granted.min(data.len()));
-            sender.send_data(chunk, end && data.is_empty())?;
+            if end && data.is_empty() {
+                return self.end_with(|sender| sender.send_data(chunk, true));
+            }
+            sender.send_data(chunk, false)?;
             lane.progress();
         }
-        self.end_if(end);
         Ok(())
     }
 
     /// Sends trailers, which end the stream.
     pub(super) fn send_trailers(&mut self, trailers: HeaderMap) -> Result<(), StreamError> {
-        let sender = self.sender.as_mut().ok_or(StreamError::NoHeader)?;
-        sender.send_trailers(trailers)?;
-        self.end_if(true);
-        Ok(())
+        self.end_with(|sender| sender.send_trailers(trailers))
     }
 
     /// Ends a response that is complete. Without a header there is nothing to end.
     pub(super) fn finish(&mut self) -> Result<(), StreamError> {
-        if let (false, Some(sender)) = (self.ended, &mut self.sender) {
-            sender.send_data(Bytes::new(), true)?;
-            self.end_if(true);
+        if self.ended || self.sender.is_none() {
+            return Ok(());
         }
-        Ok(())
+        self.end_with(|sender| sender.send_data(Bytes::new(), true))
+    }
+
+    /// Hands over what ends the stream.
+    fn end_with(
+        &mut self,
+        send: impl FnOnce(&mut SendStream<Bytes>) -> Result<(), h2::Error>,
+    ) -> Result<(), StreamError> {
+        let stream = self.id();
+        let order = self.lane.as_ref().map(Lane::order);
+        if let Some(lane) = self.lane.take() {
+            lane.end(stream);
+        }
+        self.ended = true;
+        let sent = send(self.sender.as_mut().ok_or(StreamError::NoHeader)?);
+        if let (Err(_), Some(order)) = (&sent, order) {
+            order.ended(stream);
+        }
+        Ok(sent?)
     }
 
     /// Resets a stream that is not complete.

@@ -155,21 +155,46 @@ mod tests {
         assert_eq!(check("GET", "http://a.example/x?y", &[]), Ok(()));
         assert_eq!(check("GET", "http://a.example/x?y", &[("host", "a.example")]), Ok(()));
         assert_eq!(check("GET", "/x", &[("host", "a.example")]), Ok(()));
-        assert_eq!(check("POST", "http://a/", &[("content-length", "3"), ("content-length", "3, 3")]), Ok(()));
+        assert_eq!(
+            check(
+                "POST",
+                "http://a/",
+                &[("content-length", "3"), ("content-length", "3, 3")]
+            ),
+            Ok(())
+        );
     }
 
     #[test]
     fn each_malformed_request_is_told_apart() {
         let cases = [
             (check("GET", "/x", &[]), Rejection::MissingAuthority),
-            (check("GET", "http://a/", &[("host", "a"), ("host", "a")]), Rejection::DuplicateHost),
-            (check("GET", "http://a/", &[("host", "A")]), Rejection::ConflictingAuthority),
+            (
+                check("GET", "http://a/", &[("host", "a"), ("host", "a")]),
+                Rejection::DuplicateHost,
+            ),
+            (
+                check("GET", "http://a/", &[("host", "A")]),
+                Rejection::ConflictingAuthority,
+            ),
             (check("GET", "http://u@a/", &[]), Rejection::Userinfo),
             (check("GET", "/", &[("host", "u@a")]), Rejection::Userinfo),
-            (check("POST", "http://a/", &[("content-length", "3, 4")]), Rejection::ContentLength),
-            (check("POST", "http://a/", &[("content-length", "+3")]), Rejection::ContentLength),
-            (check("POST", "http://a/", &[("content-length", "")]), Rejection::ContentLength),
-            (check("POST", "http://a/", &[("content-length", "99999999999999999999")]), Rejection::ContentLength),
+            (
+                check("POST", "http://a/", &[("content-length", "3, 4")]),
+                Rejection::ContentLength,
+            ),
+            (
+                check("POST", "http://a/", &[("content-length", "+3")]),
+                Rejection::ContentLength,
+            ),
+            (
+                check("POST", "http://a/", &[("content-length", "")]),
+                Rejection::ContentLength,
+            ),
+            (
+                check("POST", "http://a/", &[("content-length", "99999999999999999999")]),
+                Rejection::ContentLength,
+            ),
         ];
         for (outcome, expected) in cases {
             assert_eq!(outcome, Err(expected));
@@ -202,7 +227,10 @@ mod tests {
             }
         }
         for clear in ["a:443", "[::1]:443", "[::1]", "a"] {
-            assert!(!has_ambiguous_port(&Authority::try_from(clear).expect("an authority")), "{clear}");
+            assert!(
+                !has_ambiguous_port(&Authority::try_from(clear).expect("an authority")),
+                "{clear}"
+            );
         }
     }
 }

@@ -11,7 +11,10 @@ use pingora::{
 };
 use tokio::time::timeout;
 
-use super::{Connections, Limits, http1, preface::{self, Protocol}};
+use super::{
+    Connections, Limits, http1,
+    preface::{self, Protocol},
+};
 
 /// Whoever serves connections that begin with the HTTP/2 preface.
 #[async_trait]
@@ -32,7 +35,12 @@ pub struct Entrance<A, H> {
 impl<A, H> Entrance<A, H> {
     /// An entrance for HTTP/1.x to `app` and for HTTP/2 to `http2`.
     pub fn new(app: Arc<A>, http2: H, limits: Limits, connections: Connections) -> Self {
-        Self { app, http2, limits, connections }
+        Self {
+            app,
+            http2,
+            limits,
+            connections,
+        }
     }
 }
 

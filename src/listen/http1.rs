@@ -42,7 +42,9 @@ pub(super) async fn serve<A>(
             Ok(head) => head,
             Err(e) => return debug!("an HTTP/1 connection ended without a request: {e}"),
         };
-        let Some(whole) = preface::put_back(stream, &head) else { return };
+        let Some(whole) = preface::put_back(stream, &head) else {
+            return;
+        };
         let mut session = ServerSession::new_http1(whole);
         session.set_keepalive(Some(limits.idle_timeout.as_secs().max(1)));
         if let Some(settings) = settings.take() {
@@ -52,7 +54,11 @@ pub(super) async fn serve<A>(
             // After a shutdown has begun a connection gets the one answer it waits for.
             session.set_keepalive(None);
         }
-        match app.process_new_http(session, shutdown).await.map(|reused| reused.consume()) {
+        match app
+            .process_new_http(session, shutdown)
+            .await
+            .map(|reused| reused.consume())
+        {
             Some((reused, kept)) => (stream, settings) = (reused, kept),
             None => return,
         }
@@ -79,7 +85,9 @@ async fn read_head(stream: &mut Stream, mut head: Vec<u8>, limits: &Limits) -> i
 }
 
 async fn within<T>(limit: Duration, reading: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(limit, reading).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    timeout(limit, reading)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Whether an empty line ends the header, with or without the carriage returns (RFC 9112 section 2.2).

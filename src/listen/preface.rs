@@ -36,7 +36,11 @@ impl FirstBytes {
     }
 
     pub(super) fn protocol(&self) -> Protocol {
-        if self.read() == PREFACE { Protocol::Http2 } else { Protocol::Http1 }
+        if self.read() == PREFACE {
+            Protocol::Http2
+        } else {
+            Protocol::Http1
+        }
     }
 }
 
@@ -46,7 +50,10 @@ impl FirstBytes {
 ///
 /// The connection ended or failed before that.
 pub(super) async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io::Result<FirstBytes> {
-    let mut first = FirstBytes { bytes: [0; PREFACE.len()], length: 0 };
+    let mut first = FirstBytes {
+        bytes: [0; PREFACE.len()],
+        length: 0,
+    };
     while first.length < PREFACE.len() && first.may_be_http2() {
         let room = first.bytes.get_mut(first.length..).unwrap_or_default();
         match stream.read(room).await? {
@@ -104,7 +111,9 @@ mod tests {
     }
 
     async fn told(input: &[&[u8]]) -> io::Result<(Protocol, usize)> {
-        read(&mut pieces(input)).await.map(|first| (first.protocol(), first.length))
+        read(&mut pieces(input))
+            .await
+            .map(|first| (first.protocol(), first.length))
     }
 
     #[tokio::test]
@@ -117,9 +126,18 @@ mod tests {
 
     #[tokio::test]
     async fn http1_is_told_by_its_first_other_byte() {
-        assert_eq!(told(&[b"GET / HTTP/1.0\r\n\r\n"]).await.expect("told"), (Protocol::Http1, 18));
-        assert_eq!(told(&[b"P", b"OST / HTTP/1.1\r\n"]).await.expect("told").0, Protocol::Http1);
-        assert_eq!(told(&[b"PRI", b" * HTTP/1.1\r\n"]).await.expect("told").0, Protocol::Http1);
+        assert_eq!(
+            told(&[b"GET / HTTP/1.0\r\n\r\n"]).await.expect("told"),
+            (Protocol::Http1, 18)
+        );
+        assert_eq!(
+            told(&[b"P", b"OST / HTTP/1.1\r\n"]).await.expect("told").0,
+            Protocol::Http1
+        );
+        assert_eq!(
+            told(&[b"PRI", b" * HTTP/1.1\r\n"]).await.expect("told").0,
+            Protocol::Http1
+        );
         assert_eq!(told(&[b"PRI"]).await.expect("told").0, Protocol::Http1);
     }
 

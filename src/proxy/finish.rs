@@ -26,15 +26,25 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, cont
         if let ServerSession::Custom(pushed) = &mut *session.downstream_session {
             pushed.shutdown(CANCEL, "not pushable").await;
         }
-        return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        return FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
+        };
     }
-    let code = if session.response_written().is_some() { 0 } else { status_of(error) };
+    let code = if session.response_written().is_some() {
+        0
+    } else {
+        status_of(error)
+    };
     if code == 0 {
         session.downstream_session.shutdown().await;
     } else if let Err(e) = session.respond_error(code).await {
         log::debug!("the client left before its {code}: {e}");
     }
-    FailToProxy { error_code: code, can_reuse_downstream: false }
+    FailToProxy {
+        error_code: code,
+        can_reuse_downstream: false,
+    }
 }
 
 /// The status of a failed request; 0 if there is nobody to tell.

@@ -54,7 +54,12 @@ impl Edge {
     /// An edge over these routes; each names its pool by index.
     #[must_use]
     pub fn new(routes: Vec<Route>, pools: Vec<Arc<Pool>>, timeouts: Timeouts) -> Self {
-        Self { routes, pools, bad_answers: Mutex::new(BadAnswers::new(BAD_ANSWERS)), timeouts }
+        Self {
+            routes,
+            pools,
+            bad_answers: Mutex::new(BadAnswers::new(BAD_ANSWERS)),
+            timeouts,
+        }
     }
 
     fn route(&self, context: &Context) -> Option<&Route> {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode, header};
-use pingora::{Result, http::{RequestHeader, ResponseHeader}};
+use pingora::{
+    Result,
+    http::{RequestHeader, ResponseHeader},
+};
 use pingora_proxy::Session;
 
 use super::{Context, Edge, response};
@@ -24,7 +27,8 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
     }
     let request = session.req_header();
     let url = Url::of(request);
-    context.route = route::find(&edge.routes, &request.method, url.authority, request.uri.path()).map(|(index, _)| index);
+    context.route =
+        route::find(&edge.routes, &request.method, url.authority, request.uri.path()).map(|(index, _)| index);
     if let (Some(client), None, &Method::GET) = (&context.client, context.pushed_by, &request.method) {
         client.record_fetched(url.scheme, url.authority, url.path_and_query);
     }
@@ -39,7 +43,10 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
         if !plan.is_empty() {
             let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, None)?;
             early.extensions_mut().insert(plan);
-            session.downstream_session.write_response_header(Box::new(early)).await?;
+            session
+                .downstream_session
+                .write_response_header(Box::new(early))
+                .await?;
         }
     }
     Ok(false)

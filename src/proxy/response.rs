@@ -23,7 +23,9 @@ pub(super) fn filter(
     response: &mut ResponseHeader,
     context: &mut Context,
 ) -> Result<()> {
-    let Some(route) = edge.route(context) else { return Ok(()) };
+    let Some(route) = edge.route(context) else {
+        return Ok(());
+    };
     let informational = response.status.is_informational();
     if context.pushed_by.is_some() {
         if informational {
@@ -36,7 +38,8 @@ pub(super) fn filter(
             Error::new(NOT_PUSHABLE)
         });
     }
-    if route.push.delivery == Delivery::Off || context.client.is_none() || !response.headers.contains_key(header::LINK) {
+    if route.push.delivery == Delivery::Off || context.client.is_none() || !response.headers.contains_key(header::LINK)
+    {
         return Ok(());
     }
     let (source, status) = match response.status {
@@ -45,7 +48,13 @@ pub(super) fn filter(
         status => (Source::Response, Some(status)),
     };
     let fields = response.headers.get_all(header::LINK).iter();
-    let mut plan = plan(edge, session, context, status, fields.map(|field| (source, field.as_bytes())));
+    let mut plan = plan(
+        edge,
+        session,
+        context,
+        status,
+        fields.map(|field| (source, field.as_bytes())),
+    );
     if context.attempts > 1 {
         // The server that was asked first has said it already; clients use the first 103 only.
         plan.hints.clear();
@@ -89,7 +98,9 @@ pub(super) fn plan<'f>(
             http2: Some(*http2),
             is_bad: &is_bad,
         };
-        push::plan(&route.push, &facts, &document, fields, &mut |_, reason| skips.add(reason))
+        push::plan(&route.push, &facts, &document, fields, &mut |_, reason| {
+            skips.add(reason)
+        })
     });
     context.promised += plan.promises.len();
     context.hinted += plan.hints.len();
@@ -101,8 +112,10 @@ pub(super) fn remember_bad(edge: &Edge, session: &Session, context: &Context) {
     let Some(route) = edge.route(context) else { return };
     let url = Url::of(session.req_header());
     let until = Instant::now() + route.push.retry_bad_after;
-    edge.bad_answers
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .record(url.scheme, url.authority, url.path_and_query, until);
+    edge.bad_answers.lock().unwrap_or_else(PoisonError::into_inner).record(
+        url.scheme,
+        url.authority,
+        url.path_and_query,
+        until,
+    );
 }

@@ -1,9 +1,7 @@
 //! The origin's side: which server is asked, and what it is asked.
 
 use pingora::{
-    BError, Error, ErrorType, Result,
-    http::RequestHeader,
-    protocols::http::authority::validate_request_authority,
+    BError, Error, ErrorType, Result, http::RequestHeader, protocols::http::authority::validate_request_authority,
     upstreams::peer::HttpPeer,
 };
 use pingora_proxy::Session;

@@ -123,7 +123,11 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn judged(status: u16, fields: &[(header::HeaderName, &'static str)], credentials: Credentials) -> Result<(), BadAnswer> {
+    fn judged(
+        status: u16,
+        fields: &[(header::HeaderName, &'static str)],
+        credentials: Credentials,
+    ) -> Result<(), BadAnswer> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(name, http::HeaderValue::from_static(value));
@@ -135,17 +139,35 @@ mod tests {
     fn only_what_every_client_may_get_is_delivered() {
         use Credentials::{Include, Omit};
         let status = |s| Err(BadAnswer::Status(StatusCode::from_u16(s).expect("a status")));
-        assert_eq!(judged(200, &[(header::CACHE_CONTROL, "public, max-age=60")], Omit), Ok(()));
+        assert_eq!(
+            judged(200, &[(header::CACHE_CONTROL, "public, max-age=60")], Omit),
+            Ok(())
+        );
         assert_eq!(judged(204, &[(header::VARY, "accept-encoding")], Omit), Ok(()));
         for bad in [301, 304, 404, 500] {
             assert_eq!(judged(bad, &[], Omit), status(bad));
         }
-        assert_eq!(judged(200, &[(header::CACHE_CONTROL, "max-age=0, Private")], Omit), Err(BadAnswer::Private));
-        assert_eq!(judged(200, &[(header::CACHE_CONTROL, "private=\"x\"")], Omit), Err(BadAnswer::Private));
+        assert_eq!(
+            judged(200, &[(header::CACHE_CONTROL, "max-age=0, Private")], Omit),
+            Err(BadAnswer::Private)
+        );
+        assert_eq!(
+            judged(200, &[(header::CACHE_CONTROL, "private=\"x\"")], Omit),
+            Err(BadAnswer::Private)
+        );
         assert_eq!(judged(200, &[(header::CACHE_CONTROL, "private")], Include), Ok(()));
-        assert_eq!(judged(200, &[(header::CACHE_CONTROL, "no-store")], Include), Err(BadAnswer::NoStore));
-        assert_eq!(judged(200, &[(header::SET_COOKIE, "a=b")], Omit), Err(BadAnswer::SetCookie));
-        assert_eq!(judged(200, &[(header::VARY, "Accept"), (header::VARY, "x, Cookie")], Omit), Err(BadAnswer::Vary));
+        assert_eq!(
+            judged(200, &[(header::CACHE_CONTROL, "no-store")], Include),
+            Err(BadAnswer::NoStore)
+        );
+        assert_eq!(
+            judged(200, &[(header::SET_COOKIE, "a=b")], Omit),
+            Err(BadAnswer::SetCookie)
+        );
+        assert_eq!(
+            judged(200, &[(header::VARY, "Accept"), (header::VARY, "x, Cookie")], Omit),
+            Err(BadAnswer::Vary)
+        );
         assert_eq!(judged(200, &[(header::VARY, "Cookie")], Include), Ok(()));
         assert_eq!(judged(200, &[(header::VARY, "*")], Include), Err(BadAnswer::Vary));
     }

@@ -38,7 +38,10 @@ impl Client {
             going_away: AtomicBool::new(false),
             max_concurrent_streams: AtomicU32::new(u32::MAX),
             refusals: AtomicU32::new(0),
-            ledger: Mutex::new(Ledger { diary: Diary::new(diary_entries), open_promises: 0 }),
+            ledger: Mutex::new(Ledger {
+                diary: Diary::new(diary_entries),
+                open_promises: 0,
+            }),
         }
     }
 

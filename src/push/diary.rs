@@ -33,15 +33,18 @@ impl UrlHasher {
         let authority = authority.strip_suffix(default_port).unwrap_or(authority);
         let mut hasher = self.0.build_hasher();
         hasher.write(scheme.as_bytes());
-        hasher.write_u8(b'/');
+        hasher.write_u8(SEPARATOR);
         for byte in authority.bytes() {
             hasher.write_u8(byte.to_ascii_lowercase());
         }
-        hasher.write_u8(b'/');
+        hasher.write_u8(SEPARATOR);
         hasher.write(path_and_query.as_bytes());
         UrlKey(hasher.finish())
     }
 }
+
+/// Stands in no part of a URL, so that no two URLs run together.
+const SEPARATOR: u8 = 0xff;
 
 /// What one client knows, bounded.
 #[derive(Debug)]

@@ -123,7 +123,9 @@ impl Plan {
 enum Way {
     Push,
     /// Hint what is known early; for the links of the final response this is the reason.
-    Hint { late: SkipReason },
+    Hint {
+        late: SkipReason,
+    },
     Neither(SkipReason),
 }
 
@@ -140,7 +142,14 @@ pub fn plan<'f>(
     skipped: &mut dyn FnMut(&[u8], SkipReason),
 ) -> Plan {
     let way = way(policy, facts);
-    let mut planner = Planner { policy, facts, document, seen: Vec::new(), hint_bytes: 0, plan: Plan::default() };
+    let mut planner = Planner {
+        policy,
+        facts,
+        document,
+        seen: Vec::new(),
+        hint_bytes: 0,
+        plan: Plan::default(),
+    };
     let mut links = 0_usize;
     for (source, field) in fields {
         for link in link::parse(field) {
@@ -151,7 +160,9 @@ pub fn plan<'f>(
             }
             let outcome = match link {
                 Err(malformed) => Err((malformed.raw, SkipReason::Malformed)),
-                Ok(link) => planner.decide(way, source, &link).map_err(|reason| (link.target, reason)),
+                Ok(link) => planner
+                    .decide(way, source, &link)
+                    .map_err(|reason| (link.target, reason)),
             };
             if let Err((target, reason)) = outcome {
                 skipped(target, reason);
@@ -172,9 +183,8 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
     let Some(http2) = facts.http2 else {
         return Way::Neither(Reason::Http1);
     };
-    let wrong_status = |status: StatusCode| {
-        !(status.is_success() || status.is_redirection()) || status == StatusCode::NOT_MODIFIED
-    };
+    let wrong_status =
+        |status: StatusCode| !(status.is_success() || status.is_redirection()) || status == StatusCode::NOT_MODIFIED;
     if policy.delivery == Delivery::Off {
         return Way::Neither(Reason::Off);
     }
@@ -196,9 +206,15 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
         },
     };
     // That a client takes no pushes is nothing to explain, what made it one of those is.
-    let instead = |reason| refusal.filter(|&refusal| refusal != Reason::PushDisabled).unwrap_or(reason);
+    let instead = |reason| {
+        refusal
+            .filter(|&refusal| refusal != Reason::PushDisabled)
+            .unwrap_or(reason)
+    };
     if policy.hint_requests == HintRequests::All || is_navigation(facts.request) {
-        Way::Hint { late: instead(Reason::TooLateToHint) }
+        Way::Hint {
+            late: instead(Reason::TooLateToHint),
+        }
     } else {
         Way::Neither(instead(Reason::NotNavigation))
     }
@@ -267,7 +283,11 @@ impl Planner<'_> {
         if !same_origin && !self.is_listed(&target) {
             return Err(SkipReason::OtherOrigin);
         }
-        let authority = if same_origin { self.document.authority() } else { target.authority() };
+        let authority = if same_origin {
+            self.document.authority()
+        } else {
+            target.authority()
+        };
         let key = http2.diary.key(target.scheme(), authority, target.path_and_query());
         if self.seen.contains(&key) {
             return Err(SkipReason::Duplicate);

@@ -98,7 +98,9 @@ pub struct Skips {
 
 impl Default for Skips {
     fn default() -> Self {
-        Self { counts: [0; SkipReason::ALL.len()] }
+        Self {
+            counts: [0; SkipReason::ALL.len()],
+        }
     }
 }
 

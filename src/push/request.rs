@@ -97,23 +97,45 @@ mod tests {
     fn carries_no_credentials_unless_told() {
         let uri = Uri::from_static("https://h/a.css");
         let request = promised_request(uri.clone(), Some(Destination::Style), &document(), Credentials::Omit);
-        assert_eq!(names(&request), ["accept", "accept-encoding", "accept-language", "user-agent"]);
+        assert_eq!(
+            names(&request),
+            ["accept", "accept-encoding", "accept-language", "user-agent"]
+        );
         let request = promised_request(uri, None, &document(), Credentials::Include);
         assert_eq!(
             names(&request),
-            ["accept", "accept-encoding", "accept-language", "authorization", "cookie", "cookie", "user-agent"]
+            [
+                "accept",
+                "accept-encoding",
+                "accept-language",
+                "authorization",
+                "cookie",
+                "cookie",
+                "user-agent"
+            ]
         );
     }
 
     #[test]
     fn accept_follows_the_destination() {
         let accept_of = |destination, document: &HeaderMap| {
-            let request = promised_request(Uri::from_static("https://h/a"), destination, document, Credentials::Omit);
+            let request = promised_request(
+                Uri::from_static("https://h/a"),
+                destination,
+                document,
+                Credentials::Omit,
+            );
             request.headers()[header::ACCEPT].to_str().expect("ASCII").to_owned()
         };
         assert_eq!(accept_of(Some(Destination::Style), &document()), "text/css,*/*;q=0.1");
-        assert_eq!(accept_of(Some(Destination::Image), &document()), "image/avif,image/webp,image/*,*/*;q=0.8");
-        assert_eq!(accept_of(Some(Destination::Image), &HeaderMap::new()), "image/*,*/*;q=0.8");
+        assert_eq!(
+            accept_of(Some(Destination::Image), &document()),
+            "image/avif,image/webp,image/*,*/*;q=0.8"
+        );
+        assert_eq!(
+            accept_of(Some(Destination::Image), &HeaderMap::new()),
+            "image/*,*/*;q=0.8"
+        );
         assert_eq!(accept_of(None, &document()), "*/*");
     }
 }

@@ -13,7 +13,9 @@ impl Urgency {
     /// then data, then images, then media. `fetchpriority` moves an asset by two steps.
     #[must_use]
     pub fn of(destination: Option<Destination>, fetch_priority: Option<&[u8]>) -> Self {
-        use Destination::{Audio, Document, Embed, Fetch, Font, Image, Json, Object, Script, Style, Track, Video, Worker};
+        use Destination::{
+            Audio, Document, Embed, Fetch, Font, Image, Json, Object, Script, Style, Track, Video, Worker,
+        };
         let base: u8 = match destination {
             Some(Style | Document) => 2,
             Some(Script | Font | Worker) => 3,

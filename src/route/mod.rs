@@ -105,14 +105,19 @@ mod tests {
             route("shop", &[HostPattern::Suffix(".shop.example".into())], None, &[]),
             route("rest", &[], None, &[]),
         ];
-        let name = |method: &Method, authority, path| {
-            find(&routes, method, authority, path).map(|(_, r)| r.name.to_string())
-        };
+        let name =
+            |method: &Method, authority, path| find(&routes, method, authority, path).map(|(_, r)| r.name.to_string());
         assert_eq!(name(&Method::GET, "a.example", "/api/x").as_deref(), Some("api"));
         assert_eq!(name(&Method::POST, "a.example", "/api/x").as_deref(), Some("rest"));
-        assert_eq!(name(&Method::POST, "WWW.Shop.Example:8443", "/").as_deref(), Some("shop"));
+        assert_eq!(
+            name(&Method::POST, "WWW.Shop.Example:8443", "/").as_deref(),
+            Some("shop")
+        );
         assert_eq!(name(&Method::GET, "shop.example", "/").as_deref(), Some("rest"));
-        assert_eq!(find(&routes[..2], &Method::GET, "shop.example", "/").map(|(i, _)| i), None);
+        assert_eq!(
+            find(&routes[..2], &Method::GET, "shop.example", "/").map(|(i, _)| i),
+            None
+        );
     }
 
     #[test]

@@ -68,7 +68,11 @@ pub const fn protocol(version: Version) -> &'static str {
 
 impl fmt::Display for Access<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}://{}{} ", self.method, self.scheme, self.authority, self.path_and_query)?;
+        write!(
+            f,
+            "{} {}://{}{} ",
+            self.method, self.scheme, self.authority, self.path_and_query
+        )?;
         match self.status {
             Some(status) => write!(f, "{status}")?,
             None => f.write_str("-")?,

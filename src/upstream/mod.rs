@@ -85,7 +85,11 @@ impl Pool {
                 .ok_or_else(|| unresolved("no address".to_owned()))?;
             servers.push(address);
         }
-        Ok(Self { policy, servers, turn: AtomicUsize::new(0) })
+        Ok(Self {
+            policy,
+            servers,
+            turn: AtomicUsize::new(0),
+        })
     }
 
     /// The pool's settings.
@@ -120,11 +124,8 @@ mod tests {
 
     #[test]
     fn servers_are_taken_in_turn() {
-        let pool = Pool::resolve(PoolPolicy::new(
-            "app",
-            vec!["127.0.0.1:1".into(), "127.0.0.1:2".into()],
-        ))
-        .expect("addresses resolve");
+        let pool = Pool::resolve(PoolPolicy::new("app", vec!["127.0.0.1:1".into(), "127.0.0.1:2".into()]))
+            .expect("addresses resolve");
         let ports: Vec<u16> = (0..4).filter_map(|_| pool.next()).map(|a| a.port()).collect();
         assert_eq!(ports, [1, 2, 1, 2]);
     }
@@ -132,6 +133,11 @@ mod tests {
     #[test]
     fn a_server_without_an_address_is_named() {
         let error = Pool::resolve(PoolPolicy::new("app", vec!["no-port".into()])).expect_err("no port");
-        assert!(error.to_string().starts_with("upstream app: server no-port does not resolve"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("upstream app: server no-port does not resolve"),
+            "{error}"
+        );
     }
 }

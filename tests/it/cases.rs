@@ -59,7 +59,10 @@ fn the_plan_promises_what_each_link_case_asks_for() {
     for case in link_cases() {
         let planned = planned(&case);
         if !case.accepts(&planned) {
-            wrong.push(format!("{} [{}] {}: promised {planned:?}", case.id, case.strength, case.why));
+            wrong.push(format!(
+                "{} [{}] {}: promised {planned:?}",
+                case.id, case.strength, case.why
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -78,7 +81,10 @@ fn planned(case: &LinkCase) -> Vec<String> {
         .request_headers
         .iter()
         .map(|(name, value)| {
-            (name.parse::<HeaderName>().expect("a name"), HeaderValue::from_str(value).expect("a value"))
+            (
+                name.parse::<HeaderName>().expect("a name"),
+                HeaderValue::from_str(value).expect("a value"),
+            )
         })
         .collect();
     let client = Arc::new(PushClient::new(64));
@@ -86,7 +92,10 @@ fn planned(case: &LinkCase) -> Vec<String> {
     let early = case.early_hints.iter().map(|lines| (Source::Early, None, lines));
     let status = StatusCode::from_u16(case.status).expect("a status");
     for (source, status, lines) in early.chain([(Source::Response, Some(status), &case.links)]) {
-        let promised = plans.iter().map(|plan: &linkpush::push::Plan| plan.promises.len()).sum();
+        let promised = plans
+            .iter()
+            .map(|plan: &linkpush::push::Plan| plan.promises.len())
+            .sum();
         plans.push(client.plan(|http2| {
             let facts = Facts {
                 method: &method,
@@ -98,10 +107,20 @@ fn planned(case: &LinkCase) -> Vec<String> {
                 http2: Some(*http2),
                 is_bad: &|_| false,
             };
-            plan(&policy, &facts, &document, lines.iter().map(|l| (source, l.as_bytes())), &mut |_, _| {})
+            plan(
+                &policy,
+                &facts,
+                &document,
+                lines.iter().map(|l| (source, l.as_bytes())),
+                &mut |_, _| {},
+            )
         }));
     }
-    plans.iter().flat_map(|plan| &plan.promises).map(|promise| promise.request.uri().to_string()).collect()
+    plans
+        .iter()
+        .flat_map(|plan| &plan.promises)
+        .map(|promise| promise.request.uri().to_string())
+        .collect()
 }
 
 #[tokio::test]
@@ -112,7 +131,11 @@ async fn the_wire_carries_what_each_link_case_asks_for_and_the_page_unharmed() {
     let mut wrong = Vec::new();
     for case in link_cases() {
         let uri: Uri = case.document.parse().expect("a URL");
-        let body = if case.method == "HEAD" { b"".as_slice() } else { b"the page" };
+        let body = if case.method == "HEAD" {
+            b"".as_slice()
+        } else {
+            b"the page"
+        };
         let mut steps: Vec<Step> = case
             .early_hints
             .iter()
@@ -122,15 +145,27 @@ async fn the_wire_carries_what_each_link_case_asks_for_and_the_page_unharmed() {
         let fields: Vec<_> = case.links.iter().map(|link| ("link", link.as_str())).collect();
         steps.push(Step::Send(response(&case.status.to_string(), &fields, body)));
         origin.on(uri.path_and_query().expect("a path").as_str(), steps);
-        let mut request = http::Request::builder().method(case.method.as_str()).uri(&case.document);
+        let mut request = http::Request::builder()
+            .method(case.method.as_str())
+            .uri(&case.document);
         for (name, value) in &case.request_headers {
             request = request.header(name, value);
         }
         let client = Client::connect(edge.address).await;
         let page = client.fetch(request.body(()).expect("a request")).await;
         let promised: Vec<String> = page.pushes.iter().map(|push| push.request.uri().to_string()).collect();
-        let links: Vec<_> = page.answer.headers.get_all("link").iter().map(|v| v.as_bytes().to_vec()).collect();
-        let sent: Vec<_> = case.links.iter().map(|l| l.trim_matches([' ', '\t']).as_bytes().to_vec()).collect();
+        let links: Vec<_> = page
+            .answer
+            .headers
+            .get_all("link")
+            .iter()
+            .map(|v| v.as_bytes().to_vec())
+            .collect();
+        let sent: Vec<_> = case
+            .links
+            .iter()
+            .map(|l| l.trim_matches([' ', '\t']).as_bytes().to_vec())
+            .collect();
         let mut fail = |what: String| wrong.push(format!("{} [{}] {}: {what}", case.id, case.strength, case.why));
         if !case.accepts(&promised) {
             fail(format!("promised {promised:?}"));
@@ -138,7 +173,11 @@ async fn the_wire_carries_what_each_link_case_asks_for_and_the_page_unharmed() {
         if page.answer.status.as_u16() != case.status || page.answer.body != body || links != sent {
             fail(format!("the page changed: {:?}", page.answer));
         }
-        if let Some(lost) = page.pushes.iter().find(|push| !push.answer.as_ref().is_ok_and(|a| a.body == b"asset")) {
+        if let Some(lost) = page
+            .pushes
+            .iter()
+            .find(|push| !push.answer.as_ref().is_ok_and(|a| a.body == b"asset"))
+        {
             fail(format!("a push did not arrive: {lost:?}"));
         }
     }
@@ -191,11 +230,18 @@ async fn the_wire_carries_the_103s_that_each_hint_case_asks_for() {
             });
         }
         origin.on(&path, steps);
-        let fields: &[(&str, &str)] = if case.navigate { &[("sec-fetch-mode", "navigate")] } else { &[] };
+        let fields: &[(&str, &str)] = if case.navigate {
+            &[("sec-fetch-mode", "navigate")]
+        } else {
+            &[]
+        };
         let context = format!("{} ({})", case.id, case.why);
         if case.client == "h1" {
             let answer = crate::http1::exchange(edge.address, &path, fields).await;
-            assert!(answer.starts_with(&format!("HTTP/1.1 {}", case.status)), "{context}: {answer}");
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {}", case.status)),
+                "{context}: {answer}"
+            );
             continue;
         }
         let client = match case.client.as_str() {
@@ -208,9 +254,15 @@ async fn the_wire_carries_the_103s_that_each_hint_case_asks_for() {
         assert_eq!(page.answer.status.as_u16(), case.status, "{context}");
         for (at, early) in &page.informational {
             assert_eq!(early.status(), 103, "{context}");
-            assert!(early.headers().keys().all(|name| name == "link"), "{context}: {early:?}");
+            assert!(
+                early.headers().keys().all(|name| name == "link"),
+                "{context}: {early:?}"
+            );
             if case.origin.iter().any(|message| message.wait > 1000) {
-                assert!(page.answer.head_at - *at > std::time::Duration::from_secs(1), "{context}: not at once");
+                assert!(
+                    page.answer.head_at - *at > std::time::Duration::from_secs(1),
+                    "{context}: not at once"
+                );
             }
         }
     }

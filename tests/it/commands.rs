@@ -12,7 +12,11 @@ use serde_json::Value;
 use crate::support::edge::BINARY;
 
 fn linkpush(args: &[&OsStr]) -> Output {
-    Command::new(BINARY).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("the binary starts")
+    Command::new(BINARY)
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the binary starts")
 }
 
 fn text(args: &[&str]) -> Output {
@@ -44,7 +48,11 @@ fn check_tells_every_problem_and_fails() {
             let expected = std::fs::read_to_string(path.with_extension("expected")).expect("beside it");
             let output = text(&["check", &name]);
             assert_eq!(output.status.code(), Some(1), "{name}");
-            assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end(), expected.trim_end(), "{name}");
+            assert_eq!(
+                String::from_utf8_lossy(&output.stderr).trim_end(),
+                expected.trim_end(),
+                "{name}"
+            );
             seen += 1;
         }
     }
@@ -55,7 +63,10 @@ fn check_tells_every_problem_and_fails() {
 fn a_broken_configuration_does_not_start_a_server() {
     let output = text(&["run", "--config", "conf/invalid/does-not-exist.yaml"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("conf/invalid/does-not-exist.yaml"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("conf/invalid/does-not-exist.yaml"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -89,7 +100,17 @@ fn explain_goes_through_the_sources_in_order() {
     let answer = explain(&["--early", link, "--link", link, "http://h/"]);
     assert_eq!(answer["promises"][0]["source"], "early");
     assert_eq!(answer["skipped"][0]["reason"], "already_pushed");
-    let answer = explain(&["--client", "hint", "--header", "Sec-Fetch-Mode: navigate", "--early", link, "--link", link, "http://h/"]);
+    let answer = explain(&[
+        "--client",
+        "hint",
+        "--header",
+        "Sec-Fetch-Mode: navigate",
+        "--early",
+        link,
+        "--link",
+        link,
+        "http://h/",
+    ]);
     assert_eq!(answer["hints"], serde_json::json!([link]));
     assert_eq!(answer["skipped"][0]["reason"], "too_late_to_hint");
     for (args, reason) in [
@@ -105,7 +126,10 @@ fn explain_goes_through_the_sources_in_order() {
         assert_eq!(answer["skipped"][0]["reason"], reason, "{args:?}");
         assert_eq!(answer["promises"], serde_json::json!([]), "{args:?}");
     }
-    assert_eq!(explain(&["--link", link, "http://h/quiet"])["skipped"][0]["reason"], "off");
+    assert_eq!(
+        explain(&["--link", link, "http://h/quiet"])["skipped"][0]["reason"],
+        "off"
+    );
 }
 
 #[test]
@@ -134,13 +158,26 @@ fn explain_says_what_is_wrong_with_its_usage() {
     ] {
         let output = text(&[base.as_slice(), &args].concat());
         assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{args:?}: {output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains(said),
+            "{args:?}: {output:?}"
+        );
     }
 }
 
 #[test]
 fn explain_prints_text_for_people() {
-    let output = text(&["explain", "--config", "conf/demo.yaml", "--link", "</a>; rel=preload, </b>; rel=preload; nopush", "http://h/"]);
+    let output = text(&[
+        "explain",
+        "--config",
+        "conf/demo.yaml",
+        "--link",
+        "</a>; rel=preload, </b>; rel=preload; nopush",
+        "http://h/",
+    ]);
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(printed.contains("promise  http://h/a") && printed.contains("skipped  /b  reason=nopush"), "{printed}");
+    assert!(
+        printed.contains("promise  http://h/a") && printed.contains("skipped  /b  reason=nopush"),
+        "{printed}"
+    );
 }

@@ -34,9 +34,17 @@ async fn an_upstream_103_starts_the_push_while_the_origin_thinks_and_the_final_l
     assert!(page.informational.is_empty(), "the push takes the place of the 103");
     // Against the think time of 300 ms, not against a clock of this machine.
     let (css, head) = (page.push("/a.css"), page.answer.head_at);
-    assert!(head - css.promised_at > Duration::from_millis(250), "promised {:?} before", head - css.promised_at);
+    assert!(
+        head - css.promised_at > Duration::from_millis(250),
+        "promised {:?} before",
+        head - css.promised_at
+    );
     let arrived = css.delivered().end_at;
-    assert!(head - arrived > Duration::from_millis(250), "complete {:?} before", head - arrived);
+    assert!(
+        head - arrived > Duration::from_millis(250),
+        "complete {:?} before",
+        head - arrived
+    );
     edge.log_line(&["/ 200", "promises=2", "skips=already_pushed:1"]).await;
 }
 
@@ -61,7 +69,10 @@ async fn configured_links_are_hinted_before_the_origin_is_heard() {
     origin.open("page");
     let page = page.await.expect("no panic");
     assert_eq!(page.hints(), [[CSS]]);
-    assert!(page.answer.headers.get("link").is_none(), "the document's own header is left alone");
+    assert!(
+        page.answer.headers.get("link").is_none(),
+        "the document's own header is left alone"
+    );
 
     let page = tokio::spawn(async move { Client::connect(edge.address).await.get("/").await });
     let asked = origin.request("/a.css").await;
@@ -86,18 +97,33 @@ async fn a_103_is_on_the_wire_while_the_origin_waits() {
     let edge = Edge::start(origin.address).await;
     let page = Client::without_push(edge.address).await.navigate("/").await;
     let (at, early) = &page.informational[0];
-    assert_eq!((early.status().as_u16(), page.hints()), (103, vec![vec![CSS.to_owned()]]));
+    assert_eq!(
+        (early.status().as_u16(), page.hints()),
+        (103, vec![vec![CSS.to_owned()]])
+    );
     assert!(page.answer.head_at - *at > Duration::from_millis(250));
 }
 
 #[tokio::test]
 async fn a_103_carries_nothing_but_links() {
     let origin = Origin::start().await;
-    let early = format!("HTTP/1.1 103 Early Hints\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\nX-Foo: 1\r\nLink: {CSS}\r\n\r\n");
-    origin.on("/", [Step::Send(early.into_bytes()), Step::Send(response("200 OK", &[], b"page"))]);
+    let early =
+        format!("HTTP/1.1 103 Early Hints\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\nX-Foo: 1\r\nLink: {CSS}\r\n\r\n");
+    origin.on(
+        "/",
+        [
+            Step::Send(early.into_bytes()),
+            Step::Send(response("200 OK", &[], b"page")),
+        ],
+    );
     let edge = Edge::start(origin.address).await;
     let page = Client::without_push(edge.address).await.navigate("/").await;
-    let names: Vec<_> = page.informational[0].1.headers().keys().map(http::HeaderName::as_str).collect();
+    let names: Vec<_> = page.informational[0]
+        .1
+        .headers()
+        .keys()
+        .map(http::HeaderName::as_str)
+        .collect();
     assert_eq!(names, ["link"]);
     assert_eq!(page.answer.body, b"page");
 }
@@ -108,7 +134,10 @@ async fn delivery_decides_between_push_and_hint() {
     for path in ["/push", "/hint", "/off", "/all"] {
         origin.on(
             path,
-            [Step::Send(early_hints(&[CSS])), Step::Send(response("200 OK", &[("link", JS)], b"page"))],
+            [
+                Step::Send(early_hints(&[CSS])),
+                Step::Send(response("200 OK", &[("link", JS)], b"page")),
+            ],
         );
     }
     origin.asset("/a.css", b"css").asset("/b.js", b"js");
@@ -125,7 +154,11 @@ async fn delivery_decides_between_push_and_hint() {
     .concat();
     let edge = Edge::with(&config(origin.address, &format!("routes:\n{routes}"))).await;
     let takes = |page: &crate::support::client::Page| (page.promised().len(), page.hints().len());
-    for (path, with_push, browser) in [("/push", (2, 0), (0, 0)), ("/hint", (0, 1), (0, 1)), ("/off", (0, 0), (0, 0))] {
+    for (path, with_push, browser) in [
+        ("/push", (2, 0), (0, 0)),
+        ("/hint", (0, 1), (0, 1)),
+        ("/off", (0, 0), (0, 0)),
+    ] {
         let page = Client::connect(edge.address).await.navigate(path).await;
         assert_eq!(takes(&page), with_push, "{path} to a client with push");
         let page = Client::without_push(edge.address).await.navigate(path).await;

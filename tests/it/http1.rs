@@ -7,19 +7,32 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{edge::Edge, origin::{Origin, Step, early_hints, response}, within};
+use crate::support::{
+    edge::Edge,
+    origin::{Origin, Step, early_hints, response},
+    within,
+};
 
 /// Sends one HTTP/1.1 request on a connection of its own, and returns all that comes back.
 pub async fn exchange(address: SocketAddr, path: &str, fields: &[(&str, &str)]) -> String {
-    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    raw(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{fields}\r\n")).await
+    let fields: String = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    raw(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{fields}\r\n"),
+    )
+    .await
 }
 
 async fn raw(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("the edge listens");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
-    within("an HTTP/1 answer", stream.read_to_end(&mut answer)).await.expect("read");
+    within("an HTTP/1 answer", stream.read_to_end(&mut answer))
+        .await
+        .expect("read");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -27,7 +40,13 @@ async fn raw(address: SocketAddr, request: &str) -> String {
 async fn a_page_passes_as_it_is() {
     let origin = Origin::start().await;
     let link = "</a.css>; rel=preload; as=style";
-    origin.on("/", [Step::Send(early_hints(&[link])), Step::Send(response("200 OK", &[("Link", link)], b"page"))]);
+    origin.on(
+        "/",
+        [
+            Step::Send(early_hints(&[link])),
+            Step::Send(response("200 OK", &[("Link", link)], b"page")),
+        ],
+    );
     let edge = Edge::start(origin.address).await;
     let answer = exchange(edge.address, "/", &[]).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "no 103: {answer}");

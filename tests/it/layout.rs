@@ -89,7 +89,12 @@ fn imported(text: &str) -> Vec<String> {
     }
     found
         .iter()
-        .map(|path| path.trim().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>())
+        .map(|path| {
+            path.trim()
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect::<String>()
+        })
         .filter(|name| !name.is_empty())
         .collect()
 }
@@ -135,13 +140,24 @@ fn pure_modules_know_no_io() {
 #[test]
 fn only_their_folders_know_h2_and_the_custom_session() {
     for (path, module, text) in files() {
-        let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let code: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect();
         let in_cli = module == "cli";
         if module != "h2" && !in_cli {
-            assert!(!code.contains("h2::server") && !code.contains("h2::Reason"), "{} uses h2", path.display());
+            assert!(
+                !code.contains("h2::server") && !code.contains("h2::Reason"),
+                "{} uses h2",
+                path.display()
+            );
         }
         if code.contains("custom::") {
-            assert!(path.ends_with("h2/session.rs"), "{} touches the custom session", path.display());
+            assert!(
+                path.ends_with("h2/session.rs"),
+                "{} touches the custom session",
+                path.display()
+            );
         }
     }
 }
@@ -149,9 +165,20 @@ fn only_their_folders_know_h2_and_the_custom_session() {
 #[test]
 fn files_stay_small_and_say_what_they_are_for() {
     for (path, _, text) in files() {
-        assert!(text.starts_with("//!"), "{} does not say what it is for", path.display());
-        let is_test = path.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs");
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or("").lines().count();
+        assert!(
+            text.starts_with("//!"),
+            "{} does not say what it is for",
+            path.display()
+        );
+        let is_test = path
+            .components()
+            .any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs");
+        let code = text
+            .split("#[cfg(test)]\nmod tests")
+            .next()
+            .unwrap_or("")
+            .lines()
+            .count();
         assert!(is_test || code <= 600, "{} has {code} lines", path.display());
     }
 }

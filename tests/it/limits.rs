@@ -16,7 +16,10 @@ const CANCEL: [u8; 4] = [0, 0, 0, 8];
 const LINK: &str = "</a.css>; rel=preload; as=style";
 
 fn twelve_links() -> String {
-    (0..12).map(|n| format!("</{n}>; rel=preload")).collect::<Vec<_>>().join(", ")
+    (0..12)
+        .map(|n| format!("</{n}>; rel=preload"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[tokio::test]
@@ -49,7 +52,11 @@ async fn promises_stay_within_the_clients_stream_limit() {
 async fn promises_of(raw: &mut Raw, origin: &Origin, stream: u32) -> usize {
     let asset = format!("/asset-{stream}");
     origin.asset(&asset, b"x");
-    origin.serve_ok(&format!("/{stream}"), &[("link", &format!("<{asset}>; rel=preload"))], b"page");
+    origin.serve_ok(
+        &format!("/{stream}"),
+        &[("link", &format!("<{asset}>; rel=preload"))],
+        b"page",
+    );
     raw.get(stream, &format!("/{stream}")).await;
     let mut promises = 0;
     loop {
@@ -101,17 +108,26 @@ async fn tiny_windows_never_deadlock() {
 #[tokio::test]
 async fn a_reset_promise_frees_everything_it_held() {
     let origin = Origin::start().await;
-    origin.serve_ok("/", &[("link", LINK)], b"page").on("/a.css", [Step::Gate("never")]);
+    origin
+        .serve_ok("/", &[("link", LINK)], b"page")
+        .on("/a.css", [Step::Gate("never")]);
     let edge = Edge::start(origin.address).await;
     let mut raw = Raw::connect(edge.address, &[(MAX_CONCURRENT_STREAMS, 1)]).await;
     raw.get(1, "/").await;
-    let promise = raw.next_that("the promise", |f| f.kind == PUSH_PROMISE).await.promised();
+    let promise = raw
+        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
+        .await
+        .promised();
     origin.request("/a.css").await;
     raw.send(RST_STREAM, 0, promise, &CANCEL).await;
     // The idle connection of the page is kept, that of the push is closed.
     origin.connections_at_most(1).await;
     edge.log_line(&["/a.css", "pushed_by=1"]).await;
-    assert_eq!(promises_of(&mut raw, &origin, 3).await, 1, "its place among the client's streams is free");
+    assert_eq!(
+        promises_of(&mut raw, &origin, 3).await,
+        1,
+        "its place among the client's streams is free"
+    );
 }
 
 #[tokio::test]
@@ -133,26 +149,45 @@ async fn an_asset_that_the_client_has_is_not_pushed() {
     let origin = Origin::start().await;
     origin
         .serve_ok("/", &[("link", "</a.css>; rel=preload, </b.js>; rel=preload")], b"page")
-        .serve_ok("/other", &[("link", "</a.css>; rel=preload, </b.js>; rel=preload")], b"page")
+        .serve_ok(
+            "/other",
+            &[("link", "</a.css>; rel=preload, </b.js>; rel=preload")],
+            b"page",
+        )
         .asset("/a.css", b"css")
         .asset("/b.js", b"js");
     let edge = Edge::start(origin.address).await;
     let client = Client::connect(edge.address).await;
     client.get("/a.css").await;
     assert_eq!(client.get("/").await.promised(), ["/b.js"], "it fetched one itself");
-    assert_eq!(client.get("/other").await.promised(), [""; 0], "it was pushed the other");
+    assert_eq!(
+        client.get("/other").await.promised(),
+        [""; 0],
+        "it was pushed the other"
+    );
     assert_eq!((origin.count("/a.css"), origin.count("/b.js")), (1, 1));
     edge.log_line(&["/ 200", "promises=1", "skips=already_fetched:1"]).await;
-    edge.log_line(&["/other 200", "promises=0", "skips=already_pushed:1,already_fetched:1"]).await;
+    edge.log_line(&["/other 200", "promises=0", "skips=already_pushed:1,already_fetched:1"])
+        .await;
     let fresh = Client::connect(edge.address).await;
-    assert_eq!(fresh.get("/").await.promised(), ["/a.css", "/b.js"], "another connection knows nothing");
+    assert_eq!(
+        fresh.get("/").await.promised(),
+        ["/a.css", "/b.js"],
+        "another connection knows nothing"
+    );
 }
 
 #[tokio::test]
 async fn two_pages_in_flight_share_one_push() {
     let origin = Origin::start().await;
     for path in ["/1", "/2"] {
-        origin.on(path, [Step::Gate("pages"), Step::Send(response("200 OK", &[("link", LINK)], b"page"))]);
+        origin.on(
+            path,
+            [
+                Step::Gate("pages"),
+                Step::Send(response("200 OK", &[("link", LINK)], b"page")),
+            ],
+        );
     }
     origin.asset("/a.css", b"css");
     let edge = Edge::start(origin.address).await;
@@ -188,7 +223,9 @@ async fn bad_answers_are_cancelled_and_remembered() {
         origin.on(path, [Step::Send(response(status, fields, b"not for everybody"))]);
         links.push(format!("<{path}>; rel=preload"));
     }
-    origin.serve_ok("/", &[("link", &links.join(", "))], b"page").asset("/good", b"good");
+    origin
+        .serve_ok("/", &[("link", &links.join(", "))], b"page")
+        .asset("/good", b"good");
     let edge = Edge::start(origin.address).await;
     let page = Client::connect(edge.address).await.get("/").await;
     assert_eq!(page.promised().len(), 7);
@@ -200,13 +237,16 @@ async fn bad_answers_are_cancelled_and_remembered() {
     let page = Client::connect(edge.address).await.get("/").await;
     assert_eq!(page.promised(), ["/good"], "the others are not tried again for a while");
     edge.log_line(&["skips=bad_answer:6"]).await;
-    edge.log_line(&["/missing", "failure=\"status 404 Not Found\"", "pushed_by="]).await;
+    edge.log_line(&["/missing", "failure=\"status 404 Not Found\"", "pushed_by="])
+        .await;
 }
 
 #[tokio::test]
 async fn a_push_whose_origin_fails_never_harms_the_document() {
     let origin = Origin::start().await;
-    origin.serve_ok("/", &[("link", LINK)], b"page").on("/a.css", [Step::Close]);
+    origin
+        .serve_ok("/", &[("link", LINK)], b"page")
+        .on("/a.css", [Step::Close]);
     let edge = Edge::start(origin.address).await;
     let page = Client::connect(edge.address).await.get("/").await;
     assert_eq!(page.answer.body, b"page");
@@ -237,7 +277,14 @@ async fn a_promise_carries_only_what_chooses_a_representation() {
     let asked = origin.request("/a.css").await;
     assert_eq!(asked.field("accept-encoding"), Some("gzip"));
     assert_eq!(asked.field("host"), Some(edge.address.to_string().as_str()));
-    assert_eq!((asked.field("cookie"), asked.field("authorization"), asked.field("referer")), (None, None, None));
+    assert_eq!(
+        (
+            asked.field("cookie"),
+            asked.field("authorization"),
+            asked.field("referer")
+        ),
+        (None, None, None)
+    );
 }
 
 #[tokio::test]
@@ -257,18 +304,36 @@ async fn credentials_ride_along_where_the_route_says_so() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_with_goaway() {
     let origin = Origin::start().await;
-    let edge = Edge::with(&config(origin.address, &format!("server: {{ limits: {{ idle_timeout: 200ms }} }}\n{PAGES}"))).await;
+    let edge = Edge::with(&config(
+        origin.address,
+        &format!("server: {{ limits: {{ idle_timeout: 200ms }} }}\n{PAGES}"),
+    ))
+    .await;
     let mut raw = Raw::connect(edge.address, &[]).await;
     let frames = raw.rest().await;
     let last = frames.last().expect("frames");
-    assert_eq!((last.kind, last.error_code()), (crate::support::raw::GOAWAY, 0), "{frames:?}");
+    assert_eq!(
+        (last.kind, last.error_code()),
+        (crate::support::raw::GOAWAY, 0),
+        "{frames:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_busy_connection_is_not_idle() {
     let origin = Origin::start().await;
-    origin.on("/", [Step::Think(Duration::from_millis(600)), Step::Send(response("200 OK", &[], b"late"))]);
-    let edge = Edge::with(&config(origin.address, &format!("server: {{ limits: {{ idle_timeout: 100ms }} }}\n{PAGES}"))).await;
+    origin.on(
+        "/",
+        [
+            Step::Think(Duration::from_millis(600)),
+            Step::Send(response("200 OK", &[], b"late")),
+        ],
+    );
+    let edge = Edge::with(&config(
+        origin.address,
+        &format!("server: {{ limits: {{ idle_timeout: 100ms }} }}\n{PAGES}"),
+    ))
+    .await;
     assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"late");
 }
 
@@ -279,7 +344,9 @@ async fn a_silent_connection_is_closed() {
     let edge = Edge::with(&config(origin.address, &rest)).await;
     for said in [b"".as_slice(), b"PRI * HT", b"GET / HTTP/1.1\r\nhost: a"] {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut stream = tokio::net::TcpStream::connect(edge.address).await.expect("the edge listens");
+        let mut stream = tokio::net::TcpStream::connect(edge.address)
+            .await
+            .expect("the edge listens");
         stream.write_all(said).await.expect("sent");
         let mut answer = Vec::new();
         let _ = crate::support::within("the connection to be closed", stream.read_to_end(&mut answer)).await;
@@ -299,7 +366,13 @@ async fn a_shutdown_finishes_what_is_in_flight_and_what_was_promised() {
                 Step::Send(response("200 OK", &[("link", "</late.js>; rel=preload")], b"page")),
             ],
         )
-        .on("/a.css", [Step::Gate("asset"), Step::Send(response("200 OK", &[], &vec![b's'; 200_000]))])
+        .on(
+            "/a.css",
+            [
+                Step::Gate("asset"),
+                Step::Send(response("200 OK", &[], &vec![b's'; 200_000])),
+            ],
+        )
         .asset("/late.js", b"late");
     let mut edge = Edge::start(origin.address).await;
     let client = Client::connect(edge.address).await;
@@ -309,21 +382,34 @@ async fn a_shutdown_finishes_what_is_in_flight_and_what_was_promised() {
     other.next_that("settings", |f| f.kind == SETTINGS).await;
     edge.signal("TERM");
     let frames = other.rest().await;
-    assert!(frames.iter().any(|f| f.kind == crate::support::raw::GOAWAY), "{frames:?}");
+    assert!(
+        frames.iter().any(|f| f.kind == crate::support::raw::GOAWAY),
+        "{frames:?}"
+    );
     origin.open("page");
     origin.open("asset");
     let page = page.await.expect("no panic");
     assert_eq!(page.answer.body, b"page");
     assert_eq!(page.push("/a.css").delivered().body.len(), 200_000);
-    assert_eq!(page.promised(), ["/a.css"], "nothing new is promised after the shutdown began");
+    assert_eq!(
+        page.promised(),
+        ["/a.css"],
+        "nothing new is promised after the shutdown began"
+    );
     assert!(edge.ended().await, "it ends by itself, and well");
-    assert!(edge.log().iter().any(|line| line.contains("every connection has finished")));
+    assert!(
+        edge.log()
+            .iter()
+            .any(|line| line.contains("every connection has finished"))
+    );
 }
 
 #[tokio::test]
 async fn a_client_that_never_reads_is_cut_and_others_are_served() {
     let origin = Origin::start().await;
-    origin.serve_ok("/big", &[], &vec![b'x'; 1 << 20]).serve_ok("/small", &[], b"small");
+    origin
+        .serve_ok("/big", &[], &vec![b'x'; 1 << 20])
+        .serve_ok("/small", &[], b"small");
     let rest = format!("server: {{ limits: {{ write_timeout: 300ms }} }}\n{PAGES}");
     let edge = Edge::with(&config(origin.address, &rest)).await;
     let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 0)]).await;
@@ -338,5 +424,8 @@ async fn a_client_that_never_reads_is_cut_and_others_are_served() {
         reset += 1;
     }
     raw.get(101, "/small").await;
-    raw.next_that("an answer on the same connection", |f| f.kind == HEADERS && f.stream == 101).await;
+    raw.next_that("an answer on the same connection", |f| {
+        f.kind == HEADERS && f.stream == 101
+    })
+    .await;
 }

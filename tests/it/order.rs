@@ -35,7 +35,11 @@ async fn every_byte_of_the_document_goes_before_the_pushes_which_go_one_after_an
             _ => runs.push((frame.stream, frame.payload.len())),
         }
     }
-    assert_eq!(runs, [(1, BIG), (4, BIG), (6, BIG), (2, BIG)], "the document, style, script, image");
+    assert_eq!(
+        runs,
+        [(1, BIG), (4, BIG), (6, BIG), (2, BIG)],
+        "the document, style, script, image"
+    );
 }
 
 #[tokio::test]
@@ -55,15 +59,21 @@ async fn a_document_overtakes_a_push_that_is_under_way() {
     // A window that the push fills and the client does not open until the document has started.
     let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 8 << 20)]).await;
     raw.get(1, "/").await;
-    let promise = raw.next_that("the promise", |f| f.kind == PUSH_PROMISE).await.promised();
+    let promise = raw
+        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
+        .await
+        .promised();
     let mut pushed = 0;
     while pushed < 65_535 {
-        let frame = raw.next_that("pushed bytes", |f| f.kind == DATA && f.stream == promise).await;
+        let frame = raw
+            .next_that("pushed bytes", |f| f.kind == DATA && f.stream == promise)
+            .await;
         pushed += frame.payload.len();
     }
     assert_eq!(pushed, 65_535, "the connection's window is full");
     origin.open("page");
-    raw.next_that("the document's header", |f| f.kind == HEADERS && f.stream == 1).await;
+    raw.next_that("the document's header", |f| f.kind == HEADERS && f.stream == 1)
+        .await;
     raw.window(0, 32 << 20).await;
     let (mut document, mut between) = (0, 0);
     while document < BIG {
@@ -74,8 +84,12 @@ async fn a_document_overtakes_a_push_that_is_under_way() {
             between += frame.payload.len();
         }
     }
-    assert!(between <= QUEUED, "{between} pushed bytes before the end of the document");
-    raw.next_that("the push to go on", |f| f.kind == DATA && f.stream == promise).await;
+    assert!(
+        between <= QUEUED,
+        "{between} pushed bytes before the end of the document"
+    );
+    raw.next_that("the push to go on", |f| f.kind == DATA && f.stream == promise)
+        .await;
 }
 
 #[tokio::test]
@@ -88,15 +102,24 @@ async fn a_client_that_reads_its_pushes_first_is_not_left_waiting() {
     let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 60_000)]).await;
     raw.window(0, 8 << 20).await;
     raw.get(1, "/").await;
-    let promise = raw.next_that("the promise", |f| f.kind == PUSH_PROMISE).await.promised();
+    let promise = raw
+        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
+        .await
+        .promised();
     // The document's own window stays shut after 60,000 bytes; the push still arrives.
-    raw.next_that("the end of the push", |f| f.kind == DATA && f.stream == promise && f.flags & END_STREAM != 0).await;
+    raw.next_that("the end of the push", |f| {
+        f.kind == DATA && f.stream == promise && f.flags & END_STREAM != 0
+    })
+    .await;
     let mut got = 60_000;
     while got < BIG {
         raw.window(1, 60_000).await;
         got += 60_000;
     }
-    raw.next_that("the end of the document", |f| f.kind == DATA && f.stream == 1 && f.flags & END_STREAM != 0).await;
+    raw.next_that("the end of the document", |f| {
+        f.kind == DATA && f.stream == 1 && f.flags & END_STREAM != 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -104,14 +127,25 @@ async fn a_document_whose_body_is_late_does_not_hold_its_pushes_back() {
     let origin = Origin::start().await;
     let head = "HTTP/1.1 200 OK\r\nlink: </a.css>; rel=preload; as=style\r\ncontent-length: 4\r\n\r\n";
     origin
-        .on("/", [Step::Send(head.into()), Step::Gate("body"), Step::Send(b"page".to_vec())])
+        .on(
+            "/",
+            [
+                Step::Send(head.into()),
+                Step::Gate("body"),
+                Step::Send(b"page".to_vec()),
+            ],
+        )
         .asset("/a.css", b"css");
     let edge = Edge::start(origin.address).await;
     let mut raw = Raw::connect(edge.address, &[]).await;
     raw.get(1, "/").await;
-    let promise = raw.next_that("the promise", |f| f.kind == PUSH_PROMISE).await.promised();
+    let promise = raw
+        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
+        .await
+        .promised();
     let body = raw.next_that("the pushed body", |f| f.kind == DATA).await;
     assert_eq!((body.stream, body.payload.as_slice()), (promise, b"css".as_slice()));
     origin.open("body");
-    raw.next_that("the document's body", |f| f.kind == DATA && f.stream == 1).await;
+    raw.next_that("the document's body", |f| f.kind == DATA && f.stream == 1)
+        .await;
 }

@@ -8,7 +8,13 @@ async fn each_preload_of_a_page_is_pushed_intact() {
     origin
         .serve_ok(
             "/",
-            &[("link", "</a.css>; rel=preload; as=style, <b.js>; rel=preload; as=script"), ("link", "</c>; rel=preload")],
+            &[
+                (
+                    "link",
+                    "</a.css>; rel=preload; as=style, <b.js>; rel=preload; as=script",
+                ),
+                ("link", "</c>; rel=preload"),
+            ],
             b"<html>",
         )
         .asset("/a.css", b"a { }")

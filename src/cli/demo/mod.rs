@@ -31,7 +31,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for upstream in &mut config.upstreams {
         upstream.servers = vec![origin.to_string().into()];
     }
-    std::net::TcpListener::bind(origin).map_err(|e| anyhow::anyhow!("origin {origin}: {e}; choose another --origin-port"))?;
+    std::net::TcpListener::bind(origin)
+        .map_err(|e| anyhow::anyhow!("origin {origin}: {e}; choose another --origin-port"))?;
     let mut server = Server::new(config)?;
     server.add_service(origin::service(origin));
     if let Some(edge) = server.addresses().first() {

@@ -92,17 +92,12 @@ impl HttpServerApp for Origin {
         session.set_keepalive(idle);
 
         if let Err(error) = Self::respond(&mut session).await {
-            log::debug!(
-                "demo origin: answering {}: {error}",
-                session.request_summary()
-            );
+            log::debug!("demo origin: answering {}: {error}", session.request_summary());
             return None;
         }
         let settings = HttpPersistentSettings::for_session(&session);
         match session.finish().await {
-            Ok(stream) => {
-                stream.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings))
-            }
+            Ok(stream) => stream.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings)),
             Err(error) => {
                 log::debug!("demo origin: finishing an answer: {error}");
                 None
@@ -270,10 +265,7 @@ mod tests {
     #[test]
     fn an_unknown_path_and_another_method_are_refused() {
         assert_eq!(answer(&Method::GET, "/nope").status, StatusCode::NOT_FOUND);
-        assert_eq!(
-            answer(&Method::POST, "/").status,
-            StatusCode::METHOD_NOT_ALLOWED
-        );
+        assert_eq!(answer(&Method::POST, "/").status, StatusCode::METHOD_NOT_ALLOWED);
     }
 
     #[test]

@@ -75,10 +75,7 @@ pub(super) enum Verification {
 /// # Errors
 ///
 /// See [`ConnectError`].
-pub(super) async fn connect(
-    url: &Url,
-    verification: Verification,
-) -> Result<Box<dyn Transport>, ConnectError> {
+pub(super) async fn connect(url: &Url, verification: Verification) -> Result<Box<dyn Transport>, ConnectError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(ConnectError::Scheme(url.scheme().to_owned()));
     }
@@ -120,9 +117,7 @@ async fn encrypt(
         .map_err(|source| tls_error(host, source))?;
     match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Ok(Box::new(stream)),
-        Some(other) => Err(ConnectError::Alpn(
-            String::from_utf8_lossy(other).into_owned(),
-        )),
+        Some(other) => Err(ConnectError::Alpn(String::from_utf8_lossy(other).into_owned())),
         None => Err(ConnectError::Alpn("no protocol".to_owned())),
     }
 }

@@ -104,10 +104,7 @@ mod tests {
     }
 
     fn in_links(fields: &[&str]) -> Vec<String> {
-        paths(link_assets(
-            fields.iter().map(|field| field.as_bytes()),
-            &page(),
-        ))
+        paths(link_assets(fields.iter().map(|field| field.as_bytes()), &page()))
     }
 
     fn paths(urls: Vec<Url>) -> Vec<String> {
@@ -120,20 +117,16 @@ mod tests {
                     href=m.js><link rel=preload as=font href=/f.woff2><script src=app.js></script><img src=../l.png>";
         assert_eq!(
             in_html(html),
-            [
-                "/s.css",
-                "/a/i.ico",
-                "/a/m.js",
-                "/f.woff2",
-                "/a/app.js",
-                "/l.png"
-            ]
+            ["/s.css", "/a/i.ico", "/a/m.js", "/f.woff2", "/a/app.js", "/l.png"]
         );
     }
 
     #[test]
     fn other_relations_and_elements_are_not_fetched() {
-        assert!(in_html("<link rel=canonical href=/c><a href=/a>x</a><link href=/no-rel><img src=''><script>1</script>").is_empty());
+        assert!(
+            in_html("<link rel=canonical href=/c><a href=/a>x</a><link href=/no-rel><img src=''><script>1</script>")
+                .is_empty()
+        );
     }
 
     #[test]

@@ -151,13 +151,9 @@ async fn probe(args: &Args) -> Result<Report, ProbeError> {
 
 /// The page's URL, without a fragment, which is never sent.
 fn page_url(text: &str) -> Result<Url, String> {
-    let mut url = Url::parse(text)
-        .map_err(|error| format!("{error}; an example is http://127.0.0.1:8080/"))?;
+    let mut url = Url::parse(text).map_err(|error| format!("{error}; an example is http://127.0.0.1:8080/"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!(
-            "the scheme must be http or https, got {}",
-            url.scheme()
-        ));
+        return Err(format!("the scheme must be http or https, got {}", url.scheme()));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a user name or a password is not sent".to_owned());
@@ -176,9 +172,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60_000,
         _ => return Err("must be a number with ms, s or m, such as 10s".to_owned()),
     };
-    let count: u64 = digits
-        .parse()
-        .map_err(|_| format!("no whole number: {digits:?}"))?;
+    let count: u64 = digits.parse().map_err(|_| format!("no whole number: {digits:?}"))?;
     match count.checked_mul(milliseconds) {
         Some(total @ 1..=LONGEST_PROBE_MS) => Ok(Duration::from_millis(total)),
         _ => Err("must be 1ms to 60m".to_owned()),

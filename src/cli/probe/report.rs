@@ -119,10 +119,8 @@ impl Report {
     /// What was pushed, hinted, or only named in the page's `Link` header.
     #[must_use]
     pub(super) fn sentence(&self) -> String {
-        let pushed: Vec<&str> =
-            self.targets_of(|outcome| matches!(outcome, Outcome::Complete { .. }));
-        let lost: Vec<&str> =
-            self.targets_of(|outcome| !matches!(outcome, Outcome::Complete { .. }));
+        let pushed: Vec<&str> = self.targets_of(|outcome| matches!(outcome, Outcome::Complete { .. }));
+        let lost: Vec<&str> = self.targets_of(|outcome| !matches!(outcome, Outcome::Complete { .. }));
         let mut hinted: Vec<&str> = Vec::new();
         for target in self.hints.iter().flat_map(|hint| &hint.targets) {
             if !pushed.contains(&target.as_str()) && !hinted.contains(&target.as_str()) {
@@ -133,18 +131,12 @@ impl Report {
             .named
             .iter()
             .map(String::as_str)
-            .filter(|target| {
-                ![&pushed, &lost, &hinted]
-                    .iter()
-                    .any(|known| known.contains(target))
-            })
+            .filter(|target| ![&pushed, &lost, &hinted].iter().any(|known| known.contains(target)))
             .collect();
 
         let mut clauses = vec![match (pushed.is_empty(), self.push) {
             (false, _) => counted(&pushed, "pushed"),
-            (true, PushSetting::Refused) => {
-                "Nothing was pushed, as this probe refuses pushes".to_owned()
-            }
+            (true, PushSetting::Refused) => "Nothing was pushed, as this probe refuses pushes".to_owned(),
             (true, PushSetting::Accepted) => "Nothing was pushed".to_owned(),
         }];
         for (targets, how) in [
@@ -167,10 +159,7 @@ impl Report {
         let mut targets = Vec::new();
         for exchange in &self.exchanges {
             let target = exchange.target.as_str();
-            if exchange.initiator == Initiator::Server
-                && ended(&exchange.outcome)
-                && !targets.contains(&target)
-            {
+            if exchange.initiator == Initiator::Server && ended(&exchange.outcome) && !targets.contains(&target) {
                 targets.push(target);
             }
         }
@@ -379,9 +368,7 @@ id  responseEnd requestStart  process code size request path
             exchange(4, "/b.js", 0, 1),
         ]);
         report.hints = vec![hint("/a.css"), hint("/c.png"), hint("/c.png")];
-        report.named = ["/a.css", "/b.js", "/c.png", "/d.woff2"]
-            .map(str::to_owned)
-            .to_vec();
+        report.named = ["/a.css", "/b.js", "/c.png", "/d.woff2"].map(str::to_owned).to_vec();
         assert_eq!(
             report.sentence(),
             "2 assets were pushed (/a.css, /b.js); 1 asset was hinted in a 103 (/c.png); \
@@ -419,9 +406,7 @@ id  responseEnd requestStart  process code size request path
             "{text}"
         );
         assert!(
-            text.ends_with(
-                "\nNothing was pushed; 1 asset was promised but not delivered (/a.css).\n"
-            ),
+            text.ends_with("\nNothing was pushed; 1 asset was promised but not delivered (/a.css).\n"),
             "{text}"
         );
     }

@@ -27,11 +27,7 @@ fn a_url_alone_accepts_pushes_navigates_and_verifies() {
 
 #[test]
 fn the_last_of_navigate_and_no_navigate_counts() {
-    let no_navigate = |flags: &[&str]| {
-        args(&[&["http://a/"], flags].concat())
-            .expect("valid")
-            .no_navigate
-    };
+    let no_navigate = |flags: &[&str]| args(&[&["http://a/"], flags].concat()).expect("valid").no_navigate;
     assert!(no_navigate(&["--navigate", "--no-navigate"]));
     assert!(!no_navigate(&["--no-navigate", "--navigate"]));
 }
@@ -53,17 +49,7 @@ fn other_schemes_and_credentials_are_refused() {
 fn durations_have_units_and_bounds() {
     assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
     assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-    for bad in [
-        "",
-        "10",
-        "s",
-        "0s",
-        "-1s",
-        "1.5s",
-        "61m",
-        "99999999999999999999s",
-        "1h",
-    ] {
+    for bad in ["", "10", "s", "0s", "-1s", "1.5s", "61m", "99999999999999999999s", "1h"] {
         assert!(duration(bad).is_err(), "{bad}");
     }
 }

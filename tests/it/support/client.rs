@@ -77,7 +77,10 @@ impl Page {
 
     /// The push of a path.
     pub fn push(&self, path: &str) -> &Push {
-        self.pushes.iter().find(|push| push.path() == path).unwrap_or_else(|| panic!("no push of {path}"))
+        self.pushes
+            .iter()
+            .find(|push| push.path() == path)
+            .unwrap_or_else(|| panic!("no push of {path}"))
     }
 
     /// Link values of each 103.
@@ -85,7 +88,12 @@ impl Page {
         self.informational
             .iter()
             .map(|(_, response)| {
-                response.headers().get_all("link").iter().map(|v| v.to_str().expect("ASCII").to_owned()).collect()
+                response
+                    .headers()
+                    .get_all("link")
+                    .iter()
+                    .map(|v| v.to_str().expect("ASCII").to_owned())
+                    .collect()
             })
             .collect()
     }
@@ -95,14 +103,19 @@ impl Client {
     /// Connects with push enabled and wide windows.
     pub async fn connect(address: SocketAddr) -> Self {
         let mut builder = Builder::new();
-        builder.initial_window_size(16 << 20).initial_connection_window_size(64 << 20);
+        builder
+            .initial_window_size(16 << 20)
+            .initial_connection_window_size(64 << 20);
         Self::with(address, &builder).await
     }
 
     /// Connects as a browser does: push disabled.
     pub async fn without_push(address: SocketAddr) -> Self {
         let mut builder = Builder::new();
-        builder.enable_push(false).initial_window_size(16 << 20).initial_connection_window_size(64 << 20);
+        builder
+            .enable_push(false)
+            .initial_window_size(16 << 20)
+            .initial_connection_window_size(64 << 20);
         Self::with(address, &builder).await
     }
 
@@ -115,7 +128,12 @@ impl Client {
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        Self { send, authority: address.to_string(), started, clock: Arc::default() }
+        Self {
+            send,
+            authority: address.to_string(),
+            started,
+            clock: Arc::default(),
+        }
     }
 
     /// A GET of this path with these fields.
@@ -134,14 +152,18 @@ impl Client {
 
     /// Fetches a page as a browser's navigation.
     pub async fn navigate(&self, path: &str) -> Page {
-        self.fetch(self.get_request(path, &[("sec-fetch-mode", "navigate")])).await
+        self.fetch(self.get_request(path, &[("sec-fetch-mode", "navigate")]))
+            .await
     }
 
     /// Sends any request without a body.
     pub async fn fetch(&self, request: Request<()>) -> Page {
-        super::within(&format!("{} {}", request.method(), request.uri()), self.clone().try_fetch(request))
-            .await
-            .expect("an answer")
+        super::within(
+            &format!("{} {}", request.method(), request.uri()),
+            self.clone().try_fetch(request),
+        )
+        .await
+        .expect("an answer")
     }
 
     /// Sends a request; an error where its stream is reset.
@@ -161,11 +183,19 @@ impl Client {
         let answer = self.read(response).await?;
         let _ = done.send(());
         let pushes = pushes.await.expect("no panic");
-        Ok(Page { answer, pushes, informational })
+        Ok(Page {
+            answer,
+            pushes,
+            informational,
+        })
     }
 
     /// Reads pushes until the page has ended; every promise of a page comes before its end.
-    fn collect_pushes(&self, mut promises: PushPromises, mut page_done: oneshot::Receiver<()>) -> JoinHandle<Vec<Push>> {
+    fn collect_pushes(
+        &self,
+        mut promises: PushPromises,
+        mut page_done: oneshot::Receiver<()>,
+    ) -> JoinHandle<Vec<Push>> {
         let client = self.clone();
         tokio::spawn(async move {
             let mut reading = Vec::new();
@@ -181,7 +211,11 @@ impl Client {
                 let client = client.clone();
                 reading.push(tokio::spawn(async move {
                     let answer = async { client.read(response.await?).await }.await;
-                    Push { request, promised_at, answer }
+                    Push {
+                        request,
+                        promised_at,
+                        answer,
+                    }
                 }));
             }
             let mut pushes = Vec::new();

@@ -49,7 +49,10 @@ impl Edge {
         let mut child = Command::new(BINARY)
             .args(["run", "--config"])
             .arg(&file)
-            .env("RUST_LOG", std::env::var("EDGE_LOG").unwrap_or_else(|_| "info,linkpush=debug".into()))
+            .env(
+                "RUST_LOG",
+                std::env::var("EDGE_LOG").unwrap_or_else(|_| "info,linkpush=debug".into()),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -71,7 +74,12 @@ impl Edge {
             .nth(1)
             .and_then(|address| address.trim().parse().ok())
             .expect("an address in the log");
-        let edge = Self { address, child, log, _config: folder };
+        let edge = Self {
+            address,
+            child,
+            log,
+            _config: folder,
+        };
         super::within("the listener", async {
             while tokio::net::TcpStream::connect(edge.address).await.is_err() {
                 tokio::task::yield_now().await;
@@ -98,14 +106,21 @@ impl Edge {
 
     /// Sends it a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.pid().to_string())
+            .status();
         assert!(status.expect("kill runs").success());
     }
 
     /// Resident memory in bytes.
     pub fn memory(&self) -> usize {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("statm");
-        let pages: usize = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("resident pages");
+        let pages: usize = statm
+            .split(' ')
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .expect("resident pages");
         pages * 4096
     }
 
@@ -146,6 +161,9 @@ async fn wait_for(log: &Log, wanted: impl Fn(&str) -> bool) -> String {
     };
     match tokio::time::timeout(super::DEADLINE, found).await {
         Ok(line) => line,
-        Err(_) => panic!("no such log line; log:\n{}", log.lines.lock().expect("no panic").join("\n")),
+        Err(_) => panic!(
+            "no such log line; log:\n{}",
+            log.lines.lock().expect("no panic").join("\n")
+        ),
     }
 }

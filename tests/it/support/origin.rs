@@ -111,7 +111,11 @@ impl Origin {
 
     /// Scripts the answer of a path (with its query).
     pub fn on(&self, path: &str, steps: impl Into<Vec<Step>>) -> &Self {
-        self.shared.scripts.lock().expect("no panic").insert(path.to_owned(), steps.into());
+        self.shared
+            .scripts
+            .lock()
+            .expect("no panic")
+            .insert(path.to_owned(), steps.into());
         self
     }
 
@@ -199,7 +203,10 @@ impl Origin {
             for step in steps {
                 match step {
                     Step::Send(bytes) if head => {
-                        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
+                        let end = bytes
+                            .windows(4)
+                            .position(|w| w == b"\r\n\r\n")
+                            .map_or(bytes.len(), |at| at + 4);
                         stream.write_all(&bytes[..end]).await?;
                     }
                     Step::Send(bytes) => self.write(&mut stream, &bytes).await?,
@@ -242,7 +249,11 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let mut seen = Seen { line, fields, body: Vec::new() };
+    let mut seen = Seen {
+        line,
+        fields,
+        body: Vec::new(),
+    };
     if let Some(length) = seen.field("content-length").and_then(|v| v.parse::<usize>().ok()) {
         while buffer.len() < length {
             if stream.read_buf(buffer).await? == 0 {

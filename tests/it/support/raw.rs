@@ -92,7 +92,12 @@ fn string(block: &mut Vec<u8>, text: &[u8]) {
 
 /// Fields of a GET.
 pub fn get<'a>(authority: &'a str, path: &'a [u8]) -> Vec<(&'a [u8], &'a [u8])> {
-    vec![(b":method", b"GET"), (b":scheme", b"http"), (b":authority", authority.as_bytes()), (b":path", path)]
+    vec![
+        (b":method", b"GET"),
+        (b":scheme", b"http"),
+        (b":authority", authority.as_bytes()),
+        (b":path", path),
+    ]
 }
 
 /// A connection of raw frames.
@@ -107,7 +112,11 @@ impl Raw {
     pub async fn connect(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let stream = TcpStream::connect(address).await.expect("the edge listens");
         stream.set_nodelay(true).expect("a TCP socket");
-        let mut raw = Self { stream, buffer: Vec::new(), authority: address.to_string() };
+        let mut raw = Self {
+            stream,
+            buffer: Vec::new(),
+            authority: address.to_string(),
+        };
         raw.send_bytes(PREFACE).await;
         raw.settings(settings).await;
         raw
@@ -129,14 +138,17 @@ impl Raw {
 
     /// Sends SETTINGS.
     pub async fn settings(&mut self, settings: &[(u16, u32)]) {
-        let payload: Vec<u8> =
-            settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
+        let payload: Vec<u8> = settings
+            .iter()
+            .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
+            .collect();
         self.send(SETTINGS, 0, 0, &payload).await;
     }
 
     /// Sends a request without a body.
     pub async fn request(&mut self, stream: u32, fields: &[(&[u8], &[u8])]) {
-        self.send(HEADERS, END_STREAM | END_HEADERS, stream, &block(fields)).await;
+        self.send(HEADERS, END_STREAM | END_HEADERS, stream, &block(fields))
+            .await;
     }
 
     /// Sends a GET without a body.
@@ -211,6 +223,11 @@ impl Raw {
         let payload = self.buffer.get(9..9 + length)?.to_vec();
         self.buffer.drain(..9 + length);
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff;
-        Some(Frame { kind: head[3], flags: head[4], stream, payload })
+        Some(Frame {
+            kind: head[3],
+            flags: head[4],
+            stream,
+            payload,
+        })
     }
 }

@@ -59,9 +59,7 @@ pub(super) async fn follow(
         }
     };
     let answered = async {
-        let response = head(response, clock, &events)
-            .await
-            .map_err(|error| explain(&error))?;
+        let response = head(response, clock, &events).await.map_err(|error| explain(&error))?;
         receive(response, body, clock).await
     };
     let ((), result) = tokio::join!(promised, answered);
@@ -69,12 +67,7 @@ pub(super) async fn follow(
 }
 
 /// Follows a promise to its end.
-pub(super) async fn accept(
-    index: usize,
-    response: PushedResponseFuture,
-    clock: Clock,
-    events: UnboundedSender<Event>,
-) {
+pub(super) async fn accept(index: usize, response: PushedResponseFuture, clock: Clock, events: UnboundedSender<Event>) {
     let result = match response.await {
         Ok(response) => receive(response, Body::Counted, clock).await,
         Err(error) => Err(explain(&error)),
@@ -105,11 +98,7 @@ async fn head(
     .await
 }
 
-async fn receive(
-    response: Response<RecvStream>,
-    kept: Body,
-    clock: Clock,
-) -> Result<Answer, String> {
+async fn receive(response: Response<RecvStream>, kept: Body, clock: Clock) -> Result<Answer, String> {
     let (parts, mut stream) = response.into_parts();
     let mut body = Vec::new();
     let mut size = 0;
@@ -141,9 +130,7 @@ async fn receive(
 
 /// What an error of h2 means to whoever probes a server.
 pub(super) fn explain(error: &h2::Error) -> String {
-    let reason = error
-        .reason()
-        .map_or_else(|| error.to_string(), reason_name);
+    let reason = error.reason().map_or_else(|| error.to_string(), reason_name);
     if error.is_reset() && error.is_remote() {
         return format!("reset by the server: {reason}");
     }

@@ -46,10 +46,7 @@ pub(super) enum FetchKind {
 /// # Errors
 ///
 /// When the connection ends before anything was asked.
-pub(super) async fn visit(
-    transport: Box<dyn Transport>,
-    itinerary: &Itinerary,
-) -> Result<Report, h2::Error> {
+pub(super) async fn visit(transport: Box<dyn Transport>, itinerary: &Itinerary) -> Result<Report, h2::Error> {
     let connected = Instant::now();
     let (sender, connection) = h2::client::Builder::new()
         .enable_push(itinerary.push == PushSetting::Accepted)
@@ -74,9 +71,7 @@ pub(super) async fn visit(
             ..Report::default()
         },
     };
-    let in_time = timeout_at(itinerary.deadline, visit.run(incoming))
-        .await
-        .is_ok();
+    let in_time = timeout_at(itinerary.deadline, visit.run(incoming)).await.is_ok();
     let report = visit.into_report();
     // Every handle is gone, so the connection says GOAWAY and ends; a server that does not let it is not waited for.
     if in_time {
@@ -101,8 +96,7 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     async fn run(&mut self, mut incoming: UnboundedReceiver<Event>) {
-        self.request(self.itinerary.page.clone(), self.itinerary.fetch)
-            .await;
+        self.request(self.itinerary.page.clone(), self.itinerary.fetch).await;
         while self.open > 0 {
             let Some(event) = incoming.recv().await else {
                 return;
@@ -143,19 +137,8 @@ impl Visit<'_> {
                     String::new(),
                 );
                 let promises = response.push_promises();
-                let body = if index == 0 {
-                    Body::Kept
-                } else {
-                    Body::Counted
-                };
-                tokio::spawn(follow(
-                    index,
-                    response,
-                    promises,
-                    body,
-                    self.clock,
-                    self.events.clone(),
-                ));
+                let body = if index == 0 { Body::Kept } else { Body::Counted };
+                tokio::spawn(follow(index, response, promises, body, self.clock, self.events.clone()));
             }
             Err(reason) => {
                 let index = self.begin(0, Initiator::Client, start, Some(url), String::new());
@@ -176,12 +159,7 @@ impl Visit<'_> {
         }
         let request = request.body(()).map_err(|error| error.to_string())?;
         // Waits where the server's MAX_CONCURRENT_STREAMS is reached.
-        self.sender = self
-            .sender
-            .clone()
-            .ready()
-            .await
-            .map_err(|error| explain(&error))?;
+        self.sender = self.sender.clone().ready().await.map_err(|error| explain(&error))?;
         let (response, _) = self
             .sender
             .send_request(request, true)
@@ -190,14 +168,7 @@ impl Visit<'_> {
     }
 
     /// Adds an exchange to the report, and gives its index.
-    fn begin(
-        &mut self,
-        stream: u32,
-        initiator: Initiator,
-        start: Duration,
-        url: Option<Url>,
-        raw: String,
-    ) -> usize {
+    fn begin(&mut self, stream: u32, initiator: Initiator, start: Duration, url: Option<Url>, raw: String) -> usize {
         let index = self.report.exchanges.len();
         self.report.exchanges.push(Exchange {
             stream,
@@ -217,11 +188,7 @@ impl Visit<'_> {
             .iter()
             .map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned())
             .collect();
-        let targets = self
-            .preloads(headers)
-            .iter()
-            .map(|url| self.target(url))
-            .collect();
+        let targets = self.preloads(headers).iter().map(|url| self.target(url)).collect();
         self.report.hints.push(Hint { at, links, targets });
     }
 
@@ -234,13 +201,7 @@ impl Visit<'_> {
         let (request, response) = promise.into_parts();
         let raw = request.uri().to_string();
         let url = Url::parse(&raw).ok();
-        let index = self.begin(
-            response.stream_id().as_u32(),
-            Initiator::Server,
-            at,
-            url,
-            raw,
-        );
+        let index = self.begin(response.stream_id().as_u32(), Initiator::Server, at, url, raw);
         tokio::spawn(accept(index, response, self.clock, self.events.clone()));
     }
 
@@ -271,17 +232,16 @@ impl Visit<'_> {
             && let Some(location) = page.headers.get(header::LOCATION)
         {
             let location = String::from_utf8_lossy(location.as_bytes());
-            self.report.notes.push(format!(
-                "the page redirects to {location}, which is not followed"
-            ));
+            self.report
+                .notes
+                .push(format!("the page redirects to {location}, which is not followed"));
         }
 
         let mut assets = Vec::new();
         if page.headers.contains_key(header::CONTENT_ENCODING) {
-            self.report.notes.push(
-                "the page is compressed although that was not asked for: its HTML was not read"
-                    .to_owned(),
-            );
+            self.report
+                .notes
+                .push("the page is compressed although that was not asked for: its HTML was not read".to_owned());
         } else if is_html(&page.headers) {
             assets = html_assets(&page.body, &self.itinerary.page);
         }
@@ -298,10 +258,7 @@ impl Visit<'_> {
     }
 
     fn preloads(&self, headers: &HeaderMap) -> Vec<Url> {
-        let fields = headers
-            .get_all(header::LINK)
-            .iter()
-            .map(header::HeaderValue::as_bytes);
+        let fields = headers.get_all(header::LINK).iter().map(header::HeaderValue::as_bytes);
         link_assets(fields, &self.itinerary.page)
     }
 

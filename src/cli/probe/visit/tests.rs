@@ -23,10 +23,7 @@ fn itinerary(push: PushSetting) -> Itinerary {
 }
 
 /// Visits a server that answers each request as `answer` does, told the path.
-fn visited(
-    itinerary: &Itinerary,
-    answer: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static,
-) -> Report {
+fn visited(itinerary: &Itinerary, answer: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -39,9 +36,7 @@ fn visited(
                 answer(&request, &mut reply);
             }
         });
-        visit(Box::new(client), itinerary)
-            .await
-            .expect("a connection")
+        visit(Box::new(client), itinerary).await.expect("a connection")
     })
 }
 
@@ -57,9 +52,7 @@ fn send(reply: &mut Reply, body: &'static str) {
 
 fn promise(reply: &mut Reply, url: &str) -> h2::server::SendPushedResponse<Bytes> {
     let request = Request::get(url).body(()).expect("valid");
-    reply
-        .push_request(request)
-        .expect("a client that accepts pushes")
+    reply.push_request(request).expect("a client that accepts pushes")
 }
 
 fn asked(report: &Report, initiator: Initiator) -> Vec<&str> {
@@ -72,22 +65,14 @@ fn asked(report: &Report, initiator: Initiator) -> Vec<&str> {
 }
 
 fn outcome<'a>(report: &'a Report, target: &str) -> &'a Outcome {
-    let found = report
-        .exchanges
-        .iter()
-        .find(|exchange| exchange.target == target);
+    let found = report.exchanges.iter().find(|exchange| exchange.target == target);
     &found.expect("an exchange").outcome
 }
 
 #[test]
 fn fetches_what_the_page_and_its_links_name() {
-    let report = visited(&itinerary(PushSetting::Accepted), |_, reply| {
-        send(reply, PAGE)
-    });
-    assert_eq!(
-        asked(&report, Initiator::Client),
-        ["/", "/a.css", "/b.js", "/c.woff2"]
-    );
+    let report = visited(&itinerary(PushSetting::Accepted), |_, reply| send(reply, PAGE));
+    assert_eq!(asked(&report, Initiator::Client), ["/", "/a.css", "/b.js", "/c.woff2"]);
     assert_eq!(report.named, ["/a.css", "/c.woff2"]);
     assert!(report.has_page());
 }
@@ -98,9 +83,7 @@ fn does_not_fetch_what_was_pushed() {
         if request.uri().path() == "/" {
             let mut pushed = promise(reply, "http://shop.example/a.css");
             send(reply, PAGE);
-            let mut body = pushed
-                .send_response(Response::new(()), false)
-                .expect("an open stream");
+            let mut body = pushed.send_response(Response::new(()), false).expect("an open stream");
             body.send_data(Bytes::from_static(b"a{}"), true)
                 .expect("an open stream");
         } else {
@@ -108,10 +91,7 @@ fn does_not_fetch_what_was_pushed() {
         }
     });
     assert_eq!(asked(&report, Initiator::Server), ["/a.css"]);
-    assert_eq!(
-        asked(&report, Initiator::Client),
-        ["/", "/b.js", "/c.woff2"]
-    );
+    assert_eq!(asked(&report, Initiator::Client), ["/", "/b.js", "/c.woff2"]);
     assert!(matches!(
         outcome(&report, "/a.css"),
         Outcome::Complete {
@@ -144,18 +124,13 @@ fn writes_another_origins_promise_as_a_url() {
         }
         send(reply, "");
     });
-    assert_eq!(
-        asked(&report, Initiator::Server),
-        ["http://cdn.example/a.css"]
-    );
+    assert_eq!(asked(&report, Initiator::Server), ["http://cdn.example/a.css"]);
 }
 
 #[test]
 fn refuses_pushes_when_told_to() {
     let report = visited(&itinerary(PushSetting::Refused), |request, reply| {
-        let refused = Request::get("http://shop.example/a.css")
-            .body(())
-            .expect("valid");
+        let refused = Request::get("http://shop.example/a.css").body(()).expect("valid");
         assert!(reply.push_request(refused).is_err(), "{}", request.uri());
         send(reply, "");
     });
@@ -168,16 +143,10 @@ fn reports_every_103() {
     let report = visited(&itinerary(PushSetting::Accepted), |request, reply| {
         if request.uri().path() == "/" {
             assert_eq!(
-                request
-                    .headers()
-                    .get("sec-fetch-mode")
-                    .map(|mode| mode.as_bytes()),
+                request.headers().get("sec-fetch-mode").map(|mode| mode.as_bytes()),
                 Some(&b"navigate"[..])
             );
-            for link in [
-                "</a.css>; rel=preload; as=style",
-                "<//cdn.example>; rel=preconnect",
-            ] {
+            for link in ["</a.css>; rel=preload; as=style", "<//cdn.example>; rel=preconnect"] {
                 let hint = Response::builder().status(103).header("link", link);
                 reply
                     .send_informational(hint.body(()).expect("valid"))
@@ -186,11 +155,7 @@ fn reports_every_103() {
         }
         send(reply, "");
     });
-    let hints: Vec<_> = report
-        .hints
-        .iter()
-        .map(|hint| (&hint.links, &hint.targets))
-        .collect();
+    let hints: Vec<_> = report.hints.iter().map(|hint| (&hint.links, &hint.targets)).collect();
     assert_eq!(
         hints,
         [
@@ -226,9 +191,7 @@ fn the_deadline_ends_a_visit_and_leaves_the_rest_open() {
             send(reply, PAGE);
         } else {
             // Headers, and never an end.
-            let body = reply
-                .send_response(Response::new(()), false)
-                .expect("an open stream");
+            let body = reply.send_response(Response::new(()), false).expect("an open stream");
             std::mem::forget(body);
         }
     });
@@ -243,14 +206,8 @@ fn at_most_a_hundred_assets_are_fetched() {
             .map(|number| format!("<img src=/{number}.png>"))
             .collect();
         let is_page = request.uri().path() == "/";
-        let body = if is_page {
-            Bytes::from(html)
-        } else {
-            Bytes::new()
-        };
-        let mut stream = reply
-            .send_response(Response::new(()), false)
-            .expect("an open stream");
+        let body = if is_page { Bytes::from(html) } else { Bytes::new() };
+        let mut stream = reply.send_response(Response::new(()), false).expect("an open stream");
         stream.send_data(body, true).expect("an open stream");
     });
     assert_eq!(report.exchanges.len(), 1 + MAX_ASSETS);
@@ -260,9 +217,7 @@ fn at_most_a_hundred_assets_are_fetched() {
 #[test]
 fn a_body_beyond_the_limit_is_given_up() {
     let report = visited(&itinerary(PushSetting::Accepted), |_, reply| {
-        let mut body = reply
-            .send_response(Response::new(()), false)
-            .expect("an open stream");
+        let mut body = reply.send_response(Response::new(()), false).expect("an open stream");
         body.send_data(Bytes::from(vec![b' '; (16 << 20) + 1]), true)
             .expect("an open stream");
     });
