@@ -6,6 +6,13 @@
 //!
 //! `cargo bench --bench edge [-- --requests N --rounds N]`
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a benchmark prints, and stops where a figure is missing"
+)]
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},

@@ -58,7 +58,11 @@ fn plans(c: &mut Criterion) {
         let mut n = 0_u32;
         b.iter(|| {
             n = n.wrapping_add(1);
-            client.record_fetched("https", "shop.example", if n % 2 == 0 { "/a.css" } else { "/b.js" });
+            client.record_fetched(
+                "https",
+                "shop.example",
+                if n.is_multiple_of(2) { "/a.css" } else { "/b.js" },
+            );
         });
     });
 }

@@ -128,13 +128,14 @@ fn check_content_length(headers: &HeaderMap) -> Result<(), Rejection> {
 /// More than one colon outside the brackets of an IPv6 address, or brackets out of place.
 fn has_ambiguous_port(authority: &Authority) -> bool {
     let text = authority.as_str();
-    let rest = match text.strip_prefix('[').map(|inside| inside.split_once(']')) {
-        Some(None) => return true,
-        Some(Some((address, rest))) if !address.contains('[') => rest,
-        Some(Some(_)) => return true,
-        None => text,
+    let port = match text.strip_prefix('[') {
+        None => Some(text),
+        Some(inside) => inside
+            .split_once(']')
+            .filter(|(address, _)| !address.contains('['))
+            .map(|(_, port)| port),
     };
-    rest.contains(['[', ']']) || rest.matches(':').count() > 1
+    port.is_none_or(|port| port.contains(['[', ']']) || port.matches(':').count() > 1)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
     clippy::panic,
     clippy::cast_possible_truncation,
     clippy::print_stderr,
+    clippy::type_complexity,
     unreachable_pub,
     missing_docs,
     reason = "a test that fails panics, and its support crate has no public interface"

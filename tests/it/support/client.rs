@@ -1,14 +1,6 @@
 //! An HTTP/2 client that takes pushes, over the h2 crate.
 
-use std::{
-    future::poll_fn,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{future::poll_fn, net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use h2::client::{Builder, PushPromises, SendRequest};
@@ -21,8 +13,6 @@ pub struct Client {
     send: SendRequest<Bytes>,
     authority: String,
     pub started: Instant,
-    /// Counts events (heads, chunks) of the connection, so that their order can be told.
-    clock: Arc<AtomicU64>,
 }
 
 /// A response that has ended.
@@ -35,9 +25,6 @@ pub struct Answer {
     /// When the head and the last byte arrived, since the connection was made.
     pub head_at: std::time::Duration,
     pub end_at: std::time::Duration,
-    /// Order numbers of the first and last chunk on this connection.
-    pub first_chunk: u64,
-    pub last_chunk: u64,
 }
 
 /// A promise with what became of it.
@@ -132,7 +119,6 @@ impl Client {
             send,
             authority: address.to_string(),
             started,
-            clock: Arc::default(),
         }
     }
 
@@ -229,13 +215,9 @@ impl Client {
     async fn read(&self, response: Response<h2::RecvStream>) -> Result<Answer, h2::Error> {
         let head_at = self.started.elapsed();
         let (head, mut stream) = response.into_parts();
-        let (mut body, mut first_chunk, mut last_chunk) = (Vec::new(), 0, 0);
+        let mut body = Vec::new();
         while let Some(chunk) = stream.data().await {
             let chunk = chunk?;
-            last_chunk = self.clock.fetch_add(1, Ordering::SeqCst) + 1;
-            if first_chunk == 0 {
-                first_chunk = last_chunk;
-            }
             stream.flow_control().release_capacity(chunk.len())?;
             body.extend_from_slice(&chunk);
         }
@@ -248,8 +230,6 @@ impl Client {
             trailers,
             head_at,
             end_at,
-            first_chunk,
-            last_chunk,
         })
     }
 }
