@@ -105,9 +105,7 @@ fn builder(limits: &Limits) -> Builder {
         .max_header_list_size(limits.max_header_bytes)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(SEND_BUFFER)
-        // What the h2 crate itself finds malformed counts on its own, up to the same limit.
-        .max_local_error_reset_streams(usize::try_from(limits.max_malformed).ok());
+        .max_send_buffer_size(SEND_BUFFER);
     builder
 }
 

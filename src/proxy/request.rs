@@ -41,7 +41,7 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
         let links = push.links.iter().map(|link| (Source::Configured, link.as_bytes()));
         let plan = response::plan(edge, session, context, None, links);
         if !plan.is_empty() {
-            let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, None)?;
+            let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, Some(0))?;
             early.extensions_mut().insert(plan);
             session
                 .downstream_session

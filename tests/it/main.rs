@@ -25,3 +25,4 @@ mod layout;
 mod limits;
 mod order;
 mod push;
+mod requests;
