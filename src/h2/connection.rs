@@ -24,7 +24,7 @@ use pingora::{
 };
 use tokio::{
     sync::{Notify, mpsc},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -48,6 +48,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 
 /// How long a connection that is being closed may take to flush its GOAWAY.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the GOAWAY of a shutdown waits for promises to begin their answers.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all streams of a connection share.
 #[derive(Debug)]
@@ -84,7 +87,7 @@ where
         Ok(Err(e)) => return debug!("HTTP/2 handshake failed: {e}"),
         Err(_) => return debug!("HTTP/2 handshake took longer than {:?}", limits.handshake_timeout),
     };
-    let (sender, openings) = Openings::new(transport);
+    let (sender, openings) = Openings::new(Arc::clone(&transport));
     let connection = Arc::new(Connection {
         app,
         client,
@@ -95,7 +98,7 @@ where
         active: Arc::new(Active::default()),
         openings: sender,
     });
-    accept_loop(conn, openings, connection).await;
+    accept_loop(conn, openings, &transport, connection).await;
 }
 
 fn builder(limits: &Limits) -> Builder {
@@ -117,18 +120,25 @@ enum Phase {
     Serving,
     /// Nothing new is promised; what was promised must begin its answer before GOAWAY, since the h2
     /// crate closes a connection on which only promises are left.
-    Settling,
+    Settling {
+        until: Instant,
+    },
     /// GOAWAY was sent; what is in flight finishes.
     Draining,
 }
 
-async fn accept_loop<A>(mut conn: H2Connection, mut openings: Openings, connection: Arc<Connection<A>>)
-where
+async fn accept_loop<A>(
+    mut conn: H2Connection,
+    mut openings: Openings,
+    transport: &Transport,
+    connection: Arc<Connection<A>>,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let mut shutdown = connection.shutdown.clone();
     let mut phase = Phase::Serving;
     let mut malformed = 0;
+    let mut progress = 0;
     loop {
         let accepted = tokio::select! {
             // The signal first, so that it is seen on a busy connection too. `accept` may be
@@ -136,16 +146,24 @@ where
             biased;
             () = shutdown_begins(&mut shutdown), if phase == Phase::Serving => {
                 connection.client.set_going_away();
-                phase = Phase::Settling;
+                phase = Phase::Settling { until: Instant::now() + SETTLE_TIMEOUT };
                 continue;
             }
-            () = connection.active.none_reserved(), if phase == Phase::Settling => {
+            () = settled(phase, &connection.active), if phase != Phase::Draining => {
                 conn.graceful_shutdown();
                 phase = Phase::Draining;
                 continue;
             }
             accepted = accept(&mut conn, &mut openings) => accepted,
-            () = connection.active.idle_for(connection.limits.idle_timeout) => return close(conn).await,
+            () = connection.active.idle_for(connection.limits.idle_timeout) => {
+                // A slow client may still be taking what was queued for it; one that has not taken
+                // anything in all that time is gone.
+                let before = std::mem::replace(&mut progress, transport.progress());
+                if conn.has_streams() && progress != before {
+                    continue;
+                }
+                return close(conn).await;
+            }
         };
         match accepted {
             None => return,
@@ -161,6 +179,16 @@ where
                 }
             }
         }
+    }
+}
+
+/// Resolves when a shutdown may say GOAWAY; never before one has begun.
+async fn settled(phase: Phase, active: &Active) {
+    match phase {
+        Phase::Settling { until } => {
+            let _ = timeout_at(until, active.none_reserved()).await;
+        }
+        Phase::Serving | Phase::Draining => pending().await,
     }
 }
 
