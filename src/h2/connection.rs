@@ -19,7 +19,8 @@ use http::{Request, Response, StatusCode};
 use log::{debug, warn};
 use pingora::{
     apps::HttpServerApp,
-    protocols::{Digest, Stream as Io},
+    http::ResponseHeader,
+    protocols::{Digest, Stream as Io, raw_connect::ProxyDigest},
     server::ShutdownWatch,
 };
 use tokio::{
@@ -71,13 +72,8 @@ pub async fn serve<A>(io: Io, app: Arc<A>, limits: Limits, shutdown: ShutdownWat
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let digest = Arc::new(Digest {
-        ssl_digest: io.get_ssl_digest(),
-        timing_digest: io.get_timing_digest(),
-        proxy_digest: io.get_proxy_digest(),
-        socket_digest: io.get_socket_digest(),
-    });
     let client = Arc::new(Client::new(limits.diary_entries));
+    let digest = Arc::new(digest(&io, &limits, &client));
     let transport = Arc::new(Transport::default());
     let order = SendOrder::new();
     let io = Observed::new(io, Arc::clone(&client), Arc::clone(&order), Arc::clone(&transport));
@@ -99,6 +95,22 @@ where
         openings: sender,
     });
     accept_loop(conn, openings, &transport, connection).await;
+}
+
+/// What is known of the connection. The client rides along, where anything is delivered at all: in
+/// the extensions of each request it would cost three allocations a request.
+fn digest(io: &Io, limits: &Limits, client: &Arc<Client>) -> Digest {
+    let delivers = limits.diary_entries > 0;
+    let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
+        .ok()
+        .filter(|_| delivers)
+        .map(|unused| ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(client)))));
+    Digest {
+        ssl_digest: io.get_ssl_digest(),
+        timing_digest: io.get_timing_digest(),
+        proxy_digest: facts.map(Arc::new),
+        socket_digest: io.get_socket_digest(),
+    }
 }
 
 fn builder(limits: &Limits) -> Builder {
@@ -205,7 +217,7 @@ fn admit<A>(connection: &Arc<Connection<A>>, request: Request<RecvStream>, mut r
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let (mut head, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     if let Err(rejection) = validate(&head) {
         debug!("refusing a malformed HTTP/2 request: {rejection}");
         match rejection.answer() {
@@ -218,9 +230,6 @@ where
             }
         }
         return false;
-    }
-    if connection.limits.diary_entries > 0 {
-        head.extensions.insert(Arc::clone(&connection.client));
     }
     run(connection, head, Stream::requested(respond, body));
     true
