@@ -17,6 +17,7 @@
 mod support;
 
 mod cases;
+mod clients;
 mod commands;
 mod early;
 mod hostile;
@@ -25,3 +26,4 @@ mod layout;
 mod limits;
 mod order;
 mod push;
+mod stress;
