@@ -105,9 +105,8 @@ async fn act(raw: &mut Raw, frame: &Frame, promised: &mut HashMap<u32, (Moment, 
     let mut due = Vec::new();
     for (&stream, (moment, act)) in &mut *promised {
         let is_due = match moment {
-            Moment::Promise => true,
             Moment::Headers => frame.kind == HEADERS && frame.stream == stream,
-            Moment::Later(0) => true,
+            Moment::Promise | Moment::Later(0) => true,
             Moment::Later(frames) => {
                 *frames -= 1;
                 false

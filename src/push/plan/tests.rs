@@ -136,7 +136,7 @@ fn the_scenes_start_without_a_skip() {
 #[test]
 fn every_reason_comes_up() {
     let mut seen = HashSet::new();
-    for (reason, scene) in scenes() {
+    for (reason, scene) in [scenes_of_facts(), scenes_of_links()].concat() {
         let (plan, reasons) = scene.plan();
         assert_eq!(reasons, [reason], "{plan:?}");
         seen.insert(reason);
@@ -145,17 +145,15 @@ fn every_reason_comes_up() {
     assert!(forgotten.is_empty(), "without a scene: {forgotten:?}");
 }
 
-/// Scenes in which one link is skipped, with the reason.
-fn scenes() -> Vec<(SkipReason, Scene)> {
+/// Scenes with a good link that policy or facts keep back, with the reason.
+fn scenes_of_facts() -> Vec<(SkipReason, Scene)> {
     use SkipReason as Reason;
     let change = |mut scene: Scene, change: fn(&mut Scene)| {
         change(&mut scene);
         scene
     };
-    let page = |field: &[u8]| Scene::pushing(Source::Response, field);
-    let pushing = |f: fn(&mut Scene)| change(page(LINK), f);
+    let pushing = |f: fn(&mut Scene)| change(Scene::pushing(Source::Response, LINK), f);
     let hinting = |f: fn(&mut Scene)| change(Scene::hinting(LINK), f);
-    let many: String = (0..=MAX_LINKS).map(|n| format!("</{n}>; rel=preload, ")).collect();
     vec![
         (Reason::Off, pushing(|s| s.policy.delivery = Delivery::Off)),
         (Reason::Http1, pushing(|s| s.http2 = None)),
@@ -187,6 +185,38 @@ fn scenes() -> Vec<(SkipReason, Scene)> {
             Reason::TooLateToHint,
             hinting(|s| s.fields = vec![(Source::Response, LINK.to_vec())]),
         ),
+        (
+            Reason::Destination,
+            pushing(|s| s.policy.destinations = Destinations::Only(vec![Destination::Script])),
+        ),
+        (
+            Reason::AlreadyPushed,
+            pushing(|s| s.http2().known = vec![("/a.css", Known::Pushed)]),
+        ),
+        (
+            Reason::AlreadyFetched,
+            pushing(|s| s.http2().known = vec![("/a.css", Known::Fetched)]),
+        ),
+        (Reason::BadAnswer, pushing(|s| s.is_bad = true)),
+        (Reason::MaxPromises, pushing(|s| s.promised = s.policy.max_promises)),
+        (
+            Reason::ClientStreamLimit,
+            pushing(|s| s.http2().open_promises = s.http2().max_concurrent_streams),
+        ),
+        (Reason::MaxHints, hinting(|s| s.hinted = s.policy.max_hints)),
+    ]
+}
+
+/// Scenes in which nothing is wrong but one link, with the reason.
+fn scenes_of_links() -> Vec<(SkipReason, Scene)> {
+    use SkipReason as Reason;
+    let page = |field: &[u8]| Scene::pushing(Source::Response, field);
+    let many: String = (0..=MAX_LINKS).map(|n| format!("</{n}>; rel=preload, ")).collect();
+    let mut page_of_many = page(many.as_bytes());
+    page_of_many.policy.max_promises = MAX_LINKS;
+    page_of_many.http2().max_concurrent_streams = MAX_LINKS;
+    vec![
+        (Reason::TooManyLinks, page_of_many),
         (Reason::Malformed, page(b"/a.css; rel=preload")),
         (Reason::Relation, page(b"</a.css>; rel=stylesheet")),
         (Reason::Relation, Scene::hinting(b"</a.css>; rel=prefetch; as=style")),
@@ -195,10 +225,6 @@ fn scenes() -> Vec<(SkipReason, Scene)> {
         (
             Reason::Anchor,
             Scene::hinting(b"</a.css>; rel=preload; as=style; anchor=\"/elsewhere\""),
-        ),
-        (
-            Reason::Destination,
-            pushing(|s| s.policy.destinations = Destinations::Only(vec![Destination::Script])),
         ),
         (Reason::HintWithoutAs, Scene::hinting(b"</a.css>; rel=preload")),
         (
@@ -223,30 +249,9 @@ fn scenes() -> Vec<(SkipReason, Scene)> {
             Scene::hinting(b"</a.css>; rel=preload; as=style, </a.css>; rel=preload; as=style"),
         ),
         (
-            Reason::AlreadyPushed,
-            pushing(|s| s.http2().known = vec![("/a.css", Known::Pushed)]),
-        ),
-        (
-            Reason::AlreadyFetched,
-            pushing(|s| s.http2().known = vec![("/a.css", Known::Fetched)]),
-        ),
-        (Reason::BadAnswer, pushing(|s| s.is_bad = true)),
-        (Reason::MaxPromises, pushing(|s| s.promised = s.policy.max_promises)),
-        (
-            Reason::ClientStreamLimit,
-            pushing(|s| s.http2().open_promises = s.http2().max_concurrent_streams),
-        ),
-        (Reason::MaxHints, hinting(|s| s.hinted = s.policy.max_hints)),
-        (
             Reason::MaxHints,
             Scene::hinting(&[LINK, b"; title=", &[b'x'; MAX_HINT_BYTES]].concat()),
         ),
-        (Reason::TooManyLinks, {
-            let mut scene = page(many.as_bytes());
-            scene.policy.max_promises = MAX_LINKS;
-            scene.http2().max_concurrent_streams = MAX_LINKS;
-            scene
-        }),
     ]
 }
 
