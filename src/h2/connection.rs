@@ -19,12 +19,13 @@ use http::{Request, Response, StatusCode};
 use log::{debug, warn};
 use pingora::{
     apps::HttpServerApp,
-    protocols::{Digest, Stream as Io},
+    http::ResponseHeader,
+    protocols::{Digest, Stream as Io, raw_connect::ProxyDigest},
     server::ShutdownWatch,
 };
 use tokio::{
     sync::{Notify, mpsc},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -49,6 +50,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// How long a connection that is being closed may take to flush its GOAWAY.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long the GOAWAY of a shutdown waits for promises to begin their answers.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What all streams of a connection share.
 #[derive(Debug)]
 pub(super) struct Connection<A> {
@@ -68,13 +72,8 @@ pub async fn serve<A>(io: Io, app: Arc<A>, limits: Limits, shutdown: ShutdownWat
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let digest = Arc::new(Digest {
-        ssl_digest: io.get_ssl_digest(),
-        timing_digest: io.get_timing_digest(),
-        proxy_digest: io.get_proxy_digest(),
-        socket_digest: io.get_socket_digest(),
-    });
     let client = Arc::new(Client::new(limits.diary_entries));
+    let digest = Arc::new(digest(&io, &limits, &client));
     let transport = Arc::new(Transport::default());
     let order = SendOrder::new();
     let io = Observed::new(io, Arc::clone(&client), Arc::clone(&order), Arc::clone(&transport));
@@ -84,7 +83,7 @@ where
         Ok(Err(e)) => return debug!("HTTP/2 handshake failed: {e}"),
         Err(_) => return debug!("HTTP/2 handshake took longer than {:?}", limits.handshake_timeout),
     };
-    let (sender, openings) = Openings::new(transport);
+    let (sender, openings) = Openings::new(Arc::clone(&transport));
     let connection = Arc::new(Connection {
         app,
         client,
@@ -95,7 +94,23 @@ where
         active: Arc::new(Active::default()),
         openings: sender,
     });
-    accept_loop(conn, openings, connection).await;
+    accept_loop(conn, openings, &transport, connection).await;
+}
+
+/// What is known of the connection. The client rides along, where anything is delivered at all: in
+/// the extensions of each request it would cost three allocations a request.
+fn digest(io: &Io, limits: &Limits, client: &Arc<Client>) -> Digest {
+    let delivers = limits.diary_entries > 0;
+    let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
+        .ok()
+        .filter(|_| delivers)
+        .map(|unused| ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(client)))));
+    Digest {
+        ssl_digest: io.get_ssl_digest(),
+        timing_digest: io.get_timing_digest(),
+        proxy_digest: facts.map(Arc::new),
+        socket_digest: io.get_socket_digest(),
+    }
 }
 
 fn builder(limits: &Limits) -> Builder {
@@ -105,9 +120,7 @@ fn builder(limits: &Limits) -> Builder {
         .max_header_list_size(limits.max_header_bytes)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(SEND_BUFFER)
-        // What the h2 crate itself finds malformed counts on its own, up to the same limit.
-        .max_local_error_reset_streams(usize::try_from(limits.max_malformed).ok());
+        .max_send_buffer_size(SEND_BUFFER);
     builder
 }
 
@@ -119,18 +132,25 @@ enum Phase {
     Serving,
     /// Nothing new is promised; what was promised must begin its answer before GOAWAY, since the h2
     /// crate closes a connection on which only promises are left.
-    Settling,
+    Settling {
+        until: Instant,
+    },
     /// GOAWAY was sent; what is in flight finishes.
     Draining,
 }
 
-async fn accept_loop<A>(mut conn: H2Connection, mut openings: Openings, connection: Arc<Connection<A>>)
-where
+async fn accept_loop<A>(
+    mut conn: H2Connection,
+    mut openings: Openings,
+    transport: &Transport,
+    connection: Arc<Connection<A>>,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let mut shutdown = connection.shutdown.clone();
     let mut phase = Phase::Serving;
     let mut malformed = 0;
+    let mut progress = 0;
     loop {
         let accepted = tokio::select! {
             // The signal first, so that it is seen on a busy connection too. `accept` may be
@@ -138,16 +158,24 @@ where
             biased;
             () = shutdown_begins(&mut shutdown), if phase == Phase::Serving => {
                 connection.client.set_going_away();
-                phase = Phase::Settling;
+                phase = Phase::Settling { until: Instant::now() + SETTLE_TIMEOUT };
                 continue;
             }
-            () = connection.active.none_reserved(), if phase == Phase::Settling => {
+            () = settled(phase, &connection.active), if phase != Phase::Draining => {
                 conn.graceful_shutdown();
                 phase = Phase::Draining;
                 continue;
             }
             accepted = accept(&mut conn, &mut openings) => accepted,
-            () = connection.active.idle_for(connection.limits.idle_timeout) => return close(conn).await,
+            () = connection.active.idle_for(connection.limits.idle_timeout) => {
+                // A slow client may still be taking what was queued for it; one that has not taken
+                // anything in all that time is gone.
+                let before = std::mem::replace(&mut progress, transport.progress());
+                if conn.has_streams() && progress != before {
+                    continue;
+                }
+                return close(conn).await;
+            }
         };
         match accepted {
             None => return,
@@ -166,6 +194,16 @@ where
     }
 }
 
+/// Resolves when a shutdown may say GOAWAY; never before one has begun.
+async fn settled(phase: Phase, active: &Active) {
+    match phase {
+        Phase::Settling { until } => {
+            let _ = timeout_at(until, active.none_reserved()).await;
+        }
+        Phase::Serving | Phase::Draining => pending().await,
+    }
+}
+
 async fn accept(
     conn: &mut H2Connection,
     openings: &mut Openings,
@@ -179,7 +217,7 @@ fn admit<A>(connection: &Arc<Connection<A>>, request: Request<RecvStream>, mut r
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let (mut head, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     if let Err(rejection) = validate(&head) {
         debug!("refusing a malformed HTTP/2 request: {rejection}");
         match rejection.answer() {
@@ -192,9 +230,6 @@ where
             }
         }
         return false;
-    }
-    if connection.limits.diary_entries > 0 {
-        head.extensions.insert(Arc::clone(&connection.client));
     }
     run(connection, head, Stream::requested(respond, body));
     true

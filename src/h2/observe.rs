@@ -133,6 +133,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
         let this = &mut *self;
         let poll = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         if let Poll::Ready(Ok(written)) = poll {
+            this.transport.count_written();
             let mut left = written;
             for buf in bufs {
                 let part = buf.get(..left.min(buf.len())).unwrap_or_default();

@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -34,12 +34,23 @@ const MAX_HOLD: Duration = Duration::from_millis(200);
 pub(super) struct Transport {
     write_blocked: AtomicBool,
     reads_held: AtomicBool,
+    progress: AtomicU64,
 }
 
 impl Transport {
     /// The transport takes no more bytes for now, or does again.
     pub(super) fn set_write_blocked(&self, blocked: bool) {
         self.write_blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// The transport took bytes.
+    pub(super) fn count_written(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Changes whenever the transport takes bytes.
+    pub(super) fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
     }
 
     /// Whether nothing may be read now.

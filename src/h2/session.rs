@@ -103,7 +103,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         if !header.headers.contains_key(header::DATE) {
             header.insert_header(header::DATE, get_cached_date())?;
         }
-        let mut written = ResponseHeader::build_no_case(header.status, None)?;
+        let mut written = ResponseHeader::build_no_case(header.status, Some(0))?;
         written.set_version(http::Version::HTTP_2);
         let mut parts = http::response::Parts::from(*header);
         parts.version = http::Version::HTTP_2;

@@ -41,7 +41,7 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
         let links = push.links.iter().map(|link| (Source::Configured, link.as_bytes()));
         let plan = response::plan(edge, session, context, None, links);
         if !plan.is_empty() {
-            let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, None)?;
+            let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, Some(0))?;
             early.extensions_mut().insert(plan);
             session
                 .downstream_session
@@ -52,12 +52,25 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
     Ok(false)
 }
 
-/// Moves the connection's facts out of the request, so that no copy of the request carries them on.
+/// The facts of the connection and, of our own promises, their document.
 fn take_facts(session: &mut Session, context: &mut Context) {
+    context.client = session
+        .digest()
+        .and_then(|digest| {
+            digest
+                .proxy_digest
+                .as_ref()?
+                .user_data
+                .as_ref()?
+                .downcast_ref::<Arc<Client>>()
+        })
+        .cloned();
     let extensions = session.downstream_session.req_header_mut().extensions_mut();
-    context.client = extensions.remove::<Arc<Client>>();
-    context.pushed_by = extensions.remove::<PushedBy>();
-    *extensions = http::Extensions::new();
+    if !extensions.is_empty() {
+        context.pushed_by = extensions.remove::<PushedBy>();
+        // Pingora copies the request; nothing is to be copied with it.
+        *extensions = http::Extensions::new();
+    }
 }
 
 /// The effective request URI in parts (RFC 9110 section 7.1).

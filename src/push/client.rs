@@ -1,7 +1,7 @@
 //! What one HTTP/2 connection knows about its client, shared by all its streams.
 //!
 //! `h2` writes it (settings, refusals, what became of promises), `proxy` plans with it; it rides
-//! to the proxy as `Arc<Client>` in the extensions of each request. No I/O, no clock.
+//! to the proxy as `Arc<Client>` in the digest of the connection. No I/O, no clock.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,

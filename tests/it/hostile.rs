@@ -161,19 +161,17 @@ async fn a_connection_of_malformed_requests_is_closed_and_others_are_not() {
     ))
     .await;
     let other = Client::connect(edge.address).await;
-    // What our own checks refuse, and what the h2 crate refuses.
+    // The h2 crate has a budget of its own, of 1024, for what it refuses itself.
     let without_authority: Vec<(&[u8], &[u8])> = vec![(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/")];
-    for fields in [without_authority, get("a.example", b"/bad path")] {
-        let mut raw = Raw::connect(edge.address, &[]).await;
-        for n in 0..6 {
-            raw.request(2 * n + 1, &fields).await;
-        }
-        let frames = raw.rest().await;
-        assert!(
-            frames.iter().any(|f| f.kind == GOAWAY && f.error_code() == 11),
-            "ENHANCE_YOUR_CALM: {frames:?}"
-        );
+    let mut raw = Raw::connect(edge.address, &[]).await;
+    for n in 0..6 {
+        raw.request(2 * n + 1, &without_authority).await;
     }
+    let frames = raw.rest().await;
+    assert!(
+        frames.iter().any(|f| f.kind == GOAWAY && f.error_code() == 11),
+        "ENHANCE_YOUR_CALM: {frames:?}"
+    );
     assert_eq!(other.get("/").await.answer.body, b"page");
 }
 

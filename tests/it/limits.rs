@@ -123,11 +123,14 @@ async fn a_reset_promise_frees_everything_it_held() {
     // The idle connection of the page is kept, that of the push is closed.
     origin.connections_at_most(1).await;
     edge.log_line(&["/a.css", "pushed_by=1"]).await;
-    assert_eq!(
-        promises_of(&mut raw, &origin, 3).await,
-        1,
-        "its place among the client's streams is free"
-    );
+    // Its place among the client's streams is given back by a task that nothing here can wait for.
+    crate::support::within("a free place", async {
+        let mut stream = 3;
+        while promises_of(&mut raw, &origin, stream).await == 0 {
+            stream += 2;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

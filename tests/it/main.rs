@@ -26,4 +26,5 @@ mod layout;
 mod limits;
 mod order;
 mod push;
+mod requests;
 mod stress;

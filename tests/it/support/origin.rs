@@ -60,6 +60,7 @@ struct Shared {
     arrived: Notify,
     gates: Mutex<HashMap<&'static str, Arc<Semaphore>>>,
     open_connections: AtomicUsize,
+    made_connections: AtomicUsize,
     connection_closed: Notify,
 }
 
@@ -99,6 +100,7 @@ impl Origin {
                 let origin = accepting.clone();
                 tokio::spawn(async move {
                     origin.shared.open_connections.fetch_add(1, Ordering::SeqCst);
+                    origin.shared.made_connections.fetch_add(1, Ordering::SeqCst);
                     let _ = stream.set_nodelay(true);
                     let _ = origin.serve(stream).await;
                     origin.shared.open_connections.fetch_sub(1, Ordering::SeqCst);
@@ -173,6 +175,11 @@ impl Origin {
             }
         })
         .await
+    }
+
+    /// Connections that the edge has made so far.
+    pub fn connections_made(&self) -> usize {
+        self.shared.made_connections.load(Ordering::SeqCst)
     }
 
     /// Resolves when at most this many connections from the edge are open.
