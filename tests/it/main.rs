@@ -17,6 +17,7 @@
 mod support;
 
 mod cases;
+mod clients;
 mod commands;
 mod early;
 mod hostile;
@@ -26,3 +27,4 @@ mod limits;
 mod order;
 mod push;
 mod requests;
+mod stress;

@@ -1,0 +1,645 @@
+//! Every reason comes up, and whatever the links, policy and facts: limits hold, URLs stay at home.
+
+use std::{collections::HashSet, sync::Arc};
+
+use http::{HeaderName, HeaderValue};
+use proptest::{collection::vec, prelude::*, sample::select};
+use url::Url;
+
+use super::*;
+use crate::push::{Authority, Client, Credentials, Destinations};
+
+/// All that a plan depends on, to be changed by a test.
+#[derive(Debug, Clone)]
+struct Scene {
+    document: (&'static str, &'static str, &'static str),
+    policy: Policy,
+    method: Method,
+    status: Option<StatusCode>,
+    request: Vec<(&'static str, &'static str)>,
+    pushed_parent: bool,
+    promised: usize,
+    hinted: usize,
+    /// `None` for HTTP/1.x.
+    http2: Option<Http2>,
+    is_bad: bool,
+    fields: Vec<(Source, Vec<u8>)>,
+}
+
+#[derive(Debug, Clone)]
+struct Http2 {
+    accepts_push: bool,
+    max_concurrent_streams: usize,
+    open_promises: usize,
+    refusals: u32,
+    known: Vec<(&'static str, Known)>,
+}
+
+impl Scene {
+    /// A page to which every link is pushed.
+    fn pushing(source: Source, field: &[u8]) -> Self {
+        Self {
+            document: ("https", "shop.example", "/dir/page?q"),
+            policy: Policy::default(),
+            method: Method::GET,
+            status: Some(StatusCode::OK),
+            request: Vec::new(),
+            pushed_parent: false,
+            promised: 0,
+            hinted: 0,
+            http2: Some(Http2 {
+                accepts_push: true,
+                max_concurrent_streams: 100,
+                open_promises: 0,
+                refusals: 0,
+                known: Vec::new(),
+            }),
+            is_bad: false,
+            fields: vec![(source, field.to_vec())],
+        }
+    }
+
+    /// A navigation of a client that takes no pushes, to which every link is hinted.
+    fn hinting(field: &[u8]) -> Self {
+        let mut scene = Self::pushing(Source::Early, field);
+        scene.request.push(("sec-fetch-mode", "navigate"));
+        scene.http2().accepts_push = false;
+        scene
+    }
+
+    fn http2(&mut self) -> &mut Http2 {
+        self.http2.as_mut().expect("an HTTP/2 client")
+    }
+
+    fn document(&self) -> Document {
+        let (scheme, authority, path) = self.document;
+        Document::new(scheme, authority, path).expect("a document")
+    }
+
+    /// Plans for a client with a diary of its own.
+    fn plan(&self) -> (Plan, Vec<SkipReason>) {
+        let mut diary = Diary::new(64);
+        let Some(http2) = &self.http2 else {
+            return self.plan_with(None);
+        };
+        let (scheme, authority, _) = self.document;
+        for (path, how) in &http2.known {
+            diary.record(diary.key(scheme, authority, path), *how);
+        }
+        self.plan_with(Some(Http2Facts {
+            accepts_push: http2.accepts_push,
+            max_concurrent_streams: http2.max_concurrent_streams,
+            open_promises: http2.open_promises,
+            refusals: http2.refusals,
+            diary: &diary,
+        }))
+    }
+
+    fn plan_with(&self, http2: Option<Http2Facts<'_>>) -> (Plan, Vec<SkipReason>) {
+        let request: HeaderMap = self
+            .request
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let facts = Facts {
+            method: &self.method,
+            status: self.status,
+            request: &request,
+            pushed_parent: self.pushed_parent,
+            promised: self.promised,
+            hinted: self.hinted,
+            http2,
+            is_bad: &|_| self.is_bad,
+        };
+        let mut reasons = Vec::new();
+        let plan = plan(
+            &self.policy,
+            &facts,
+            &self.document(),
+            self.fields.iter().map(|(source, field)| (*source, field.as_slice())),
+            &mut |_, reason| reasons.push(reason),
+        );
+        (plan, reasons)
+    }
+}
+
+const LINK: &[u8] = b"</a.css>; rel=preload; as=style";
+
+#[test]
+fn the_scenes_start_without_a_skip() {
+    let (plan, reasons) = Scene::pushing(Source::Response, LINK).plan();
+    assert_eq!((plan.promises.len(), plan.hints.len(), reasons), (1, 0, vec![]));
+    let (plan, reasons) = Scene::hinting(LINK).plan();
+    assert_eq!((plan.promises.len(), plan.hints.len(), reasons), (0, 1, vec![]));
+}
+
+#[test]
+fn every_reason_comes_up() {
+    let mut seen = HashSet::new();
+    for (reason, scene) in [scenes_of_facts(), scenes_of_links()].concat() {
+        let (plan, reasons) = scene.plan();
+        assert_eq!(reasons, [reason], "{plan:?}");
+        seen.insert(reason);
+    }
+    let forgotten: Vec<_> = SkipReason::ALL.iter().filter(|reason| !seen.contains(reason)).collect();
+    assert!(forgotten.is_empty(), "without a scene: {forgotten:?}");
+}
+
+/// Scenes with a good link that policy or facts keep back, with the reason.
+fn scenes_of_facts() -> Vec<(SkipReason, Scene)> {
+    use SkipReason as Reason;
+    let change = |mut scene: Scene, change: fn(&mut Scene)| {
+        change(&mut scene);
+        scene
+    };
+    let pushing = |f: fn(&mut Scene)| change(Scene::pushing(Source::Response, LINK), f);
+    let hinting = |f: fn(&mut Scene)| change(Scene::hinting(LINK), f);
+    vec![
+        (Reason::Off, pushing(|s| s.policy.delivery = Delivery::Off)),
+        (Reason::Http1, pushing(|s| s.http2 = None)),
+        (Reason::PushedParent, pushing(|s| s.pushed_parent = true)),
+        (Reason::Method, pushing(|s| s.method = Method::POST)),
+        (Reason::Method, pushing(|s| s.method = Method::HEAD)),
+        (Reason::Status, pushing(|s| s.status = Some(StatusCode::NOT_FOUND))),
+        (Reason::Status, pushing(|s| s.status = Some(StatusCode::NOT_MODIFIED))),
+        (Reason::Status, hinting(|s| s.status = Some(StatusCode::BAD_GATEWAY))),
+        (Reason::PushDisabled, hinting(|s| s.policy.delivery = Delivery::Push)),
+        (
+            Reason::SaveData,
+            pushing(|s| s.request = vec![("save-data", "On; x=1")]),
+        ),
+        (
+            Reason::AcceptPushPolicy,
+            pushing(|s| s.request = vec![("accept-push-policy", "none")]),
+        ),
+        (
+            Reason::ClientRefuses,
+            pushing(|s| s.http2().refusals = s.policy.max_refusals),
+        ),
+        (Reason::NotNavigation, hinting(|s| s.request.clear())),
+        (
+            Reason::NotNavigation,
+            hinting(|s| s.request = vec![("sec-fetch-mode", "no-cors")]),
+        ),
+        (
+            Reason::TooLateToHint,
+            hinting(|s| s.fields = vec![(Source::Response, LINK.to_vec())]),
+        ),
+        (
+            Reason::Destination,
+            pushing(|s| s.policy.destinations = Destinations::Only(vec![Destination::Script])),
+        ),
+        (
+            Reason::AlreadyPushed,
+            pushing(|s| s.http2().known = vec![("/a.css", Known::Pushed)]),
+        ),
+        (
+            Reason::AlreadyFetched,
+            pushing(|s| s.http2().known = vec![("/a.css", Known::Fetched)]),
+        ),
+        (Reason::BadAnswer, pushing(|s| s.is_bad = true)),
+        (Reason::MaxPromises, pushing(|s| s.promised = s.policy.max_promises)),
+        (
+            Reason::ClientStreamLimit,
+            pushing(|s| s.http2().open_promises = s.http2().max_concurrent_streams),
+        ),
+        (Reason::MaxHints, hinting(|s| s.hinted = s.policy.max_hints)),
+    ]
+}
+
+/// Scenes in which nothing is wrong but one link, with the reason.
+fn scenes_of_links() -> Vec<(SkipReason, Scene)> {
+    use SkipReason as Reason;
+    let page = |field: &[u8]| Scene::pushing(Source::Response, field);
+    let many: String = (0..=MAX_LINKS).map(|n| format!("</{n}>; rel=preload, ")).collect();
+    let mut page_of_many = page(many.as_bytes());
+    page_of_many.policy.max_promises = MAX_LINKS;
+    page_of_many.http2().max_concurrent_streams = MAX_LINKS;
+    vec![
+        (Reason::TooManyLinks, page_of_many),
+        (Reason::Malformed, page(b"/a.css; rel=preload")),
+        (Reason::Relation, page(b"</a.css>; rel=stylesheet")),
+        (Reason::Relation, Scene::hinting(b"</a.css>; rel=prefetch; as=style")),
+        (Reason::Nopush, page(b"</a.css>; rel=preload; nopush")),
+        (Reason::Anchor, page(b"</a.css>; rel=preload; anchor=\"/elsewhere\"")),
+        (
+            Reason::Anchor,
+            Scene::hinting(b"</a.css>; rel=preload; as=style; anchor=\"/elsewhere\""),
+        ),
+        (Reason::HintWithoutAs, Scene::hinting(b"</a.css>; rel=preload")),
+        (
+            Reason::HintWithoutAs,
+            Scene::hinting(b"</a.css>; rel=preload; as=nothing"),
+        ),
+        (Reason::BadTarget, page(b"</a%zz.css>; rel=preload")),
+        (
+            Reason::BadTarget,
+            Scene::hinting(b"<https://u@h/a.css>; rel=preconnect"),
+        ),
+        (Reason::OtherOrigin, page(b"<//cdn.example/a.css>; rel=preload")),
+        (Reason::OtherOrigin, page(b"<http://shop.example/a.css>; rel=preload")),
+        (Reason::Itself, page(b"<page?q>; rel=preload")),
+        (Reason::Itself, Scene::hinting(b"<>; rel=preload; as=fetch")),
+        (
+            Reason::Duplicate,
+            page(b"</a.css>; rel=preload, <https://SHOP.example:443/x/../a.css#f>; rel=preload"),
+        ),
+        (
+            Reason::Duplicate,
+            Scene::hinting(b"</a.css>; rel=preload; as=style, </a.css>; rel=preload; as=style"),
+        ),
+        (
+            Reason::MaxHints,
+            Scene::hinting(&[LINK, b"; title=", &[b'x'; MAX_HINT_BYTES]].concat()),
+        ),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_promised_url_is_of_the_document_or_of_a_listed_authority(scene in scene()) {
+        let (plan, _) = scene.plan();
+        let home = Origin::of_document(&scene);
+        let mut allowed = vec![home.clone()];
+        allowed.extend(scene.policy.authorities.iter().map(|authority| Origin {
+            host: authority.host.to_string(),
+            port: authority.port.unwrap_or(default_port(&home.scheme)),
+            scheme: home.scheme.clone(),
+        }));
+        let mut urls = HashSet::new();
+        for promise in &plan.promises {
+            let uri = promise.request.uri();
+            let origin = Origin::of(uri);
+            prop_assert!(allowed.contains(&origin), "{uri} is of {origin:?}");
+            // A parser of another kind reads the same.
+            let url = Url::parse(&uri.to_string()).expect("a URL");
+            prop_assert_eq!(url.host_str(), Some(origin.host.as_str()), "{}", uri);
+            prop_assert_eq!(url.port_or_known_default(), Some(origin.port), "{}", uri);
+            prop_assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None), "{}", uri);
+            prop_assert!(!uri.authority().is_some_and(|authority| authority.as_str().contains('@')));
+
+            let path = uri.path_and_query().expect("a path").as_str();
+            prop_assert!(path.starts_with('/'), "{}", uri);
+            prop_assert!(
+                path.bytes().all(|b| b.is_ascii_graphic() && b != b'#' && b != b'\\'),
+                "{}", uri
+            );
+            prop_assert!(!uri.path().split('/').any(|segment| matches!(segment, "." | "..")), "{}", uri);
+            prop_assert_eq!(promise.request.method(), Method::GET);
+            prop_assert!(urls.insert((origin, path.to_owned())), "{} twice", uri);
+        }
+        let (_, _, path) = scene.document;
+        prop_assert!(!urls.contains(&(home, path.to_owned())), "the document itself");
+    }
+
+    #[test]
+    fn a_plan_stays_within_its_limits(scene in scene()) {
+        let (plan, _) = scene.plan();
+        let (promises, hints) = (plan.promises.len(), plan.hints.len());
+        prop_assert!(promises <= scene.policy.max_promises.saturating_sub(scene.promised));
+        prop_assert!(hints <= scene.policy.max_hints.saturating_sub(scene.hinted));
+        prop_assert!(plan.hints.iter().map(HeaderValue::len).sum::<usize>() <= MAX_HINT_BYTES);
+        prop_assert!(promises == 0 || hints == 0, "never both");
+        let Some(http2) = &scene.http2 else {
+            prop_assert!(plan.is_empty(), "HTTP/1.x");
+            return Ok(());
+        };
+        prop_assert!(promises <= http2.max_concurrent_streams.saturating_sub(http2.open_promises));
+        let refuses = !http2.accepts_push || http2.refusals >= scene.policy.max_refusals;
+        let delivery = scene.policy.delivery;
+        prop_assert!(promises == 0 || !refuses && !matches!(delivery, Delivery::Hint | Delivery::Off));
+        prop_assert!(hints == 0 || !matches!(delivery, Delivery::Push | Delivery::Off));
+        let ordinary = scene.method == Method::GET && !scene.pushed_parent;
+        prop_assert!(plan.is_empty() || ordinary);
+    }
+
+    #[test]
+    fn what_was_promised_is_not_promised_again(scene in scene()) {
+        let client = Arc::new(Client::new(1024));
+        let (first, reasons) = scene.plan_for(&client);
+        for promise in &first.promises {
+            promise.slot.as_ref().expect("a reserved place").mark_sent();
+        }
+        prop_assert_eq!(client.open_promises(), first.promises.len());
+        let (second, _) = scene.plan_for(&client);
+        for url in urls(&second) {
+            prop_assert!(!urls(&first).contains(&url), "{} again", url);
+        }
+        let was_cut = [SkipReason::MaxPromises, SkipReason::ClientStreamLimit]
+            .iter()
+            .any(|limit| reasons.contains(limit));
+        prop_assert!(was_cut || second.promises.is_empty());
+        prop_assert_eq!(&first.hints, &second.hints, "hints reserve nothing");
+
+        let kept = urls(&second).len();
+        drop(first.promises);
+        prop_assert_eq!(client.open_promises(), kept, "an answered promise gives back its place");
+        let (third, _) = scene.plan_for(&client);
+        prop_assert!(!urls(&third).iter().any(|url| urls(&second).contains(url)));
+    }
+
+    #[test]
+    fn a_plan_that_is_not_sent_gives_everything_back(scene in scene()) {
+        let client = Arc::new(Client::new(1024));
+        let (first, reasons) = scene.plan_for(&client);
+        let (promised, hints) = (urls(&first), first.hints.clone());
+        drop(first);
+        prop_assert_eq!(client.open_promises(), 0);
+        let (second, reasons_again) = scene.plan_for(&client);
+        prop_assert_eq!((urls(&second), second.hints), (promised, hints));
+        prop_assert_eq!(reasons_again, reasons);
+    }
+}
+
+impl Scene {
+    /// Plans for a client that keeps what is promised.
+    fn plan_for(&self, client: &Arc<Client>) -> (Plan, Vec<SkipReason>) {
+        if let Some(http2) = &self.http2 {
+            client.set_enable_push(http2.accepts_push);
+            let limit = u32::try_from(http2.max_concurrent_streams).expect("a small limit");
+            client.set_max_concurrent_streams(limit);
+        }
+        let mut reasons = Vec::new();
+        let plan = client.plan(|http2| {
+            let (plan, skipped) = self.plan_with(self.http2.as_ref().map(|_| *http2));
+            reasons = skipped;
+            plan
+        });
+        (plan, reasons)
+    }
+}
+
+fn urls(plan: &Plan) -> Vec<String> {
+    plan.promises
+        .iter()
+        .map(|promise| promise.request.uri().to_string())
+        .collect()
+}
+
+/// Scheme, host in lower case, effective port (RFC 6454).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Origin {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    fn of(uri: &Uri) -> Self {
+        let scheme = uri.scheme_str().expect("a scheme").to_owned();
+        Self {
+            host: uri.host().expect("a host").to_ascii_lowercase(),
+            port: uri.port_u16().unwrap_or(default_port(&scheme)),
+            scheme,
+        }
+    }
+
+    fn of_document(scene: &Scene) -> Self {
+        let (scheme, authority, path) = scene.document;
+        Self::of(&[scheme, "://", authority, path].concat().parse().expect("a URI"))
+    }
+}
+
+fn default_port(scheme: &str) -> u16 {
+    if scheme == "https" { 443 } else { 80 }
+}
+
+const DOCUMENTS: &[(&str, &str, &str)] = &[
+    ("https", "shop.example", "/"),
+    ("https", "Shop.Example:443", "/dir/page?q=1"),
+    ("http", "shop.example:8080", "/dir/../page"),
+    ("http", "127.0.0.1", "/a//b/"),
+    ("https", "[::1]:8443", "/a.css"),
+];
+
+/// Words that a link is put together from, in any order: most of what has fooled a URL parser is in reach.
+const WORDS: &[&[u8]] = &[
+    b"/",
+    b"//",
+    b"\\",
+    b"/a.css",
+    b"b",
+    b"..",
+    b"%2e%2e",
+    b".",
+    b"%",
+    b"%2f",
+    b"%00",
+    b"%zz",
+    b"?",
+    b"#",
+    b"@",
+    b":",
+    b":443",
+    b":80",
+    b":8443",
+    b":8080",
+    b"shop.example",
+    b"SHOP.example",
+    b"cdn.example",
+    b"evil.example",
+    b"127.0.0.1",
+    b"0x7f.1",
+    b"[::1]",
+    b"https:",
+    b"http:",
+    b"HTTPS://",
+    b"http://",
+    b"javascript:",
+    b"data:,",
+    b"\t",
+    b" ",
+    b"\n",
+    b"\0",
+    b"\x7f",
+    b"\xc3\xa9",
+    b"\xff",
+    b"xn--e1afmkfd",
+    b"\xef\xbc\x8f",
+    b"|",
+    b"^",
+    b"{",
+    b"\"",
+    b"<",
+    b">",
+    b"'",
+];
+
+/// Parameters, most of them such that the link is delivered.
+const PARAMETERS: &[&[u8]] = &[
+    b"; rel=preload",
+    b"; rel=\"next PRELOAD\"",
+    b"; rel=modulepreload",
+    b"; rel=preconnect",
+    b"; rel=stylesheet",
+    b"; as=style",
+    b"; as=\"script\"",
+    b"; as=nothing",
+    b"; nopush",
+    b"; fetchpriority=low",
+    b"; anchor=\"/elsewhere\"",
+    b"; anchor=\"\"",
+    b"; title=\"a, </b>; rel=preload\"",
+    b"; title=\"\xff",
+    b";;",
+    b"; =",
+];
+
+const SCHEMES: &[&[u8]] = &[b"", b"https:", b"http:", b"HTTPS:"];
+const HOSTS: &[&[u8]] = &[
+    b"shop.example",
+    b"SHOP.Example",
+    b"cdn.example",
+    b"CDN.example",
+    b"evil.example",
+    b"127.0.0.1",
+    b"127.1",
+    b"[::1]",
+    b"[0:0::1]",
+    b"shop.example.",
+    b"u@shop.example",
+    b"shop.example@evil.example",
+    b"shop.example\\@evil.example",
+    b"evil.example#@shop.example",
+];
+const PORTS: &[&[u8]] = &[b"", b":", b":443", b":80", b":8080", b":8443", b":0443", b":65536"];
+
+fn target() -> impl Strategy<Value = Vec<u8>> {
+    let absolute = (select(SCHEMES), select(HOSTS), select(PORTS), vec(select(WORDS), 0..3));
+    prop_oneof![
+        3 => (0_u8..40).prop_map(|n| format!("/{n}.css").into_bytes()),
+        2 => vec(select(WORDS), 0..6).prop_map(|words| words.concat()),
+        4 => absolute.prop_map(|(scheme, host, port, path)| [scheme, b"//", host, port, b"/", &path.concat()].concat()),
+        1 => vec(any::<u8>(), 0..12),
+    ]
+}
+
+fn field() -> impl Strategy<Value = Vec<u8>> {
+    let usual = select(vec![b"; rel=preload; as=style".as_slice(), b"; rel=preload"]);
+    let parameters = prop_oneof![3 => Just(vec![]), 1 => vec(select(PARAMETERS), 1..4)];
+    let any_words = vec(prop_oneof![select(WORDS), select(PARAMETERS)], 0..60);
+    let link = prop_oneof![
+        9 => (target(), usual, parameters).prop_map(|(target, usual, parameters)| {
+            [b"<", target.as_slice(), b">", usual, &parameters.concat()].concat()
+        }),
+        1 => (target(), vec(select(PARAMETERS), 0..4)).prop_map(|(target, parameters)| {
+            [b"<", target.as_slice(), b">", &parameters.concat()].concat()
+        }),
+    ];
+    prop_oneof![
+        8 => vec(link, 0..30).prop_map(|links| links.join(b", ".as_slice())),
+        1 => vec(any::<u8>(), 0..200),
+        1 => any_words.prop_map(|words| words.concat()),
+    ]
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let delivery = prop_oneof![
+        4 => Just(Delivery::Auto),
+        1 => select(&[Delivery::Push, Delivery::Hint, Delivery::Off][..]),
+    ];
+    let authority = |host: &str, port| Authority {
+        host: host.into(),
+        port,
+    };
+    let authorities = vec![
+        authority("cdn.example", None),
+        authority("cdn.example", Some(8443)),
+        authority("127.0.0.1", Some(8080)),
+        authority("[::1]", None),
+    ];
+    let destinations = prop_oneof![
+        3 => Just(Destinations::Any),
+        1 => Just(Destinations::Only(vec![Destination::Style, Destination::Script])),
+    ];
+    let limits = (prop_oneof![1_usize..8, 1_usize..=100], 1_usize..=100, 2_u32..5);
+    let choices = (any::<bool>(), any::<bool>(), any::<bool>());
+    let authorities = proptest::sample::subsequence(authorities, 1..=4);
+    (delivery, destinations, authorities, limits, choices).prop_map(
+        |(delivery, destinations, authorities, (max_promises, max_hints, max_refusals), choices)| Policy {
+            delivery,
+            destinations,
+            authorities,
+            max_promises,
+            max_hints,
+            max_refusals,
+            nopush: if choices.0 { Nopush::Honour } else { Nopush::Ignore },
+            credentials: if choices.1 {
+                Credentials::Omit
+            } else {
+                Credentials::Include
+            },
+            hint_requests: if choices.2 {
+                HintRequests::Navigate
+            } else {
+                HintRequests::All
+            },
+            ..Policy::default()
+        },
+    )
+}
+
+fn http2() -> impl Strategy<Value = Http2> {
+    let known = vec(
+        (
+            select(&["/1.css", "/2.css", "/3.css"][..]),
+            select(&[Known::Pushed, Known::Fetched][..]),
+        ),
+        0..3,
+    );
+    let limit = prop_oneof![3 => 10_usize..200, 1 => 0_usize..10];
+    (
+        prop_oneof![3 => Just(true), 1 => Just(false)],
+        limit,
+        0_usize..10,
+        0_u32..3,
+        known,
+    )
+        .prop_map(
+            |(accepts_push, max_concurrent_streams, open_promises, refusals, known)| Http2 {
+                accepts_push,
+                max_concurrent_streams,
+                open_promises,
+                refusals,
+                known,
+            },
+        )
+}
+
+fn scene() -> impl Strategy<Value = Scene> {
+    let sources = [Source::Configured, Source::Learned, Source::Early, Source::Response];
+    let fields = vec((select(sources.to_vec()), field()), 1..4);
+    let method = prop_oneof![19 => Just(Method::GET), 1 => select(vec![Method::HEAD, Method::POST])];
+    let status = prop_oneof![
+        5 => Just(None),
+        5 => Just(Some(StatusCode::OK)),
+        1 => (100_u16..600).prop_map(|code| StatusCode::from_u16(code).ok()),
+    ];
+    let request = prop_oneof![
+        9 => Just(vec![("sec-fetch-mode", "navigate")]),
+        1 => select(vec![vec![], vec![("save-data", "on")], vec![("accept-push-policy", "none")]]),
+    ];
+    let client = prop_oneof![19 => http2().prop_map(Some), 1 => Just(None)];
+    let counts = (0_usize..4, 0_usize..4, prop_oneof![19 => Just(false), 1 => Just(true)]);
+    let is_bad = prop_oneof![19 => Just(false), 1 => Just(true)];
+    let around = (select(DOCUMENTS), method, status, request, is_bad);
+    (around, policy(), counts, client, fields).prop_map(
+        |((document, method, status, request, is_bad), policy, (promised, hinted, pushed_parent), http2, fields)| {
+            Scene {
+                document,
+                policy,
+                method,
+                status,
+                request,
+                pushed_parent,
+                promised,
+                hinted,
+                http2,
+                is_bad,
+                fields,
+            }
+        },
+    )
+}
