@@ -128,13 +128,18 @@ impl Openings {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         // While the transport is blocked, frames may wait unread in the h2 crate.
-        if !self.transport.is_write_blocked() && !self.transport.are_reads_held() {
+        let was_blocked = self.transport.is_write_blocked();
+        if !was_blocked && !self.transport.are_reads_held() {
             while let Poll::Ready(Some(opening)) = self.queue.poll_recv(cx) {
                 opening.carry_out();
                 self.transport.hold_reads(true);
             }
         }
         let polled = poll(cx);
+        if was_blocked && !self.transport.is_write_blocked() {
+            // The queue was not looked at.
+            cx.waker().wake_by_ref();
+        }
         if self.transport.are_reads_held() && (!self.transport.is_write_blocked() || self.has_held_too_long(cx)) {
             self.transport.hold_reads(false);
             self.hold_ends = None;
