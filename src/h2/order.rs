@@ -27,8 +27,8 @@ use crate::push::Urgency;
 
 /// How long a stream without bytes from the origin still holds back what comes after it.
 ///
-/// Longer than the gaps of a busy origin and scheduler, shorter than a round trip that would show.
-const QUIET: Duration = Duration::from_millis(20);
+/// Longer than the gaps of a busy origin and scheduler, no longer than an ordinary round trip.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// The same for a stream whose client does not open its window: a few long round trips.
 const STALLED: Duration = Duration::from_millis(500);
@@ -72,6 +72,8 @@ struct PushState {
     rank: Rank,
     progress: Duration,
     stalled: bool,
+    /// It has bytes and waits for its own turn, so those behind it wait as well.
+    waiting: bool,
 }
 
 /// The place of a push among the pushes of its connection: urgency, then order of promise.
@@ -158,6 +160,7 @@ impl SendOrder {
             rank,
             progress,
             stalled: false,
+            waiting: false,
         });
         Lane {
             order: Arc::clone(self),
@@ -182,7 +185,7 @@ impl SendOrder {
         let pushes = self.pushes();
         let before_it = pushes.iter().filter(|push| push.rank < rank);
         before_it
-            .filter_map(|push| left(push.progress, push.stalled))
+            .filter_map(|push| left(if push.waiting { now } else { push.progress }, push.stalled))
             .chain(documents)
             .max()
     }
@@ -292,7 +295,7 @@ impl Lane {
         if self.order.wait_of(rank).is_none() {
             return;
         }
-        let _waiting = Waiting::new(&self.order);
+        let _waiting = Waiting::new(self, rank);
         loop {
             let mut changed = pin!(self.order.changed.notified());
             changed.as_mut().enable();
@@ -319,18 +322,28 @@ impl Drop for Lane {
     }
 }
 
-struct Waiting<'a>(&'a SendOrder);
+/// A push that waits for its turn.
+struct Waiting<'a> {
+    lane: &'a Lane,
+    rank: Rank,
+}
 
 impl<'a> Waiting<'a> {
-    fn new(order: &'a SendOrder) -> Self {
-        order.waiting.fetch_add(1, Ordering::SeqCst);
-        Self(order)
+    fn new(lane: &'a Lane, rank: Rank) -> Self {
+        lane.order.waiting.fetch_add(1, Ordering::SeqCst);
+        lane.update(rank, |push| push.waiting = true);
+        Self { lane, rank }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        let now = self.lane.order.now();
+        self.lane.update(self.rank, |push| {
+            push.waiting = false;
+            push.progress = now;
+        });
+        self.lane.order.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -403,6 +416,26 @@ mod tests {
             .await
             .expect("woken within the deadline")
             .expect("no panic");
+    }
+
+    #[test]
+    fn a_push_that_waits_for_its_turn_holds_back_those_behind_it() {
+        let order = SendOrder::new();
+        let image = order.open_push(rank(Destination::Image, 2));
+        let script = order.open_push(rank(Destination::Script, 4));
+        let Some(LaneKind::Push(script_rank)) = script.kind else {
+            unreachable!("a push")
+        };
+        script.update(script_rank, |push| push.progress = Duration::ZERO);
+        let old = order.now() + QUIET;
+        while order.now() < old {
+            std::hint::spin_loop();
+        }
+        assert!(image.may_send(), "the script has been quiet");
+        let waiting = Waiting::new(&script, script_rank);
+        assert!(!image.may_send(), "the script has bytes");
+        drop(waiting);
+        assert!(!image.may_send(), "the script sends");
     }
 
     #[tokio::test]

@@ -79,9 +79,15 @@ impl Diary {
         self.known.get(&key).copied()
     }
 
-    /// Remembers a URL; the first way in which the client came to know it stays.
+    /// Remembers a URL. What the client fetched itself stays so, whatever becomes of a promise of it.
     pub fn record(&mut self, key: UrlKey, how: Known) {
-        if self.max_entries == 0 || self.known.contains_key(&key) {
+        if let Some(known) = self.known.get_mut(&key) {
+            if how == Known::Fetched {
+                *known = how;
+            }
+            return;
+        }
+        if self.max_entries == 0 {
             return;
         }
         while self.order.len() >= self.max_entries {
@@ -95,7 +101,8 @@ impl Diary {
 
     /// Takes back an entry whose promise was never sent.
     pub fn forget(&mut self, key: UrlKey) {
-        if self.known.remove(&key).is_some() {
+        if self.knows(key) == Some(Known::Pushed) {
+            self.known.remove(&key);
             self.order.retain(|&other| other != key);
         }
     }

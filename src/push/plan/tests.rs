@@ -643,3 +643,14 @@ fn scene() -> impl Strategy<Value = Scene> {
         },
     )
 }
+
+#[test]
+fn what_the_client_fetches_while_a_plan_waits_stays_known() {
+    let scene = Scene::pushing(Source::Response, LINK);
+    let client = Arc::new(Client::new(16));
+    let (unsent, _) = scene.plan_for(&client);
+    client.record_fetched("https", "shop.example", "/a.css");
+    drop(unsent);
+    let (plan, reasons) = scene.plan_for(&client);
+    assert_eq!((urls(&plan), reasons), (vec![], vec![SkipReason::AlreadyFetched]));
+}
