@@ -30,8 +30,8 @@ use tokio::{
 
 use super::{
     Limits,
-    observe::Observed,
-    opening::{Opening, Openings, Transport},
+    observe::{Noted, Observed},
+    opening::{Opening, Openings, Promises, Transport},
     order::SendOrder,
     promise::run,
     stream::Stream,
@@ -49,6 +49,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 
 /// How long a connection that is being closed may take to flush its GOAWAY.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Streams at work, for each that may be open: a client may reset what has begun, and go on.
+const BACKLOG: usize = 4;
 
 /// How long the GOAWAY of a shutdown waits for promises to begin their answers.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -76,14 +79,20 @@ where
     let digest = Arc::new(digest(&io, &limits, &client));
     let transport = Arc::new(Transport::default());
     let order = SendOrder::new();
-    let io = Observed::new(io, Arc::clone(&client), Arc::clone(&order), Arc::clone(&transport));
+    let promises = Arc::<Promises>::default();
+    let noted = Noted {
+        client: Arc::clone(&client),
+        order: Arc::clone(&order),
+        promises: Arc::clone(&promises),
+    };
+    let io = Observed::new(io, noted, Arc::clone(&transport));
     let handshake = builder(&limits).handshake::<_, Bytes>(io);
     let conn = match timeout(limits.handshake_timeout, handshake).await {
         Ok(Ok(conn)) => conn,
         Ok(Err(e)) => return debug!("HTTP/2 handshake failed: {e}"),
         Err(_) => return debug!("HTTP/2 handshake took longer than {:?}", limits.handshake_timeout),
     };
-    let (sender, openings) = Openings::new(Arc::clone(&transport));
+    let (sender, openings) = Openings::new(Arc::clone(&transport), promises, Arc::clone(&client));
     let connection = Arc::new(Connection {
         app,
         client,
@@ -231,6 +240,11 @@ where
         }
         return false;
     }
+    if connection.active.count() >= usize::try_from(connection.limits.max_streams).unwrap_or(usize::MAX) * BACKLOG {
+        debug!("refusing a stream: too many that were reset are not finished");
+        respond.send_reset(Reason::REFUSED_STREAM);
+        return false;
+    }
     run(connection, head, Stream::requested(respond, body));
     true
 }
@@ -276,14 +290,18 @@ impl Active {
         ActiveStream(Arc::clone(self))
     }
 
+    fn count(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
     pub(super) fn reserve(self: &Arc<Self>) -> Reserved {
-        self.reserved.fetch_add(1, Ordering::Relaxed);
+        self.reserved.fetch_add(1, Ordering::SeqCst);
         Reserved(Arc::clone(self))
     }
 
     /// Resolves when every promise has begun its answer.
     async fn none_reserved(&self) {
-        while self.reserved.load(Ordering::Relaxed) != 0 {
+        while self.reserved.load(Ordering::SeqCst) != 0 {
             self.none_reserved.notified().await;
         }
     }
@@ -307,7 +325,7 @@ impl Drop for ActiveStream {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        if self.0.reserved.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.0.reserved.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.none_reserved.notify_one();
         }
     }

@@ -3,12 +3,15 @@
 //! The h2 crate obeys the client's SETTINGS but does not tell them, nor which promises were reset
 //! after they were sent in full, nor when the end of a response has left its queues. All three
 //! decide what is planned and sent, so the bytes are looked at on their way: nine per frame header,
-//! SETTINGS payloads, nothing else, and nothing is copied or held up.
+//! SETTINGS payloads, promised identifiers, nothing else, and nothing is copied or held up.
 
 /// What is told of a byte stream.
 pub(super) trait Note {
     /// A frame header.
     fn frame(&self, kind: u8, flags: u8, stream: u32);
+
+    /// A PUSH_PROMISE for this stream.
+    fn promise(&self, _stream: u32) {}
 
     /// One parameter of a SETTINGS frame that is not an acknowledgement.
     fn setting(&self, _identifier: u16, _value: u32) {}
@@ -18,6 +21,7 @@ pub(super) const DATA: u8 = 0x0;
 pub(super) const HEADERS: u8 = 0x1;
 pub(super) const RST_STREAM: u8 = 0x3;
 pub(super) const SETTINGS: u8 = 0x4;
+const PUSH_PROMISE: u8 = 0x5;
 pub(super) const GOAWAY: u8 = 0x7;
 
 pub(super) const END_STREAM: u8 = 0x1;
@@ -30,6 +34,7 @@ pub(super) const MAX_CONCURRENT_STREAMS: u16 = 0x3;
 const PREFACE_LEN: usize = 24;
 const HEADER_LEN: usize = 9;
 const SETTING_LEN: usize = 6;
+const PROMISED_ID_LEN: usize = 4;
 
 /// Where in the byte stream the next byte stands.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +43,8 @@ enum Position {
     Header(usize),
     /// In a SETTINGS payload: bytes left, bytes of the current setting in the buffer.
     Settings { left: usize, have: usize },
+    /// At the identifier that a PUSH_PROMISE begins with (h2 never pads): payload left, bytes in the buffer.
+    Promise { left: usize, have: usize },
     /// In bytes that do not matter, with this many left.
     Skip(usize),
 }
@@ -72,6 +79,7 @@ impl Frames {
             let wanted = match self.position {
                 Position::Header(have) => HEADER_LEN - have,
                 Position::Settings { left, have } => left.min(SETTING_LEN - have),
+                Position::Promise { left, have } => left.min(PROMISED_ID_LEN - have),
                 Position::Skip(left) => left,
             };
             let (taken, rest) = bytes.split_at(wanted.min(bytes.len()));
@@ -97,6 +105,18 @@ impl Frames {
                         Position::Settings { left, have }
                     }
                 }
+                Position::Promise { left, have } => {
+                    self.fill(have, taken);
+                    match (left - taken.len(), have + taken.len()) {
+                        (left, PROMISED_ID_LEN) => {
+                            let [s3, s2, s1, s0, ..] = self.buffer;
+                            note.promise(u32::from_be_bytes([s3 & 0x7f, s2, s1, s0]));
+                            Self::skip(left)
+                        }
+                        (0, _) => Position::Header(0),
+                        (left, have) => Position::Promise { left, have },
+                    }
+                }
                 Position::Skip(left) if left == taken.len() => Position::Header(0),
                 Position::Skip(left) => Position::Skip(left - taken.len()),
             };
@@ -117,7 +137,16 @@ impl Frames {
         match length {
             0 => Position::Header(0),
             left if kind == SETTINGS && flags & ACK == 0 => Position::Settings { left, have: 0 },
+            left if kind == PUSH_PROMISE => Position::Promise { left, have: 0 },
             left => Position::Skip(left),
+        }
+    }
+
+    const fn skip(left: usize) -> Position {
+        if left == 0 {
+            Position::Header(0)
+        } else {
+            Position::Skip(left)
         }
     }
 
@@ -154,6 +183,10 @@ pub(super) mod tests {
             self.0.borrow_mut().push(format!("{kind}/{flags}/{stream}"));
         }
 
+        fn promise(&self, stream: u32) {
+            self.0.borrow_mut().push(format!("promise {stream}"));
+        }
+
         fn setting(&self, identifier: u16, value: u32) {
             self.0.borrow_mut().push(format!("{identifier}={value}"));
         }
@@ -167,6 +200,8 @@ pub(super) mod tests {
             frame(SETTINGS, 0, 0, &[setting(3, 7), setting(2, 0)].concat()),
             frame(SETTINGS, ACK, 0, b""),
             frame(DATA, END_STREAM, 1, &inside),
+            frame(PUSH_PROMISE, 4, 1, &[0, 0, 0, 6, 1, 2, 3]),
+            frame(PUSH_PROMISE, 4, 1, &[0, 0, 0, 8]),
             frame(RST_STREAM, 0, 2, &[0, 0, 0, 8]),
         ]
         .concat();
@@ -177,7 +212,18 @@ pub(super) mod tests {
             }
             assert_eq!(
                 *seen.0.borrow(),
-                ["4/0/0", "3=7", "2=0", "4/1/0", "0/1/1", "3/0/2"],
+                [
+                    "4/0/0",
+                    "3=7",
+                    "2=0",
+                    "4/1/0",
+                    "0/1/1",
+                    "5/4/1",
+                    "promise 6",
+                    "5/4/1",
+                    "promise 8",
+                    "3/0/2"
+                ],
                 "in pieces of {step}"
             );
         }

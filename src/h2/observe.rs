@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     frames::{self, Frames, Note},
-    opening::Transport,
+    opening::{Promises, Transport},
     order::SendOrder,
 };
 use crate::push::Client;
@@ -28,14 +28,20 @@ pub(super) struct Observed<T> {
 }
 
 #[derive(Debug)]
-struct Noted {
-    client: Arc<Client>,
-    order: Arc<SendOrder>,
+pub(super) struct Noted {
+    pub(super) client: Arc<Client>,
+    pub(super) order: Arc<SendOrder>,
+    pub(super) promises: Arc<Promises>,
 }
 
+/// What the client sends.
+struct FromClient<'n>(&'n Noted);
+
+/// What is sent to the client.
+struct ToClient<'n>(&'n Noted);
+
 impl<T> Observed<T> {
-    pub(super) fn new(io: T, client: Arc<Client>, order: Arc<SendOrder>, transport: Arc<Transport>) -> Self {
-        let noted = Noted { client, order };
+    pub(super) fn new(io: T, noted: Noted, transport: Arc<Transport>) -> Self {
         Self {
             io,
             incoming: Frames::of_client(),
@@ -48,36 +54,38 @@ impl<T> Observed<T> {
     /// Notes whether a write went through.
     fn written<R>(&self, poll: Poll<R>) -> Poll<R> {
         self.transport.set_write_blocked(poll.is_pending());
+        if poll.is_ready() {
+            self.transport.count_written();
+        }
         poll
     }
 }
 
-/// What the client sends.
-impl Note for Noted {
+impl Note for FromClient<'_> {
     fn frame(&self, kind: u8, _flags: u8, stream: u32) {
         match kind {
             frames::RST_STREAM => {
-                self.order.ended(stream);
-                if stream != 0 && stream.is_multiple_of(2) {
-                    self.client.count_refusal();
+                self.0.order.ended(stream);
+                if is_promised(stream) {
+                    self.0.promises.ended(stream);
+                    self.0.client.count_refusal();
                 }
             }
-            frames::GOAWAY => self.client.set_going_away(),
+            frames::GOAWAY => self.0.client.set_going_away(),
             _ => {}
         }
     }
 
     fn setting(&self, identifier: u16, value: u32) {
         match identifier {
-            frames::ENABLE_PUSH => self.client.set_enable_push(value == 1),
-            frames::MAX_CONCURRENT_STREAMS => self.client.set_max_concurrent_streams(value),
+            frames::ENABLE_PUSH => self.0.client.set_enable_push(value == 1),
+            frames::MAX_CONCURRENT_STREAMS => self.0.client.set_max_concurrent_streams(value),
             _ => {}
         }
     }
 }
 
-/// What is sent to the client.
-impl Note for SendOrder {
+impl Note for ToClient<'_> {
     fn frame(&self, kind: u8, flags: u8, stream: u32) {
         let ends = match kind {
             frames::DATA | frames::HEADERS => flags & frames::END_STREAM != 0,
@@ -85,9 +93,20 @@ impl Note for SendOrder {
             _ => false,
         };
         if ends {
-            self.ended(stream);
+            self.0.order.ended(stream);
+            if is_promised(stream) {
+                self.0.promises.ended(stream);
+            }
         }
     }
+
+    fn promise(&self, stream: u32) {
+        self.0.promises.written(stream);
+    }
+}
+
+const fn is_promised(stream: u32) -> bool {
+    stream != 0 && stream.is_multiple_of(2)
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Observed<T> {
@@ -100,7 +119,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Observed<T> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
         this.incoming
-            .read(buf.filled().get(before..).unwrap_or_default(), &this.noted);
+            .read(buf.filled().get(before..).unwrap_or_default(), &FromClient(&this.noted));
         Poll::Ready(Ok(()))
     }
 }
@@ -111,14 +130,15 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
         let poll = Pin::new(&mut this.io).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = poll {
             this.outgoing
-                .read(buf.get(..written).unwrap_or_default(), &*this.noted.order);
+                .read(buf.get(..written).unwrap_or_default(), &ToClient(&this.noted));
         }
         this.written(poll)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.io).poll_flush(cx);
-        self.written(poll)
+        self.transport.set_write_blocked(poll.is_pending());
+        poll
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -133,11 +153,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
         let this = &mut *self;
         let poll = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         if let Poll::Ready(Ok(written)) = poll {
-            this.transport.count_written();
             let mut left = written;
             for buf in bufs {
                 let part = buf.get(..left.min(buf.len())).unwrap_or_default();
-                this.outgoing.read(part, &*this.noted.order);
+                this.outgoing.read(part, &ToClient(&this.noted));
                 left -= part.len();
             }
         }
@@ -163,8 +182,9 @@ mod tests {
         let noted = Noted {
             client: Arc::clone(&client),
             order: SendOrder::new(),
+            promises: Arc::default(),
         };
-        Frames::of_client().read(stream, &noted);
+        Frames::of_client().read(stream, &FromClient(&noted));
         let mut facts = (false, 0, 0);
         client.plan(|http2: &Http2Facts<'_>| {
             facts = (http2.accepts_push, http2.max_concurrent_streams, http2.refusals);

@@ -1,16 +1,23 @@
-//! How a promised stream sends its response HEADERS: by the task of the connection, writes before reads.
+//! How a promised stream sends its response HEADERS: by the task of the connection, when it is safe.
 //!
-//! Between the call that queues the HEADERS of a promised stream and the moment they are written,
-//! h2 0.4.20 takes the stream for idle and answers a RST_STREAM or WINDOW_UPDATE for it with a
-//! connection error (`proto/streams/streams.rs`, `is_pending_open`), though the client knows the
-//! stream from its promise and may send both. A client that cancels a push at a bad moment would
-//! lose its document. So streams hand their HEADERS over as an [`Opening`]; the connection's task
-//! queues it while nothing can be read, and reads again when it is written.
+//! Three states of a promised stream in h2 0.4.20 would cost more than the push:
+//!
+//! - Between the call that queues its HEADERS and the moment they are written, the stream is taken
+//!   for idle, and a RST_STREAM or WINDOW_UPDATE for it is answered with a connection error
+//!   (`proto/streams/streams.rs`, `is_pending_open`), though the client knows the stream from its
+//!   promise and may send both.
+//! - The same holds for as long as the client's stream limit keeps the HEADERS from being written.
+//! - If the document is reset before the promise is written, the promise is dropped in silence; the
+//!   stream then takes connection window that it can never use.
+//!
+//! So streams hand their HEADERS over as an [`Opening`]. The connection's task queues it once the
+//! promise was seen on its way out, the limit has room and nothing can be read, and reads again when
+//! it is written.
 
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -18,12 +25,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{SendStream, server::SendPushedResponse};
+use h2::{Reason, SendStream, server::SendPushedResponse};
 use http::Response;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Sleep, sleep},
 };
+
+use crate::push::Client;
 
 /// The most that reading is held up for a client that does not read itself: it may be a simple one
 /// that is still sending, and must not be left hanging for the sake of its own resets.
@@ -67,58 +76,142 @@ impl Transport {
     }
 }
 
+/// The promised streams of a connection, as their frames tell.
+#[derive(Debug, Default)]
+pub(super) struct Promises(Mutex<PromiseStates>);
+
+#[derive(Debug, Default)]
+struct PromiseStates {
+    /// Their PUSH_PROMISE was written, their HEADERS not handed over.
+    written: Vec<u32>,
+    /// Their HEADERS were handed over, and their end was not seen.
+    open: Vec<u32>,
+}
+
+/// Promises whose streams never came to an answer are forgotten past this many.
+const MAX_WRITTEN: usize = 2048;
+
+impl Promises {
+    /// A PUSH_PROMISE was written.
+    pub(super) fn written(&self, stream: u32) {
+        let mut states = self.states();
+        if states.written.len() >= MAX_WRITTEN {
+            states.written.remove(0);
+        }
+        states.written.push(stream);
+    }
+
+    /// The end of a promised stream was written, or the client reset it.
+    pub(super) fn ended(&self, stream: u32) {
+        let mut states = self.states();
+        states.open.retain(|&other| other != stream);
+        states.written.retain(|&other| other != stream);
+    }
+
+    fn is_written(&self, stream: u32) -> bool {
+        self.states().written.contains(&stream)
+    }
+
+    fn open_count(&self) -> usize {
+        self.states().open.len()
+    }
+
+    fn open(&self, stream: u32) {
+        let mut states = self.states();
+        states.written.retain(|&other| other != stream);
+        states.open.push(stream);
+    }
+
+    fn states(&self) -> MutexGuard<'_, PromiseStates> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The response header of a promised stream, on its way to the connection's task.
 pub(super) struct Opening {
     respond: SendPushedResponse<Bytes>,
     response: Response<()>,
     end: bool,
-    reply: oneshot::Sender<Result<SendStream<Bytes>, h2::Error>>,
+    reply: oneshot::Sender<Result<SendStream<Bytes>, NotOpened>>,
+}
+
+/// Why a promised stream cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotOpened {
+    /// Its document was reset before the promise was written: the client never heard of it.
+    #[error("never promised")]
+    NeverPromised,
+    /// The client takes no pushed stream any more.
+    #[error("the client's stream limit is 0")]
+    NoRoom,
+    /// The h2 crate refuses.
+    #[error(transparent)]
+    H2(h2::Error),
 }
 
 /// What became of an [`Opening`]; an error of the channel if the connection is gone.
-pub(super) type Opened = oneshot::Receiver<Result<SendStream<Bytes>, h2::Error>>;
+pub(super) type Opened = oneshot::Receiver<Result<SendStream<Bytes>, NotOpened>>;
 
 impl Opening {
     pub(super) fn new(respond: SendPushedResponse<Bytes>, response: Response<()>, end: bool) -> (Self, Opened) {
         let (reply, opened) = oneshot::channel();
-        (
-            Self {
-                respond,
-                response,
-                end,
-                reply,
-            },
-            opened,
-        )
+        let opening = Self {
+            respond,
+            response,
+            end,
+            reply,
+        };
+        (opening, opened)
+    }
+
+    fn stream(&self) -> u32 {
+        self.respond.stream_id().as_u32()
     }
 
     fn carry_out(mut self) {
-        if !self.reply.is_closed() {
-            // Whoever asked may be gone by now; then dropping the stream resets it.
-            let _ = self.reply.send(self.respond.send_response(self.response, self.end));
+        if self.reply.is_closed() {
+            return self.give_up(NotOpened::NeverPromised);
         }
+        let sent = self.respond.send_response(self.response, self.end);
+        let _ = self.reply.send(sent.map_err(NotOpened::H2));
+    }
+
+    /// Resets explicitly: h2 0.4.20 panics on a promised stream that is dropped at a bad moment.
+    fn give_up(mut self, reason: NotOpened) {
+        self.respond.send_reset(Reason::CANCEL);
+        // Whoever asked may be gone by now.
+        let _ = self.reply.send(Err(reason));
     }
 }
 
 /// Carries openings out around the polls of a connection.
 pub(super) struct Openings {
     queue: mpsc::UnboundedReceiver<Opening>,
+    /// Taken from the queue, and not safe yet; at most one a promised stream.
+    waiting: Vec<Opening>,
     transport: Arc<Transport>,
+    promises: Arc<Promises>,
+    client: Arc<Client>,
     hold_ends: Option<Pin<Box<Sleep>>>,
 }
 
 impl Openings {
     /// The queue holds at most one opening a promised stream, and those are limited.
-    pub(super) fn new(transport: Arc<Transport>) -> (mpsc::UnboundedSender<Opening>, Self) {
+    pub(super) fn new(
+        transport: Arc<Transport>,
+        promises: Arc<Promises>,
+        client: Arc<Client>,
+    ) -> (mpsc::UnboundedSender<Opening>, Self) {
         let (sender, queue) = mpsc::unbounded_channel();
-        (
-            sender,
-            Self {
-                queue,
-                transport,
-                hold_ends: None,
-            },
-        )
+        let openings = Self {
+            queue,
+            waiting: Vec::new(),
+            transport,
+            promises,
+            client,
+            hold_ends: None,
+        };
+        (sender, openings)
     }
 
     /// Polls a connection with `poll`, which reads, then writes.
@@ -131,8 +224,10 @@ impl Openings {
         let was_blocked = self.transport.is_write_blocked();
         if !was_blocked && !self.transport.are_reads_held() {
             while let Poll::Ready(Some(opening)) = self.queue.poll_recv(cx) {
-                opening.carry_out();
-                self.transport.hold_reads(true);
+                self.waiting.push(opening);
+            }
+            if !self.waiting.is_empty() {
+                self.carry_out();
             }
         }
         let polled = poll(cx);
@@ -140,12 +235,47 @@ impl Openings {
             // The queue was not looked at.
             cx.waker().wake_by_ref();
         }
+        if !self.waiting.is_empty() && !self.transport.is_write_blocked() {
+            self.settle_waiting(cx);
+        }
         if self.transport.are_reads_held() && (!self.transport.is_write_blocked() || self.has_held_too_long(cx)) {
             self.transport.hold_reads(false);
             self.hold_ends = None;
             cx.waker().wake_by_ref();
         }
         polled
+    }
+
+    fn carry_out(&mut self) {
+        let limit = self.client.max_concurrent_streams();
+        for opening in std::mem::take(&mut self.waiting) {
+            let stream = opening.stream();
+            if limit == 0 {
+                opening.give_up(NotOpened::NoRoom);
+            } else if self.promises.is_written(stream) && self.promises.open_count() < limit {
+                self.promises.open(stream);
+                opening.carry_out();
+                self.transport.hold_reads(true);
+            } else {
+                self.waiting.push(opening);
+            }
+        }
+    }
+
+    /// After a poll that wrote all there was: a promise that was queued before it is written, or
+    /// never will be.
+    fn settle_waiting(&mut self, cx: &Context<'_>) {
+        let has_room = self.promises.open_count() < self.client.max_concurrent_streams();
+        for opening in std::mem::take(&mut self.waiting) {
+            if !self.promises.is_written(opening.stream()) {
+                opening.give_up(NotOpened::NeverPromised);
+            } else {
+                if has_room {
+                    cx.waker().wake_by_ref();
+                }
+                self.waiting.push(opening);
+            }
+        }
     }
 
     fn has_held_too_long(&mut self, cx: &mut Context<'_>) -> bool {

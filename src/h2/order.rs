@@ -33,6 +33,9 @@ const QUIET: Duration = Duration::from_millis(50);
 /// The same for a stream whose client does not open its window: a few long round trips.
 const STALLED: Duration = Duration::from_millis(500);
 
+/// How long an END_STREAM may wait to be seen.
+const LOST: Duration = Duration::from_secs(5);
+
 /// The order of one connection.
 #[derive(Debug)]
 pub(super) struct SendOrder {
@@ -55,6 +58,7 @@ pub(super) struct SendOrder {
 struct Ending {
     stream: u32,
     kind: LaneKind,
+    since: Duration,
 }
 
 /// A promised stream, from its promise to its end.
@@ -129,6 +133,17 @@ impl SendOrder {
         }
     }
 
+    /// A stream that was reset just when it ended may have no END_STREAM to be seen.
+    fn forget_lost_ends(&self, now: Duration) {
+        if self.ending_count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let lost = self.ending().iter().find(|e| e.since + LOST < now).map(|e| e.stream);
+        if let Some(stream) = lost {
+            self.ended(stream);
+        }
+    }
+
     fn close(&self, kind: LaneKind, stalled: bool) {
         match kind {
             LaneKind::Document => {
@@ -172,6 +187,7 @@ impl SendOrder {
     /// How long the push at `rank` has to wait if nothing changes; `None` if it may send now.
     fn wait_of(&self, rank: Rank) -> Option<Duration> {
         let now = self.now();
+        self.forget_lost_ends(now);
         let left = |progress: Duration, stalled: bool| {
             let patience = if stalled { STALLED } else { QUIET };
             (progress + patience).checked_sub(now).filter(|left| !left.is_zero())
@@ -263,6 +279,9 @@ impl Lane {
             }
             Some(LaneKind::Push(rank)) => self.update(rank, |push| push.stalled = stalled),
         }
+        if !stalled {
+            self.order.wake();
+        }
     }
 
     /// The last bytes of a stream are about to be handed over; it counts until they are sent.
@@ -276,7 +295,8 @@ impl Lane {
         self.set_stalled(true);
         if let Some(kind) = self.kind.take() {
             let mut ending = self.order.ending();
-            ending.push(Ending { stream, kind });
+            let since = self.order.now();
+            ending.push(Ending { stream, kind, since });
             self.order.ending_count.store(ending.len(), Ordering::SeqCst);
         }
     }
@@ -344,6 +364,7 @@ impl Drop for Waiting<'_> {
             push.progress = now;
         });
         self.lane.order.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.lane.order.wake();
     }
 }
 

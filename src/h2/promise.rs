@@ -34,6 +34,8 @@ where
     A: HttpServerApp + Send + Sync + 'static,
 {
     for promise in promises {
+        // Reserved first: a shutdown that finds nothing reserved says GOAWAY.
+        let reserved = connection.active.reserve();
         if !connection.client.accepts_push() {
             return;
         }
@@ -48,10 +50,14 @@ where
         }
         let mut head = promise.request.into_parts().0;
         head.extensions.insert(PushedBy { parent });
-        let openings = connection.openings.clone();
-        let reserved = connection.active.reserve();
-        let order = connection.order.promise();
-        let stream = Stream::promised(pushed, promise.urgency, promise.slot, openings, (reserved, order));
+        let stream = Stream::promised(
+            pushed,
+            promise.urgency,
+            promise.slot,
+            connection.openings.clone(),
+            (reserved, connection.order.promise()),
+            document.open_flag(),
+        );
         run(connection, head, stream);
     }
 }

@@ -85,6 +85,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             return Ok(());
         }
         let plan = header.extensions_mut().remove::<Plan>();
+        if header.status == StatusCode::CONTINUE && self.request.headers.contains_key(header::EXPECT) {
+            return self.write_continue();
+        }
         if header.status.is_informational() {
             return self.write_informational(plan.unwrap_or_default());
         }
@@ -113,6 +116,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             .map_err(write_error)?;
         self.written = Some(written);
         Ok(())
+    }
+
+    /// Tells a client that waits for it to send its body.
+    fn write_continue(&mut self) -> Result<()> {
+        self.request.remove_header(&header::EXPECT);
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::CONTINUE;
+        self.stream.send_informational(response).map_err(write_error)
     }
 
     /// Carries out an early plan. What goes wrong here never reaches the document.

@@ -2,7 +2,10 @@
 
 use std::{
     future::poll_fn,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,7 +20,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     connection::Reserved,
-    opening::Opening,
+    opening::{NotOpened, Opening},
     order::{Lane, PromisedStream, Rank, SendOrder},
 };
 use crate::push::{Slot, Urgency};
@@ -37,7 +40,11 @@ struct Promised {
     reserved: Option<Reserved>,
     _ordered: PromisedStream,
     /// Gives the promise's place back when the stream is done.
-    _slot: Option<Arc<Slot>>,
+    slot: Option<Arc<Slot>>,
+    /// Whether its document still has bytes to send.
+    parent: Arc<AtomicBool>,
+    /// It has waited long enough for other documents.
+    is_impatient: bool,
 }
 
 /// A stream, in whatever state.
@@ -47,6 +54,8 @@ pub(super) struct Stream {
     sender: Option<SendStream<Bytes>>,
     lane: Option<Lane>,
     ended: bool,
+    /// Told to the streams that this one promised; made with the first.
+    is_open: Option<Arc<AtomicBool>>,
 }
 
 /// Why a stream cannot go on.
@@ -55,6 +64,9 @@ pub(super) enum StreamError {
     /// The h2 crate refuses, or the connection is gone.
     #[error("HTTP/2 stream failed")]
     H2(#[from] h2::Error),
+    /// A promised stream cannot answer.
+    #[error("the pushed answer cannot begin")]
+    NotOpened(#[from] NotOpened),
     /// The client reset the stream.
     #[error("reset by the client: {0}")]
     Reset(Reason),
@@ -75,6 +87,9 @@ pub(super) enum StreamError {
 /// The most of a push that is handed over at once: one default frame, so that it can give way.
 const PUSH_CHUNK: usize = 16 * 1024;
 
+/// How long a push waits at a time; and in all, for streams other than its own document.
+const FOREIGN_PATIENCE: Duration = Duration::from_secs(2);
+
 impl Stream {
     pub(super) fn requested(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
         Self::new(Respond::Requested(respond), Some(body))
@@ -86,6 +101,7 @@ impl Stream {
         slot: Option<Arc<Slot>>,
         openings: mpsc::UnboundedSender<Opening>,
         (reserved, ordered): (Reserved, PromisedStream),
+        parent: Arc<AtomicBool>,
     ) -> Self {
         let stream = respond.stream_id().as_u32();
         let rank = Rank::new(urgency, stream);
@@ -95,7 +111,9 @@ impl Stream {
             openings,
             reserved: Some(reserved),
             _ordered: ordered,
-            _slot: slot,
+            slot,
+            parent,
+            is_impatient: false,
         };
         Self::new(Respond::Promised(Some(respond), promised), None)
     }
@@ -107,6 +125,19 @@ impl Stream {
             sender: None,
             lane: None,
             ended: false,
+            is_open: None,
+        }
+    }
+
+    /// Whether this stream has bytes to send, for those that it promises.
+    pub(super) fn open_flag(&mut self) -> Arc<AtomicBool> {
+        let flag = self.is_open.get_or_insert_with(|| Arc::new(AtomicBool::new(true)));
+        Arc::clone(flag)
+    }
+
+    fn close_flag(&self) {
+        if let Some(flag) = &self.is_open {
+            flag.store(false, Ordering::Relaxed);
         }
     }
 
@@ -181,7 +212,11 @@ impl Stream {
                     .await
                     .map_err(|_| StreamError::WriteTimeout(limit))?;
                 promised.reserved = None;
-                opened.map_err(|_| StreamError::Gone)??
+                let opened = opened.map_err(|_| StreamError::Gone)?;
+                if let (Err(NotOpened::NeverPromised), Some(slot)) = (&opened, &promised.slot) {
+                    slot.mark_lost();
+                }
+                opened?
             }
         };
         self.sender = Some(sender);
@@ -197,10 +232,14 @@ impl Stream {
         while !data.is_empty() {
             let most = self.await_turn(limit).await?;
             let granted = self.await_capacity(data.len().min(most), limit).await?;
+            let is_impatient = matches!(&self.respond, Respond::Promised(_, promised) if promised.is_impatient);
             let (Some(sender), Some(lane)) = (&mut self.sender, &mut self.lane) else {
                 return Err(StreamError::NoHeader);
             };
-            if !lane.may_send() {
+            if granted == 0 {
+                continue;
+            }
+            if !lane.may_send() && !is_impatient {
                 // A document came while the window was awaited: what was granted is given back.
                 sender.reserve_capacity(0);
                 continue;
@@ -239,6 +278,7 @@ impl Stream {
             lane.end(stream);
         }
         self.ended = true;
+        self.close_flag();
         let sent = send(self.sender.as_mut().ok_or(StreamError::NoHeader)?);
         if let (Err(_), Some(order)) = (&sent, order) {
             order.ended(stream);
@@ -283,20 +323,36 @@ impl Stream {
     }
 
     /// How many bytes may be sent next, once it is this stream's turn.
+    ///
+    /// A push waits for its own document as long as that goes on, for other streams a bounded time:
+    /// a client that holds the promise does not ask for the asset itself, so it must not be left
+    /// waiting behind a long download.
     async fn await_turn(&mut self, limit: Duration) -> Result<usize, StreamError> {
-        if matches!(self.respond, Respond::Requested(_)) {
+        let Respond::Promised(_, promised) = &mut self.respond else {
             return Ok(usize::MAX);
-        }
+        };
         let (Some(sender), Some(lane)) = (&mut self.sender, &self.lane) else {
             return Err(StreamError::NoHeader);
         };
-        if lane.may_send() {
+        if promised.is_impatient || lane.may_send() {
             return Ok(PUSH_CHUNK);
         }
-        tokio::select! {
-            () = lane.turn() => Ok(PUSH_CHUNK),
-            reset = poll_fn(|cx| sender.poll_reset(cx)) => Err(reset.map_or_else(StreamError::H2, StreamError::Reset)),
-            () = tokio::time::sleep(limit) => Err(StreamError::WriteTimeout(limit)),
+        let mut waited = Duration::ZERO;
+        loop {
+            tokio::select! {
+                () = lane.turn() => return Ok(PUSH_CHUNK),
+                reset = poll_fn(|cx| sender.poll_reset(cx)) => {
+                    return Err(reset.map_or_else(StreamError::H2, StreamError::Reset));
+                }
+                () = tokio::time::sleep(FOREIGN_PATIENCE) => waited += FOREIGN_PATIENCE,
+            }
+            if !promised.parent.load(Ordering::Relaxed) {
+                promised.is_impatient = true;
+                return Ok(PUSH_CHUNK);
+            }
+            if waited >= limit {
+                return Err(StreamError::WriteTimeout(limit));
+            }
         }
     }
 
@@ -324,6 +380,17 @@ impl Stream {
         if end {
             self.ended = true;
             self.lane = None;
+            self.close_flag();
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.close_flag();
+        if matches!(self.respond, Respond::Promised(..)) {
+            // Explicitly: h2 0.4.20 panics on a promised stream that is dropped at a bad moment.
+            self.reset(Reason::CANCEL);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode, header};
 use pingora::{
-    Result,
+    Error, Result,
     http::{RequestHeader, ResponseHeader},
 };
 use pingora_proxy::Session;
@@ -33,6 +33,11 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
         client.record_fetched(url.scheme, url.authority, url.path_and_query);
     }
     let Some(route) = edge.route(context) else {
+        if context.pushed_by.is_some() {
+            response::remember_bad(edge, session, context);
+            context.failure = Some("no route".to_owned());
+            return Err(Error::new(response::NOT_PUSHABLE));
+        }
         session.respond_error(404).await?;
         return Ok(true);
     };

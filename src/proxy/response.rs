@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 use super::{Context, Edge, request::Url};
 use crate::{
     link::Document,
-    push::{self, Delivery, Facts, Plan, Source},
+    push::{self, Delivery, Facts, Plan, Policy, Source},
 };
 
 /// A pushed answer that is not delivered; the proxy knows errors by this name.
@@ -109,9 +109,12 @@ pub(super) fn plan<'f>(
 
 /// The URL of this promise is not promised again for a while.
 pub(super) fn remember_bad(edge: &Edge, session: &Session, context: &Context) {
-    let Some(route) = edge.route(context) else { return };
     let url = Url::of(session.req_header());
-    let until = Instant::now() + route.push.retry_bad_after;
+    // What has no route at all has the default period.
+    let period = edge
+        .route(context)
+        .map_or_else(|| Policy::default().retry_bad_after, |r| r.push.retry_bad_after);
+    let until = Instant::now() + period;
     edge.bad_answers.lock().unwrap_or_else(PoisonError::into_inner).record(
         url.scheme,
         url.authority,

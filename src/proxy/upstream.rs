@@ -1,5 +1,6 @@
 //! The origin's side: which server is asked, and what it is asked.
 
+use http::{HeaderValue, header};
 use pingora::{
     BError, Error, ErrorType, Result, http::RequestHeader, protocols::http::authority::validate_request_authority,
     upstreams::peer::HttpPeer,
@@ -29,11 +30,28 @@ pub(super) fn peer(edge: &Edge, context: &Context) -> Result<Box<HttpPeer>> {
 }
 
 /// The last look before the origin: Pingora checks only requests of its own sessions.
-pub(super) fn check_request(session: &Session, request: &RequestHeader) -> Result<()> {
+pub(super) fn check_request(session: &Session, request: &mut RequestHeader) -> Result<()> {
     if session.downstream_session.is_custom() {
+        join_cookies(request)?;
         validate_request_authority(request).map_err(|e| e.into_down())?;
     }
     Ok(())
+}
+
+/// HTTP/2 clients may send a cookie in several fields; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let mut cookies = request.headers.get_all(header::COOKIE).iter();
+    if cookies.by_ref().nth(1).is_none() {
+        return Ok(());
+    }
+    let crumbs: Vec<&[u8]> = request
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let cookie = crumbs.join(b"; ".as_slice());
+    request.insert_header(header::COOKIE, cookie)
 }
 
 /// A server that cannot be connected to was sent nothing, so the next one is tried, once each.

@@ -57,7 +57,7 @@ impl Client {
 
     /// The client sent GOAWAY: it takes no new promise.
     pub fn set_going_away(&self) {
-        self.going_away.store(true, Ordering::Relaxed);
+        self.going_away.store(true, Ordering::SeqCst);
     }
 
     /// The client reset a promised stream.
@@ -68,7 +68,13 @@ impl Client {
     /// Whether a promise may be sent at all.
     #[must_use]
     pub fn accepts_push(&self) -> bool {
-        self.enable_push.load(Ordering::Relaxed) && !self.going_away.load(Ordering::Relaxed)
+        self.enable_push.load(Ordering::Relaxed) && !self.going_away.load(Ordering::SeqCst)
+    }
+
+    /// Its SETTINGS_MAX_CONCURRENT_STREAMS.
+    #[must_use]
+    pub fn max_concurrent_streams(&self) -> usize {
+        usize::try_from(self.max_concurrent_streams.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
     /// The client asked for a URL itself.
@@ -90,8 +96,7 @@ impl Client {
         let mut ledger = self.ledger();
         let mut planned = plan(&Http2Facts {
             accepts_push: self.accepts_push(),
-            max_concurrent_streams: usize::try_from(self.max_concurrent_streams.load(Ordering::Relaxed))
-                .unwrap_or(usize::MAX),
+            max_concurrent_streams: self.max_concurrent_streams(),
             open_promises: ledger.open_promises,
             refusals: self.refusals.load(Ordering::Relaxed),
             diary: &ledger.diary,
@@ -126,6 +131,11 @@ impl Slot {
     /// The promise is on its way; from now on the diary keeps its URL.
     pub fn mark_sent(&self) {
         self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// The promise was lost on its way: the client never heard of it.
+    pub fn mark_lost(&self) {
+        self.sent.store(false, Ordering::Relaxed);
     }
 }
 

@@ -432,3 +432,119 @@ async fn a_client_that_never_reads_is_cut_and_others_are_served() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn pages_that_are_reset_with_their_promises_leave_the_window_to_others() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/big", &[], &[b'x'; 60_000]);
+    let edge = Edge::start(origin.address).await;
+    let mut raw = Raw::connect(edge.address, &[]).await;
+    for n in 0..40_u32 {
+        let links: Vec<String> = (0..4).map(|m| format!("</{n}-{m}>; rel=preload")).collect();
+        for m in 0..4 {
+            origin.asset(&format!("/{n}-{m}"), &[b'a'; 9000]);
+        }
+        let path = format!("/page-{n}");
+        origin.on(
+            &path,
+            [
+                Step::Gate("pages"),
+                Step::Send(response("200 OK", &[("link", &links.join(", "))], b"page")),
+            ],
+        );
+        let stream = 2 * n + 1;
+        raw.get(stream, &path).await;
+        origin.request(&path).await;
+        // The page's answer and its reset meet somewhere in the edge.
+        origin.open("pages");
+        raw.send(RST_STREAM, 0, stream, &CANCEL).await;
+        for frame in raw.settle().await {
+            if frame.kind == DATA && !frame.payload.is_empty() {
+                raw.window(0, frame.payload.len() as u32).await;
+            }
+        }
+    }
+    raw.get(1001, "/big").await;
+    let mut got = 0;
+    while got < 60_000 {
+        let frame = raw.next_that("the body of another page", |f| f.kind == DATA).await;
+        got += if frame.stream == 1001 { frame.payload.len() } else { 0 };
+        if !frame.payload.is_empty() {
+            raw.window(0, frame.payload.len() as u32).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_limit_lowered_after_the_promise_never_costs_the_connection() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[("link", LINK)], b"page").on(
+        "/a.css",
+        [Step::Gate("css"), Step::Send(response("200 OK", &[], b"css"))],
+    );
+    let edge = Edge::start(origin.address).await;
+    let mut raw = Raw::connect(edge.address, &[]).await;
+    raw.get(1, "/").await;
+    let promise = raw
+        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
+        .await
+        .promised();
+    raw.settings(&[(MAX_CONCURRENT_STREAMS, 0)]).await;
+    raw.settle().await;
+    origin.open("css");
+    let reset = raw.next_that("the promise's reset", |f| f.kind == RST_STREAM).await;
+    assert_eq!((reset.stream, reset.error_code()), (promise, 8));
+    raw.send(RST_STREAM, 0, promise, &CANCEL).await;
+    raw.settings(&[(MAX_CONCURRENT_STREAMS, 10)]).await;
+    assert_eq!(promises_of(&mut raw, &origin, 3).await, 1, "the connection goes on");
+}
+
+#[tokio::test]
+async fn a_promise_without_a_route_is_cancelled() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/page", &[("link", LINK)], b"page");
+    let rest = "routes:\n  - { name: page, match: { path: ^/page }, upstream: app }\n";
+    let edge = Edge::with(&config(origin.address, rest)).await;
+    let page = Client::connect(edge.address).await.get("/page").await;
+    assert_eq!(page.answer.body, b"page");
+    let error = page.push("/a.css").answer.as_ref().expect_err("cancelled");
+    assert_eq!(error.reason(), Some(h2::Reason::CANCEL));
+    assert!(
+        Client::connect(edge.address)
+            .await
+            .get("/page")
+            .await
+            .promised()
+            .is_empty(),
+        "and not tried again"
+    );
+}
+
+#[tokio::test]
+async fn a_push_does_not_wait_for_ever_behind_somebody_elses_download() {
+    let origin = Origin::start().await;
+    origin
+        .serve_ok("/download", &[], &vec![b'x'; 8 << 20])
+        .serve_ok("/", &[("link", LINK)], b"page")
+        .asset("/a.css", b"css");
+    let edge = Edge::start(origin.address).await;
+    let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 16 << 20)]).await;
+    raw.get(1, "/download").await;
+    raw.next_that("the download", |f| f.kind == DATA && f.stream == 1).await;
+    raw.get(3, "/").await;
+    // The download goes on, a little at a time.
+    loop {
+        let frame = raw.next().await.expect("the connection lives");
+        if frame.kind == DATA && frame.stream == 2 && frame.flags & END_STREAM != 0 {
+            break;
+        }
+        if frame.kind == DATA {
+            assert!(
+                frame.stream != 1 || frame.flags & END_STREAM == 0,
+                "the push came before the download ended"
+            );
+            raw.window(0, frame.payload.len() as u32).await;
+            tokio::time::sleep(Duration::from_millis(10)).await; // models a slow link
+        }
+    }
+}

@@ -163,3 +163,45 @@ async fn an_origin_connection_is_used_again() {
     client.get("/2").await;
     assert_eq!(origin.connections_made(), 1);
 }
+
+#[tokio::test]
+async fn a_cookie_in_several_fields_reaches_the_origin_as_one() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[], b"page");
+    let edge = Edge::start(origin.address).await;
+    let client = Client::connect(edge.address).await;
+    client
+        .fetch(client.get_request("/", &[("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3; d=4")]))
+        .await;
+    let seen = origin.request("/").await;
+    let cookies: Vec<_> = seen
+        .fields
+        .iter()
+        .filter(|(name, _)| name == "cookie")
+        .map(|(_, v)| v.as_str())
+        .collect();
+    assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
+}
+
+#[tokio::test]
+async fn a_client_that_expects_100_gets_it_and_others_do_not() {
+    let origin = Origin::start().await;
+    let go_on = Step::Send(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec());
+    origin.on("/", [go_on, Step::Send(response("200 OK", &[], b"page"))]);
+    let edge = Edge::start(origin.address).await;
+    let client = Client::connect(edge.address).await;
+    let page = client
+        .fetch(client.get_request("/", &[("expect", "100-continue")]))
+        .await;
+    let statuses: Vec<_> = page
+        .informational
+        .iter()
+        .map(|(_, early)| early.status().as_u16())
+        .collect();
+    assert_eq!((statuses, page.answer.body.as_slice()), (vec![100], b"page".as_slice()));
+    let page = client.get("/").await;
+    assert_eq!(
+        (page.informational.len(), page.answer.body.as_slice()),
+        (0, b"page".as_slice())
+    );
+}
