@@ -1,4 +1,36 @@
 //! linkpush: an edge proxy that delivers what `Link: rel=preload` response headers name.
+//!
+//! It stands directly behind TLS termination, talks HTTP/2 to clients and HTTP/1.1 to origins, and is
+//! built on Pingora. Pingora's own HTTP/2 server has no push and drops every 1xx, so the client's
+//! HTTP/2 connection is served here, over the h2 crate, under Pingora's proxy.
+//!
+//! # Words
+//!
+//! The *client* asks for a *document*, whose *links* name *assets*. A link that asks for preloading
+//! and resolves to a URL may become a *promise* (a `PUSH_PROMISE` and the stream that answers it) or
+//! a *hint* (a link in a `103`); together they are the document's *plan*. The *diary* of a connection
+//! knows what the client was pushed or fetched itself. *Delivery* is the route's setting: `auto`,
+//! `push`, `hint`, `off`.
+//!
+//! # A request's way
+//!
+//! ```text
+//! client ──► listen ──► h2 ──────────────► proxy ──────────────► upstream ──► origin
+//!            which      accept, validate,  route, early plan,    which
+//!            protocol   Session            peer                  server
+//!                         ▲                   │
+//!                         │ promises, 103,    ▼ header of each answer
+//!                         │ header, body    push::plan(policy, facts, document, links)
+//!                         └─────────────── plan, in the header's extensions
+//! ```
+//!
+//! A promise starts a stream of its own, which takes the same way from `h2` on.
+//!
+//! # Modules
+//!
+//! Imports go to the left only: pure ([`link`], [`push`], [`route`]), then state ([`upstream`],
+//! [`telemetry`]), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
+//! other, then assembly ([`server`], [`cli`]).
 
 pub mod cli;
 pub mod config;
