@@ -34,7 +34,7 @@ lint:
 	@tests/support/check.sh format clippy
 
 bench:
-	@tests/support/install.sh build
+	@tests/support/install.sh build test
 	cargo bench --locked
 
 clean:
