@@ -283,3 +283,91 @@ impl Openings {
         hold_ends.as_mut().poll(cx).is_ready()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::h2::{
+        frames::{
+            self,
+            tests::{PREFACE, frame, setting},
+        },
+        observe::{Noted, Observed},
+        order::SendOrder,
+    };
+
+    type Connection = h2::server::Connection<Observed<DuplexStream>, Bytes>;
+
+    /// A connection with one request accepted, and a promise for it queued in the h2 crate.
+    async fn with_queued_promise() -> (DuplexStream, Connection, Openings, Opened) {
+        let (mut client, server) = duplex(1 << 20);
+        let get = b"\x82\x86\x84\x41\x01h";
+        for bytes in [
+            PREFACE,
+            &frame(frames::SETTINGS, 0, 0, b""),
+            &frame(frames::HEADERS, 5, 1, get),
+        ] {
+            client.write_all(bytes).await.expect("sent");
+        }
+        let (transport, promises) = (Arc::<Transport>::default(), Arc::<Promises>::default());
+        let known = Arc::new(Client::new(16));
+        let noted = Noted {
+            client: Arc::clone(&known),
+            order: SendOrder::new(),
+            promises: Arc::clone(&promises),
+        };
+        let io = Observed::new(server, noted, Arc::clone(&transport));
+        let mut conn: Connection = h2::server::Builder::new().handshake(io).await.expect("a handshake");
+        let (_, mut respond) = conn.accept().await.expect("a request").expect("well-formed");
+        let request = http::Request::get("http://h/a.css").body(()).expect("a request");
+        let pushed = respond.push_request(request).expect("push is enabled");
+        // The document's handle stays, as in a session that is at work.
+        std::mem::forget(respond);
+        let (sender, openings) = Openings::new(transport, promises, known);
+        let (opening, opened) = Opening::new(pushed, Response::new(()), false);
+        assert!(sender.send(opening).is_ok());
+        std::mem::forget(sender);
+        (client, conn, openings, opened)
+    }
+
+    async fn outcome(conn: &mut Connection, openings: &mut Openings, mut opened: Opened) -> Result<(), NotOpened> {
+        poll_fn(|cx| {
+            let mut accept = std::pin::pin!(conn.accept());
+            let accepted = openings.around(cx, |cx| accept.as_mut().poll(cx));
+            assert!(accepted.is_pending(), "no other request");
+            Pin::new(&mut opened).poll(cx)
+        })
+        .await
+        .expect("an outcome")
+        .map(|_| ())
+    }
+
+    #[tokio::test]
+    async fn a_stream_answers_once_its_promise_is_written() {
+        let (_client, mut conn, mut openings, opened) = with_queued_promise().await;
+        assert!(outcome(&mut conn, &mut openings, opened).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_promise_that_was_dropped_with_its_document_never_answers() {
+        let (mut client, mut conn, mut openings, opened) = with_queued_promise().await;
+        // The h2 crate reads this before it writes the promise.
+        let reset = frame(frames::RST_STREAM, 0, 1, &[0, 0, 0, 8]);
+        client.write_all(&reset).await.expect("sent");
+        let outcome = outcome(&mut conn, &mut openings, opened).await;
+        assert!(matches!(outcome, Err(NotOpened::NeverPromised)), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_stream_any_more_gets_a_reset() {
+        let (mut client, mut conn, mut openings, opened) = with_queued_promise().await;
+        let settings = frame(frames::SETTINGS, 0, 0, &setting(frames::MAX_CONCURRENT_STREAMS, 0));
+        client.write_all(&settings).await.expect("sent");
+        let outcome = outcome(&mut conn, &mut openings, opened).await;
+        assert!(matches!(outcome, Err(NotOpened::NoRoom)), "{outcome:?}");
+    }
+}
