@@ -34,7 +34,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address cannot be listened on.
-    #[error("listener {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address as configured.
         address: SocketAddr,
@@ -45,7 +45,7 @@ pub enum ServerError {
     #[error(transparent)]
     Upstream(#[from] PoolError),
     /// The pid file cannot be written.
-    #[error("pid file {}: {source}", path.display())]
+    #[error("cannot write the pid file {}", path.display())]
     PidFile {
         /// The file.
         path: PathBuf,
