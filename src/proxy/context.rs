@@ -18,6 +18,8 @@ pub struct Context {
     pub(super) failed_connects: usize,
     /// Requests sent to origin servers: more than one after a connection was lost.
     pub(super) attempts: u32,
+    /// The attempt in which the origin's first 103 was passed on.
+    pub(super) hinting_attempt: Option<u32>,
     /// Promises planned for this document.
     pub(super) promised: usize,
     /// Links in this document's 103s.
@@ -37,6 +39,7 @@ impl Context {
             pushed_by: None,
             failed_connects: 0,
             attempts: 0,
+            hinting_attempt: None,
             promised: 0,
             hinted: 0,
             skips: Skips::default(),

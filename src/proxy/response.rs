@@ -55,8 +55,9 @@ pub(super) fn filter(
         status,
         fields.map(|field| (source, field.as_bytes())),
     );
-    if context.attempts > 1 {
-        // The server that was asked first has said it already; clients use the first 103 only.
+    if !plan.hints.is_empty() && *context.hinting_attempt.get_or_insert(context.attempts) != context.attempts {
+        // The server that was asked before said it already; clients use the first 103 only.
+        context.hinted -= plan.hints.len();
         plan.hints.clear();
     }
     if !plan.is_empty() {

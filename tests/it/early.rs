@@ -168,3 +168,34 @@ async fn delivery_decides_between_push_and_hint() {
     let page = Client::without_push(edge.address).await.get("/all").await;
     assert_eq!(takes(&page), (0, 1), "the route hints to every request");
 }
+
+#[tokio::test]
+async fn a_103_passes_after_a_retry_once() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/warm", &[], b"warm").on(
+        "/",
+        [
+            Step::Send(early_hints(&[CSS])),
+            Step::Send(response("200 OK", &[], b"page")),
+        ],
+    );
+    let edge = Edge::start(origin.address).await;
+    let client = Client::without_push(edge.address).await;
+    // The kept connection is lost with the first request on it, before any answer.
+    client.get("/warm").await;
+    origin.close_next();
+    let page = client.navigate("/").await;
+    assert_eq!(origin.count("/"), 2, "it was asked again");
+    assert_eq!(
+        (page.hints(), page.answer.body.as_slice()),
+        (vec![vec![CSS.to_owned()]], b"page".as_slice())
+    );
+    // Lost after its 103.
+    client.get("/warm").await;
+    origin.close_next_after(early_hints(&[CSS]));
+    let page = client.navigate("/").await;
+    assert_eq!(
+        (page.hints(), page.answer.body.as_slice()),
+        (vec![vec![CSS.to_owned()]], b"page".as_slice())
+    );
+}

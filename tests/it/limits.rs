@@ -434,48 +434,6 @@ async fn a_client_that_never_reads_is_cut_and_others_are_served() {
 }
 
 #[tokio::test]
-async fn pages_that_are_reset_with_their_promises_leave_the_window_to_others() {
-    let origin = Origin::start().await;
-    origin.serve_ok("/big", &[], &[b'x'; 60_000]);
-    let edge = Edge::start(origin.address).await;
-    let mut raw = Raw::connect(edge.address, &[]).await;
-    for n in 0..40_u32 {
-        let links: Vec<String> = (0..4).map(|m| format!("</{n}-{m}>; rel=preload")).collect();
-        for m in 0..4 {
-            origin.asset(&format!("/{n}-{m}"), &[b'a'; 9000]);
-        }
-        let path = format!("/page-{n}");
-        origin.on(
-            &path,
-            [
-                Step::Gate("pages"),
-                Step::Send(response("200 OK", &[("link", &links.join(", "))], b"page")),
-            ],
-        );
-        let stream = 2 * n + 1;
-        raw.get(stream, &path).await;
-        origin.request(&path).await;
-        // The page's answer and its reset meet somewhere in the edge.
-        origin.open("pages");
-        raw.send(RST_STREAM, 0, stream, &CANCEL).await;
-        for frame in raw.settle().await {
-            if frame.kind == DATA && !frame.payload.is_empty() {
-                raw.window(0, frame.payload.len() as u32).await;
-            }
-        }
-    }
-    raw.get(1001, "/big").await;
-    let mut got = 0;
-    while got < 60_000 {
-        let frame = raw.next_that("the body of another page", |f| f.kind == DATA).await;
-        got += if frame.stream == 1001 { frame.payload.len() } else { 0 };
-        if !frame.payload.is_empty() {
-            raw.window(0, frame.payload.len() as u32).await;
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_stream_limit_lowered_after_the_promise_never_costs_the_connection() {
     let origin = Origin::start().await;
     origin.serve_ok("/", &[("link", LINK)], b"page").on(

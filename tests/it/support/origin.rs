@@ -56,6 +56,7 @@ impl Seen {
 struct Shared {
     scripts: Mutex<HashMap<String, Vec<Step>>>,
     default: Mutex<Option<Vec<Step>>>,
+    once: Mutex<Option<Vec<Step>>>,
     seen: Mutex<Vec<Seen>>,
     arrived: Notify,
     gates: Mutex<HashMap<&'static str, Arc<Semaphore>>>,
@@ -143,6 +144,16 @@ impl Origin {
         self
     }
 
+    /// Closes the connection of the next request, whatever it asks for, without an answer.
+    pub fn close_next(&self) {
+        self.close_next_after(Vec::new());
+    }
+
+    /// Closes the connection of the next request after these bytes.
+    pub fn close_next_after(&self, bytes: Vec<u8>) {
+        *self.shared.once.lock().expect("no panic") = Some(vec![Step::Send(bytes), Step::Close]);
+    }
+
     /// Opens a gate once.
     pub fn open(&self, gate: &'static str) {
         self.gate(gate).add_permits(1);
@@ -204,7 +215,9 @@ impl Origin {
             self.shared.seen.lock().expect("no panic").push(seen);
             self.shared.arrived.notify_waiters();
             let steps = self.shared.scripts.lock().expect("no panic").get(&path).cloned();
-            let steps = steps
+            let once = self.shared.once.lock().expect("no panic").take();
+            let steps = once
+                .or(steps)
                 .or_else(|| self.shared.default.lock().expect("no panic").clone())
                 .unwrap_or_else(|| vec![Step::Send(response("404 Not Found", &[], b"no such path"))]);
             for step in steps {
