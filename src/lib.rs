@@ -28,11 +28,12 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`link`], [`push`], [`route`]), then state ([`upstream`],
+//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`route`]), then state ([`upstream`],
 //! [`telemetry`]), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod h2;
 pub mod link;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use log::{info, warn};
 use pingora::{
@@ -25,8 +26,7 @@ use crate::{
     config::{Config, Limits},
     h2,
     listen::{self, Connections, Entrance, ServeHttp2},
-    proxy::{Edge, Timeouts},
-    push::Delivery,
+    proxy::{Edge, Live, Timeouts},
     upstream::{Pool, PoolError},
 };
 
@@ -80,26 +80,31 @@ impl Server {
             .collect::<Result<Vec<_>, _>>()?;
         let conf = conf(config.server.threads, config.server.graceful_timeout);
         let mut pingora = PingoraServer::new_with_opt_and_conf(None, conf);
-        let delivers = config.routes.iter().any(|route| route.push.delivery != Delivery::Off);
         let timeouts = Timeouts {
             read: limits.read_timeout,
             write: limits.write_timeout,
         };
         let app = Arc::new(http_proxy(
             &pingora.configuration,
-            Edge::new(config.routes, pools, timeouts),
+            Edge::new(Arc::new(ArcSwap::from_pointee(Live {
+                routes: config.routes,
+                pools,
+                timeouts,
+            }))),
         ));
         let connections = Connections::default();
         let entrance = Entrance::new(
             Arc::clone(&app),
             Http2 {
                 app,
-                limits: http2_limits(&limits, delivers),
+                limits: http2_limits(&limits),
             },
-            listen::Limits {
-                handshake_timeout: limits.handshake_timeout,
-                idle_timeout: limits.idle_timeout,
-            },
+            Arc::new(ArcSwap::from_pointee(listen::Live {
+                limits: listen::Limits {
+                    handshake_timeout: limits.handshake_timeout,
+                    idle_timeout: limits.idle_timeout,
+                },
+            })),
             connections.clone(),
         );
         let mut service = Service::new("edge".to_owned(), entrance);
@@ -193,12 +198,12 @@ fn conf(threads: usize, graceful_timeout: Duration) -> ServerConf {
     }
 }
 
-fn http2_limits(limits: &Limits, delivers: bool) -> h2::Limits {
+fn http2_limits(limits: &Limits) -> h2::Limits {
     h2::Limits {
         max_streams: limits.max_streams,
         max_header_bytes: limits.max_header_bytes,
         max_malformed: limits.max_malformed,
-        diary_entries: if delivers { limits.diary_entries } else { 0 },
+        diary_entries: limits.diary_entries,
         handshake_timeout: limits.handshake_timeout,
         idle_timeout: limits.idle_timeout,
         read_timeout: limits.read_timeout,

@@ -3,19 +3,18 @@
 //! Every section is read to its end before a missing part ends the whole: that is why results are
 //! kept in variables and only then unwrapped with `?`.
 
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf};
 
 use super::{
     decode::At,
-    fields::Field,
     found::{Found, Reported},
-    model::{Config, Limits, Listener, Server},
-    push, value,
+    listener,
+    model::{Config, Limits, Server},
+    push, upstream, value,
 };
 use crate::{
     push::Policy,
     route::{Match, Route},
-    upstream::PoolPolicy,
 };
 
 /// The whole file.
@@ -24,7 +23,7 @@ pub(super) fn config(root: &At<'_>, found: &mut Found<'_>) -> Result<Config, Rep
     let mut base = Policy::default();
     let mut whole_server = Server::default();
     sections.set("server", &mut whole_server, found, server);
-    let listeners = sections.required("listeners", LISTENERS, found, listeners);
+    let listeners = sections.required("listeners", LISTENERS, found, listener::listeners);
     let upstreams = sections.required("upstreams", UPSTREAMS, found, |at, found| {
         at.non_empty_entries(UPSTREAMS, found)
     });
@@ -38,7 +37,7 @@ pub(super) fn config(root: &At<'_>, found: &mut Found<'_>) -> Result<Config, Rep
     let routes = sections.required("routes", ROUTES, found, |at, found| {
         routes(at, &base, &names.map_err(|reported| *reported), found)
     });
-    let pools = upstreams.and_then(|entries| pools(&entries, found));
+    let pools = upstreams.and_then(|entries| upstream::pools(&entries, found));
     Ok(Config {
         server: whole_server,
         listeners: listeners?,
@@ -90,49 +89,6 @@ fn limits(at: &At<'_>, found: &mut Found<'_>) -> Result<Limits, Reported> {
     fields.set("read_timeout", &mut limits.read_timeout, found, At::time);
     fields.set("write_timeout", &mut limits.write_timeout, found, At::time);
     Ok(limits)
-}
-
-fn listeners(at: &At<'_>, found: &mut Found<'_>) -> Result<Vec<Listener>, Reported> {
-    let mut seen = HashMap::new();
-    at.non_empty_list(LISTENERS, found, |at, found| {
-        let fields = at.mapping(LISTENER, found)?;
-        let address = fields.required("address", ADDRESS, found, |at, found| {
-            let address: SocketAddr = at.parse(ADDRESS, found, |text| text.parse().ok())?;
-            match address.port() {
-                0 => Ok(address), // a different free port each time
-                _ => at.unique(address, &mut seen, found),
-            }
-        })?;
-        Ok(Listener { address })
-    })
-}
-
-fn pools(entries: &[Field<'_>], found: &mut Found<'_>) -> Result<Vec<PoolPolicy>, Reported> {
-    let one = |entry: &Field<'_>| {
-        let name = match value::name(entry.name) {
-            Some(name) => Ok(name),
-            None => Err(entry.key_must_be(value::NAME_ALLOWED, found)),
-        };
-        let pool = pool(entry.name, &entry.at, found);
-        name.and(pool)
-    };
-    let pools: Vec<_> = entries.iter().map(one).collect();
-    pools.into_iter().collect()
-}
-
-fn pool(name: &str, at: &At<'_>, found: &mut Found<'_>) -> Result<PoolPolicy, Reported> {
-    let fields = at.mapping(UPSTREAM, found)?;
-    let mut pool = PoolPolicy::new(name, Vec::new());
-    fields.set("connect_timeout", &mut pool.connect_timeout, found, At::time);
-    fields.set("read_timeout", &mut pool.read_timeout, found, At::time);
-    fields.set("write_timeout", &mut pool.write_timeout, found, At::time);
-    fields.set("idle_timeout", &mut pool.idle_timeout, found, At::time);
-    pool.servers = fields.required("servers", SERVERS, found, |at, found| {
-        at.non_empty_list(SERVERS, found, |at, found| {
-            at.parse(value::SERVER_ALLOWED, found, value::server)
-        })
-    })?;
-    Ok(pool)
 }
 
 fn routes(
@@ -199,21 +155,11 @@ const LIMITS: &[&str] = &[
     "read_timeout",
     "write_timeout",
 ];
-const LISTENER: &[&str] = &["address"];
-const UPSTREAM: &[&str] = &[
-    "servers",
-    "connect_timeout",
-    "read_timeout",
-    "write_timeout",
-    "idle_timeout",
-];
 const ROUTE: &[&str] = &["name", "match", "upstream", "push"];
 const MATCH: &[&str] = &["host", "path", "methods"];
 
-const LISTENERS: &str = "a list of listeners, at least one";
-const ADDRESS: &str = "an IP address with a port, in quotes if IPv6 (0.0.0.0:8080, \"[::]:8080\")";
+pub(super) const LISTENERS: &str = "a list of listeners, at least one";
 const UPSTREAMS: &str = "a mapping of names to upstreams, at least one";
 const UPSTREAM_NAME: &str = "the name of an upstream";
-const SERVERS: &str = "a list of host:port, at least one";
 const ROUTES: &str = "a list of routes, at least one";
 const HOSTS: &str = "a host without port, *.suffix, or a list of them";

@@ -3,7 +3,7 @@
 //! Reading order: `model` (what comes out), `problem` (what is said of a bad file), `node` (YAML
 //! with places, the only user of the YAML crate), `found` (problems are collected), `decode` (one
 //! setting at a time), `fields` (mappings), `value` (one text to one value), `wording` (what
-//! problems call things), `build` and `push` (the sections).
+//! problems call things), `build`, `listener`, `upstream` and `push` (the sections).
 //!
 //! Called by the command line before the server starts, and by reload while it runs.
 
@@ -11,12 +11,14 @@ mod build;
 mod decode;
 mod fields;
 mod found;
+mod listener;
 mod model;
 mod node;
 mod problem;
 mod push;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod value;
 mod wording;
 

@@ -37,7 +37,7 @@ use super::{
     stream::Stream,
     validate::{Answer, validate},
 };
-use crate::push::Client;
+use crate::{client, push::Client};
 
 /// Request body bytes that a client may send ahead on one stream, and on the connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -76,7 +76,7 @@ where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let client = Arc::new(Client::new(limits.diary_entries));
-    let digest = Arc::new(digest(&io, &limits, &client));
+    let digest = Arc::new(digest(&io, &client));
     let transport = Arc::new(Transport::default());
     let order = SendOrder::new();
     let promises = Arc::<Promises>::default();
@@ -106,14 +106,18 @@ where
     accept_loop(conn, openings, &transport, connection).await;
 }
 
-/// What is known of the connection. The client rides along, where anything is delivered at all: in
-/// the extensions of each request it would cost three allocations a request.
-fn digest(io: &Io, limits: &Limits, client: &Arc<Client>) -> Digest {
-    let delivers = limits.diary_entries > 0;
-    let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
-        .ok()
-        .filter(|_| delivers)
-        .map(|unused| ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(client)))));
+/// What is known of the connection. The client rides along: in the extensions of each request it would cost three allocations a request.
+fn digest(io: &Io, client: &Arc<Client>) -> Digest {
+    let arrived = io.get_proxy_digest();
+    let facts = arrived.as_ref().and_then(|digest| {
+        let connection = digest.user_data.as_ref()?.downcast_ref::<Arc<client::Connection>>()?;
+        let whole = client::Connection {
+            peer: connection.peer.clone(),
+            http2: Some(Arc::clone(client)),
+        };
+        let unused = ResponseHeader::build_no_case(StatusCode::OK, Some(0)).ok()?;
+        Some(ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::new(whole)))))
+    });
     Digest {
         ssl_digest: io.get_ssl_digest(),
         timing_digest: io.get_timing_digest(),

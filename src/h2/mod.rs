@@ -28,8 +28,7 @@ pub struct Limits {
     pub max_header_bytes: u32,
     /// Malformed requests after which the connection is closed.
     pub max_malformed: u32,
-    /// URLs that the diary remembers; 0 where no route pushes or hints, and then no client is
-    /// told to the proxy at all.
+    /// URLs that the diary remembers.
     pub diary_entries: usize,
     /// For the preface and the first SETTINGS.
     pub handshake_timeout: Duration,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use log::debug;
 use pingora::{
@@ -12,14 +13,17 @@ use pingora::{
 use tokio::time::timeout;
 
 use super::{
-    Connections, Limits, http1,
+    Arrival, Connections, Live,
+    arrival::socket_peer,
+    http1,
     preface::{self, Protocol},
 };
+use crate::client::Peer;
 
 /// Whoever serves connections that begin with the HTTP/2 preface.
 #[async_trait]
 pub trait ServeHttp2: Send + Sync {
-    /// Serves a connection to its end.
+    /// Serves a connection to its end. Its facts are in its digest.
     async fn serve(&self, stream: Stream, shutdown: ShutdownWatch);
 }
 
@@ -28,17 +32,17 @@ pub trait ServeHttp2: Send + Sync {
 pub struct Entrance<A, H> {
     app: Arc<A>,
     http2: H,
-    limits: Limits,
+    live: Arc<ArcSwap<Live>>,
     connections: Connections,
 }
 
 impl<A, H> Entrance<A, H> {
     /// An entrance for HTTP/1.x to `app` and for HTTP/2 to `http2`.
-    pub fn new(app: Arc<A>, http2: H, limits: Limits, connections: Connections) -> Self {
+    pub fn new(app: Arc<A>, http2: H, live: Arc<ArcSwap<Live>>, connections: Connections) -> Self {
         Self {
             app,
             http2,
-            limits,
+            live,
             connections,
         }
     }
@@ -50,20 +54,30 @@ where
     A: HttpServerApp + Send + Sync + 'static,
     H: ServeHttp2 + 'static,
 {
-    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let _open = self.connections.open();
-        let limit = self.limits.handshake_timeout;
-        match timeout(limit, preface::read(&mut stream)).await {
+        let live = self.live.load_full();
+        let Some(address) = socket_peer(&stream) else {
+            debug!("a connection was gone before it was served");
+            return None;
+        };
+        let peer = Peer {
+            address,
+            scheme: None,
+            is_trusted: false,
+        };
+        let mut arrival = Box::new(Arrival::new(stream, peer, Vec::new()));
+        let limit = live.limits.handshake_timeout;
+        match timeout(limit, preface::read(&mut arrival)).await {
             Err(_) => debug!("a connection said nothing for {limit:?}"),
             Ok(Err(e)) => debug!("a connection ended before its first request: {e}"),
             Ok(Ok(first)) => match first.protocol() {
                 Protocol::Http1 => {
-                    http1::serve(stream, first.read().to_vec(), &self.app, &self.limits, shutdown).await;
+                    http1::serve(arrival, first.read().to_vec(), &self.app, &live.limits, shutdown).await;
                 }
                 Protocol::Http2 => {
-                    if let Some(stream) = preface::put_back(stream, first.read()) {
-                        self.http2.serve(stream, shutdown.clone()).await;
-                    }
+                    arrival.put_back(first.read());
+                    self.http2.serve(arrival, shutdown.clone()).await;
                 }
             },
         }

@@ -6,22 +6,22 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use log::debug;
+use log::{debug, warn};
 use pingora::{
     apps::{HttpPersistentSettings, HttpServerApp},
-    protocols::{Stream, http::ServerSession},
+    protocols::http::ServerSession,
     server::ShutdownWatch,
 };
 use tokio::{io::AsyncReadExt, time::timeout};
 
-use super::{Limits, preface};
+use super::{Arrival, Limits};
 
 /// Bytes of a header that are awaited here; a longer one is Pingora's to refuse.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Serves a connection to its end; `first` was read from it already.
 pub(super) async fn serve<A>(
-    mut stream: Stream,
+    mut arrival: Box<Arrival>,
     mut first: Vec<u8>,
     app: &Arc<A>,
     limits: &Limits,
@@ -32,7 +32,7 @@ pub(super) async fn serve<A>(
     let mut settings: Option<HttpPersistentSettings> = None;
     let mut shutdown_begins = shutdown.clone();
     loop {
-        let head = read_head(&mut stream, std::mem::take(&mut first), limits);
+        let head = read_head(&mut arrival, std::mem::take(&mut first), limits);
         let head = tokio::select! {
             biased;
             head = head => head,
@@ -42,10 +42,8 @@ pub(super) async fn serve<A>(
             Ok(head) => head,
             Err(e) => return debug!("an HTTP/1 connection ended without a request: {e}"),
         };
-        let Some(whole) = preface::put_back(stream, &head) else {
-            return;
-        };
-        let mut session = ServerSession::new_http1(whole);
+        arrival.put_back(&head);
+        let mut session = ServerSession::new_http1(arrival);
         session.set_keepalive(Some(limits.idle_timeout.as_secs().max(1)));
         if let Some(settings) = settings.take() {
             settings.apply_to_session(&mut session);
@@ -59,7 +57,12 @@ pub(super) async fn serve<A>(
             .await
             .map(|reused| reused.consume())
         {
-            Some((reused, kept)) => (stream, settings) = (reused, kept),
+            Some((reused, kept)) => {
+                let Ok(reused) = reused.into_any().downcast::<Arrival>() else {
+                    return warn!("Pingora gave back another transport than it was given");
+                };
+                (arrival, settings) = (reused, kept);
+            }
             None => return,
         }
     }
@@ -67,7 +70,7 @@ pub(super) async fn serve<A>(
 
 /// Reads until a request header is complete: the first byte within the idle limit, the rest within
 /// the handshake limit.
-async fn read_head(stream: &mut Stream, mut head: Vec<u8>, limits: &Limits) -> io::Result<Vec<u8>> {
+async fn read_head(stream: &mut Arrival, mut head: Vec<u8>, limits: &Limits) -> io::Result<Vec<u8>> {
     if head.is_empty() {
         within(limits.idle_timeout, stream.read_buf(&mut head)).await?;
     }

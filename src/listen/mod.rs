@@ -1,9 +1,10 @@
 //! A connection arrives: which protocol it speaks, and who serves it.
 //!
 //! Reading order: [`Entrance`] (the application that Pingora's listeners hand connections to),
-//! `preface` (HTTP/2 by prior knowledge or HTTP/1.x), `http1` (Pingora's own server, one request
+//! [`Arrival`] (a connection with its client), `preface` (HTTP/2 by prior knowledge or HTTP/1.x), `http1` (Pingora's own server, one request
 //! after another), [`Connections`] (how many are open, for a shutdown to wait for).
 
+mod arrival;
 mod connections;
 mod entrance;
 mod http1;
@@ -11,8 +12,16 @@ mod preface;
 
 use std::time::Duration;
 
+pub use arrival::Arrival;
 pub use connections::Connections;
 pub use entrance::{Entrance, ServeHttp2};
+
+/// What a reload replaces as a whole. A connection keeps what it began with.
+#[derive(Debug)]
+pub struct Live {
+    /// How long clients may take.
+    pub limits: Limits,
+}
 
 /// Limits of a connection that is not yet, or not, HTTP/2.
 #[derive(Debug, Clone, Copy)]

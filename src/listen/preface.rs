@@ -5,8 +5,6 @@
 
 use std::io;
 
-use log::warn;
-use pingora::protocols::{Stream, l4::stream::Stream as L4Stream};
 use tokio::io::AsyncReadExt;
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -63,16 +61,6 @@ pub(super) async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io
         }
     }
     Ok(first)
-}
-
-/// Puts bytes back before the rest; `None` if the transport cannot do that.
-pub(super) fn put_back(stream: Stream, read: &[u8]) -> Option<Stream> {
-    let Ok(mut stream) = stream.into_any().downcast::<L4Stream>() else {
-        warn!("a transport that cannot be read from twice");
-        return None;
-    };
-    stream.rewind(read);
-    Some(stream)
 }
 
 #[cfg(test)]

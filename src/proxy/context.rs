@@ -2,16 +2,24 @@
 
 use std::{sync::Arc, time::Instant};
 
-use crate::push::{Client, PushedBy, Skips};
+use super::Live;
+use crate::{
+    client::Connection,
+    push::{Client, PushedBy, Skips},
+    route::Route,
+    upstream::Pool,
+};
 
 /// One request's state.
 #[derive(Debug)]
 pub struct Context {
     pub(super) started: Instant,
+    /// What was configured when it began.
+    pub(super) live: Arc<Live>,
     /// Index of its route.
     pub(super) route: Option<usize>,
-    /// Its client, over HTTP/2 only.
-    pub(super) client: Option<Arc<Client>>,
+    /// The connection that it came on.
+    pub(super) connection: Option<Arc<Connection>>,
     /// Its document, if the request is our own promise.
     pub(super) pushed_by: Option<PushedBy>,
     /// Origin servers that could not be connected to.
@@ -31,11 +39,12 @@ pub struct Context {
 }
 
 impl Context {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(live: Arc<Live>) -> Self {
         Self {
             started: Instant::now(),
+            live,
             route: None,
-            client: None,
+            connection: None,
             pushed_by: None,
             failed_connects: 0,
             attempts: 0,
@@ -45,5 +54,18 @@ impl Context {
             skips: Skips::default(),
             failure: None,
         }
+    }
+
+    pub(super) fn route(&self) -> Option<&Route> {
+        self.live.routes.get(self.route?)
+    }
+
+    pub(super) fn pool(&self) -> Option<&Arc<Pool>> {
+        self.live.pools.get(self.route()?.upstream)
+    }
+
+    /// What is known of pushes to its client, over HTTP/2 only.
+    pub(super) fn client(&self) -> Option<&Arc<Client>> {
+        self.connection.as_ref()?.http2.as_ref()
     }
 }

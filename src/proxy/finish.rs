@@ -65,7 +65,7 @@ fn status_of(error: &Error) -> u16 {
 }
 
 /// Writes the access line.
-pub(super) fn log(edge: &Edge, session: &Session, error: Option<&Error>, context: &Context) {
+pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
     if !access::is_enabled() {
         return;
     }
@@ -73,13 +73,13 @@ pub(super) fn log(edge: &Edge, session: &Session, error: Option<&Error>, context
     let url = Url::of(request);
     let unnamed = error.map(|e| format!("{}: {}", e.esource().as_str(), e.etype().as_str()));
     access::write(&Access {
-        client: session.client_addr().and_then(|address| address.as_inet()).copied(),
+        client: context.connection.as_ref().map(|connection| connection.peer.address),
         method: request.method.as_str(),
         scheme: url.scheme,
         authority: url.authority,
         path_and_query: url.path_and_query,
         status: session.response_written().map(|response| response.status.as_u16()),
-        route: edge.route(context).map(|route| &*route.name),
+        route: context.route().map(|route| &*route.name),
         protocol: access::protocol(request.version),
         duration: context.started.elapsed(),
         bytes: session.body_bytes_sent(),

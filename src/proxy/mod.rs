@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::{
     BError, Error, Result,
@@ -29,13 +30,22 @@ pub use context::Context;
 
 use crate::{push::BadAnswers, route::Route, upstream::Pool};
 
-/// The edge: routes, their upstreams, and what pushes have taught.
+/// The edge: what is configured at the moment, and what pushes have taught.
 #[derive(Debug)]
 pub struct Edge {
-    routes: Vec<Route>,
-    pools: Vec<Arc<Pool>>,
+    live: Arc<ArcSwap<Live>>,
     bad_answers: Mutex<BadAnswers>,
-    timeouts: Timeouts,
+}
+
+/// What a reload replaces as a whole. A request keeps what it began with.
+#[derive(Debug)]
+pub struct Live {
+    /// Routes, each of which names its pool by index.
+    pub routes: Vec<Route>,
+    /// The pools of the upstreams.
+    pub pools: Vec<Arc<Pool>>,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
 }
 
 /// How long an HTTP/1.x client may take; HTTP/2 has its own limits.
@@ -51,19 +61,13 @@ pub struct Timeouts {
 const BAD_ANSWERS: usize = 4096;
 
 impl Edge {
-    /// An edge over these routes; each names its pool by index.
+    /// An edge that serves what is live at the beginning of each request.
     #[must_use]
-    pub fn new(routes: Vec<Route>, pools: Vec<Arc<Pool>>, timeouts: Timeouts) -> Self {
+    pub fn new(live: Arc<ArcSwap<Live>>) -> Self {
         Self {
-            routes,
-            pools,
+            live,
             bad_answers: Mutex::new(BadAnswers::new(BAD_ANSWERS)),
-            timeouts,
         }
-    }
-
-    fn route(&self, context: &Context) -> Option<&Route> {
-        self.routes.get(context.route?)
     }
 }
 
@@ -72,7 +76,7 @@ impl ProxyHttp for Edge {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new()
+        Context::new(self.live.load_full())
     }
 
     /// None of Pingora's modules is used, compression neither.
@@ -83,7 +87,7 @@ impl ProxyHttp for Edge {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        upstream::peer(self, context)
+        upstream::peer(context)
     }
 
     async fn upstream_request_filter(
@@ -112,7 +116,7 @@ impl ProxyHttp for Edge {
         context: &mut Context,
         error: BError,
     ) -> BError {
-        upstream::retry_elsewhere(self, context, error)
+        upstream::retry_elsewhere(context, error)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
@@ -125,6 +129,6 @@ impl ProxyHttp for Edge {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        finish::log(self, session, error, context);
+        finish::log(session, error, context);
     }
 }

@@ -11,7 +11,8 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, response};
 use crate::{
-    push::{Client, Delivery, PushedBy, Source},
+    client::Connection,
+    push::{Delivery, PushedBy, Source},
     route,
 };
 
@@ -20,19 +21,19 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
     take_facts(session, context);
     if session.downstream_session.as_http1().is_some() {
         let http1 = &mut session.downstream_session;
-        http1.set_read_timeout(Some(edge.timeouts.read));
-        http1.set_write_timeout(Some(edge.timeouts.write));
+        http1.set_read_timeout(Some(context.live.timeouts.read));
+        http1.set_write_timeout(Some(context.live.timeouts.write));
         // Some HTTP/1.x clients take a 103 for the answer (rule 14); an awaited 100 still passes.
         http1.set_ignore_info_resp(true);
     }
     let request = session.req_header();
     let url = Url::of(request);
     context.route =
-        route::find(&edge.routes, &request.method, url.authority, request.uri.path()).map(|(index, _)| index);
-    if let (Some(client), None, &Method::GET) = (&context.client, context.pushed_by, &request.method) {
+        route::find(&context.live.routes, &request.method, url.authority, request.uri.path()).map(|(index, _)| index);
+    if let (Some(client), None, &Method::GET) = (context.client(), context.pushed_by, &request.method) {
         client.record_fetched(url.scheme, url.authority, url.path_and_query);
     }
-    let Some(route) = edge.route(context) else {
+    let Some(route) = context.route() else {
         if context.pushed_by.is_some() {
             response::remember_bad(edge, session, context);
             context.failure = Some("no route".to_owned());
@@ -42,8 +43,13 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
         return Ok(true);
     };
     let push = &route.push;
-    if !push.links.is_empty() && push.delivery != Delivery::Off && context.client.is_some() {
-        let links = push.links.iter().map(|link| (Source::Configured, link.as_bytes()));
+    if !push.links.is_empty() && push.delivery != Delivery::Off && context.client().is_some() {
+        let live = Arc::clone(&context.live);
+        let push = context
+            .route
+            .and_then(|index| live.routes.get(index))
+            .map_or(&[][..], |route| &route.push.links);
+        let links = push.iter().map(|link| (Source::Configured, link.as_bytes()));
         let plan = response::plan(edge, session, context, None, links);
         if !plan.is_empty() {
             let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, Some(0))?;
@@ -59,7 +65,7 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
 
 /// The facts of the connection and, of our own promises, their document.
 fn take_facts(session: &mut Session, context: &mut Context) {
-    context.client = session
+    context.connection = session
         .digest()
         .and_then(|digest| {
             digest
@@ -67,7 +73,7 @@ fn take_facts(session: &mut Session, context: &mut Context) {
                 .as_ref()?
                 .user_data
                 .as_ref()?
-                .downcast_ref::<Arc<Client>>()
+                .downcast_ref::<Arc<Connection>>()
         })
         .cloned();
     let extensions = session.downstream_session.req_header_mut().extensions_mut();

@@ -1,6 +1,9 @@
 //! The origin's answer: what its links come to, and whether a pushed one may be delivered.
 
-use std::{sync::PoisonError, time::Instant};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
 
 use http::{StatusCode, header};
 use log::debug;
@@ -23,7 +26,7 @@ pub(super) fn filter(
     response: &mut ResponseHeader,
     context: &mut Context,
 ) -> Result<()> {
-    let Some(route) = edge.route(context) else {
+    let Some(route) = context.route() else {
         return Ok(());
     };
     let informational = response.status.is_informational();
@@ -38,7 +41,9 @@ pub(super) fn filter(
             Error::new(NOT_PUSHABLE)
         });
     }
-    if route.push.delivery == Delivery::Off || context.client.is_none() || !response.headers.contains_key(header::LINK)
+    if route.push.delivery == Delivery::Off
+        || context.client().is_none()
+        || !response.headers.contains_key(header::LINK)
     {
         return Ok(());
     }
@@ -74,7 +79,9 @@ pub(super) fn plan<'f>(
     status: Option<StatusCode>,
     fields: impl Iterator<Item = (Source, &'f [u8])>,
 ) -> Plan {
-    let (Some(route), Some(client)) = (edge.route(context), &context.client) else {
+    let live = Arc::clone(&context.live);
+    let route = context.route.and_then(|index| live.routes.get(index));
+    let (Some(route), Some(client)) = (route, context.client().cloned()) else {
         return Plan::default();
     };
     let request = session.req_header();
@@ -112,8 +119,8 @@ pub(super) fn plan<'f>(
 pub(super) fn remember_bad(edge: &Edge, session: &Session, context: &Context) {
     let url = Url::of(session.req_header());
     // What has no route at all has the default period.
-    let period = edge
-        .route(context)
+    let period = context
+        .route()
         .map_or_else(|| Policy::default().retry_bad_after, |r| r.push.retry_bad_after);
     let until = Instant::now() + period;
     edge.bad_answers.lock().unwrap_or_else(PoisonError::into_inner).record(

@@ -7,16 +7,12 @@ use pingora::{
 };
 use pingora_proxy::Session;
 
-use super::{Context, Edge};
-use crate::upstream::Pool;
-
-fn pool<'e>(edge: &'e Edge, context: &Context) -> Option<&'e Pool> {
-    edge.pools.get(edge.route(context)?.upstream).map(AsRef::as_ref)
-}
+use super::Context;
 
 /// The next server of the route's pool.
-pub(super) fn peer(edge: &Edge, context: &Context) -> Result<Box<HttpPeer>> {
-    let (pool, address) = pool(edge, context)
+pub(super) fn peer(context: &Context) -> Result<Box<HttpPeer>> {
+    let (pool, address) = context
+        .pool()
         .and_then(|pool| Some((pool, pool.next()?)))
         .ok_or_else(|| Error::explain(ErrorType::InternalError, "a route without a server"))?;
     let policy = pool.policy();
@@ -55,9 +51,9 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
 }
 
 /// A server that cannot be connected to was sent nothing, so the next one is tried, once each.
-pub(super) fn retry_elsewhere(edge: &Edge, context: &mut Context, mut error: BError) -> BError {
+pub(super) fn retry_elsewhere(context: &mut Context, mut error: BError) -> BError {
     context.failed_connects += 1;
-    let servers = pool(edge, context).map_or(0, Pool::len);
+    let servers = context.pool().map_or(0, |pool| pool.len());
     error.set_retry(context.failed_connects < servers);
     error
 }

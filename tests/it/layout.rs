@@ -10,6 +10,7 @@ use std::{
 const ROWS: &[&[&str]] = &[
     &["link"],
     &["push"],
+    &["client"],
     &["route"],
     &["learn"],
     &["cache", "upstream", "telemetry"],
@@ -21,7 +22,7 @@ const ROWS: &[&[&str]] = &[
 
 /// The pure modules may not know these.
 const IMPURE: &[&str] = &["tokio", "pingora", "pingora_proxy", "h2", "log", "env_logger"];
-const PURE_ROWS: usize = 4;
+const PURE_ROWS: usize = 5;
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {

@@ -1,0 +1,49 @@
+//! Who the client is: its address and what it spoke, as its connection told. Pure.
+//!
+//! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
+//! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use crate::push;
+
+/// The scheme that a client used, which is not always that of the socket it arrives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Cleartext.
+    Http,
+    /// TLS, ended here or in front of us.
+    Https,
+}
+
+impl Scheme {
+    /// Its name in URLs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Whoever sends the requests of one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address: that of the PROXY header where one was read, else the socket's.
+    pub address: SocketAddr,
+    /// What it speaks, where the connection tells: by TLS here, by the PROXY header, or because the
+    /// listener says so. `None` leaves it to the request.
+    pub scheme: Option<Scheme>,
+    /// It may speak for others: what it says of them in X-Forwarded-* is kept.
+    pub is_trusted: bool,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who is at its other end.
+    pub peer: Peer,
+    /// What HTTP/2 knows of it; `None` for HTTP/1.x.
+    pub http2: Option<Arc<push::Client>>,
+}
