@@ -70,7 +70,7 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
         return;
     }
     let request = session.req_header();
-    let url = Url::of(request);
+    let url = Url::of(request, context);
     let unnamed = error.map(|e| format!("{}: {}", e.esource().as_str(), e.etype().as_str()));
     access::write(&Access {
         client: context.connection.as_ref().map(|connection| connection.peer.address),

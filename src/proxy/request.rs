@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode, Version, header};
 use pingora::{
     Error, Result,
     http::{RequestHeader, ResponseHeader},
@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, response};
 use crate::{
-    client::Connection,
+    client::{Connection, Scheme},
     push::{Delivery, PushedBy, Source},
     route,
 };
@@ -27,7 +27,7 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
         http1.set_ignore_info_resp(true);
     }
     let request = session.req_header();
-    let url = Url::of(request);
+    let url = Url::of(request, context);
     context.route =
         route::find(&context.live.routes, &request.method, url.authority, request.uri.path()).map(|(index, _)| index);
     if let (Some(client), None, &Method::GET) = (context.client(), context.pushed_by, &request.method) {
@@ -84,21 +84,64 @@ fn take_facts(session: &mut Session, context: &mut Context) {
     }
 }
 
+impl Context {
+    /// The scheme that the client of a request used: what its connection tells, else the `:scheme` of
+    /// HTTP/2. What an HTTP/1.x request line says of it is not asked: nothing but TLS makes it https.
+    pub(super) fn scheme(&self, request: &RequestHeader) -> Scheme {
+        scheme(
+            self.connection.as_ref().and_then(|connection| connection.peer.scheme),
+            request,
+        )
+    }
+}
+
+fn scheme(told: Option<Scheme>, request: &RequestHeader) -> Scheme {
+    let claimed = || match request.uri.scheme_str() {
+        Some("https") if request.version == Version::HTTP_2 => Scheme::Https,
+        _ => Scheme::Http,
+    };
+    told.unwrap_or_else(claimed)
+}
+
 /// The effective request URI in parts (RFC 9110 section 7.1).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Url<'r> {
-    pub(super) scheme: &'r str,
+    pub(super) scheme: &'static str,
     pub(super) authority: &'r str,
     pub(super) path_and_query: &'r str,
 }
 
 impl<'r> Url<'r> {
-    pub(super) fn of(request: &'r RequestHeader) -> Self {
+    pub(super) fn of(request: &'r RequestHeader, context: &Context) -> Self {
         let host = || request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         Self {
-            scheme: request.uri.scheme_str().unwrap_or("http"),
+            scheme: context.scheme(request).name(),
             authority: request.uri.authority().map(|a| a.as_str()).or_else(host).unwrap_or(""),
             path_and_query: request.uri.path_and_query().map_or("/", |pq| pq.as_str()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_connection_tells_the_scheme_before_the_request_does() {
+        let told = |told, version, uri: &str| {
+            let mut request = RequestHeader::build("GET", b"/", None).expect("a request");
+            request.set_version(version);
+            request.set_uri(uri.parse().expect("a URI"));
+            scheme(told, &request)
+        };
+        let (http, https) = (Scheme::Http, Scheme::Https);
+        assert_eq!(told(None, Version::HTTP_2, "https://a/"), https);
+        assert_eq!(told(None, Version::HTTP_2, "http://a/"), http);
+        assert_eq!(told(None, Version::HTTP_2, "/"), http);
+        assert_eq!(told(None, Version::HTTP_11, "/"), http);
+        assert_eq!(told(None, Version::HTTP_11, "https://a/"), http);
+        assert_eq!(told(Some(http), Version::HTTP_2, "https://a/"), http);
+        assert_eq!(told(Some(https), Version::HTTP_2, "http://a/"), https);
+        assert_eq!(told(Some(https), Version::HTTP_11, "/"), https);
     }
 }

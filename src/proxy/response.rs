@@ -85,7 +85,7 @@ pub(super) fn plan<'f>(
         return Plan::default();
     };
     let request = session.req_header();
-    let url = Url::of(request);
+    let url = Url::of(request, context);
     let Ok(document) = Document::new(url.scheme, url.authority, url.path_and_query) else {
         return Plan::default();
     };
@@ -117,7 +117,7 @@ pub(super) fn plan<'f>(
 
 /// The URL of this promise is not promised again for a while.
 pub(super) fn remember_bad(edge: &Edge, session: &Session, context: &Context) {
-    let url = Url::of(session.req_header());
+    let url = Url::of(session.req_header(), context);
     // What has no route at all has the default period.
     let period = context
         .route()
