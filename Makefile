@@ -7,13 +7,14 @@ ORIGIN_PORT ?= 9000
 ONCE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench clean
+.PHONY: help build demo test chain lint bench clean
 
 help:
 	@echo 'make build   the release binary, target/release/linkpush'
 	@echo 'make demo    an edge and an origin, and the proof that assets are pushed'
 	@echo '             PORT=8080 ORIGIN_PORT=9000 choose ports, ONCE=1 stops after the proof'
 	@echo 'make test    format, lints, documentation, tests: what CI runs'
+	@echo 'make chain   linkpush among hitch, Varnish, HAProxy, nginx and Symfony: who pushes where'
 	@echo 'make lint    format and lints only'
 	@echo 'make bench   the benchmarks'
 	@echo 'make clean   remove what was built'
@@ -27,7 +28,13 @@ demo: build
 
 test:
 	@tests/support/install.sh build test
-	@tests/support/check.sh format clippy documentation tests
+	@tests/support/check.sh format clippy documentation chain tests
+
+# Part of `make test`, too.
+chain:
+	@tests/support/install.sh build test chain
+	cargo build --locked
+	@tests/chain/run.sh
 
 lint:
 	@tests/support/install.sh build

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs checks by name (format, clippy, documentation, tests), all of them even when one fails, and fails if one did.
+# Runs checks by name (format, clippy, documentation, chain, tests), all of them even when one fails, and fails if one did.
 # A check whose tool this toolchain lacks is skipped, and said to be.
 set -uo pipefail
 
@@ -32,6 +32,15 @@ for name in "$@"; do
     documentation)
         check documentation \
             env RUSTDOCFLAGS='-D warnings -D rustdoc::broken_intra_doc_links' cargo doc --locked --no-deps
+        ;;
+    chain)
+        if tests/support/install.sh chain; then
+            check chain make --no-print-directory chain
+        elif [[ ${CI:-} == true ]] && command -v apt-get >/dev/null; then
+            failed+=(chain)
+        else
+            echo '== chain: SKIPPED, the servers named above are not there'
+        fi
         ;;
     # The last one, so that cargo's own summary is what one sees at the end.
     tests) check tests cargo test --locked ;;

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Installs what a purpose (build, test) needs and the machine lacks; touches nothing when all is there.
+# Installs what a purpose (build, test, chain) needs and the machine lacks; touches nothing when all is there.
 # Without apt-get, or the right to use it: says what is missing, and fails.
+# Servers come for their programs alone: none of them is started, now or at the next boot.
 set -euo pipefail
 
-# Lines of purpose, command, Debian package. zlib-ng is built by cmake; zstd, mimalloc and ring by a C compiler.
+# Lines of purpose, command or pattern of a file, Debian package. zlib-ng is built by cmake; zstd, mimalloc and ring by
+# a C compiler.
 needs='
 build cc    gcc
 build c++   g++
@@ -11,7 +13,28 @@ build cmake cmake
 test  nghttp nghttp2-client
 test  node   nodejs
 test  curl   curl
+chain openssl openssl
+chain hitch   hitch
+chain varnishd varnish
+chain haproxy haproxy
+chain nginx   nginx
+chain /usr/sbin/php-fpm* php-fpm
+chain /usr/share/php/Symfony/Bundle/FrameworkBundle/autoload.php php-symfony-framework-bundle
+chain /usr/share/php/Symfony/Bundle/TwigBundle/autoload.php php-symfony-twig-bundle
+chain /usr/share/php/Symfony/Component/WebLink/autoload.php php-symfony-web-link
+chain /usr/share/php/Symfony/Component/Asset/autoload.php php-symfony-asset
 '
+# Debian's servers are there, and not in every user's PATH.
+PATH=$PATH:/usr/sbin:/sbin
+
+# Is a command in PATH, or a file that fits the pattern?
+present() {
+    if [[ $1 == /* ]]; then
+        compgen -G "$1" >/dev/null
+    else
+        command -v "$1" >/dev/null
+    fi
+}
 
 if ! command -v cargo >/dev/null; then
     echo 'missing: cargo. Install Rust from https://rustup.rs, then try again.' >&2
@@ -22,7 +45,7 @@ commands=()
 packages=()
 while read -r purpose command package; do
     [[ -n $purpose && " $* " == *" $purpose "* ]] || continue
-    command -v "$command" >/dev/null && continue
+    present "$command" && continue
     commands+=("$command")
     packages+=("$package")
 done <<<"$needs"
@@ -38,9 +61,27 @@ if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
     exit 1
 fi
 
+# Packages of servers start them, unless this file says no (invoke-rc.d(8)); and enable them for the next boot.
+policy=/usr/sbin/policy-rc.d
+keep_servers_off() {
+    [[ ! -e $policy ]] || return 0
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+}
+enabled_services() {
+    [[ -d /run/systemd/system ]] || return 0
+    systemctl list-unit-files --type=service --state=enabled --no-legend | awk '{ print $1 }' | sort
+}
+
 echo "installing: ${packages[*]}"
+keep_servers_off
+enabled_before=$(enabled_services)
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq)
 if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >/dev/null; }; then
     echo "apt-get could not install: ${packages[*]}" >&2
     exit 1
 fi
+comm -13 <(echo "$enabled_before") <(enabled_services) | while read -r service; do
+    "${as_root[@]}" systemctl --quiet disable "$service"
+done
