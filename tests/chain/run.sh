@@ -3,6 +3,8 @@
 # if one cell of that table is not what it should be. `make chain` calls it.
 #
 #   A  hitch -> linkpush -> Varnish -> HAProxy -> nginx -> PHP-FPM, every hop behind hitch in cleartext.
+#   B  The same, where the internal balancer and nginx speak TLS, and HTTP/2 to whom asks for it. Varnish has no TLS:
+#      beside it stand a hitch for its clients, and a HAProxy that carries its requests to the balancer by TLS.
 #
 # Everything listens on free ports of 127.0.0.1, keeps its state in a temporary folder, and ends with this script.
 # From the environment: LINKPUSH, the binary (the debug one if not set); KEEP (anything: keep the temporary folder).
@@ -207,13 +209,14 @@ with_node() {
     NODE_EXTRA_CA_CERTS=$state/ca.pem timeout 20 node "$chain/../it/clients/push.js" "$1" / | node -e '
         const { page, pushes } = JSON.parse(require("node:fs").readFileSync(0));
         const size = require("node:fs").statSync(process.argv[1]).size;
-        const seen = pushes.map(({ request, headers, length }) =>
-            request[":path"] === "/main.css" && headers[":status"] === 200 && length === size ? "pushed" : "wrong push");
+        const good = ({ request, headers, length }) =>
+            request[":path"] === "/main.css" && headers[":status"] === 200 && length === size;
+        const seen = pushes.map((push) => (good(push) ? "pushed" : "wrong push"));
         console.log(page.headers[":status"] !== 200 ? "no page" : seen.join(" ") || "no push");' \
         "$state/app/public/main.css"
 }
 
-# hint URL: as a browser, which refuses pushes and says that it navigates. The page's links are in the route's configuration.
+# hint URL: as a browser, which refuses pushes and says that it navigates. linkpush knows this page's links beforehand.
 hint() {
     curl --silent --show-error --max-time 20 --cacert "$state/ca.pem" --http2-prior-knowledge \
         --header 'sec-fetch-mode: navigate' --dump-header - --output /dev/null "$1/hinted" | tr -d '\r' | awk '
@@ -235,9 +238,8 @@ row() {
     local expected=('HTTP/2 200 Link' "$push" "$push" "$push" "$hint")
     for i in "${!columns[@]}"; do
         cells+=("$("${columns[$i]}" "$url" 2>"$state/client.err" || echo failed)")
-        if [[ ${cells[$i]} != "${expected[$i]}" ]]; then
-            wrong+=("$place, ${columns[$i]}: expected ${expected[$i]}, got ${cells[$i]} $(tail -n 3 "$state/client.err")")
-        fi
+        [[ ${cells[$i]} == "${expected[$i]}" ]] || wrong+=(
+            "$place, ${columns[$i]}: expected ${expected[$i]}, got ${cells[$i]} $(tail -n 3 "$state/client.err")")
     done
     print_row "$place" "${cells[@]}"
 }
@@ -263,7 +265,7 @@ check_last_hop() {
 architecture_a() {
     prepare a
     choose_ports HITCH LINKPUSH VARNISH HAPROXY HAPROXY_H2 NGINX NGINX_H2
-    configure hitch.conf a/linkpush.yaml a/varnish.vcl a/haproxy.cfg nginx.conf a/listen.conf php-fpm.conf
+    configure hitch.conf a/{linkpush.yaml,varnish.vcl,haproxy.cfg} nginx.conf a/listen.conf php-fpm.conf
     start_php_and_nginx
     start_haproxy haproxy haproxy.cfg
     await haproxy answers "${port[HAPROXY]}"
@@ -280,8 +282,33 @@ architecture_a() {
     check_last_hop '/hinted HTTP/1.1 -'
 }
 
+architecture_b() {
+    prepare b
+    choose_ports HITCH LINKPUSH VARNISH VARNISH_BEHIND HAPROXY NGINX
+    configure hitch.conf b/{linkpush.yaml,varnish-hitch.conf,varnish.vcl,tls-out.cfg,haproxy.cfg} nginx.conf \
+        b/listen.conf php-fpm.conf
+    start_php_and_nginx
+    start_haproxy haproxy haproxy.cfg
+    await haproxy answers "${port[HAPROXY]}"
+    start_haproxy tls-out tls-out.cfg
+    await tls-out test -S "$state/tls-out.sock"
+    start_varnish "${port[VARNISH_BEHIND]}"
+    start_hitch varnish-hitch varnish-hitch.conf "${port[VARNISH]}"
+    start_linkpush
+    start_hitch hitch hitch.conf "${port[HITCH]}"
+
+    print_head 'B  hitch -> linkpush -> Varnish =TLS=> HAProxy =TLS=> nginx -> PHP-FPM: HTTP/1.1 behind linkpush'
+    row nginx "https://127.0.0.1:${port[NGINX]}" 'no push' 'no 103'
+    row HAProxy "https://127.0.0.1:${port[HAPROXY]}" 'no push' 'no 103'
+    row Varnish "https://127.0.0.1:${port[VARNISH]}" 'no push' 'no 103'
+    row 'hitch and linkpush' "https://127.0.0.1:${port[HITCH]}" pushed 103
+    stop
+    check_last_hop '/hinted HTTP/1.1 TLSv1.3'
+}
+
+[[ $# -gt 0 ]] || set -- a b
 make_certificates
-for architecture in "${@:-a}"; do
+for architecture in "$@"; do
     "architecture_$architecture"
 done
 echo

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs checks by name (format, clippy, documentation, chain, tests), all of them even when one fails, and fails if one did.
+# Runs checks by name (format, clippy, documentation, chain, tests), all of them even when one fails, and fails if one
+# did.
 # A check whose tool this toolchain lacks is skipped, and said to be.
 set -uo pipefail
 
