@@ -14,7 +14,10 @@ use std::{
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use linkpush::{config, server::Server};
+use linkpush::{
+    config,
+    server::{Server, Sockets},
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -57,7 +60,7 @@ fn edge(push: &str, origin: SocketAddr) -> SocketAddr {
          upstreams: {{ app: {{ servers: ['{origin}'] }} }}\nroutes: [{{ name: all, upstream: app, push: {push} }}]\n"
     );
     let config = config::parse("test.yaml", &text).expect("a valid configuration");
-    let server = Server::new(config).expect("a server");
+    let server = Server::new(config, None, Sockets::Open).expect("a server");
     let address = *server.addresses().first().expect("one listener");
     std::thread::spawn(move || server.run());
     let deadline = Instant::now() + Duration::from_secs(20);

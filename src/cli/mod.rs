@@ -10,7 +10,10 @@ mod check;
 mod demo;
 mod explain;
 mod probe;
+mod reload;
 mod run;
+mod target;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -21,6 +24,10 @@ use clap::Subcommand;
 pub enum Command {
     /// Serve, as a configuration says
     Run(run::Args),
+    /// Make a running server read its configuration again
+    Reload(reload::Args),
+    /// Replace a running server by its binary of now, without a lost request
+    Upgrade(upgrade::Args),
     /// Tell every problem of configuration files
     Check(check::Args),
     /// Tell what would be delivered for a response, and why not the rest
@@ -39,6 +46,8 @@ pub enum Command {
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Explain(args) => explain::run(&args),
         Command::Probe(args) => probe::run(&args),

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use crate::{config, server::Server};
+use crate::{
+    config,
+    server::{Server, Sockets},
+};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -10,6 +13,10 @@ pub struct Args {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+
+    /// Take the sockets over from the process in the pid file, which then ends
+    #[arg(long)]
+    take_over: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -20,6 +27,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    Server::new(config)?.run()?;
+    let sockets = if args.take_over {
+        Sockets::TakeOver
+    } else {
+        Sockets::Open
+    };
+    Server::new(config, Some(args.config.clone()), sockets)?.run()?;
     Ok(ExitCode::SUCCESS)
 }

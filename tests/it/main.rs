@@ -26,5 +26,7 @@ mod layout;
 mod limits;
 mod order;
 mod push;
+mod reload;
 mod requests;
 mod stress;
+mod upgrade_binary;

@@ -6,7 +6,10 @@ mod origin;
 
 use std::{net::SocketAddr, process::ExitCode};
 
-use crate::{config, server::Server};
+use crate::{
+    config,
+    server::{Server, Sockets},
+};
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -33,7 +36,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     std::net::TcpListener::bind(origin)
         .map_err(|e| anyhow::anyhow!("origin {origin}: {e}; choose another --origin-port"))?;
-    let mut server = Server::new(config)?;
+    let mut server = Server::new(config, None, Sockets::Open)?;
     server.add_service(origin::service(origin));
     if let Some(edge) = server.addresses().first() {
         println!("{}", what_to_try(*edge));

@@ -1,8 +1,10 @@
 //! The real server: the binary, started on a free port with a configuration of the test's.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
 };
@@ -23,7 +25,7 @@ pub struct Edge {
     pub address: SocketAddr,
     child: Child,
     log: Arc<Log>,
-    _config: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// A configuration with one listener on a free port and one upstream `app`; `rest` is YAML for the
@@ -41,11 +43,17 @@ impl Edge {
         Self::with(&config(origin, PAGES)).await
     }
 
-    /// Starts a server with this configuration and waits until it listens.
+    /// Starts a server with this configuration and waits until it listens. `{folder}` in it is the
+    /// folder of its file.
     pub async fn with(config: &str) -> Self {
+        Self::with_env(config, &[]).await
+    }
+
+    /// The same with more in the environment.
+    pub async fn with_env(config: &str, env: &[(&str, &OsStr)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("edge.yaml");
-        std::fs::write(&file, config).expect("a configuration file");
+        write_config(folder.path(), config);
         let mut child = Command::new(BINARY)
             .args(["run", "--config"])
             .arg(&file)
@@ -53,6 +61,7 @@ impl Edge {
                 "RUST_LOG",
                 std::env::var("EDGE_LOG").unwrap_or_else(|_| "info,linkpush=debug".into()),
             )
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -78,7 +87,7 @@ impl Edge {
             address,
             child,
             log,
-            _config: folder,
+            folder,
         };
         super::within("the listener", async {
             while tokio::net::TcpStream::connect(edge.address).await.is_err() {
@@ -87,6 +96,35 @@ impl Edge {
         })
         .await;
         edge
+    }
+
+    /// Its configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("edge.yaml")
+    }
+
+    /// Replaces its configuration file; it still has to be told.
+    pub fn rewrite(&self, config: &str) {
+        write_config(self.folder.path(), config);
+    }
+
+    /// How many log lines contain this so far.
+    pub fn count_lines(&self, part: &str) -> usize {
+        self.log().iter().filter(|line| line.contains(part)).count()
+    }
+
+    /// Waits until this many log lines contain this.
+    pub async fn lines(&self, part: &str, count: usize) {
+        super::within(&format!("{count} times {part:?}"), async {
+            loop {
+                let written = self.log.written.notified();
+                if self.count_lines(part) >= count {
+                    return;
+                }
+                written.await;
+            }
+        })
+        .await;
     }
 
     /// The first log line that contains all of these, once it is there.
@@ -139,8 +177,23 @@ impl Edge {
     }
 }
 
+fn write_config(folder: &Path, config: &str) {
+    let config = config.replace("{folder}", &folder.display().to_string());
+    // At once: a server may be reading it.
+    let new = folder.join("edge.new");
+    std::fs::write(&new, config).expect("a writable folder");
+    std::fs::rename(new, folder.join("edge.yaml")).expect("a writable folder");
+}
+
 impl Drop for Edge {
     fn drop(&mut self) {
+        // A successor is nobody's child here.
+        if let Ok(id) = std::fs::read_to_string(self.folder.path().join("linkpush.pid")) {
+            let _ = Command::new("kill")
+                .args(["-KILL", id.trim()])
+                .stderr(Stdio::null())
+                .status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {

@@ -1,0 +1,345 @@
+//! The running server under control: signals, reload, upgrade, the end.
+//!
+//! All of it on one thread beside Pingora's, so that reading a file never holds up a request.
+//!
+//! | signal | |
+//! |---|---|
+//! | SIGHUP | reads the configuration again |
+//! | SIGUSR2 | starts a new process from the binary, which takes the sockets over |
+//! | SIGQUIT | hands the sockets over to a process that waits for them, then as SIGTERM |
+//! | SIGTERM | finishes what is in flight, within `graceful_timeout`; a second one as SIGINT |
+//! | SIGINT | ends at once |
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use log::{debug, error, info, warn};
+use pingora::{
+    server::{RunArgs, Server as PingoraServer, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch},
+    services::background::{BackgroundService, background_service},
+};
+use sd_notify::NotifyState;
+use tokio::{
+    net::TcpStream,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    time::timeout,
+};
+
+use super::{ServerError, parts::Parts, process::PidFile};
+use crate::{
+    config::{self, Config, Problems},
+    listen::Connections,
+    upstream::PoolError,
+};
+
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file is wrong.
+    #[error("{0}")]
+    Config(Problems),
+    /// An upstream cannot be made.
+    #[error(transparent)]
+    Upstream(#[from] PoolError),
+    /// The server was not started from a file.
+    #[error("this server has no configuration file")]
+    NoFile,
+}
+
+/// What is needed to change a running server.
+pub(super) struct Control {
+    /// What is served; settings that cannot change keep their first value.
+    config: Config,
+    source: Option<PathBuf>,
+    parts: Arc<Parts>,
+    /// As it was started: by now the file may be another.
+    binary: Option<PathBuf>,
+}
+
+impl Control {
+    pub(super) fn new(config: Config, source: Option<PathBuf>, parts: Arc<Parts>) -> Self {
+        Self {
+            config,
+            source,
+            parts,
+            binary: std::env::current_exe().ok(),
+        }
+    }
+
+    /// Runs Pingora on a thread of its own, obeys signals, returns when the server has ended.
+    pub(super) async fn run(
+        mut self,
+        mut pingora: PingoraServer,
+        connections: Connections,
+        pid_file: Option<&PidFile>,
+        addresses: &[SocketAddr],
+    ) -> Result<(), ServerError> {
+        let mut signals = Signals::new().map_err(ServerError::Runtime)?;
+        let (done, mut ended) = mpsc::unbounded_channel();
+        let drained = Drained {
+            connections,
+            done: done.clone(),
+        };
+        pingora.add_service(background_service("drain", drained));
+        let obeyed = Obeyed {
+            hand_over: pid_file.map(|file| file.socket().to_owned()),
+        };
+        // Pingora waits out its whole grace period; a thread of its own lets us leave as soon as
+        // the last connection has.
+        let thread = thread::spawn(move || {
+            pingora.run(RunArgs {
+                shutdown_signal: Box::new(obeyed),
+            });
+            let _ = done.send(End::Stopped);
+        });
+        listening(addresses).await?;
+        if let Some(pid_file) = pid_file {
+            pid_file.write()?;
+        }
+        for address in addresses {
+            info!("listening on {address}");
+        }
+        tell_systemd(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]);
+        let mut ending = false;
+        loop {
+            tokio::select! {
+                end = ended.recv() => match end {
+                    Some(End::Draining) => {
+                        ending = true;
+                        tell_systemd(&[NotifyState::Stopping]);
+                    }
+                    Some(End::Drained) => {
+                        info!("every connection has finished");
+                        return Ok(());
+                    }
+                    Some(End::Stopped) => return Ok(()),
+                    None => return thread.join().map_err(|_| ServerError::Stopped),
+                },
+                _ = signals.hangup.recv(), if !ending => self.reload_and_tell(),
+                _ = signals.user2.recv(), if !ending => self.start_successor(pid_file),
+                _ = signals.terminate.recv(), if ending => {
+                    warn!("a second SIGTERM: what is in flight is cut");
+                    return Ok(());
+                }
+                _ = signals.interrupt.recv(), if ending => {
+                    warn!("SIGINT: what is in flight is cut");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn reload_and_tell(&mut self) {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            tell_systemd(&[NotifyState::Reloading, now]);
+        }
+        match self.reload() {
+            Ok(kept) => {
+                for setting in kept {
+                    warn!("{setting} has changed, which takes a restart; the rest is in force");
+                }
+                info!(
+                    "configuration reloaded: {} upstreams, {} routes",
+                    self.config.upstreams.len(),
+                    self.config.routes.len()
+                );
+            }
+            Err(e) => error!("configuration not reloaded, nothing has changed:\n{e}"),
+        }
+        tell_systemd(&[NotifyState::Ready]);
+    }
+
+    /// Reads the file again; returns the settings that have changed in it and cannot be applied.
+    fn reload(&mut self) -> Result<Vec<String>, ReloadError> {
+        let file = self.source.as_deref().ok_or(ReloadError::NoFile)?;
+        let mut config = config::read(file).map_err(ReloadError::Config)?;
+        let kept = keep_fixed(&self.config, &mut config);
+        self.parts.replace(&config)?;
+        self.config = config;
+        Ok(kept)
+    }
+
+    fn start_successor(&self, pid_file: Option<&PidFile>) {
+        let (Some(binary), Some(source), Some(_)) = (&self.binary, &self.source, pid_file) else {
+            return error!("no upgrade: it takes server.pid_file and a configuration file");
+        };
+        match successor(binary, source).spawn() {
+            Err(e) => error!("no upgrade: {} cannot be started: {e}", binary.display()),
+            Ok(mut child) => {
+                info!("process {} is to take over", child.id());
+                // If it succeeds, this process ends before it does.
+                thread::spawn(move || match child.wait() {
+                    Ok(status) => error!("no upgrade: the new process ended with {status}; this one goes on"),
+                    Err(e) => error!("the new process is lost: {e}"),
+                });
+            }
+        }
+    }
+}
+
+/// Resolves once all of these take connections: Pingora opens them on a thread of its own and tells
+/// nobody.
+async fn listening(addresses: &[SocketAddr]) -> Result<(), ServerError> {
+    for &address in addresses {
+        let connected = async {
+            loop {
+                match TcpStream::connect(address).await {
+                    Ok(_) => return,
+                    Err(e) => debug!("{address} takes no connection yet: {e}"),
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LISTEN_TIMEOUT, connected)
+            .await
+            .map_err(|_| ServerError::NotListening { address })?;
+    }
+    Ok(())
+}
+
+/// Sockets are opened in milliseconds, or not at all.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Without systemd there is nobody to tell.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(state) {
+        warn!("systemd cannot be told: {e}");
+    }
+}
+
+fn successor(binary: &Path, source: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command
+        .args(["run", "--take-over", "--config"])
+        .arg(source)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Settings that take a restart keep their value in `new`; returns the names of those that differ.
+fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut keep = |name: &str, differs: bool| {
+        if differs {
+            kept.push(name.to_owned());
+        }
+    };
+    keep("server.threads", old.server.threads != new.server.threads);
+    keep("server.pid_file", old.server.pid_file != new.server.pid_file);
+    keep(
+        "server.graceful_timeout",
+        old.server.graceful_timeout != new.server.graceful_timeout,
+    );
+    let addresses = |config: &Config| config.listeners.iter().map(|l| l.address).collect::<Vec<_>>();
+    keep("listeners[].address", addresses(old) != addresses(new));
+    new.server.threads = old.server.threads;
+    new.server.pid_file.clone_from(&old.server.pid_file);
+    new.server.graceful_timeout = old.server.graceful_timeout;
+    if addresses(old) != addresses(new) {
+        new.listeners = std::mem::take(&mut new.listeners)
+            .into_iter()
+            .filter(|listener| addresses(old).contains(&listener.address))
+            .collect();
+        for listener in &old.listeners {
+            if !addresses(new).contains(&listener.address) {
+                new.listeners.push(listener.clone());
+            }
+        }
+    }
+    kept
+}
+
+/// Signals that are obeyed here; registered before anybody knows the process id, since SIGHUP and
+/// SIGUSR2 would end a process that does not expect them.
+struct Signals {
+    hangup: Signal,
+    user2: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// The signals that Pingora obeys.
+struct Obeyed {
+    /// Where a process waits for the sockets, if one does.
+    hand_over: Option<PathBuf>,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Obeyed {
+    async fn recv(&self) -> ShutdownSignal {
+        let signals = || -> io::Result<_> {
+            Ok((
+                signal(SignalKind::quit())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            ))
+        };
+        let (mut quit, mut terminate, mut interrupt) = match signals() {
+            Ok(signals) => signals,
+            Err(e) => {
+                error!("signals cannot be received: {e}");
+                return ShutdownSignal::GracefulTerminate;
+            }
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return ShutdownSignal::GracefulTerminate,
+                _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+                // Pingora would end the server though nobody takes its sockets.
+                _ = quit.recv() => match &self.hand_over {
+                    Some(socket) if socket.exists() => return ShutdownSignal::GracefulUpgrade,
+                    _ => warn!("SIGQUIT, but no process waits for the sockets: nothing is done"),
+                },
+            }
+        }
+    }
+}
+
+/// How far the end has come.
+enum End {
+    Draining,
+    Drained,
+    Stopped,
+}
+
+/// Waits for a shutdown, then for the last connection.
+struct Drained {
+    connections: Connections,
+    done: mpsc::UnboundedSender<End>,
+}
+
+/// A connection that was accepted just before the shutdown is counted by then.
+const SETTLE: Duration = Duration::from_millis(50);
+
+#[async_trait]
+impl BackgroundService for Drained {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        if shutdown.wait_for(|&begun| begun).await.is_ok() {
+            let _ = self.done.send(End::Draining);
+            tokio::time::sleep(SETTLE).await;
+            debug!("waiting for connections to finish");
+            self.connections.none_left().await;
+            let _ = self.done.send(End::Drained);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Assembly: a [`Config`] becomes parts, the parts a Pingora server.
+//!
+//! Reading order: [`Server`] here, `parts` (a configuration made ready to serve), `control` (signals
+//! on the running server: reload, upgrade, the end), `process` (the pid file and what it is for).
+
+mod control;
+mod parts;
+mod process;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use log::info;
+use pingora::{
+    prelude::Opt,
+    protocols::Stream,
+    server::{Server as PingoraServer, ShutdownWatch, configuration::ServerConf},
+    services::listening::Service,
+};
+use pingora_proxy::{HttpProxy, http_proxy};
+
+pub use control::ReloadError;
+pub use process::{ProcessError, Running};
+
+use crate::{
+    config::Config,
+    h2,
+    listen::{Connections, Entrance, ServeHttp2},
+    proxy::Edge,
+    upstream::PoolError,
+};
+use control::Control;
+use parts::Parts;
+use process::PidFile;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address as configured.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An address takes no connections, though the server runs.
+    #[error("nothing listens on {address} after the start; the log says why")]
+    NotListening {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// An upstream cannot be made.
+    #[error(transparent)]
+    Upstream(#[from] PoolError),
+    /// The process cannot be controlled.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The runtime for signals and upkeep cannot be made.
+    #[error("cannot start the control thread")]
+    Runtime(#[source] io::Error),
+    /// The server's thread is gone.
+    #[error("the server stopped unexpectedly")]
+    Stopped,
+}
+
+/// Where a server gets its sockets from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sockets {
+    /// It opens them.
+    Open,
+    /// The process in the pid file hands them over, and ends.
+    TakeOver,
+}
+
+/// A server that is ready to run.
+pub struct Server {
+    pingora: PingoraServer,
+    connections: Connections,
+    addresses: Vec<SocketAddr>,
+    control: Control,
+    pid_file: Option<PidFile>,
+    sockets: Sockets,
+}
+
+impl Server {
+    /// Puts the parts together; checks that the listeners' addresses are free.
+    ///
+    /// `source` is the file that a reload reads, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// What keeps this configuration from running on this machine.
+    pub fn new(config: Config, source: Option<PathBuf>, sockets: Sockets) -> Result<Self, ServerError> {
+        let pid_file = config.server.pid_file.clone().map(PidFile::new);
+        if sockets == Sockets::TakeOver && pid_file.is_none() {
+            return Err(ProcessError::NoPidFile.into());
+        }
+        let mut pingora = PingoraServer::new_with_opt_and_conf(opt(sockets), conf(&config, pid_file.as_ref()));
+        let parts = Arc::new(Parts::new(&config)?);
+        let app = Arc::new(http_proxy(&pingora.configuration, Edge::new(Arc::clone(&parts.edge))));
+        let connections = Connections::default();
+        let http2 = Http2 {
+            app: Arc::clone(&app),
+            parts: Arc::clone(&parts),
+        };
+        let entrance = Entrance::new(app, http2, Arc::clone(&parts.entrance), connections.clone());
+        let mut service = Service::new("edge".to_owned(), entrance);
+        let mut addresses = Vec::with_capacity(config.listeners.len());
+        for listener in &config.listeners {
+            let address = match sockets {
+                Sockets::Open => free_address(listener.address)?,
+                Sockets::TakeOver => listener.address,
+            };
+            service.add_tcp(&address.to_string());
+            addresses.push(address);
+        }
+        pingora.add_service(service);
+        Ok(Self {
+            pingora,
+            connections,
+            addresses,
+            control: Control::new(config, source, parts),
+            pid_file,
+            sockets,
+        })
+    }
+
+    /// The addresses that will be listened on, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Adds another Pingora service to the same process.
+    pub fn add_service(&mut self, service: impl pingora::services::ServiceWithDependents + 'static) {
+        self.pingora.add_service(service);
+    }
+
+    /// Runs until SIGTERM (requests in flight finish first), SIGINT, or a failure.
+    ///
+    /// # Errors
+    ///
+    /// The pid file cannot be written, sockets are not handed over, or the server's thread panicked.
+    pub fn run(mut self) -> Result<(), ServerError> {
+        if let (Sockets::TakeOver, Some(pid_file)) = (self.sockets, &self.pid_file) {
+            let old = pid_file.running()?;
+            info!("taking over from process {}", old.id());
+            pid_file.ask_for_sockets(old)?;
+            self.pingora.bootstrap();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ServerError::Runtime)?;
+        let ended =
+            runtime.block_on(
+                self.control
+                    .run(self.pingora, self.connections, self.pid_file.as_ref(), &self.addresses),
+            );
+        if let Some(pid_file) = &self.pid_file {
+            pid_file.remove();
+        }
+        ended
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+fn opt(sockets: Sockets) -> Option<Opt> {
+    (sockets == Sockets::TakeOver).then(|| Opt {
+        upgrade: true,
+        ..Opt::default()
+    })
+}
+
+fn conf(config: &Config, pid_file: Option<&PidFile>) -> ServerConf {
+    let processors = || thread::available_parallelism().map_or(1, usize::from);
+    let threads = config.server.threads;
+    let mut conf = ServerConf {
+        threads: if threads == 0 { processors() } else { threads },
+        grace_period_seconds: Some(whole_seconds(config.server.graceful_timeout)),
+        // The grace period is over by then; what is left is cut.
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    };
+    if let Some(pid_file) = pid_file {
+        conf.upgrade_sock = pid_file.socket().display().to_string();
+    }
+    conf
+}
+
+/// Rounded up.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// The address itself, with a port of the system's choice for port 0.
+///
+/// Pingora panics on an address that it cannot listen on, long after the start; this asks before.
+fn free_address(address: SocketAddr) -> Result<SocketAddr, ServerError> {
+    TcpListener::bind(address)
+        .and_then(|listener| listener.local_addr())
+        .map_err(|source| ServerError::Listen { address, source })
+}
+
+/// HTTP/2 connections go to our own session layer, under the same proxy.
+struct Http2 {
+    app: Arc<HttpProxy<Edge>>,
+    parts: Arc<Parts>,
+}
+
+#[async_trait]
+impl ServeHttp2 for Http2 {
+    async fn serve(&self, stream: Stream, shutdown: ShutdownWatch) {
+        h2::serve(stream, Arc::clone(&self.app), **self.parts.http2.load(), shutdown).await;
+    }
+}

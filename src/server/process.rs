@@ -1,0 +1,260 @@
+//! The pid file: how commands find a running server, and a new process the sockets of the old one.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use log::{error, warn};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+/// Why a process cannot be found, told or replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The configuration names no pid file.
+    #[error("server.pid_file is not set, so a running server cannot be found")]
+    NoPidFile,
+    /// The file cannot be read.
+    #[error("cannot read the pid file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It has no process id in it.
+    #[error("the pid file {} has no process id in it", path.display())]
+    NoId {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The process is gone, or it is some other program's.
+    #[error("process {id} of the pid file {} is not a running linkpush", path.display())]
+    NotRunning {
+        /// The file.
+        path: PathBuf,
+        /// The id in it.
+        id: u32,
+    },
+    /// The signal cannot be sent.
+    #[error("cannot send a signal to process {id}")]
+    Signal {
+        /// The process.
+        id: u32,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write the pid file {}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The socket beside the pid file has too long a name for the system.
+    #[error("the path {} is too long for a socket, at most {MAX_SOCKET_PATH} bytes", path.display())]
+    LongPath {
+        /// The path of the socket.
+        path: PathBuf,
+    },
+}
+
+/// Bytes of a Unix socket's path (`sun_path`, with its end).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// A running server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Running(Pid);
+
+impl Running {
+    /// The server of a pid file.
+    ///
+    /// # Errors
+    ///
+    /// There is none: the file is absent or stale.
+    pub fn find(pid_file: &Path) -> Result<Self, ProcessError> {
+        PidFile::new(pid_file.to_owned()).running()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(self) -> u32 {
+        self.0.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Tells it to read its configuration again.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be told, usually for lack of rights.
+    pub fn reload(self) -> Result<(), ProcessError> {
+        self.signal(Signal::HUP)
+    }
+
+    /// Tells it to start a new process from its binary and to leave its sockets to that.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be told, usually for lack of rights.
+    pub fn upgrade(self) -> Result<(), ProcessError> {
+        self.signal(Signal::USR2)
+    }
+
+    fn signal(self, signal: Signal) -> Result<(), ProcessError> {
+        kill_process(self.0, signal).map_err(|source| ProcessError::Signal {
+            id: self.id(),
+            source: source.into(),
+        })
+    }
+}
+
+/// The pid file of a server, and the socket beside it that sockets are handed over on.
+#[derive(Debug, Clone)]
+pub(super) struct PidFile {
+    path: PathBuf,
+    socket: PathBuf,
+}
+
+impl PidFile {
+    pub(super) fn new(path: PathBuf) -> Self {
+        let mut socket = path.clone().into_os_string();
+        socket.push(".upgrade");
+        let socket = socket.into();
+        Self { path, socket }
+    }
+
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Writes this process's id, over that of a process that was taken over from.
+    pub(super) fn write(&self) -> Result<(), ProcessError> {
+        // Whoever reads it meanwhile finds the old content or the new one, never half of it.
+        let new = self.path.with_extension("new");
+        fs::write(&new, format!("{}\n", std::process::id()))
+            .and_then(|()| fs::rename(&new, &self.path))
+            .map_err(|source| ProcessError::Unwritable {
+                path: self.path.clone(),
+                source,
+            })
+    }
+
+    /// Removes it, unless another process has taken over.
+    pub(super) fn remove(&self) {
+        if self.id().is_ok_and(|id| id == std::process::id())
+            && let Err(e) = fs::remove_file(&self.path)
+        {
+            warn!("pid file {}: {e}", self.path.display());
+        }
+    }
+
+    /// The running server that it names.
+    pub(super) fn running(&self) -> Result<Running, ProcessError> {
+        let id = self.id()?;
+        let not_running = || ProcessError::NotRunning {
+            path: self.path.clone(),
+            id,
+        };
+        let pid = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(not_running)?;
+        // A signal to a process that has the id by chance would end it.
+        if test_kill_process(pid) == Err(rustix::io::Errno::SRCH) || !is_named_like_this(id) {
+            return Err(not_running());
+        }
+        Ok(Running(pid))
+    }
+
+    /// Tells the old process to hand its sockets over once this one waits for them.
+    pub(super) fn ask_for_sockets(&self, old: Running) -> Result<(), ProcessError> {
+        let path = self.socket.clone();
+        if path.as_os_str().len() > MAX_SOCKET_PATH {
+            return Err(ProcessError::LongPath { path });
+        }
+        // What an upgrade that failed left behind would be taken for this one's.
+        let _ = fs::remove_file(&path);
+        thread::spawn(move || {
+            let until = Instant::now() + HAND_OVER_TIMEOUT;
+            while !path.exists() {
+                if Instant::now() > until {
+                    return error!("no socket at {}: cannot take over", path.display());
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            if let Err(e) = old.signal(Signal::QUIT) {
+                error!("cannot take over: {e}");
+            }
+        });
+        Ok(())
+    }
+
+    fn id(&self) -> Result<u32, ProcessError> {
+        let text = fs::read_to_string(&self.path).map_err(|source| ProcessError::Unreadable {
+            path: self.path.clone(),
+            source,
+        })?;
+        text.trim().parse().map_err(|_| ProcessError::NoId {
+            path: self.path.clone(),
+        })
+    }
+}
+
+/// Pingora gives up on a hand-over after five seconds.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether a process has the name of this one; true where the system does not tell.
+fn is_named_like_this(id: u32) -> bool {
+    let name = |id: &str| fs::read_to_string(format!("/proc/{id}/comm")).ok();
+    match (name(&id.to_string()), name("self")) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pid_file(content: Option<&str>) -> (tempfile::TempDir, PidFile) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("linkpush.pid");
+        if let Some(content) = content {
+            fs::write(&path, content).expect("a writable folder");
+        }
+        (folder, PidFile::new(path))
+    }
+
+    #[test]
+    fn the_own_process_is_found_and_its_file_removed() {
+        let (_folder, file) = pid_file(None);
+        file.write().expect("writable");
+        assert_eq!(file.running().expect("it runs").id(), std::process::id());
+        file.remove();
+        assert!(matches!(file.running(), Err(ProcessError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn another_process_is_not_taken_for_a_server() {
+        for (content, id) in [
+            ("1\n", 1),
+            ("4000000000\n", 4_000_000_000),
+            ("2147483647", i32::MAX as u32),
+        ] {
+            let (_folder, file) = pid_file(Some(content));
+            match file.running() {
+                Err(ProcessError::NotRunning { id: named, .. }) => assert_eq!(named, id),
+                other => unreachable!("{content}: {other:?}"),
+            }
+        }
+        let (_folder, file) = pid_file(Some("x"));
+        assert!(matches!(file.running(), Err(ProcessError::NoId { .. })));
+    }
+
+    #[test]
+    fn the_file_of_a_successor_is_left_alone() {
+        let (_folder, file) = pid_file(Some("1\n"));
+        file.remove();
+        assert!(file.path.exists());
+    }
+}

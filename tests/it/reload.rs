@@ -1,0 +1,221 @@
+//! A server whose configuration changes while it serves.
+
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    client::Client,
+    edge::{BINARY, Edge, config},
+    origin::{Origin, Step, response},
+    within,
+};
+
+const RELOADED: &str = "configuration reloaded";
+const NOT_RELOADED: &str = "configuration not reloaded";
+
+fn routes(push: &str) -> String {
+    format!(
+        "server: {{ pid_file: '{{folder}}/linkpush.pid' }}\nroutes: [{{ name: pages, upstream: app, push: {push} }}]"
+    )
+}
+
+/// Page `/N` links to an asset of its own, so that the diary never has it.
+fn script(origin: &Origin, pages: usize) {
+    for page in 0..pages {
+        let link = format!("</{page}.css>; rel=preload; as=style");
+        let steps = [Step::Send(response("200 OK", &[("link", &link)], b"page"))];
+        origin.on(&format!("/{page}"), steps);
+        origin.serve_ok(&format!("/{page}.css"), &[], b"asset");
+    }
+}
+
+#[tokio::test]
+async fn a_route_changes_for_the_next_request_of_an_open_connection() {
+    let origin = Origin::start().await;
+    script(&origin, 3);
+    let edge = Edge::with(&config(origin.address, &routes("push"))).await;
+    let client = Client::connect(edge.address).await;
+    assert_eq!(client.get("/0").await.promised(), ["/0.css"]);
+    edge.rewrite(&config(origin.address, &routes("off")));
+    edge.signal("HUP");
+    edge.lines(RELOADED, 1).await;
+    assert!(client.get("/1").await.promised().is_empty());
+    edge.rewrite(&config(origin.address, &routes("push")));
+    edge.signal("HUP");
+    edge.lines(RELOADED, 2).await;
+    assert_eq!(client.get("/2").await.promised(), ["/2.css"]);
+}
+
+#[tokio::test]
+async fn what_is_in_flight_keeps_what_it_began_with() {
+    let old = Origin::start().await;
+    let new = Origin::start().await;
+    old.on(
+        "/slow",
+        [Step::Gate("answer"), Step::Send(response("200 OK", &[], b"old"))],
+    );
+    new.serve_ok("/slow", &[], b"new");
+    let edge = Edge::with(&config(old.address, &routes("auto"))).await;
+    let client = Client::connect(edge.address).await;
+    let request = client.get_request("/slow", &[]);
+    let slow = tokio::spawn(client.clone().try_fetch(request));
+    old.request("/slow").await;
+    edge.rewrite(&config(new.address, &routes("auto")));
+    edge.signal("HUP");
+    edge.lines(RELOADED, 1).await;
+    assert_eq!(client.get("/slow").await.answer.body, b"new");
+    old.open("answer");
+    let page = within("the old answer", slow)
+        .await
+        .expect("no panic")
+        .expect("an answer");
+    assert_eq!(page.answer.body, b"old");
+}
+
+#[tokio::test]
+async fn a_bad_file_changes_nothing_and_says_why() {
+    let origin = Origin::start().await;
+    script(&origin, 2);
+    let edge = Edge::with(&config(origin.address, &routes("push"))).await;
+    let client = Client::connect(edge.address).await;
+    edge.rewrite(&config(origin.address, &routes("{ max_promises: 0 }")));
+    edge.signal("HUP");
+    edge.lines(NOT_RELOADED, 1).await;
+    edge.log_line(&["edge.yaml:", "routes[0].push.max_promises: must be 1 to 100, got 0"])
+        .await;
+    assert_eq!(client.get("/0").await.promised(), ["/0.css"]);
+}
+
+#[tokio::test]
+async fn what_takes_a_restart_is_named_and_the_rest_is_in_force() {
+    let origin = Origin::start().await;
+    script(&origin, 1);
+    let edge = Edge::with(&config(origin.address, &routes("push"))).await;
+    let changed = config(origin.address, &routes("off"))
+        .replace("server: {", "server: { threads: 3, ")
+        .replace("address: 127.0.0.1:0", "address: 127.0.0.1:1");
+    edge.rewrite(&changed);
+    edge.signal("HUP");
+    edge.log_line(&["server.threads has changed, which takes a restart"])
+        .await;
+    edge.log_line(&["listeners[].address has changed, which takes a restart"])
+        .await;
+    edge.lines(RELOADED, 1).await;
+    let client = Client::connect(edge.address).await;
+    assert!(client.get("/0").await.promised().is_empty());
+}
+
+fn command(edge: &Edge, name: &str) -> (bool, String) {
+    let output = Command::new(BINARY)
+        .args([name, "--config"])
+        .arg(edge.config_file())
+        .output()
+        .expect("the binary runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[tokio::test]
+async fn the_command_checks_the_file_before_it_tells_the_server() {
+    let origin = Origin::start().await;
+    let edge = Edge::with(&config(origin.address, &routes("push"))).await;
+    let (done, said) = command(&edge, "reload");
+    assert!(done && said.contains(&format!("process {}", edge.pid())), "{said}");
+    edge.lines(RELOADED, 1).await;
+    edge.rewrite(&config(origin.address, &routes("pusch")));
+    let (done, said) = command(&edge, "reload");
+    assert!(!done && said.contains("did you mean push?"), "{said}");
+    edge.rewrite(&config(origin.address, "routes: [{ name: pages, upstream: app }]"));
+    let (done, said) = command(&edge, "reload");
+    assert!(!done && said.contains("server.pid_file is not set"), "{said}");
+    assert_eq!(edge.count_lines(NOT_RELOADED), 0);
+}
+
+#[tokio::test]
+async fn reloads_under_load_cost_no_request() {
+    reloads_under_load(24, Duration::from_millis(250)).await;
+}
+
+/// The whole minute; `cargo test --release --test it -- --ignored soak_reloads`.
+#[tokio::test]
+#[ignore = "takes a minute"]
+async fn soak_reloads_under_load_cost_no_request() {
+    reloads_under_load(200, Duration::from_millis(300)).await;
+}
+
+/// Reloads, every second one of a broken file, each followed by a page on a connection that stays
+/// open, while another program loads the server.
+async fn reloads_under_load(reloads: usize, pause: Duration) {
+    let origin = Origin::start().await;
+    script(&origin, reloads + 1);
+    let edge = Edge::with(&config(origin.address, &routes("push"))).await;
+    let seconds = (pause * u32::try_from(reloads).expect("few")).as_secs() + 1;
+    let load = Command::new("h2load")
+        .args(["-c", "8", "-m", "8", "-D", &seconds.to_string()])
+        .arg(format!("http://{}/{reloads}", edge.address))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("h2load runs");
+    let client = Client::connect(edge.address).await;
+    let mut pushes = true;
+    for turn in 0..reloads {
+        let began = Instant::now();
+        if turn % 2 == 0 {
+            pushes = !pushes;
+            let policy = if pushes { "push" } else { "off" };
+            edge.rewrite(&config(origin.address, &routes(policy)));
+            edge.signal("HUP");
+            edge.lines(RELOADED, turn / 2 + 1).await;
+        } else {
+            edge.rewrite("listeners: [");
+            edge.signal("HUP");
+            edge.lines(NOT_RELOADED, turn / 2 + 1).await;
+        }
+        let page = client.get(&format!("/{turn}")).await;
+        assert_eq!(page.answer.body, b"page");
+        assert_eq!(page.pushes.len(), usize::from(pushes), "after reload {turn}");
+        for push in &page.pushes {
+            assert_eq!(push.delivered().body, b"asset");
+        }
+        // The pace of the load is what is tested, not an event.
+        tokio::time::sleep(pause.saturating_sub(began.elapsed())).await;
+    }
+    let output = tokio::task::spawn_blocking(move || load.wait_with_output())
+        .await
+        .expect("no panic")
+        .expect("h2load ends");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    eprintln!("{report}");
+    assert!(report.contains(" 0 failed, 0 errored, 0 timeout"), "{report}");
+    assert!(!report.contains(" 0 succeeded"), "{report}");
+}
+
+#[tokio::test]
+async fn systemd_is_told_when_the_server_is_ready_reloads_and_stops() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).expect("a socket");
+    let origin = Origin::start().await;
+    let edge = Edge::with_env(
+        &config(origin.address, &routes("push")),
+        &[("NOTIFY_SOCKET", path.as_os_str())],
+    )
+    .await;
+    let told = || async {
+        let mut message = [0; 256];
+        let length = within("a message to systemd", socket.recv(&mut message))
+            .await
+            .expect("received");
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    assert_eq!(told().await.trim(), format!("MAINPID={}\nREADY=1", edge.pid()));
+    edge.signal("HUP");
+    assert!(told().await.starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(told().await.trim(), "READY=1");
+    edge.signal("TERM");
+    assert_eq!(told().await.trim(), "STOPPING=1");
+}

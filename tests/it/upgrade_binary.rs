@@ -1,0 +1,197 @@
+//! A new process takes over from the old one, without a lost request.
+
+use std::{
+    net::SocketAddr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::task::JoinSet;
+
+use crate::{
+    http1::exchange,
+    support::{
+        client::Client,
+        edge::{BINARY, Edge, config},
+        origin::{Origin, Step, response},
+        within,
+    },
+};
+
+/// A port that was free a moment ago: an address that two processes must agree on.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn configured(origin: SocketAddr, port: u16) -> String {
+    let rest = "server: { pid_file: '{folder}/linkpush.pid' }\nroutes: [{ name: pages, upstream: app, push: auto }]";
+    config(origin, rest).replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
+}
+
+async fn upgrade(edge: &Edge) -> String {
+    let mut command = Command::new(BINARY);
+    command.args(["upgrade", "--config"]).arg(edge.config_file());
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .expect("no panic")
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// Clients at work until told to stop.
+#[derive(Default)]
+struct Load {
+    stop: AtomicBool,
+    answered: AtomicUsize,
+    again: AtomicUsize,
+}
+
+impl Load {
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Pages with pushes on one HTTP/2 connection after another: a new one once a GOAWAY came.
+    async fn http2(self: Arc<Self>, address: SocketAddr) {
+        let mut client = Client::connect(address).await;
+        while self.goes_on() {
+            let request = client.get_request("/", &[]);
+            match client.clone().try_fetch(request).await {
+                Ok(page) => {
+                    assert_eq!(page.answer.body, b"page");
+                    for push in &page.pushes {
+                        assert_eq!(push.delivered().body, b"asset");
+                    }
+                    self.answered.fetch_add(1, Ordering::SeqCst);
+                }
+                // Not served, and said so (RFC 9113 section 6.8): every client asks again.
+                Err(e) if e.is_go_away() || e.reason() == Some(h2::Reason::REFUSED_STREAM) => {
+                    self.again.fetch_add(1, Ordering::SeqCst);
+                    client = Client::connect(address).await;
+                }
+                Err(e) if e.is_io() || e.is_library() => panic!("a request was lost: {e}"),
+                Err(e) => panic!("a request failed: {e}"),
+            }
+        }
+    }
+
+    /// A connection a request: each is served or never accepted.
+    async fn http1(self: Arc<Self>, address: SocketAddr) {
+        while self.goes_on() {
+            let answer = exchange(address, "/", &[]).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 200") && answer.ends_with("page"),
+                "{answer:?}"
+            );
+            self.answered.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_under_load_costs_no_request() {
+    upgrades_under_load(1).await;
+}
+
+/// `cargo test --release --test it -- --ignored soak_upgrades`
+#[tokio::test]
+#[ignore = "takes a minute"]
+async fn soak_upgrades_under_load_cost_no_request() {
+    upgrades_under_load(5).await;
+}
+
+async fn upgrades_under_load(upgrades: usize) {
+    let origin = Origin::start().await;
+    let link = [("link", "</a.css>; rel=preload; as=style")];
+    origin.serve_ok("/", &link, b"page").asset("/a.css", b"asset");
+    let edge = Edge::with(&configured(origin.address, free_port())).await;
+    let load = Arc::<Load>::default();
+    let mut clients = JoinSet::new();
+    for _ in 0..4 {
+        clients.spawn(Arc::clone(&load).http2(edge.address));
+        clients.spawn(Arc::clone(&load).http1(edge.address));
+    }
+    for done in 1..=upgrades {
+        let before = load.answered.load(Ordering::SeqCst);
+        let said = upgrade(&edge).await;
+        assert!(said.contains("serves; process"), "{said}");
+        // The old process accepts for five seconds more, then its connections finish.
+        edge.lines("every connection has finished", done).await;
+        assert!(load.answered.load(Ordering::SeqCst) > before, "the load went on");
+        if let Some(ended) = clients.try_join_next() {
+            ended.expect("no client fails");
+        }
+    }
+    load.stop.store(true, Ordering::SeqCst);
+    while let Some(ended) = clients.join_next().await {
+        ended.expect("no client fails");
+    }
+    eprintln!(
+        "{} answered, {} asked again after a GOAWAY",
+        load.answered.load(Ordering::SeqCst),
+        load.again.load(Ordering::SeqCst)
+    );
+}
+
+#[tokio::test]
+async fn what_is_in_flight_finishes_in_the_old_process() {
+    let origin = Origin::start().await;
+    origin.on(
+        "/slow",
+        [Step::Gate("answer"), Step::Send(response("200 OK", &[], b"page"))],
+    );
+    origin.serve_ok("/", &[], b"page");
+    let mut edge = Edge::with(&configured(origin.address, free_port())).await;
+    let client = Client::connect(edge.address).await;
+    let request = client.get_request("/slow", &[]);
+    let slow = tokio::spawn(client.clone().try_fetch(request));
+    origin.request("/slow").await;
+    upgrade(&edge).await;
+    assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
+    origin.open("answer");
+    let page = within("the slow answer", slow)
+        .await
+        .expect("no panic")
+        .expect("an answer");
+    assert_eq!(page.answer.body, b"page");
+    assert!(edge.ended().await, "the old process ends well");
+    assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
+}
+
+#[tokio::test]
+async fn a_failed_upgrade_leaves_the_old_process_at_work() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[], b"page");
+    let edge = Edge::with(&configured(origin.address, free_port())).await;
+    edge.rewrite("listeners: [");
+    edge.signal("USR2");
+    edge.log_line(&["no upgrade: the new process ended with"]).await;
+    // Nobody waits for the sockets.
+    edge.signal("QUIT");
+    edge.log_line(&["no process waits for the sockets"]).await;
+    assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
+}
+
+#[tokio::test]
+async fn without_a_pid_file_there_is_nothing_to_take_over_from() {
+    let origin = Origin::start().await;
+    let edge = Edge::with(&config(origin.address, crate::support::edge::PAGES)).await;
+    let output = Command::new(BINARY)
+        .args(["run", "--take-over", "--config"])
+        .arg(edge.config_file())
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && said.contains("server.pid_file is not set"),
+        "{said}"
+    );
+    edge.signal("USR2");
+    edge.log_line(&["no upgrade: it takes server.pid_file"]).await;
+}
