@@ -112,6 +112,16 @@ impl Control {
         let mut ending = false;
         loop {
             tokio::select! {
+                // The signals that Pingora obeys first, so that its own is not taken for a second.
+                biased;
+                _ = signals.terminate.recv() => if ending {
+                    warn!("a second SIGTERM: what is in flight is cut");
+                    return Ok(());
+                },
+                _ = signals.interrupt.recv() => if ending {
+                    warn!("SIGINT: what is in flight is cut");
+                    return Ok(());
+                },
                 end = ended.recv() => match end {
                     Some(End::Draining) => {
                         ending = true;
@@ -126,14 +136,6 @@ impl Control {
                 },
                 _ = signals.hangup.recv(), if !ending => self.reload_and_tell(),
                 _ = signals.user2.recv(), if !ending => self.start_successor(pid_file),
-                _ = signals.terminate.recv(), if ending => {
-                    warn!("a second SIGTERM: what is in flight is cut");
-                    return Ok(());
-                }
-                _ = signals.interrupt.recv(), if ending => {
-                    warn!("SIGINT: what is in flight is cut");
-                    return Ok(());
-                }
             }
         }
     }

@@ -219,3 +219,20 @@ async fn systemd_is_told_when_the_server_is_ready_reloads_and_stops() {
     edge.signal("TERM");
     assert_eq!(told().await.trim(), "STOPPING=1");
 }
+
+#[tokio::test]
+async fn a_second_sigterm_ends_at_once() {
+    let origin = Origin::start().await;
+    origin.on("/slow", [Step::Gate("never")]);
+    let mut edge = Edge::with(&config(origin.address, &routes("push"))).await;
+    let client = Client::connect(edge.address).await;
+    let request = client.get_request("/slow", &[]);
+    let slow = tokio::spawn(client.clone().try_fetch(request));
+    origin.request("/slow").await;
+    edge.signal("TERM");
+    edge.log_line(&["waiting for connections to finish"]).await;
+    edge.signal("TERM");
+    edge.log_line(&["a second SIGTERM"]).await;
+    assert!(edge.ended().await);
+    assert!(slow.await.expect("no panic").is_err());
+}
