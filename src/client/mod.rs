@@ -1,7 +1,9 @@
 //! Who the client is: its address and what it spoke, as its connection told. Pure.
 //!
 //! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
-//! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it.
+//! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it ([`forwarded`]).
+
+pub mod forwarded;
 
 use std::{net::SocketAddr, sync::Arc};
 
