@@ -13,6 +13,7 @@ use super::{
     push, upstream, value,
 };
 use crate::{
+    client::forwarded::ForwardedField,
     push::Policy,
     route::{Match, Route},
 };
@@ -109,12 +110,17 @@ fn routes(
         let upstream = fields.required("upstream", UPSTREAM_NAME, found, |at, found| {
             at.name_among(UPSTREAM_NAME, upstreams.as_ref().map_err(|reported| *reported)?, found)
         });
+        let mut forwarded = ForwardedField::default();
+        fields.set("forwarded", &mut forwarded, found, |at, found| {
+            at.word(FORWARDED, None, found)
+        });
         let mut push = base.clone();
         fields.set("push", &mut push, found, |at, found| push::policy(at, base, found));
         Ok(Route {
             name: name?,
             matches,
             upstream: upstream?,
+            forwarded,
             push,
         })
     })
@@ -155,8 +161,10 @@ const LIMITS: &[&str] = &[
     "read_timeout",
     "write_timeout",
 ];
-const ROUTE: &[&str] = &["name", "match", "upstream", "push"];
+const ROUTE: &[&str] = &["name", "match", "upstream", "forwarded", "push"];
 const MATCH: &[&str] = &["host", "path", "methods"];
+
+const FORWARDED: &[(&str, ForwardedField)] = &[("off", ForwardedField::Off), ("on", ForwardedField::On)];
 
 pub(super) const LISTENERS: &str = "a list of listeners, at least one";
 const UPSTREAMS: &str = "a mapping of names to upstreams, at least one";

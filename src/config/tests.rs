@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    client::forwarded::ForwardedField,
     push::{Delivery, Destination, Destinations, Policy},
     route::HostPattern,
     upstream::PoolPolicy,
@@ -79,6 +80,7 @@ fn edge_yaml_gives_every_setting_its_default() {
         unreachable!("one route, got {:?}", config.routes);
     };
     assert_eq!(route.push, Policy::default());
+    assert_eq!(route.forwarded, ForwardedField::default());
     assert!(route.matches.hosts.is_empty() && route.matches.methods.is_empty());
     // A route that says nothing of push has the file's defaults: these are the built-in ones, too.
     let silent = edge().replace("    push: auto\n", "");

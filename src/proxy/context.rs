@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::Live;
 use crate::{
-    client::Connection,
+    client::{Connection, forwarded::Received},
     push::{Client, PushedBy, Skips},
     route::Route,
     upstream::Pool,
@@ -22,6 +22,8 @@ pub struct Context {
     pub(super) connection: Option<Arc<Connection>>,
     /// Its document, if the request is our own promise.
     pub(super) pushed_by: Option<PushedBy>,
+    /// What a trusted peer said of the client of that document.
+    pub(super) received: Option<Arc<Received>>,
     /// Origin servers that could not be connected to.
     pub(super) failed_connects: usize,
     /// Requests sent to origin servers: more than one after a connection was lost.
@@ -46,6 +48,7 @@ impl Context {
             route: None,
             connection: None,
             pushed_by: None,
+            received: None,
             failed_connects: 0,
             attempts: 0,
             hinting_attempt: None,

@@ -1,13 +1,15 @@
 //! One request inside Pingora: the only `impl ProxyHttp`.
 //!
 //! A file per phase family, in the order of a request's way: `request` (its route, what is known
-//! before the origin is asked), `upstream` (which server), `response` (plans from its answer, the
-//! judgement of pushed ones), `finish` (errors, the access line).
+//! before the origin is asked), `upstream` (which server), `forwarded` (what it is told
+//! of the client), `response` (plans from its answer, the judgement of pushed ones), `finish` (errors,
+//! the access line).
 //!
 //! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
 
 mod context;
 mod finish;
+mod forwarded;
 mod request;
 mod response;
 mod upstream;
@@ -97,7 +99,8 @@ impl ProxyHttp for Edge {
         context: &mut Context,
     ) -> Result<()> {
         context.attempts += 1;
-        upstream::check_request(session, request)
+        upstream::check_request(session, request)?;
+        forwarded::tell_origin(session, request, context)
     }
 
     async fn response_filter(

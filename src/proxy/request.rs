@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, response};
 use crate::{
-    client::{Connection, Scheme},
+    client::{Connection, Scheme, forwarded::Received},
     push::{Delivery, PushedBy, Source},
     route,
 };
@@ -79,6 +79,7 @@ fn take_facts(session: &mut Session, context: &mut Context) {
     let extensions = session.downstream_session.req_header_mut().extensions_mut();
     if !extensions.is_empty() {
         context.pushed_by = extensions.remove::<PushedBy>();
+        context.received = extensions.remove::<Arc<Received>>();
         // Pingora copies the request; nothing is to be copied with it.
         *extensions = http::Extensions::new();
     }

@@ -7,11 +7,15 @@ use std::{
 
 use http::{StatusCode, header};
 use log::debug;
-use pingora::{Error, ErrorType, Result, http::ResponseHeader};
+use pingora::{
+    Error, ErrorType, Result,
+    http::{RequestHeader, ResponseHeader},
+};
 use pingora_proxy::Session;
 
 use super::{Context, Edge, request::Url};
 use crate::{
+    client::forwarded::Received,
     link::Document,
     push::{self, Delivery, Facts, Plan, Policy, Source},
 };
@@ -95,7 +99,7 @@ pub(super) fn plan<'f>(
         bad.contains(target.scheme(), target.authority(), target.path_and_query(), now)
     };
     let skips = &mut context.skips;
-    let plan = client.plan(|http2| {
+    let mut plan = client.plan(|http2| {
         let facts = Facts {
             method: &request.method,
             status,
@@ -110,9 +114,21 @@ pub(super) fn plan<'f>(
             skips.add(reason)
         })
     });
+    if !plan.promises.is_empty() && context.connection.as_ref().is_some_and(|c| c.peer.is_trusted) {
+        carry_over(&mut plan, request, url.authority);
+    }
     context.promised += plan.promises.len();
     context.hinted += plan.hints.len();
     plan
+}
+
+/// The document's client, of whom a trusted peer told, is that of its promises as well.
+fn carry_over(plan: &mut Plan, document: &RequestHeader, authority: &str) {
+    if let Some(received) = Received::of(&document.headers, authority).map(Arc::new) {
+        for promise in &mut plan.promises {
+            promise.request.extensions_mut().insert(Arc::clone(&received));
+        }
+    }
 }
 
 /// The URL of this promise is not promised again for a while.

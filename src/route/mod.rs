@@ -3,7 +3,7 @@
 use http::Method;
 use regex::Regex;
 
-use crate::push::Policy;
+use crate::{client::forwarded::ForwardedField, push::Policy};
 
 /// A host that a route answers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Route {
     pub matches: Match,
     /// Index of its upstream in the list that the configuration holds.
     pub upstream: usize,
+    /// Whether its origins are told of clients in `Forwarded`, too.
+    pub forwarded: ForwardedField,
     /// How it delivers assets.
     pub push: Policy,
 }
@@ -94,6 +96,7 @@ mod tests {
                 methods: methods.to_vec(),
             },
             upstream: 0,
+            forwarded: ForwardedField::Off,
             push: Policy::default(),
         }
     }

@@ -20,6 +20,7 @@ mod cases;
 mod clients;
 mod commands;
 mod early;
+mod forwarded;
 mod hostile;
 mod http1;
 mod layout;

@@ -50,7 +50,7 @@ const ROOM: usize = 80;
 
 /// `forwarded-element` of RFC 7239 section 4, any number of them, in printable ASCII. White space
 /// around `;` is taken as well: the examples of the RFC have it.
-fn is_well_formed(line: &[u8]) -> bool {
+pub(super) fn is_well_formed(line: &[u8]) -> bool {
     let mut rest = skip_space(line);
     loop {
         if rest.first().is_some_and(is_token) {

@@ -257,6 +257,5 @@ const FAMILY: [&str; 15] = [
     "front-end-https",
 ];
 
-
 #[cfg(test)]
 mod tests;

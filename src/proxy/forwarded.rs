@@ -1,0 +1,76 @@
+//! What the origin is told of the client, written into the request to it.
+//!
+//! Called after Pingora has removed what `Connection` names: a client cannot have our fields removed.
+//! What is told is decided in `client::forwarded`.
+
+use http::{HeaderName, Version};
+use pingora::{Result, http::RequestHeader};
+use pingora_proxy::Session;
+
+use super::{Context, request::Url};
+use crate::client::forwarded::{Facts, ForwardedField, Trust, is_foreign, tell};
+
+/// Replaces, or appends to, what the request says of its client, and names us in Via.
+///
+/// # Errors
+///
+/// None that a request could cause.
+pub(super) fn tell_origin(session: &Session, request: &mut RequestHeader, context: &Context) -> Result<()> {
+    let url = Url::of(session.req_header(), context);
+    if let Some(received) = &context.received {
+        for (name, value) in received.fields_for(url.authority) {
+            request.append_header(name, value.clone())?;
+        }
+    }
+    let peer = context.connection.as_ref().map(|connection| &connection.peer);
+    let trust = match peer {
+        Some(peer) if peer.is_trusted => Trust::Trusted,
+        _ => Trust::Untrusted,
+    };
+    let told = peer.map(|peer| {
+        let facts = Facts {
+            address: peer.address.ip(),
+            trust,
+            scheme: context.scheme(session.req_header()),
+            authority: url.authority,
+            fields: &request.headers,
+        };
+        let forwarded = context.route().map_or(ForwardedField::Off, |route| route.forwarded);
+        tell(&facts, forwarded)
+    });
+    let foreign: Vec<HeaderName> = request
+        .headers
+        .keys()
+        .filter(|name| is_foreign(name.as_str(), trust))
+        .cloned()
+        .collect();
+    for name in &foreign {
+        request.remove_header(name);
+    }
+    if let Some(told) = told {
+        // Names as text: of a `HeaderName`, Pingora makes two copies.
+        request.insert_header("X-Forwarded-For", told.chain)?;
+        request.insert_header("X-Forwarded-Proto", told.scheme)?;
+        request.insert_header("X-Forwarded-Port", told.port)?;
+        match told.host {
+            Some(host) => request.insert_header("X-Forwarded-Host", host)?,
+            None => {
+                request.remove_header("x-forwarded-host");
+            }
+        }
+        if let Some(forwarded) = told.forwarded {
+            request.insert_header("Forwarded", forwarded)?;
+        }
+    }
+    request.append_header("Via", via(session.req_header().version))?;
+    Ok(())
+}
+
+/// Our element of Via (RFC 9110 section 7.6.3), by the protocol that the request came in.
+const fn via(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2.0 linkpush",
+        Version::HTTP_10 => "1.0 linkpush",
+        _ => "1.1 linkpush",
+    }
+}
