@@ -35,6 +35,7 @@ use super::{
     order::SendOrder,
     promise::run,
     stream::Stream,
+    upgrade::{Beginning, Upgraded},
     validate::{Answer, validate},
 };
 use crate::{client, push::Client};
@@ -70,8 +71,9 @@ pub(super) struct Connection<A> {
 }
 
 /// Serves a connection until it is closed: by the client, by idleness, or by a shutdown once its
-/// streams have finished.
-pub async fn serve<A>(io: Io, app: Arc<A>, limits: Limits, shutdown: ShutdownWatch)
+/// streams have finished. An upgraded one begins with a request, and the client's preface is still
+/// to come.
+pub async fn serve<A>(io: Io, beginning: Option<Beginning>, app: Arc<A>, limits: Limits, shutdown: ShutdownWatch)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
@@ -85,7 +87,7 @@ where
         order: Arc::clone(&order),
         promises: Arc::clone(&promises),
     };
-    let io = Observed::new(io, noted, Arc::clone(&transport));
+    let io = Observed::new(Upgraded::new(io, beginning), noted, Arc::clone(&transport));
     let handshake = builder(&limits).handshake::<_, Bytes>(io);
     let conn = match timeout(limits.handshake_timeout, handshake).await {
         Ok(Ok(conn)) => conn,
@@ -137,7 +139,7 @@ fn builder(limits: &Limits) -> Builder {
     builder
 }
 
-type H2Connection = h2::server::Connection<Observed<Io>, Bytes>;
+type H2Connection = h2::server::Connection<Observed<Upgraded<Io>>, Bytes>;
 
 /// How far a shutdown has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

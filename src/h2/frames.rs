@@ -23,15 +23,20 @@ pub(super) const RST_STREAM: u8 = 0x3;
 pub(super) const SETTINGS: u8 = 0x4;
 const PUSH_PROMISE: u8 = 0x5;
 pub(super) const GOAWAY: u8 = 0x7;
+pub(super) const CONTINUATION: u8 = 0x9;
 
 pub(super) const END_STREAM: u8 = 0x1;
-const ACK: u8 = 0x1;
+pub(super) const ACK: u8 = 0x1;
+pub(super) const END_HEADERS: u8 = 0x4;
 
 pub(super) const ENABLE_PUSH: u16 = 0x2;
 pub(super) const MAX_CONCURRENT_STREAMS: u16 = 0x3;
+pub(super) const INITIAL_WINDOW_SIZE: u16 = 0x4;
+pub(super) const MAX_FRAME_SIZE: u16 = 0x5;
+pub(super) const ENABLE_CONNECT_PROTOCOL: u16 = 0x8;
 
-/// The client preface is followed by frames (RFC 9113 section 3.4).
-const PREFACE_LEN: usize = 24;
+/// The client preface, which frames follow (RFC 9113 section 3.4).
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADER_LEN: usize = 9;
 const SETTING_LEN: usize = 6;
 const PROMISED_ID_LEN: usize = 4;
@@ -60,7 +65,7 @@ impl Frames {
     /// What a client sends: the preface, then frames.
     pub(super) const fn of_client() -> Self {
         Self {
-            position: Position::Skip(PREFACE_LEN),
+            position: Position::Skip(PREFACE.len()),
             buffer: [0; HEADER_LEN],
         }
     }
@@ -160,8 +165,6 @@ impl Frames {
 pub(super) mod tests {
     use super::*;
     use std::cell::RefCell;
-
-    pub(in crate::h2) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
     pub(in crate::h2) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();

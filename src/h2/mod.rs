@@ -1,6 +1,7 @@
 //! One client's HTTP/2 connection: the only user of the h2 crate.
 //!
-//! Reading order: [`serve`] in `connection` (accept loop, idle and shutdown), `observe` and
+//! Reading order: [`serve`] in `connection` (accept loop, idle and shutdown), `upgrade` (a connection that began as
+//! HTTP/1.1), `observe` and
 //! `frames` (what the bytes of both directions say), `validate` (which requests are served), `stream` (one request or promise,
 //! as the h2 crate sees it), `opening` (how a promise begins its answer), `session` (the same as Pingora sees it: the doc-hidden seam), `promise`
 //! (a plan carried out), `order` (the document first).
@@ -13,11 +14,14 @@ mod order;
 mod promise;
 mod session;
 mod stream;
+mod upgrade;
 mod validate;
 
 use std::time::Duration;
 
 pub use connection::serve;
+pub use upgrade::{Beginning, NotUpgradable};
+pub use validate::Rejection;
 
 /// What a connection may use.
 #[derive(Debug, Clone, Copy)]

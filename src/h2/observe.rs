@@ -171,7 +171,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
 #[cfg(test)]
 mod tests {
     use super::{
-        frames::tests::{PREFACE, frame, setting},
+        frames::{
+            PREFACE,
+            tests::{frame, setting},
+        },
         *,
     };
     use crate::push::Http2Facts;
@@ -202,8 +205,8 @@ mod tests {
             &[setting(3, 7), setting(2, 0), setting(4, 65535)].concat(),
         );
         let on = frame(frames::SETTINGS, 0, 0, &setting(2, 1));
-        assert_eq!(noted(&[PREFACE, &off].concat()), (false, 7, 0));
-        assert_eq!(noted(&[PREFACE, &off, &on].concat()), (true, 7, 0));
+        assert_eq!(noted(&[PREFACE.as_slice(), &off].concat()), (false, 7, 0));
+        assert_eq!(noted(&[PREFACE.as_slice(), &off, &on].concat()), (true, 7, 0));
     }
 
     #[test]

@@ -293,8 +293,8 @@ mod tests {
     use super::*;
     use crate::h2::{
         frames::{
-            self,
-            tests::{PREFACE, frame, setting},
+            self, PREFACE,
+            tests::{frame, setting},
         },
         observe::{Noted, Observed},
         order::SendOrder,
@@ -307,7 +307,7 @@ mod tests {
         let (mut client, server) = duplex(1 << 20);
         let get = b"\x82\x86\x84\x41\x01h";
         for bytes in [
-            PREFACE,
+            PREFACE.as_slice(),
             &frame(frames::SETTINGS, 0, 0, b""),
             &frame(frames::HEADERS, 5, 1, get),
         ] {

@@ -10,7 +10,7 @@ use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authori
 
 /// Why a request is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Rejection {
+pub enum Rejection {
     /// NUL, CR, LF or space in the request target: it could split an HTTP/1.1 request line.
     #[error("forbidden byte in :path")]
     ForbiddenByte,

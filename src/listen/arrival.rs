@@ -4,7 +4,7 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use pingora::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::client::{Connection, Peer};
+use crate::client::{Connection, Peer, Scheme};
 
 /// A connection whose client is known. Pingora asks it for the facts of the connection.
 #[derive(Debug)]
@@ -27,8 +27,13 @@ pub struct Arrival {
     /// Bytes that were read ahead and are to be read again, from this position on.
     ahead: Vec<u8>,
     position: usize,
+    /// Bytes that may still be read, where that is limited.
+    fence: Option<u64>,
     facts: Option<Arc<ProxyDigest>>,
 }
+
+/// Bytes behind a fence that are read ahead, to notice a client that leaves.
+const BEHIND_FENCE: usize = 1024;
 
 impl Arrival {
     /// A connection from this peer. `ahead` was read from it already and is to be read again.
@@ -42,8 +47,21 @@ impl Arrival {
             io,
             ahead,
             position: 0,
+            fence: None,
             facts,
         }
+    }
+
+    /// What the client is known to speak.
+    pub(super) fn scheme(&self) -> Option<Scheme> {
+        let facts = self.facts.as_ref()?.user_data.as_ref()?;
+        facts.downcast_ref::<Arc<Connection>>()?.peer.scheme
+    }
+
+    /// From here on this many bytes can be read, those that were put back among them; what follows
+    /// waits behind the fence until it is moved. The end of the connection is seen across it.
+    pub(super) fn fence(&mut self, bytes: Option<u64>) {
+        self.fence = bytes;
     }
 
     /// Puts bytes back that were read from it last, before the rest.
@@ -52,22 +70,54 @@ impl Arrival {
         self.ahead = [read, &rest].concat();
         self.position = 0;
     }
+
+    fn poll_read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let waiting = self.ahead.get(self.position..).unwrap_or_default();
+        if waiting.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let taken = waiting.get(..waiting.len().min(buf.remaining())).unwrap_or_default();
+        buf.put_slice(taken);
+        self.position += taken.len();
+        if self.position == self.ahead.len() {
+            (self.ahead, self.position) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready only when the connection ends. A client that has sent more is not asked again: whether
+    /// it left is seen when it is answered.
+    fn poll_behind_fence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.position < self.ahead.len() {
+            return Poll::Pending;
+        }
+        let mut buffer = [0; BEHIND_FENCE];
+        let mut read = ReadBuf::new(&mut buffer);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
+        if read.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        (self.ahead, self.position) = (read.filled().to_vec(), 0);
+        Poll::Pending
+    }
 }
 
 impl AsyncRead for Arrival {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let waiting = this.ahead.get(this.position..).unwrap_or_default();
-        if waiting.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, buf);
+        match this.fence {
+            None => this.poll_read_on(cx, buf),
+            Some(0) => this.poll_behind_fence(cx),
+            Some(left) => {
+                let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let mut limited = ReadBuf::new(buf.initialize_unfilled_to(room));
+                ready!(this.poll_read_on(cx, &mut limited))?;
+                let read = limited.filled().len();
+                buf.advance(read);
+                this.fence = Some(left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX)));
+                Poll::Ready(Ok(()))
+            }
         }
-        let taken = waiting.get(..waiting.len().min(buf.remaining())).unwrap_or_default();
-        buf.put_slice(taken);
-        this.position += taken.len();
-        if this.position == this.ahead.len() {
-            (this.ahead, this.position) = (Vec::new(), 0);
-        }
-        Poll::Ready(Ok(()))
     }
 }
 

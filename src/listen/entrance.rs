@@ -13,18 +13,25 @@ use pingora::{
 use tokio::time::timeout;
 
 use super::{
-    Arrival, Connections, Live,
+    Arrival, Connections, Live, UpgradeRequest,
     arrival::socket_peer,
-    http1,
+    http1::Http1,
     preface::{self, Protocol},
 };
 use crate::client::Peer;
 
-/// Whoever serves connections that begin with the HTTP/2 preface.
+/// Whoever serves HTTP/2 connections: those that begin with the preface, and upgraded ones.
 #[async_trait]
 pub trait ServeHttp2: Send + Sync {
-    /// Serves a connection to its end. Its facts are in its digest.
-    async fn serve(&self, stream: Stream, shutdown: ShutdownWatch);
+    /// What an upgraded connection begins with.
+    type Beginning: Send;
+
+    /// Takes a request for an upgrade, or leaves it to HTTP/1.1.
+    fn upgrade(&self, request: UpgradeRequest) -> Option<Self::Beginning>;
+
+    /// Serves a connection to its end. Its facts are in its digest. After an upgrade the client was
+    /// told, and its preface is still to come.
+    async fn serve(&self, stream: Stream, beginning: Option<Self::Beginning>, shutdown: ShutdownWatch);
 }
 
 /// Tells protocols apart and hands connections on.
@@ -73,11 +80,17 @@ where
             Ok(Err(e)) => debug!("a connection ended before its first request: {e}"),
             Ok(Ok(first)) => match first.protocol() {
                 Protocol::Http1 => {
-                    http1::serve(arrival, first.read().to_vec(), &self.app, &live.limits, shutdown).await;
+                    let http1 = Http1 {
+                        app: &self.app,
+                        http2: &self.http2,
+                        limits: live.limits,
+                        shutdown,
+                    };
+                    http1.serve(arrival, first.read().to_vec()).await;
                 }
                 Protocol::Http2 => {
                     arrival.put_back(first.read());
-                    self.http2.serve(arrival, shutdown.clone()).await;
+                    self.http2.serve(arrival, None, shutdown.clone()).await;
                 }
             },
         }

@@ -2,7 +2,10 @@
 //!
 //! Pingora gives each read of a request header a time limit, not the header as a whole, so a client
 //! that drips bytes could keep a connection for ever. The header is therefore awaited here, within
-//! one limit, and put back for Pingora to parse.
+//! one limit, and put back for Pingora to parse. A request that asks for HTTP/2 leaves here.
+//!
+//! Pingora takes bytes behind a request for a fault of the client, or keeps them where a header
+//! cannot be awaited. So it is not shown them before their turn: see [`Arrival::fence`].
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -12,102 +15,143 @@ use pingora::{
     protocols::http::ServerSession,
     server::ShutdownWatch,
 };
-use tokio::{io::AsyncReadExt, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
-use super::{Arrival, Limits};
+use super::{
+    Arrival, Limits, ServeHttp2,
+    head::{Head, has_end, skip_empty_lines},
+};
+use crate::client::Scheme;
 
 /// Bytes of a header that are awaited here; a longer one is Pingora's to refuse.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Serves a connection to its end; `first` was read from it already.
-pub(super) async fn serve<A>(
-    mut arrival: Box<Arrival>,
-    mut first: Vec<u8>,
-    app: &Arc<A>,
-    limits: &Limits,
-    shutdown: &ShutdownWatch,
-) where
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+
+/// Who serves the requests of a connection, and how long they may take to arrive.
+pub(super) struct Http1<'e, A, H> {
+    pub(super) app: &'e Arc<A>,
+    pub(super) http2: &'e H,
+    pub(super) limits: Limits,
+    pub(super) shutdown: &'e ShutdownWatch,
+}
+
+impl<A, H> Http1<'_, A, H>
+where
     A: HttpServerApp + Send + Sync + 'static,
+    H: ServeHttp2,
 {
-    let mut settings: Option<HttpPersistentSettings> = None;
-    let mut shutdown_begins = shutdown.clone();
-    loop {
-        let head = read_head(&mut arrival, std::mem::take(&mut first), limits);
-        let head = tokio::select! {
+    /// Serves a connection to its end; `first` was read from it already.
+    pub(super) async fn serve(&self, mut arrival: Box<Arrival>, mut first: Vec<u8>) {
+        let mut settings: Option<HttpPersistentSettings> = None;
+        skip_empty_lines(&mut first);
+        let mut read = self.read_head(&mut arrival, first).await;
+        loop {
+            let bytes = match read {
+                Ok(bytes) => bytes,
+                Err(e) => return debug!("an HTTP/1 connection ended without a request: {e}"),
+            };
+            let shutdown_began = *self.shutdown.borrow();
+            let mut head = Head::of(&bytes);
+            if let Some(request) = head.upgrade.take()
+                && !shutdown_began
+                && arrival.scheme() != Some(Scheme::Https)
+                && let Some(beginning) = self.http2.upgrade(request)
+            {
+                arrival.put_back(bytes.get(head.length..).unwrap_or_default());
+                return self.upgrade(arrival, beginning).await;
+            }
+            arrival.put_back(&bytes);
+            arrival.fence(head.request_length);
+            let mut session = ServerSession::new_http1(arrival);
+            session.set_keepalive(Some(self.limits.idle_timeout.as_secs().max(1)));
+            if let Some(settings) = settings.take() {
+                settings.apply_to_session(&mut session);
+            }
+            if shutdown_began {
+                // After a shutdown has begun a connection gets the one answer it waits for.
+                session.set_keepalive(None);
+            }
+            match self
+                .app
+                .process_new_http(session, self.shutdown)
+                .await
+                .map(|reused| reused.consume())
+            {
+                Some((reused, kept)) => {
+                    let Ok(reused) = reused.into_any().downcast::<Arrival>() else {
+                        return warn!("Pingora gave back another transport than it was given");
+                    };
+                    (arrival, settings) = (reused, kept);
+                    arrival.fence(None);
+                }
+                None => return,
+            }
+            let Some(next) = self.next_request(&mut arrival).await else {
+                return;
+            };
+            read = self.read_head(&mut arrival, next).await;
+        }
+    }
+
+    /// The first bytes of the next request; `None` where there is none. Only here, between two
+    /// requests, does a shutdown close a connection.
+    async fn next_request(&self, arrival: &mut Arrival) -> Option<Vec<u8>> {
+        let mut shutdown = self.shutdown.clone();
+        let reading = async {
+            let mut next = Vec::new();
+            while next.is_empty() {
+                if arrival.read_buf(&mut next).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                skip_empty_lines(&mut next);
+            }
+            Ok(next)
+        };
+        tokio::select! {
+            // What has arrived is answered, even at the last moment.
             biased;
-            head = head => head,
-            _ = shutdown_begins.wait_for(|&begun| begun) => return,
-        };
-        let head = match head {
-            Ok(head) => head,
-            Err(e) => return debug!("an HTTP/1 connection ended without a request: {e}"),
-        };
-        arrival.put_back(&head);
-        let mut session = ServerSession::new_http1(arrival);
-        session.set_keepalive(Some(limits.idle_timeout.as_secs().max(1)));
-        if let Some(settings) = settings.take() {
-            settings.apply_to_session(&mut session);
+            next = within(self.limits.idle_timeout, reading) => next.ok(),
+            _ = shutdown.wait_for(|&begun| begun) => None,
         }
-        if *shutdown.borrow() {
-            // After a shutdown has begun a connection gets the one answer it waits for.
-            session.set_keepalive(None);
-        }
-        match app
-            .process_new_http(session, shutdown)
-            .await
-            .map(|reused| reused.consume())
-        {
-            Some((reused, kept)) => {
-                let Ok(reused) = reused.into_any().downcast::<Arrival>() else {
-                    return warn!("Pingora gave back another transport than it was given");
-                };
-                (arrival, settings) = (reused, kept);
+    }
+
+    /// Reads until a request header is complete.
+    async fn read_head(&self, arrival: &mut Arrival, mut head: Vec<u8>) -> io::Result<Vec<u8>> {
+        let reading = async {
+            let mut searched = 0;
+            while !has_end(&head, searched) && head.len() < MAX_HEAD {
+                searched = head.len().saturating_sub(3);
+                if arrival.read_buf(&mut head).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                if searched == 0 {
+                    skip_empty_lines(&mut head);
+                }
             }
-            None => return,
+            Ok(head)
+        };
+        within(self.limits.handshake_timeout, reading).await
+    }
+
+    /// Switches to HTTP/2, which answers the request.
+    async fn upgrade(&self, mut arrival: Box<Arrival>, beginning: H::Beginning) {
+        let switching = async {
+            arrival.write_all(SWITCHING).await?;
+            arrival.flush().await
+        };
+        match within(self.limits.handshake_timeout, switching).await {
+            Ok(()) => self.http2.serve(arrival, Some(beginning), self.shutdown.clone()).await,
+            Err(e) => debug!("a connection ended before it was upgraded: {e}"),
         }
     }
 }
 
-/// Reads until a request header is complete: the first byte within the idle limit, the rest within
-/// the handshake limit.
-async fn read_head(stream: &mut Arrival, mut head: Vec<u8>, limits: &Limits) -> io::Result<Vec<u8>> {
-    if head.is_empty() {
-        within(limits.idle_timeout, stream.read_buf(&mut head)).await?;
-    }
-    let rest = async {
-        let mut searched = 0;
-        while !has_end(&head, searched) && head.len() < MAX_HEAD {
-            searched = head.len().saturating_sub(3);
-            if stream.read_buf(&mut head).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        Ok(head)
-    };
-    within(limits.handshake_timeout, rest).await
-}
-
-async fn within<T>(limit: Duration, reading: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(limit, reading)
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(limit, work)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-/// Whether an empty line ends the header, with or without the carriage returns (RFC 9112 section 2.2).
-fn has_end(head: &[u8], from: usize) -> bool {
-    let new = head.get(from..).unwrap_or_default();
-    new.windows(3).any(|w| w == b"\n\r\n") || new.windows(2).any(|w| w == b"\n\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_line_ends_a_header() {
-        assert!(has_end(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nbody", 0));
-        assert!(has_end(b"GET / HTTP/1.0\n\n", 0));
-        assert!(!has_end(b"GET / HTTP/1.1\r\nhost: a\r\n", 0));
-        assert!(!has_end(b"", 7));
-    }
 }

@@ -2,19 +2,22 @@
 //!
 //! Reading order: [`Entrance`] (the application that Pingora's listeners hand connections to),
 //! [`Arrival`] (a connection with its client), `preface` (HTTP/2 by prior knowledge or HTTP/1.x), `http1` (Pingora's own server, one request
-//! after another), [`Connections`] (how many are open, for a shutdown to wait for).
+//! after another), `head` (what a request's head says), `upgrade` (which requests ask for HTTP/2), [`Connections`] (how many are open, for a shutdown to wait for).
 
 mod arrival;
 mod connections;
 mod entrance;
+mod head;
 mod http1;
 mod preface;
+mod upgrade;
 
 use std::time::Duration;
 
 pub use arrival::Arrival;
 pub use connections::Connections;
 pub use entrance::{Entrance, ServeHttp2};
+pub use upgrade::UpgradeRequest;
 
 /// What a reload replaces as a whole. A connection keeps what it began with.
 #[derive(Debug)]

@@ -39,7 +39,13 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
             context.failure = Some("no route".to_owned());
             return Err(Error::new(response::NOT_PUSHABLE));
         }
-        session.respond_error(404).await?;
+        if request.method == Method::OPTIONS && request.uri.path() == "*" {
+            // It asks what the server itself can do (RFC 9110 section 9.3.7).
+            let able = ResponseHeader::build_no_case(StatusCode::NO_CONTENT, Some(1))?;
+            session.write_response_header(Box::new(able), true).await?;
+        } else {
+            session.respond_error(404).await?;
+        }
         return Ok(true);
     };
     let push = &route.push;

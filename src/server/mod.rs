@@ -17,7 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use log::info;
+use log::{debug, info};
 use pingora::{
     prelude::Opt,
     protocols::Stream,
@@ -32,7 +32,7 @@ pub use process::{ProcessError, Running};
 use crate::{
     config::Config,
     h2,
-    listen::{Connections, Entrance, ServeHttp2},
+    listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
     proxy::Edge,
     upstream::PoolError,
 };
@@ -225,7 +225,16 @@ struct Http2 {
 
 #[async_trait]
 impl ServeHttp2 for Http2 {
-    async fn serve(&self, stream: Stream, shutdown: ShutdownWatch) {
-        h2::serve(stream, Arc::clone(&self.app), **self.parts.http2.load(), shutdown).await;
+    type Beginning = h2::Beginning;
+
+    fn upgrade(&self, request: UpgradeRequest) -> Option<h2::Beginning> {
+        h2::Beginning::new(&request.head, &request.settings, &self.parts.http2.load())
+            .inspect_err(|e| debug!("an upgrade is answered as HTTP/1.1: {e}"))
+            .ok()
+    }
+
+    async fn serve(&self, stream: Stream, beginning: Option<h2::Beginning>, shutdown: ShutdownWatch) {
+        let limits = **self.parts.http2.load();
+        h2::serve(stream, beginning, Arc::clone(&self.app), limits, shutdown).await;
     }
 }

@@ -19,10 +19,10 @@ use crate::support::{
 };
 
 const LINKS: &str = "</a.css>; rel=preload; as=style, </b.js>; rel=preload; as=script, </c.png>; rel=preload; as=image";
-const HTML: &str = "<!doctype html><link rel=stylesheet href=/a.css><script src=/b.js></script><img src=/c.png>";
+pub const HTML: &str = "<!doctype html><link rel=stylesheet href=/a.css><script src=/b.js></script><img src=/c.png>";
 
 /// An origin whose page names three assets in its Link header and in its HTML.
-async fn shop() -> Origin {
+pub async fn shop() -> Origin {
     let origin = Origin::start().await;
     let fields = [("content-type", "text/html"), ("link", LINKS)];
     origin
@@ -34,7 +34,7 @@ async fn shop() -> Origin {
 }
 
 /// The complete page of [`shop`] with its assets, as rows of a table.
-fn complete(pushed: bool) -> Vec<Row> {
+pub fn complete(pushed: bool) -> Vec<Row> {
     let row = |path: &str, size, pushed| Row {
         path: path.to_owned(),
         code: 200,
@@ -280,11 +280,11 @@ async fn probe_says_that_nobody_listens() {
     assert!(output.stderr.starts_with(&expected), "{output:?}");
 }
 
-fn url(edge: &Edge, path: &str) -> String {
+pub fn url(edge: &Edge, path: &str) -> String {
     format!("http://{}{path}", edge.address)
 }
 
-fn nghttp_as_browser(url: &str) -> [&str; 5] {
+pub fn nghttp_as_browser(url: &str) -> [&str; 5] {
     ["-nv", "--no-push", "-H", "sec-fetch-mode: navigate", url]
 }
 
@@ -330,15 +330,15 @@ fn fnv(bytes: &[u8]) -> u64 {
 
 /// A row of the table that `nghttp -s` and `probe` print.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Row {
-    path: String,
-    code: u16,
-    size: usize,
-    pushed: bool,
+pub struct Row {
+    pub path: String,
+    pub code: u16,
+    pub size: usize,
+    pub pushed: bool,
 }
 
 /// The rows by their path; sizes must be below 1 KiB, since larger ones are rounded.
-fn table(printed: &str) -> Vec<Row> {
+pub fn table(printed: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = printed
         .lines()
         .skip_while(|line| !line.starts_with("id  responseEnd requestStart  process code size request path"))
@@ -365,15 +365,15 @@ fn table(printed: &str) -> Vec<Row> {
 
 /// A response header as `nghttp -v` prints it.
 #[derive(Debug)]
-struct Head {
+pub struct Head {
     /// When its first field arrived.
-    at: Duration,
+    pub at: Duration,
     /// `name: value`, the status first.
-    fields: Vec<String>,
+    pub fields: Vec<String>,
 }
 
 /// The response headers in `nghttp -v`'s output, in order.
-fn heads(printed: &str) -> Vec<Head> {
+pub fn heads(printed: &str) -> Vec<Head> {
     let mut heads: Vec<Head> = Vec::new();
     for line in printed.lines() {
         // `[  0.003] recv (stream_id=13) :status: 103`
@@ -407,10 +407,10 @@ async fn node(script: &str, arguments: &[&str]) -> Value {
 
 /// What a program has left behind.
 #[derive(Debug)]
-struct Output {
-    status: ExitStatus,
-    stdout: String,
-    stderr: String,
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// A child that does not outlive its test.
@@ -423,7 +423,7 @@ impl Drop for Running {
     }
 }
 
-async fn run(program: &str, arguments: &[&str]) -> Output {
+pub async fn run(program: &str, arguments: &[&str]) -> Output {
     run_watched(program, arguments, |_| ()).await
 }
 

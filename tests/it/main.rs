@@ -30,4 +30,5 @@ mod push;
 mod reload;
 mod requests;
 mod stress;
+mod upgrade;
 mod upgrade_binary;

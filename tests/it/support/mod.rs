@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod edge;
+pub mod http1;
 pub mod origin;
 pub mod raw;
 

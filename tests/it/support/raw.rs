@@ -122,6 +122,15 @@ impl Raw {
         raw
     }
 
+    /// A connection that has become one of frames; `buffer` was read from it.
+    pub fn over(stream: TcpStream, buffer: Vec<u8>, authority: SocketAddr) -> Self {
+        Self {
+            stream,
+            buffer,
+            authority: authority.to_string(),
+        }
+    }
+
     /// Sends bytes as they are; errors are for the reader to notice.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
