@@ -163,7 +163,7 @@ async fn another_preface_ends_the_connection() {
 #[tokio::test]
 async fn a_preface_that_does_not_come_ends_the_connection() {
     for part in [0, 1, 23] {
-        let error = after_upgrade(&frames::PREFACE[..part], Duration::from_millis(5)).await;
+        let error = after_upgrade(frames::PREFACE.get(..part).expect("a part"), Duration::from_millis(5)).await;
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }
