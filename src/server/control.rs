@@ -30,7 +30,7 @@ use sd_notify::NotifyState;
 use tokio::{
     net::TcpStream,
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::timeout,
 };
 
@@ -91,6 +91,7 @@ impl Control {
         };
         pingora.add_service(background_service("drain", drained));
         let obeyed = Obeyed {
+            signals: Mutex::new(signals_of_the_end().map_err(ServerError::Runtime)?),
             hand_over: pid_file.map(|file| file.socket().to_owned()),
         };
         // Pingora waits out its whole grace period; a thread of its own lets us leave as soon as
@@ -101,7 +102,11 @@ impl Control {
             });
             let _ = done.send(End::Stopped);
         });
-        listening(addresses).await?;
+        tokio::select! {
+            listening = listening(addresses) => listening?,
+            // Told to end before it has begun.
+            end = ended.recv() => return end.map(drop).ok_or(ServerError::Stopped),
+        }
         if let Some(pid_file) = pid_file {
             pid_file.write()?;
         }
@@ -280,29 +285,37 @@ impl Signals {
     }
 }
 
-/// The signals that Pingora obeys.
+/// The signals that Pingora obeys: registered together with the others, long before Pingora asks for
+/// them, since a registered signal that nobody waits for would be lost.
 struct Obeyed {
+    signals: Mutex<SignalsOfTheEnd>,
     /// Where a process waits for the sockets, if one does.
     hand_over: Option<PathBuf>,
+}
+
+struct SignalsOfTheEnd {
+    quit: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+fn signals_of_the_end() -> io::Result<SignalsOfTheEnd> {
+    Ok(SignalsOfTheEnd {
+        quit: signal(SignalKind::quit())?,
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    })
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Obeyed {
     async fn recv(&self) -> ShutdownSignal {
-        let signals = || -> io::Result<_> {
-            Ok((
-                signal(SignalKind::quit())?,
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-            ))
-        };
-        let (mut quit, mut terminate, mut interrupt) = match signals() {
-            Ok(signals) => signals,
-            Err(e) => {
-                error!("signals cannot be received: {e}");
-                return ShutdownSignal::GracefulTerminate;
-            }
-        };
+        let mut signals = self.signals.lock().await;
+        let SignalsOfTheEnd {
+            quit,
+            terminate,
+            interrupt,
+        } = &mut *signals;
         loop {
             tokio::select! {
                 _ = terminate.recv() => return ShutdownSignal::GracefulTerminate,

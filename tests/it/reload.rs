@@ -236,3 +236,15 @@ async fn a_second_sigterm_ends_at_once() {
     assert!(edge.ended().await);
     assert!(slow.await.expect("no panic").is_err());
 }
+
+#[tokio::test]
+async fn a_sigterm_during_the_start_is_obeyed() {
+    const SIGTERM: u32 = 15;
+    let origin = Origin::start().await;
+    for _ in 0..10 {
+        let mut edge = Edge::spawn(&config(origin.address, &routes("push")));
+        edge.catches(SIGTERM).await;
+        edge.signal("TERM");
+        assert!(edge.ended().await);
+    }
+}

@@ -51,6 +51,29 @@ impl Edge {
 
     /// The same with more in the environment.
     pub async fn with_env(config: &str, env: &[(&str, &OsStr)]) -> Self {
+        let mut edge = Self::spawn_with_env(config, env);
+        let listening = "listening on ";
+        let line = wait_for(&edge.log, |line| line.contains(listening)).await;
+        edge.address = line
+            .split(listening)
+            .nth(1)
+            .and_then(|address| address.trim().parse().ok())
+            .expect("an address in the log");
+        super::within("the listener", async {
+            while tokio::net::TcpStream::connect(edge.address).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        edge
+    }
+
+    /// Starts a server that is not waited for, so that its address is not known.
+    pub fn spawn(config: &str) -> Self {
+        Self::spawn_with_env(config, &[])
+    }
+
+    fn spawn_with_env(config: &str, env: &[(&str, &OsStr)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("edge.yaml");
         write_config(folder.path(), config);
@@ -76,26 +99,29 @@ impl Edge {
                 writer.written.notify_waiters();
             }
         });
-        let listening = "listening on ";
-        let line = wait_for(&log, |line| line.contains(listening)).await;
-        let address = line
-            .split(listening)
-            .nth(1)
-            .and_then(|address| address.trim().parse().ok())
-            .expect("an address in the log");
-        let edge = Self {
-            address,
+        Self {
+            address: ([127, 0, 0, 1], 0).into(),
             child,
             log,
             folder,
-        };
-        super::within("the listener", async {
-            while tokio::net::TcpStream::connect(edge.address).await.is_err() {
+        }
+    }
+
+    /// Waits until the process has a handler for this signal.
+    pub async fn catches(&self, signal: u32) {
+        super::within("a signal to be caught", async {
+            let status = format!("/proc/{}/status", self.pid());
+            loop {
+                let status = std::fs::read_to_string(&status).expect("a process");
+                let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+                let caught = u64::from_str_radix(caught.expect("a mask").trim(), 16).expect("hexadecimal");
+                if caught & 1 << (signal - 1) != 0 {
+                    return;
+                }
                 tokio::task::yield_now().await;
             }
         })
         .await;
-        edge
     }
 
     /// Its configuration file.
