@@ -5,7 +5,7 @@
 
 pub mod forwarded;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use crate::push;
 
@@ -48,4 +48,15 @@ pub struct Connection {
     pub peer: Peer,
     /// What HTTP/2 knows of it; `None` for HTTP/1.x.
     pub http2: Option<Arc<push::Client>>,
+}
+
+/// When the origin's final answer must have begun. It rides in the extensions of the client's
+/// request: Pingora waits for the client and the origin at once, and only the client's side of that
+/// is ours.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerBy(pub Instant);
+
+impl AnswerBy {
+    /// The name of the error that says that it has passed.
+    pub const PASSED: &str = "AnswerByPassed";
 }

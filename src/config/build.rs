@@ -56,6 +56,13 @@ fn server(at: &At<'_>, found: &mut Found<'_>) -> Result<Server, Reported> {
     fields.set("graceful_timeout", &mut server.graceful_timeout, found, At::time);
     fields.set("pid_file", &mut server.pid_file, found, pid_file);
     fields.set("limits", &mut server.limits, found, limits);
+    fields.set("resolver", &mut server.resolver, found, upstream::resolver);
+    fields.set(
+        "idle_origin_connections",
+        &mut server.idle_origin_connections,
+        found,
+        |at, found| at.integer(upstream::IDLE_CONNECTIONS, found),
+    );
     Ok(server)
 }
 
@@ -150,7 +157,14 @@ fn what_matches(at: &At<'_>, found: &mut Found<'_>) -> Result<Match, Reported> {
 }
 
 const SECTIONS: &[&str] = &["server", "listeners", "upstreams", "push", "routes"];
-const SERVER: &[&str] = &["threads", "graceful_timeout", "pid_file", "limits"];
+const SERVER: &[&str] = &[
+    "threads",
+    "graceful_timeout",
+    "pid_file",
+    "limits",
+    "resolver",
+    "idle_origin_connections",
+];
 const LIMITS: &[&str] = &[
     "max_streams",
     "max_header_bytes",

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{route::Route, upstream::PoolPolicy};
+use crate::{
+    route::Route,
+    upstream::{PoolPolicy, ResolverPolicy},
+};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -28,7 +31,8 @@ pub struct Listener {
 ///
 /// # Defaults
 ///
-/// One thread a processor; 30 s to finish what is in flight after SIGTERM; no pid file.
+/// One thread a processor; 30 s to finish what is in flight after SIGTERM; no pid file;
+/// 128 unused connections to origin servers a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Worker threads; 0 is one a processor.
@@ -39,6 +43,10 @@ pub struct Server {
     pub pid_file: Option<PathBuf>,
     /// What one connection may use.
     pub limits: Limits,
+    /// How names of origin servers are resolved.
+    pub resolver: ResolverPolicy,
+    /// Unused connections to origin servers that are kept, for each thread.
+    pub idle_origin_connections: usize,
 }
 
 impl Default for Server {
@@ -48,6 +56,8 @@ impl Default for Server {
             graceful_timeout: Duration::from_secs(30),
             pid_file: None,
             limits: Limits::default(),
+            resolver: ResolverPolicy::default(),
+            idle_origin_connections: 128,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +15,7 @@ use crate::{
     client::forwarded::ForwardedField,
     push::{Delivery, Destination, Destinations, Policy},
     route::HostPattern,
-    upstream::PoolPolicy,
+    upstream::{HealthCheckPolicy, PoolPolicy, TlsPolicy, Verify},
 };
 
 /// The `.yaml` files of a folder of this crate, each named as from the crate's root.
@@ -74,7 +75,7 @@ fn every_invalid_configuration_says_what_is_expected() {
 fn edge_yaml_gives_every_setting_its_default() {
     let config = parse("conf/edge.yaml", &edge()).expect("a valid file");
     assert_eq!(config.server, Server::default());
-    let servers = vec!["127.0.0.1:9000".into()];
+    let servers = vec![SocketAddr::from(([127, 0, 0, 1], 9000)).into()];
     assert_eq!(config.upstreams, [PoolPolicy::new("app", servers)]);
     let [route] = &config.routes[..] else {
         unreachable!("one route, got {:?}", config.routes);
@@ -88,13 +89,35 @@ fn edge_yaml_gives_every_setting_its_default() {
     assert_eq!(config.routes.first().map(|route| &route.push), Some(&Policy::default()));
 }
 
+/// `edge.yaml` with the mappings that it shows in comments (`#> `), in place of the word off.
+fn edge_with_examples() -> String {
+    let lines = edge();
+    let lines = lines
+        .lines()
+        .filter(|line| !line.ends_with(": off") || line.trim_start().starts_with('#'));
+    lines.map(|line| line.replacen("#> ", "", 1) + "\n").collect()
+}
+
 #[test]
 fn edge_yaml_sets_every_key() {
-    let text = edge();
+    let text = edge_with_examples();
     let root = node::parse(&text).expect("a valid file");
     let mut found = Found::new("conf/edge.yaml");
     assert!(build::config(&At::root(&root), &mut found).is_ok());
     assert_eq!(found.unset, Vec::<String>::new());
+}
+
+#[test]
+fn examples_in_comments_show_the_defaults() {
+    let config = parse("conf/edge.yaml", &edge_with_examples()).expect("a valid file");
+    let pool = config.upstreams.first().expect("an upstream");
+    assert_eq!(pool.health_check, Some(HealthCheckPolicy::new("/health")));
+    let tls = TlsPolicy {
+        sni: Some("app.example".into()),
+        authorities: None,
+        verify: Verify::On,
+    };
+    assert_eq!(pool.tls, Some(tls));
 }
 
 #[test]

@@ -7,7 +7,12 @@ use std::{ops::RangeInclusive, time::Duration};
 use http::Method;
 use regex::{Regex, RegexBuilder};
 
-use crate::{link, push::Authority, route::HostPattern};
+use crate::{
+    link,
+    push::Authority,
+    route::HostPattern,
+    upstream::{HashKey, Host, ServerPolicy},
+};
 
 pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
 pub(super) const TIMES_ALLOWED: &str = "1ms to 24h with its unit (5ms, 30s, 2m, 1h)";
@@ -96,9 +101,56 @@ pub(super) fn authority(text: &str) -> Option<Authority> {
 pub(super) const SERVER_ALLOWED: &str = "host:port";
 
 /// `app:8000`, `10.0.0.7:8000`, `[::1]:8000`.
-pub(super) fn server(text: &str) -> Option<Box<str>> {
+pub(super) fn server(text: &str) -> Option<ServerPolicy> {
     let (host_text, port) = text.rsplit_once(':')?;
-    Some(format!("{}:{}", host(host_text)?, self::port(port)?).into())
+    let host = host(host_text)?;
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    Some(ServerPolicy {
+        host: address.map_or(Host::Name(host), Host::Address),
+        port: self::port(port)?,
+        weight: 1,
+    })
+}
+
+pub(super) const SNI_ALLOWED: &str = "a host without port";
+
+/// `app.example`; the name in a certificate.
+pub(super) fn sni(text: &str) -> Option<Box<str>> {
+    host(text).filter(|host| !host.starts_with('['))
+}
+
+pub(super) const HASH_KEY_ALLOWED: &str = "client_address, path, or header and a name (header x-user)";
+
+/// `client_address`, `path`, `header x-user`.
+pub(super) fn hash_key(text: &str) -> Option<HashKey> {
+    match text {
+        "client_address" => Some(HashKey::ClientAddress),
+        "path" => Some(HashKey::Path),
+        _ => text.strip_prefix("header ")?.parse().ok().map(HashKey::Header),
+    }
+}
+
+pub(super) const PATH_ALLOWED: &str = "a path (/health)";
+
+/// A path with or without a query, as a request line takes it.
+pub(super) fn path(text: &str) -> Option<Box<str>> {
+    let allowed = |b: u8| b.is_ascii_graphic() && b != b'#';
+    (text.starts_with('/') && text.len() <= 1024 && text.bytes().all(allowed)).then(|| text.into())
+}
+
+pub(super) const STATUSES_ALLOWED: &str = "a status, or two with a hyphen, from 200 to 599 (200-299)";
+
+/// `204`, `200-399`.
+pub(super) fn statuses(text: &str) -> Option<RangeInclusive<u16>> {
+    let status = |text: &str| {
+        let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse()
+            .ok()
+            .filter(|status| digits && (200..=599).contains(status))
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let statuses = status(first)?..=status(last)?;
+    (!statuses.is_empty()).then_some(statuses)
 }
 
 /// A port that can be connected to. `parse` alone would take `+80`.
@@ -258,8 +310,11 @@ mod tests {
         assert_eq!(port_of("cdn.example:8443"), Some(("cdn.example".into(), Some(8443))));
         assert_eq!(port_of("[::1]:8443"), Some(("[::1]".into(), Some(8443))));
         assert_eq!(port_of("[::1]"), Some(("[::1]".into(), None)));
-        assert_eq!(server("app:8000").as_deref(), Some("app:8000"));
-        assert_eq!(server("[::1]:8000").as_deref(), Some("[::1]:8000"));
+        let place_of = |text| server(text).map(|s| (s.host, s.port));
+        assert_eq!(place_of("App:8000"), Some((Host::Name("app".into()), 8000)));
+        let localhost = |text: &str| Host::Address(text.parse().expect("an address"));
+        assert_eq!(place_of("127.0.0.1:8000"), Some((localhost("127.0.0.1"), 8000)));
+        assert_eq!(place_of("[::1]:8000"), Some((localhost("::1"), 8000)));
         for bad in [
             "", ":", "a:", ":80", "a:0", "a:+80", "a:65536", "a:b", "::1", "::1:80", "http://a", "u@a:80",
         ] {
@@ -267,6 +322,41 @@ mod tests {
             assert_eq!(server(bad), None, "{bad}");
         }
         assert_eq!(server("app"), None);
+    }
+
+    #[test]
+    fn settings_of_upstreams_are_read() {
+        assert_eq!(hash_key("path"), Some(HashKey::Path));
+        assert_eq!(
+            hash_key("header X-User"),
+            Some(HashKey::Header(http::HeaderName::from_static("x-user")))
+        );
+        for bad in ["", "header", "header ", "header a b", "cookie", "header :path"] {
+            assert_eq!(hash_key(bad), None, "{bad}");
+        }
+        assert_eq!(statuses("204"), Some(204..=204));
+        assert_eq!(statuses("200-399"), Some(200..=399));
+        for bad in [
+            "",
+            "-",
+            "20",
+            "0200",
+            "199",
+            "600",
+            "300-200",
+            "200-",
+            "+20",
+            "200 - 299",
+        ] {
+            assert_eq!(statuses(bad), None, "{bad}");
+        }
+        assert_eq!(path("/health?deep=1").as_deref(), Some("/health?deep=1"));
+        for bad in ["", "health", "/a b", "/a\r\nb", "/ä", "/a#b", "http://a/"] {
+            assert_eq!(path(bad), None, "{bad}");
+        }
+        assert_eq!(sni("App.example").as_deref(), Some("app.example"));
+        assert_eq!(sni("[::1]"), None);
+        assert_eq!(sni("a:443"), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ use super::{
     promise,
     stream::{Stream, StreamError},
 };
-use crate::push::Plan;
+use crate::{client::AnswerBy, push::Plan};
 
 /// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
 const RETRY_BUFFER: usize = 64 * 1024;
@@ -169,6 +169,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             }
         }
         Ok(data)
+    }
+
+    /// The next bytes of the request; once it is complete, the client's leaving.
+    async fn body_or_reset(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        if no_body_expected || self.is_body_done() {
+            let gone = poll_fn(|cx| self.stream.poll_reset(cx)).await;
+            return Err(write_error(gone));
+        }
+        self.next_body().await
     }
 
     async fn drain(&mut self) -> Result<()> {
@@ -334,11 +343,22 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        if no_body_expected || self.is_body_done() {
-            let gone = poll_fn(|cx| self.stream.poll_reset(cx)).await;
-            return Err(write_error(gone));
+        // Pingora waits here and for the origin's answer at once.
+        let answer_by = self
+            .request
+            .extensions
+            .get::<AnswerBy>()
+            .filter(|_| self.written.is_none());
+        let Some(&AnswerBy(at)) = answer_by else {
+            return self.body_or_reset(no_body_expected).await;
+        };
+        match tokio::time::timeout_at(at.into(), self.body_or_reset(no_body_expected)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Error::e_explain(
+                ErrorType::Custom(AnswerBy::PASSED),
+                "while the origin's answer is awaited",
+            ),
         }
-        self.next_body().await
     }
 
     fn body_bytes_sent(&self) -> usize {

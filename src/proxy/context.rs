@@ -1,13 +1,13 @@
 //! What is known of one request between Pingora's phases.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use super::Live;
 use crate::{
     client::{Connection, forwarded::Received},
     push::{Client, PushedBy, Skips},
     route::Route,
-    upstream::Pool,
+    upstream::{InFlight, Pool, Server},
 };
 
 /// One request's state.
@@ -24,8 +24,16 @@ pub struct Context {
     pub(super) pushed_by: Option<PushedBy>,
     /// What a trusted peer said of the client of that document.
     pub(super) received: Option<Arc<Received>>,
-    /// Origin servers that could not be connected to.
-    pub(super) failed_connects: usize,
+    /// The server that it is at, counted as under way there.
+    pub(super) server: Option<InFlight>,
+    /// The last server that it failed at.
+    pub(super) failed_server: Option<SocketAddr>,
+    /// Servers that it failed at and is not sent to again.
+    pub(super) tried: Vec<Arc<Server>>,
+    /// Servers chosen so far: more than one after a failure.
+    pub(super) tries: u32,
+    /// When the last of them was.
+    pub(super) tried_since: Instant,
     /// Requests sent to origin servers: more than one after a connection was lost.
     pub(super) attempts: u32,
     /// The attempt in which the origin's first 103 was passed on.
@@ -42,14 +50,19 @@ pub struct Context {
 
 impl Context {
     pub(super) fn new(live: Arc<Live>) -> Self {
+        let started = Instant::now();
         Self {
-            started: Instant::now(),
+            started,
             live,
             route: None,
             connection: None,
             pushed_by: None,
             received: None,
-            failed_connects: 0,
+            server: None,
+            failed_server: None,
+            tried: Vec::new(),
+            tries: 0,
+            tried_since: started,
             attempts: 0,
             hinting_attempt: None,
             promised: 0,

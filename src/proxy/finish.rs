@@ -4,8 +4,11 @@ use h2_reason::CANCEL;
 use pingora::{Error, ErrorSource, ErrorType, protocols::http::ServerSession};
 use pingora_proxy::{FailToProxy, Session};
 
-use super::{Context, Edge, request::Url, response};
-use crate::telemetry::access::{self, Access};
+use super::{Context, Edge, page, request::Url, response};
+use crate::{
+    client::AnswerBy,
+    telemetry::access::{self, Access},
+};
 
 /// Error codes of RFC 9113 section 7 that are used here.
 mod h2_reason {
@@ -38,7 +41,7 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, cont
     };
     if code == 0 {
         session.downstream_session.shutdown().await;
-    } else if let Err(e) = session.respond_error(code).await {
+    } else if let Err(e) = page::answer(session, code).await {
         log::debug!("the client left before its {code}: {e}");
     }
     FailToProxy {
@@ -50,12 +53,15 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, cont
 /// The status of a failed request; 0 if there is nobody to tell.
 fn status_of(error: &Error) -> u16 {
     use ErrorType::{
-        ConnectTimedout, ConnectionClosed, HTTPStatus, ReadError, ReadTimedout, TLSHandshakeTimedout, WriteError,
-        WriteTimedout,
+        ConnectTimedout, ConnectionClosed, Custom, HTTPStatus, ReadError, ReadTimedout, TLSHandshakeTimedout,
+        WriteError, WriteTimedout,
     };
     match (error.esource(), error.etype()) {
         (_, HTTPStatus(code)) => *code,
-        (ErrorSource::Upstream, ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout) => 504,
+        (
+            ErrorSource::Upstream,
+            ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout | Custom(AnswerBy::PASSED),
+        ) => 504,
         (ErrorSource::Upstream, _) => 502,
         (ErrorSource::Downstream, WriteError | ReadError | ConnectionClosed | WriteTimedout) => 0,
         (ErrorSource::Downstream, ReadTimedout) => 408,
@@ -87,6 +93,12 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
         hints: context.hinted,
         skips: &context.skips,
         pushed_by: context.pushed_by.map(|pushed| pushed.parent),
+        server: context
+            .server
+            .as_ref()
+            .map(|chosen| chosen.server().address())
+            .or(context.failed_server),
+        tries: context.tries,
         failure: context.failure.as_deref().or(unnamed.as_deref()),
     });
 }

@@ -3,13 +3,14 @@
 //! A file per phase family, in the order of a request's way: `request` (its route, what is known
 //! before the origin is asked), `upstream` (which server), `forwarded` (what it is told
 //! of the client), `response` (plans from its answer, the judgement of pushed ones), `finish` (errors,
-//! the access line).
+//! the access line), `page` (answers of our own).
 //!
 //! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
 
 mod context;
 mod finish;
 mod forwarded;
+mod page;
 mod request;
 mod response;
 mod upstream;
@@ -21,12 +22,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use http::StatusCode;
 use pingora::{
     BError, Error, Result,
     http::{RequestHeader, ResponseHeader},
     upstreams::peer::HttpPeer,
 };
-use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 pub use context::Context;
 
@@ -88,8 +90,8 @@ impl ProxyHttp for Edge {
         request::filter(self, session, context).await
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        upstream::peer(context)
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        upstream::peer(session, context).await
     }
 
     async fn upstream_request_filter(
@@ -99,7 +101,7 @@ impl ProxyHttp for Edge {
         context: &mut Context,
     ) -> Result<()> {
         context.attempts += 1;
-        upstream::check_request(session, request)?;
+        upstream::check_request(session, request, context)?;
         forwarded::tell_origin(session, request, context)
     }
 
@@ -109,6 +111,9 @@ impl ProxyHttp for Edge {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS {
+            upstream::answered(context);
+        }
         response::filter(self, session, response, context)
     }
 
@@ -119,7 +124,34 @@ impl ProxyHttp for Edge {
         context: &mut Context,
         error: BError,
     ) -> BError {
-        upstream::retry_elsewhere(context, error)
+        upstream::connect_failed(context, error)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        error: BError,
+        context: &mut Context,
+        is_kept: bool,
+    ) -> BError {
+        let connection = if is_kept {
+            upstream::Connection::Kept
+        } else {
+            upstream::Connection::New
+        };
+        upstream::attempt_failed(session, context, error, connection)
+    }
+
+    /// The access line counts the tries, and what ejects a server is said once.
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _context: &Context,
+        _error: &Error,
+        _at: ProxyWarnLogContext,
+    ) -> bool {
+        true
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {

@@ -9,7 +9,7 @@ use pingora::{
 };
 use pingora_proxy::Session;
 
-use super::{Context, Edge, response};
+use super::{Context, Edge, page, response};
 use crate::{
     client::{Connection, Scheme, forwarded::Received},
     push::{Delivery, PushedBy, Source},
@@ -44,7 +44,7 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
             let able = ResponseHeader::build_no_case(StatusCode::NO_CONTENT, Some(1))?;
             session.write_response_header(Box::new(able), true).await?;
         } else {
-            session.respond_error(404).await?;
+            page::answer(session, 404).await?;
         }
         return Ok(true);
     };

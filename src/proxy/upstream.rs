@@ -1,35 +1,107 @@
-//! The origin's side: which server is asked, and what it is asked.
+//! The origin's side: which server is asked, what it is asked, and whether another one is asked after
+//! a failure.
 
-use http::{HeaderValue, header};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderValue, Method, header};
 use pingora::{
-    BError, Error, ErrorType, Result, http::RequestHeader, protocols::http::authority::validate_request_authority,
-    upstreams::peer::HttpPeer,
+    BError, Error, ErrorSource, ErrorType, Result, http::RequestHeader,
+    protocols::http::authority::validate_request_authority, upstreams::peer::HttpPeer,
 };
 use pingora_proxy::Session;
 
 use super::Context;
+use crate::{
+    client::AnswerBy,
+    upstream::{Balance, HashKey, NoServer, PoolPolicy},
+};
 
-/// The next server of the route's pool.
-pub(super) fn peer(context: &Context) -> Result<Box<HttpPeer>> {
-    let (pool, address) = context
+/// A server of the route's pool that this request has not failed at.
+pub(super) async fn peer(session: &Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    let pool = context
         .pool()
-        .and_then(|pool| Some((pool, pool.next()?)))
-        .ok_or_else(|| Error::explain(ErrorType::InternalError, "a route without a server"))?;
-    let policy = pool.policy();
-    let mut peer = HttpPeer::new(address, false, String::new());
-    peer.options.connection_timeout = Some(policy.connect_timeout);
-    peer.options.total_connection_timeout = Some(policy.connect_timeout);
-    peer.options.read_timeout = Some(policy.read_timeout);
-    peer.options.write_timeout = Some(policy.write_timeout);
-    peer.options.idle_timeout = Some(policy.idle_timeout);
-    Ok(Box::new(peer))
+        .map(Arc::clone)
+        .ok_or_else(|| Error::explain(ErrorType::InternalError, "a route without a pool"))?;
+    let address = context
+        .connection
+        .as_ref()
+        .map(|connection| connection.peer.address.ip());
+    let mut octets = [0; 16];
+    let key = hash_key(pool.policy(), session.req_header(), address, &mut octets);
+    let chosen = match pool.choose(key, &context.tried) {
+        Err(NoServer::Unresolved) => {
+            pool.first_answers().await;
+            pool.choose(key, &context.tried)
+        }
+        chosen => chosen,
+    };
+    match chosen {
+        Ok(chosen) => {
+            let peer = pool.peer(chosen.server());
+            context.tries += 1;
+            context.tried_since = Instant::now();
+            context.server = Some(chosen);
+            Ok(Box::new(peer))
+        }
+        Err(none) => {
+            context.failure = Some(format!("upstream {}: {none}", pool.policy().name));
+            Err(Error::new(ErrorType::HTTPStatus(503)))
+        }
+    }
+}
+
+/// What `Balance::Hash` goes by; empty for the others.
+fn hash_key<'k>(
+    policy: &PoolPolicy,
+    request: &'k RequestHeader,
+    client: Option<IpAddr>,
+    octets: &'k mut [u8; 16],
+) -> &'k [u8] {
+    if policy.balance != Balance::Hash {
+        return &[];
+    }
+    let value = match &policy.hash_key {
+        HashKey::Path => {
+            return request
+                .uri
+                .path_and_query()
+                .map_or("/", |path| path.as_str())
+                .as_bytes();
+        }
+        HashKey::Header(name) => request.headers.get(name),
+        HashKey::ClientAddress => None,
+    };
+    match (value, client) {
+        (Some(value), _) => value.as_bytes(),
+        (None, Some(IpAddr::V4(address))) => {
+            *octets = address.to_ipv6_mapped().octets();
+            octets
+        }
+        (None, Some(IpAddr::V6(address))) => {
+            *octets = address.octets();
+            octets
+        }
+        (None, None) => &[],
+    }
 }
 
 /// The last look before the origin: Pingora checks only requests of its own sessions.
-pub(super) fn check_request(session: &Session, request: &mut RequestHeader) -> Result<()> {
+pub(super) fn check_request(session: &mut Session, request: &mut RequestHeader, context: &Context) -> Result<()> {
     if session.downstream_session.is_custom() {
         join_cookies(request)?;
         validate_request_authority(request).map_err(|e| e.into_down())?;
+    }
+    if let Some(limit) = context.pool().and_then(|pool| pool.policy().first_byte_timeout) {
+        let answer_by = AnswerBy(Instant::now() + limit);
+        session
+            .downstream_session
+            .req_header_mut()
+            .extensions_mut()
+            .insert(answer_by);
     }
     Ok(())
 }
@@ -50,10 +122,235 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
     request.insert_header(header::COOKIE, cookie)
 }
 
-/// A server that cannot be connected to was sent nothing, so the next one is tried, once each.
-pub(super) fn retry_elsewhere(context: &mut Context, mut error: BError) -> BError {
-    context.failed_connects += 1;
-    let servers = context.pool().map_or(0, |pool| pool.len());
-    error.set_retry(context.failed_connects < servers);
+/// The origin's final answer begins.
+pub(super) fn answered(context: &mut Context) {
+    context.failure = None;
+    if let (Some(pool), Some(chosen)) = (context.pool(), &context.server) {
+        pool.succeeded(chosen.server());
+    }
+}
+
+/// A server that cannot be connected to was sent nothing, so any request may go to another one.
+pub(super) fn connect_failed(context: &mut Context, mut error: BError) -> BError {
+    record_failure(context, &error);
+    // What this machine lacks, such as ports, it lacks for the next server as well.
+    let is_its_fault = *error.etype() != ErrorType::InternalError;
+    error.set_retry(is_its_fault && give_up_on_server(context));
     error
+}
+
+/// An attempt failed after the request was begun to be sent.
+///
+/// Pingora would repeat any idempotent request, but only on a connection that was kept from before.
+pub(super) fn attempt_failed(
+    session: &Session,
+    context: &mut Context,
+    mut error: BError,
+    connection: Connection,
+) -> BError {
+    error.set_retry(false);
+    if *error.etype() == ErrorType::Custom(AnswerBy::PASSED) {
+        // It was noticed at the client's side, where Pingora waits for both.
+        error = error.into_up();
+    }
+    if *error.esource() != ErrorSource::Upstream {
+        return error;
+    }
+    record_failure(context, &error);
+    let is_answered = session
+        .response_written()
+        .is_some_and(|answer| !answer.status.is_informational() || answer.status == 101);
+    let body_read = session.downstream_session.body_bytes_read();
+    let is_repeatable = !is_answered
+        && may_repeat(
+            &session.req_header().method,
+            body_read,
+            session.as_ref().retry_buffer_truncated(),
+        )
+        && may_try_again(error.etype());
+    let was_lost_idle = connection == Connection::Kept && is_loss(error.etype()) && !is_answered;
+    let has_server = if was_lost_idle {
+        // The server closed it while nobody used it: no failure, and the same one may be asked.
+        retries_left(context)
+    } else {
+        give_up_on_server(context)
+    };
+    error.set_retry(is_repeatable && has_server);
+    error
+}
+
+/// Where a failed request was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Connection {
+    /// On one that was kept from an earlier request.
+    Kept,
+    /// On one of its own.
+    New,
+}
+
+/// Whether a request of which the origin may have seen something may be sent again: only where that
+/// changes nothing (RFC 9110 section 9.2), and the body is still there. PUT and DELETE change nothing
+/// more either, but an application may see it otherwise: only while nothing of their body was read.
+fn may_repeat(method: &Method, body_read: usize, is_body_lost: bool) -> bool {
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE => !is_body_lost,
+        Method::PUT | Method::DELETE => body_read == 0,
+        _ => false,
+    }
+}
+
+/// Whether another server may do better. A request that one was busy with for the whole of
+/// `read_timeout` would keep the next one as busy; `first_byte_timeout` is there to set that right.
+fn may_try_again(kind: &ErrorType) -> bool {
+    is_loss(kind) || *kind == ErrorType::Custom(AnswerBy::PASSED)
+}
+
+/// Whether the connection was lost.
+fn is_loss(kind: &ErrorType) -> bool {
+    matches!(
+        kind,
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
+    )
+}
+
+/// Counts the failure against the server, which this request does not go to again. Returns whether
+/// it may go to another one.
+fn give_up_on_server(context: &mut Context) -> bool {
+    let Some(pool) = context.pool().map(Arc::clone) else {
+        return false;
+    };
+    if let Some(chosen) = context.server.take() {
+        pool.failed(chosen.server(), context.failure.as_deref().unwrap_or("a failure"));
+        context.failed_server = Some(chosen.server().address());
+        context.tried.push(Arc::clone(chosen.server()));
+    }
+    retries_left(context) && pool.has_other_than(&context.tried)
+}
+
+fn retries_left(context: &Context) -> bool {
+    context
+        .pool()
+        .is_some_and(|pool| context.tries <= pool.policy().max_retries)
+}
+
+/// What the access line says if this attempt was the last: which server, what, after how long.
+fn record_failure(context: &mut Context, error: &Error) {
+    let elapsed = context.tried_since.elapsed();
+    let address = context.server.as_ref().map(|chosen| chosen.server().address());
+    let address = address.map_or_else(|| "no server".to_owned(), |address| address.to_string());
+    context.failure = Some(describe(&address, error, elapsed));
+}
+
+fn describe(address: &str, error: &Error, elapsed: Duration) -> String {
+    let what = match error.etype() {
+        ErrorType::ConnectTimedout => "connect timed out",
+        ErrorType::ConnectRefused => "connection refused",
+        ErrorType::ConnectNoRoute => "no route",
+        ErrorType::TLSHandshakeFailure | ErrorType::TLSHandshakeTimedout | ErrorType::InvalidCert => "TLS failed",
+        ErrorType::InvalidHTTPHeader => "not a valid HTTP/1.1 answer",
+        ErrorType::ReadTimedout => "silent for read_timeout",
+        ErrorType::WriteTimedout => "took no bytes for write_timeout",
+        ErrorType::ConnectionClosed => "connection closed",
+        ErrorType::ReadError => "connection lost while reading",
+        ErrorType::WriteError => "connection lost while writing",
+        ErrorType::Custom(AnswerBy::PASSED) => "no answer within first_byte_timeout",
+        other => other.as_str(),
+    };
+    let cause = match error.etype() {
+        // Which certificate is wrong, and how, is nowhere else.
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => {
+            error.context.as_ref().map(|context| context.as_str())
+        }
+        _ => None,
+    };
+    let milliseconds = elapsed.as_secs_f64() * 1e3;
+    match cause {
+        Some(cause) => format!("{address}: {what} after {milliseconds:.1}ms: {cause}"),
+        None => format!("{address}: {what} after {milliseconds:.1}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::ServerPolicy;
+
+    #[test]
+    fn only_what_changes_nothing_is_repeated() {
+        for (method, body_read, is_body_lost, may) in [
+            (Method::GET, 0, false, true),
+            (Method::GET, 10, false, true),
+            (Method::GET, 100_000, true, false),
+            (Method::HEAD, 0, false, true),
+            (Method::OPTIONS, 0, false, true),
+            (Method::TRACE, 0, false, true),
+            (Method::PUT, 0, false, true),
+            (Method::PUT, 1, false, false),
+            (Method::DELETE, 0, false, true),
+            (Method::POST, 0, false, false),
+            (Method::PATCH, 0, false, false),
+            (Method::CONNECT, 0, false, false),
+        ] {
+            assert_eq!(
+                may_repeat(&method, body_read, is_body_lost),
+                may,
+                "{method} {body_read}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_says_where_what_and_when() {
+        let error = Error::explain(ErrorType::ConnectRefused, "Fail to connect");
+        assert_eq!(
+            describe("10.0.0.1:80", &error, Duration::from_micros(1500)),
+            "10.0.0.1:80: connection refused after 1.5ms"
+        );
+        let error = Error::explain(
+            ErrorType::TLSHandshakeFailure,
+            "invalid peer certificate: UnknownIssuer",
+        );
+        assert_eq!(
+            describe("10.0.0.1:80", &error, Duration::ZERO),
+            "10.0.0.1:80: TLS failed after 0.0ms: invalid peer certificate: UnknownIssuer"
+        );
+    }
+
+    #[test]
+    fn the_key_is_what_the_policy_says() {
+        let mut request = RequestHeader::build("GET", b"/a?b", None).expect("a request");
+        request.insert_header("x-user", "42").expect("a header");
+        let client: IpAddr = "192.0.2.1".parse().expect("an address");
+        let key = |balance, hash_key, client| {
+            let policy = PoolPolicy {
+                balance,
+                hash_key,
+                ..PoolPolicy::new(
+                    "app",
+                    vec![ServerPolicy::from(std::net::SocketAddr::from(([127, 0, 0, 1], 1)))],
+                )
+            };
+            super::hash_key(&policy, &request, client, &mut [0; 16]).to_vec()
+        };
+        let address = "::ffff:192.0.2.1"
+            .parse::<std::net::Ipv6Addr>()
+            .expect("an address")
+            .octets();
+        assert_eq!(key(Balance::RoundRobin, HashKey::Path, Some(client)), b"");
+        assert_eq!(key(Balance::Hash, HashKey::Path, Some(client)), b"/a?b");
+        assert_eq!(key(Balance::Hash, HashKey::ClientAddress, Some(client)), address);
+        assert_eq!(key(Balance::Hash, HashKey::ClientAddress, None), b"");
+        assert_eq!(
+            key(
+                Balance::Hash,
+                HashKey::Header(header::HeaderName::from_static("x-user")),
+                Some(client)
+            ),
+            b"42"
+        );
+        assert_eq!(
+            key(Balance::Hash, HashKey::Header(header::ACCEPT), Some(client)),
+            address
+        );
+    }
 }

@@ -38,7 +38,6 @@ use super::{ServerError, parts::Parts, process::PidFile};
 use crate::{
     config::{self, Config, Problems},
     listen::Connections,
-    upstream::PoolError,
 };
 
 /// Why a reload changed nothing.
@@ -47,9 +46,6 @@ pub enum ReloadError {
     /// The file is wrong.
     #[error("{0}")]
     Config(Problems),
-    /// An upstream cannot be made.
-    #[error(transparent)]
-    Upstream(#[from] PoolError),
     /// The server was not started from a file.
     #[error("this server has no configuration file")]
     NoFile,
@@ -84,6 +80,7 @@ impl Control {
         addresses: &[SocketAddr],
     ) -> Result<(), ServerError> {
         let mut signals = Signals::new().map_err(ServerError::Runtime)?;
+        self.parts.keep_up();
         let (done, mut ended) = mpsc::unbounded_channel();
         let drained = Drained {
             connections,
@@ -170,7 +167,8 @@ impl Control {
         let file = self.source.as_deref().ok_or(ReloadError::NoFile)?;
         let mut config = config::read(file).map_err(ReloadError::Config)?;
         let kept = keep_fixed(&self.config, &mut config);
-        self.parts.replace(&config)?;
+        self.parts.replace(&config);
+        self.parts.keep_up();
         self.config = config;
         Ok(kept)
     }
@@ -246,11 +244,16 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
         "server.graceful_timeout",
         old.server.graceful_timeout != new.server.graceful_timeout,
     );
+    keep(
+        "server.idle_origin_connections",
+        old.server.idle_origin_connections != new.server.idle_origin_connections,
+    );
     let addresses = |config: &Config| config.listeners.iter().map(|l| l.address).collect::<Vec<_>>();
     keep("listeners[].address", addresses(old) != addresses(new));
     new.server.threads = old.server.threads;
     new.server.pid_file.clone_from(&old.server.pid_file);
     new.server.graceful_timeout = old.server.graceful_timeout;
+    new.server.idle_origin_connections = old.server.idle_origin_connections;
     if addresses(old) != addresses(new) {
         new.listeners = std::mem::take(&mut new.listeners)
             .into_iter()

@@ -34,7 +34,6 @@ use crate::{
     h2,
     listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
     proxy::Edge,
-    upstream::PoolError,
 };
 use control::Control;
 use parts::Parts;
@@ -57,9 +56,6 @@ pub enum ServerError {
         /// The address.
         address: SocketAddr,
     },
-    /// An upstream cannot be made.
-    #[error(transparent)]
-    Upstream(#[from] PoolError),
     /// The process cannot be controlled.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -104,7 +100,7 @@ impl Server {
             return Err(ProcessError::NoPidFile.into());
         }
         let mut pingora = PingoraServer::new_with_opt_and_conf(opt(sockets), conf(&config, pid_file.as_ref()));
-        let parts = Arc::new(Parts::new(&config)?);
+        let parts = Arc::new(Parts::new(&config));
         let app = Arc::new(http_proxy(&pingora.configuration, Edge::new(Arc::clone(&parts.edge))));
         let connections = Connections::default();
         let http2 = Http2 {
@@ -195,6 +191,7 @@ fn conf(config: &Config, pid_file: Option<&PidFile>) -> ServerConf {
         grace_period_seconds: Some(whole_seconds(config.server.graceful_timeout)),
         // The grace period is over by then; what is left is cut.
         graceful_shutdown_timeout_seconds: Some(1),
+        upstream_keepalive_pool_size: config.server.idle_origin_connections,
         ..ServerConf::default()
     };
     if let Some(pid_file) = pid_file {

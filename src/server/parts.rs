@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use crate::{
     config::{Config, Limits},
     h2, listen, proxy,
-    upstream::{Pool, PoolError},
+    upstream::{self, Names, Pool},
 };
 
 /// What a reload replaces; each is read once per connection or request.
@@ -20,23 +20,28 @@ pub(super) struct Parts {
 
 impl Parts {
     /// The parts of a configuration.
-    pub(super) fn new(config: &Config) -> Result<Self, PoolError> {
-        let new = Ready::new(config, &[])?;
-        Ok(Self {
+    pub(super) fn new(config: &Config) -> Self {
+        let new = Ready::new(config, &[]);
+        Self {
             edge: Arc::new(ArcSwap::from_pointee(new.edge)),
             entrance: Arc::new(ArcSwap::from_pointee(new.entrance)),
             http2: ArcSwap::from_pointee(new.http2),
-        })
+        }
     }
 
-    /// Makes the parts of another configuration, then replaces these at once: what fails, fails
-    /// before anything is replaced.
-    pub(super) fn replace(&self, config: &Config) -> Result<(), PoolError> {
-        let new = Ready::new(config, &self.edge.load().pools)?;
+    /// Replaces these by the parts of another configuration.
+    pub(super) fn replace(&self, config: &Config) {
+        let new = Ready::new(config, &self.edge.load().pools);
         self.edge.store(Arc::new(new.edge));
         self.entrance.store(Arc::new(new.entrance));
         self.http2.store(Arc::new(new.http2));
-        Ok(())
+    }
+
+    /// Spawns what keeps the pools up to date, for those that have none yet.
+    pub(super) fn keep_up(&self) {
+        for pool in &self.edge.load().pools {
+            tokio::spawn(upstream::upkeep(Arc::downgrade(pool)));
+        }
     }
 }
 
@@ -48,17 +53,11 @@ struct Ready {
 
 impl Ready {
     /// Pools whose settings have not changed are taken over with all they know.
-    fn new(config: &Config, pools: &[Arc<Pool>]) -> Result<Self, PoolError> {
+    fn new(config: &Config, pools: &[Arc<Pool>]) -> Self {
         let limits = &config.server.limits;
-        let pools = config
-            .upstreams
-            .iter()
-            .map(|policy| match pools.iter().find(|pool| pool.policy() == policy) {
-                Some(pool) => Ok(Arc::clone(pool)),
-                None => Pool::resolve(policy.clone()).map(Arc::new),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
+        let names = Names::new(config.server.resolver.clone());
+        let pools = upstream::renew(&config.upstreams, &names, pools);
+        Self {
             edge: proxy::Live {
                 routes: config.routes.clone(),
                 pools,
@@ -74,7 +73,7 @@ impl Ready {
                 },
             },
             http2: http2_limits(limits),
-        })
+        }
     }
 }
 

@@ -41,6 +41,10 @@ pub struct Access<'a> {
     pub skips: &'a Skips,
     /// Stream of its document, if it was pushed.
     pub pushed_by: Option<u32>,
+    /// The origin server that answered, or failed last.
+    pub server: Option<SocketAddr>,
+    /// Origin servers that were tried.
+    pub tries: u32,
     /// Why it failed, if it did.
     pub failure: Option<&'a str>,
 }
@@ -94,6 +98,12 @@ impl fmt::Display for Access<'_> {
         if let Some(client) = self.client {
             write!(f, " client={client}")?;
         }
+        if let Some(server) = self.server {
+            write!(f, " server={server}")?;
+        }
+        if self.tries > 1 {
+            write!(f, " tries={}", self.tries)?;
+        }
         if let Some(failure) = self.failure {
             write!(f, " failure={failure:?}")?;
         }
@@ -125,12 +135,15 @@ mod tests {
             hints: 0,
             skips: &skips,
             pushed_by: Some(13),
+            server: Some(SocketAddr::from(([10, 0, 0, 1], 9000))),
+            tries: 2,
             failure: Some("upstream: ReadTimedout"),
         };
         assert_eq!(
             access.to_string(),
             "GET https://shop.example/?q 200 route=pages proto=h2 time=12.3ms bytes=77 promises=2 hints=0 \
-             skips=nopush:1 pushed_by=13 client=192.0.2.1:40000 failure=\"upstream: ReadTimedout\""
+             skips=nopush:1 pushed_by=13 client=192.0.2.1:40000 server=10.0.0.1:9000 tries=2 \
+             failure=\"upstream: ReadTimedout\""
         );
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         listener.address.set_port(args.port);
     }
     for upstream in &mut config.upstreams {
-        upstream.servers = vec![origin.to_string().into()];
+        upstream.servers = vec![origin.into()];
     }
     std::net::TcpListener::bind(origin)
         .map_err(|e| anyhow::anyhow!("origin {origin}: {e}; choose another --origin-port"))?;
