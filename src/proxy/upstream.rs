@@ -1,11 +1,7 @@
 //! The origin's side: which server is asked, what it is asked, and whether another one is asked after
 //! a failure.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use http::{HeaderValue, Method, header};
 use pingora::{
@@ -17,7 +13,7 @@ use pingora_proxy::Session;
 use super::Context;
 use crate::{
     client::AnswerBy,
-    upstream::{Balance, HashKey, NoServer, PoolPolicy},
+    upstream::{self, Balance, HashKey, NoServer, PoolPolicy},
 };
 
 /// A server of the route's pool that this request has not failed at.
@@ -238,36 +234,9 @@ fn record_failure(context: &mut Context, error: &Error) {
     let elapsed = context.tried_since.elapsed();
     let address = context.server.as_ref().map(|chosen| chosen.server().address());
     let address = address.map_or_else(|| "no server".to_owned(), |address| address.to_string());
-    context.failure = Some(describe(&address, error, elapsed));
-}
-
-fn describe(address: &str, error: &Error, elapsed: Duration) -> String {
-    let what = match error.etype() {
-        ErrorType::ConnectTimedout => "connect timed out",
-        ErrorType::ConnectRefused => "connection refused",
-        ErrorType::ConnectNoRoute => "no route",
-        ErrorType::TLSHandshakeFailure | ErrorType::TLSHandshakeTimedout | ErrorType::InvalidCert => "TLS failed",
-        ErrorType::InvalidHTTPHeader => "not a valid HTTP/1.1 answer",
-        ErrorType::ReadTimedout => "silent for read_timeout",
-        ErrorType::WriteTimedout => "took no bytes for write_timeout",
-        ErrorType::ConnectionClosed => "connection closed",
-        ErrorType::ReadError => "connection lost while reading",
-        ErrorType::WriteError => "connection lost while writing",
-        ErrorType::Custom(AnswerBy::PASSED) => "no answer within first_byte_timeout",
-        other => other.as_str(),
-    };
-    let cause = match error.etype() {
-        // Which certificate is wrong, and how, is nowhere else.
-        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => {
-            error.context.as_ref().map(|context| context.as_str())
-        }
-        _ => None,
-    };
     let milliseconds = elapsed.as_secs_f64() * 1e3;
-    match cause {
-        Some(cause) => format!("{address}: {what} after {milliseconds:.1}ms: {cause}"),
-        None => format!("{address}: {what} after {milliseconds:.1}ms"),
-    }
+    let reason = upstream::reason(error);
+    context.failure = Some(format!("{address} after {milliseconds:.1}ms: {reason}"));
 }
 
 #[cfg(test)]
@@ -297,23 +266,6 @@ mod tests {
                 "{method} {body_read}"
             );
         }
-    }
-
-    #[test]
-    fn a_failure_says_where_what_and_when() {
-        let error = Error::explain(ErrorType::ConnectRefused, "Fail to connect");
-        assert_eq!(
-            describe("10.0.0.1:80", &error, Duration::from_micros(1500)),
-            "10.0.0.1:80: connection refused after 1.5ms"
-        );
-        let error = Error::explain(
-            ErrorType::TLSHandshakeFailure,
-            "invalid peer certificate: UnknownIssuer",
-        );
-        assert_eq!(
-            describe("10.0.0.1:80", &error, Duration::ZERO),
-            "10.0.0.1:80: TLS failed after 0.0ms: invalid peer certificate: UnknownIssuer"
-        );
     }
 
     #[test]

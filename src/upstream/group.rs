@@ -88,7 +88,11 @@ impl Group {
     /// The server for a request: of those that health checks do not rule out and that it has not
     /// failed at, one that is not ejected; if all of those are, one of them all the same.
     pub(super) fn choose(&self, wanted: &Wanted<'_>, turn: &AtomicUsize) -> Option<&Arc<Server>> {
-        let turn = turn.fetch_add(1, Relaxed);
+        let turn = match wanted.tried {
+            [] => turn.fetch_add(1, Relaxed),
+            // A retry that took a turn would make a bad server everyone's first choice among two.
+            _ => turn.load(Relaxed),
+        };
         let untried = |server: &Server| {
             !wanted
                 .tried

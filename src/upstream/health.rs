@@ -14,7 +14,7 @@ use pingora::{
 };
 use tokio::time::timeout;
 
-use super::{HealthCheckPolicy, Host, Pool, Server};
+use super::{HealthCheckPolicy, Host, Pool, Server, reason};
 
 /// The checks of one pool.
 pub(super) struct Checks {
@@ -79,7 +79,7 @@ impl Checks {
             ext: Extensions::new(),
         };
         match timeout(self.policy.timeout, check.check(&backend)).await {
-            Ok(outcome) => outcome.map_err(|e| CheckError::Failed(e.reason_str().to_owned())),
+            Ok(outcome) => outcome.map_err(|e| CheckError::Failed(reason(&e).into_owned())),
             Err(_) => Err(CheckError::TimedOut),
         }
     }
@@ -100,10 +100,10 @@ fn check(pool: &Pool, policy: &HealthCheckPolicy, entry: usize, host: &str) -> O
     let expect = policy.expect.clone();
     check.validator = Some(Box::new(move |answer: &ResponseHeader| {
         let status = answer.status.as_u16();
-        match expect.contains(&status) {
-            true => Ok(()),
-            false => Error::e_explain(ErrorType::HTTPStatus(status), format!("its status is {status}")),
+        if expect.contains(&status) {
+            return Ok(());
         }
+        Err(Error::new(ErrorType::HTTPStatus(status)))
     }));
     Some(check)
 }

@@ -2,7 +2,8 @@
 //!
 //! Reading order: `policy` (settings), `authorities` (certificates to trust), `server` (one address,
 //! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect),
-//! then what happens beside requests: `names` (resolution), `health` (checks), `upkeep` (when).
+//! `failure` (why not), then what happens beside requests: `names` (resolution), `health` (checks),
+//! `upkeep` (when).
 //!
 //! A server is *unhealthy* when health checks say so, which is certain: it gets no request, even if
 //! that leaves none (503), as HAProxy has it. It is *ejected* when requests failed at it, which is a
@@ -12,6 +13,7 @@
 //! spawns an [`upkeep`] for each.
 
 mod authorities;
+mod failure;
 mod group;
 mod health;
 mod names;
@@ -22,6 +24,7 @@ mod server;
 mod upkeep;
 
 pub use authorities::{Authorities, AuthoritiesError};
+pub use failure::reason;
 pub use names::{Names, NamesError};
 pub use policy::{
     Balance, EjectionPolicy, HashKey, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,

@@ -181,8 +181,7 @@ impl Pool {
             if let Some(known) = addresses.get_mut(entry)
                 && *known != found
             {
-                info!("upstream {}: {} is at {found:?}", self.policy.name, self.name_of(entry));
-                *known = found;
+                known.clone_from(&found);
                 let previous = self.group.load();
                 let group = Group::new(
                     &self.policy.servers,
@@ -191,6 +190,7 @@ impl Pool {
                     previous.servers(),
                 );
                 self.group.store(Arc::new(group));
+                info!("upstream {}: {} is at {found:?}", self.policy.name, self.name_of(entry));
             }
         }
         if is_first == IsFirst::Yes {

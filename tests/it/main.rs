@@ -16,6 +16,7 @@
 
 mod support;
 
+mod balance;
 mod cases;
 mod clients;
 mod commands;
@@ -26,9 +27,11 @@ mod http1;
 mod layout;
 mod limits;
 mod order;
+mod origin_tls;
 mod push;
 mod reload;
 mod requests;
 mod stress;
 mod upgrade;
 mod upgrade_binary;
+mod upstream;

@@ -141,7 +141,7 @@ async fn failures_are_told_apart() {
     let client = Client::connect(edge.address).await;
     assert_eq!(client.get("/silent").await.answer.status, 504);
     assert_eq!(client.get("/nonsense").await.answer.status, 502);
-    edge.log_line(&["/silent 504", "silent for read_timeout after"]).await;
+    edge.log_line(&["/silent 504", "silent for read_timeout"]).await;
     let dead = edge_with(&format!("'{}'", nobody()), "").await;
     assert_eq!(Client::connect(dead.address).await.get("/").await.answer.status, 502);
     let rest = "routes:\n  - { name: api, match: { path: '^/api' }, upstream: app }\n";

@@ -240,9 +240,10 @@ async fn wait_for(log: &Log, wanted: impl Fn(&str) -> bool) -> String {
     };
     match tokio::time::timeout(super::DEADLINE, found).await {
         Ok(line) => line,
-        Err(_) => panic!(
-            "no such log line; log:\n{}",
-            log.lines.lock().expect("no panic").join("\n")
-        ),
+        Err(_) => {
+            // Not under the lock: the drop of the edge reads the log as well.
+            let lines = log.lines.lock().expect("no panic").join("\n");
+            panic!("no such log line; log:\n{lines}");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! What the tests run against: the real server binary, a scripted origin, clients.
 
 pub mod client;
+pub mod dns;
 pub mod edge;
 pub mod http1;
 pub mod origin;
 pub mod raw;
+pub mod tls_front;
 
 use std::{future::Future, time::Duration};
 

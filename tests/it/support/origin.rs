@@ -14,6 +14,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Notify, Semaphore},
+    task::AbortHandle,
 };
 
 /// One thing the origin does while it answers.
@@ -63,6 +64,7 @@ struct Shared {
     open_connections: AtomicUsize,
     made_connections: AtomicUsize,
     connection_closed: Notify,
+    tasks: Mutex<Vec<AbortHandle>>,
 }
 
 /// A running origin; stops with the runtime of its test.
@@ -91,15 +93,20 @@ pub fn early_hints(links: &[&str]) -> Vec<u8> {
 impl Origin {
     /// Starts an origin that answers 404 to everything that is not scripted.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::at("127.0.0.1:0".parse().expect("an address")).await
+    }
+
+    /// Starts an origin at an address, any of 127.0.0.0/8.
+    pub async fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared::default());
         let origin = Self { address, shared };
         let accepting = origin.clone();
-        tokio::spawn(async move {
+        let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let origin = accepting.clone();
-                tokio::spawn(async move {
+                let serving = tokio::spawn(async move {
                     origin.shared.open_connections.fetch_add(1, Ordering::SeqCst);
                     origin.shared.made_connections.fetch_add(1, Ordering::SeqCst);
                     let _ = stream.set_nodelay(true);
@@ -107,9 +114,34 @@ impl Origin {
                     origin.shared.open_connections.fetch_sub(1, Ordering::SeqCst);
                     origin.shared.connection_closed.notify_waiters();
                 });
+                accepting
+                    .shared
+                    .tasks
+                    .lock()
+                    .expect("no panic")
+                    .push(serving.abort_handle());
             }
         });
         origin
+            .shared
+            .tasks
+            .lock()
+            .expect("no panic")
+            .push(listening.abort_handle());
+        origin
+    }
+
+    /// Dies: closes its listener and its connections, whatever they are at.
+    pub async fn kill(&self) {
+        super::within("an origin to die", async {
+            while TcpStream::connect(self.address).await.is_ok() {
+                for task in self.shared.tasks.lock().expect("no panic").drain(..) {
+                    task.abort();
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     /// Scripts the answer of a path (with its query).
