@@ -16,7 +16,7 @@
 //!
 //! ```text
 //! client ──► listen ──► h2 ──────────────► proxy ──────────────► upstream ──► origin
-//!            which      accept, validate,  route, early plan,    which
+//!            who, TLS,  accept, validate,  route, early plan,    which
 //!            protocol   Session            peer                  server
 //!                         ▲                   │
 //!                         │ promises, 103,    ▼ header of each answer
@@ -28,10 +28,11 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`route`]), then state ([`upstream`],
-//! [`telemetry`]), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
+//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`route`]), then state ([`certificate`],
+//! [`upstream`], [`telemetry`]), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
+pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -1,6 +1,6 @@
 //! `linkpush check`: every problem of configuration files, at once.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 
 use crate::config;
 
@@ -16,13 +16,18 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in &args.files {
         match config::read(file) {
-            Ok(config) => println!(
-                "{}: ok, {} listeners, {} upstreams, {} routes",
-                file.display(),
-                config.listeners.len(),
-                config.upstreams.len(),
-                config.routes.len()
-            ),
+            Ok(config) => {
+                for warning in config.warnings(SystemTime::now()) {
+                    eprintln!("{}: warning: {warning}", file.display());
+                }
+                println!(
+                    "{}: ok, {} listeners, {} upstreams, {} routes",
+                    file.display(),
+                    config.listeners.len(),
+                    config.upstreams.len(),
+                    config.routes.len()
+                );
+            }
             Err(problems) => {
                 eprintln!("{problems}");
                 code = ExitCode::FAILURE;

@@ -2,10 +2,14 @@
 //!
 //! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
 //! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it ([`forwarded`]).
+//! Whom to believe is in `trusted`.
 
 pub mod forwarded;
+mod trusted;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+pub use trusted::{ProxyProtocol, Trusted, canonical};
 
 use crate::push;
 

@@ -92,6 +92,12 @@ fn limits(at: &At<'_>, found: &mut Found<'_>) -> Result<Limits, Reported> {
     fields.set("diary_entries", &mut limits.diary_entries, found, |at, found| {
         at.integer(16..=65536, found)
     });
+    fields.set(
+        "max_connections_per_client",
+        &mut limits.max_connections_per_client,
+        found,
+        |at, found| at.integer(0..=1_000_000, found),
+    );
     fields.set("handshake_timeout", &mut limits.handshake_timeout, found, At::time);
     fields.set("idle_timeout", &mut limits.idle_timeout, found, At::time);
     fields.set("read_timeout", &mut limits.read_timeout, found, At::time);
@@ -170,6 +176,7 @@ const LIMITS: &[&str] = &[
     "max_header_bytes",
     "max_malformed",
     "diary_entries",
+    "max_connections_per_client",
     "handshake_timeout",
     "idle_timeout",
     "read_timeout",

@@ -156,6 +156,18 @@ impl<'n> At<'n> {
         Err(self.report(format!("must be {allowed}, got {value}{hint}"), found))
     }
 
+    /// A mapping that a function reads, or the word off: none.
+    pub(super) fn unless_off<T>(
+        &self,
+        found: &mut Found<'_>,
+        read: impl FnOnce(&Self, &mut Found<'_>) -> Result<T, Reported>,
+    ) -> Result<Option<T>, Reported> {
+        if self.is_mapping() {
+            return read(self, found).map(Some);
+        }
+        self.word(&[("off", ())], Some("a mapping"), found).map(|()| None)
+    }
+
     /// One of the names that the file itself gives; its index among them.
     pub(super) fn name_among(&self, what: &str, names: &[&str], found: &mut Found<'_>) -> Result<usize, Reported> {
         let text = self.text();

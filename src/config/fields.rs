@@ -136,10 +136,15 @@ impl<'n> Fields<'n> {
     ) -> Result<T, Reported> {
         match self.find(key) {
             Some(at) => read(at, found),
-            None => {
-                let path = path_of(&self.path, key);
-                Err(found.report(self.place, &path, format!("missing, must be {what}")))
-            }
+            None => Err(self.report(key, &format!("missing, must be {what}"), found)),
+        }
+    }
+
+    /// Reports of a key, or of the place where it is missing.
+    pub(super) fn report(&self, key: &str, message: &str, found: &mut Found<'_>) -> Reported {
+        match self.find(key) {
+            Some(at) => at.report(message.to_owned(), found),
+            None => found.report(self.place, &path_of(&self.path, key), message.to_owned()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Where problems are collected while a file is read.
 
+use std::path::{Path, PathBuf};
+
 use super::problem::{Place, Problem, Problems};
 
 /// The problems found so far in one file.
@@ -33,6 +35,11 @@ impl<'f> Found<'f> {
             Ok(whole) if self.problems.is_empty() => Ok(whole),
             Ok(_) | Err(Reported(())) => Err(Problems::sorted(self.problems)),
         }
+    }
+
+    /// The folder of the file: where other files are that it names without a `/` before them.
+    pub(super) fn folder(&self) -> PathBuf {
+        Path::new(self.file).parent().map_or_else(PathBuf::new, Into::into)
     }
 
     pub(super) fn report(&mut self, place: Place, path: &str, message: String) -> Reported {

@@ -1,8 +1,15 @@
 //! What a valid configuration file says, complete with defaults.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use crate::{
+    certificate::Certificate,
+    client::{ProxyProtocol, Scheme, Trusted},
     route::Route,
     upstream::{PoolPolicy, ResolverPolicy},
 };
@@ -20,11 +27,56 @@ pub struct Config {
     pub routes: Vec<Route>,
 }
 
-/// An address that connections arrive at.
+impl Config {
+    /// What an operator should know of a configuration that can be used, a line each: certificates
+    /// that clients will refuse at this time.
+    #[must_use]
+    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (index, listener) in self.listeners.iter().enumerate() {
+            for (number, certificate) in listener.certificates.iter().enumerate() {
+                if let Some(doubt) = certificate.doubt(now) {
+                    let names = certificate.names().join(", ");
+                    let place = format!("listeners[{index}].tls.certificates[{number}]");
+                    warnings.push(format!("{place} ({names}): {doubt}"));
+                }
+            }
+        }
+        warnings
+    }
+}
+
+/// An address that connections arrive at: HTTP/2 and HTTP/1.x.
+///
+/// # Defaults
+///
+/// Cleartext, without a PROXY header; nobody is trusted; the scheme is what connections tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Cleartext TCP: HTTP/2 by prior knowledge, HTTP/1.x.
+    /// Where it listens.
     pub address: SocketAddr,
+    /// Whether connections begin with a PROXY header; then somebody is trusted.
+    pub proxy_protocol: ProxyProtocol,
+    /// Who may speak for others.
+    pub trusted: Trusted,
+    /// What clients speak; `None` is what the connection tells.
+    pub scheme: Option<Scheme>,
+    /// TLS is ended here with these; the first is the default. None: no TLS here.
+    pub certificates: Vec<Arc<Certificate>>,
+}
+
+impl Listener {
+    /// A listener with the defaults.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            proxy_protocol: ProxyProtocol::Off,
+            trusted: Trusted::default(),
+            scheme: None,
+            certificates: Vec::new(),
+        }
+    }
 }
 
 /// Settings of the process.
@@ -41,7 +93,7 @@ pub struct Server {
     pub graceful_timeout: Duration,
     /// Where to write the process id.
     pub pid_file: Option<PathBuf>,
-    /// What one connection may use.
+    /// What one client may use.
     pub limits: Limits,
     /// How names of origin servers are resolved.
     pub resolver: ResolverPolicy,
@@ -62,7 +114,7 @@ impl Default for Server {
     }
 }
 
-/// What one client connection may use.
+/// What one client may use, most of it on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Requests in flight on one HTTP/2 connection (SETTINGS_MAX_CONCURRENT_STREAMS), 1 to 1000.
@@ -73,6 +125,8 @@ pub struct Limits {
     pub max_malformed: u32,
     /// URLs that the diary of a connection remembers, 16 to 65536.
     pub diary_entries: usize,
+    /// Open connections of one client address, up to 1000000; 0 is no limit.
+    pub max_connections_per_client: usize,
     /// How long a new connection may take to show its protocol and first bytes.
     pub handshake_timeout: Duration,
     /// How long a connection may stay without a request.
@@ -90,6 +144,7 @@ impl Default for Limits {
             max_header_bytes: 64 * 1024,
             max_malformed: 32,
             diary_entries: 1024,
+            max_connections_per_client: 0,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             read_timeout: Duration::from_secs(60),

@@ -1,6 +1,6 @@
 //! The `upstreams` section, and how names in it are resolved (`server.resolver`).
 
-use std::{collections::HashMap, net::SocketAddr, ops::RangeInclusive, path::Path};
+use std::{collections::HashMap, net::SocketAddr, ops::RangeInclusive};
 
 use super::{
     decode::At,
@@ -58,12 +58,12 @@ fn pool(name: &str, at: &At<'_>, found: &mut Found<'_>) -> Result<PoolPolicy, Re
         at.integer(0..=10, found)
     });
     fields.set("health_check", &mut pool.health_check, found, |at, found| {
-        unless_off(at, found, health_check)
+        at.unless_off(found, health_check)
     });
     fields.set("ejection", &mut pool.ejection, found, |at, found| {
-        unless_off(at, found, ejection)
+        at.unless_off(found, ejection)
     });
-    fields.set("tls", &mut pool.tls, found, |at, found| unless_off(at, found, tls));
+    fields.set("tls", &mut pool.tls, found, |at, found| at.unless_off(found, tls));
     let mut seen = HashMap::new();
     pool.servers = fields.required("servers", SERVERS, found, |at, found| {
         at.non_empty_list(SERVERS, found, |at, found| {
@@ -80,18 +80,6 @@ fn pool(name: &str, at: &At<'_>, found: &mut Found<'_>) -> Result<PoolPolicy, Re
         })
     })?;
     Ok(pool)
-}
-
-/// A setting that is off, or a mapping.
-fn unless_off<T>(
-    at: &At<'_>,
-    found: &mut Found<'_>,
-    read: impl FnOnce(&At<'_>, &mut Found<'_>) -> Result<T, Reported>,
-) -> Result<Option<T>, Reported> {
-    if at.is_mapping() {
-        return read(at, found).map(Some);
-    }
-    at.word(&[("off", ())], Some("a mapping"), found).map(|()| None)
 }
 
 /// `host:port`, or a mapping with a weight.
@@ -162,8 +150,11 @@ fn tls(at: &At<'_>, found: &mut Found<'_>) -> Result<TlsPolicy, Reported> {
         if at.is_null() {
             return Ok(None);
         }
+        let folder = found.folder();
         at.parse_or_reason(CA, found, |text| {
-            Authorities::read(Path::new(text)).map(Some).map_err(|e| e.to_string())
+            Authorities::read(&folder.join(text))
+                .map(Some)
+                .map_err(|e| e.to_string())
         })
     });
     fields.set("verify", &mut tls.verify, found, |at, found| {

@@ -1,10 +1,11 @@
-//! One text to one value: times, sizes, hosts, methods, patterns, links. Pure.
+//! One text to one value: times, sizes, hosts, networks, methods, patterns, links. Pure.
 //!
 //! Each function has its `..._ALLOWED`: what a problem says must stand there.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use http::Method;
+use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
 use crate::{
@@ -157,6 +158,18 @@ pub(super) fn statuses(text: &str) -> Option<RangeInclusive<u16>> {
 fn port(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port > 0)
+}
+
+pub(super) const NETWORK_ALLOWED: &str = "a network (10.0.0.0/8, \"2001:db8::/32\") or an IP address";
+
+/// `10.0.0.0/8`, or one address. A network with bits behind its length is a slip: `10.1.0.0/8`.
+pub(super) fn network(text: &str) -> Option<IpNet> {
+    let network = text
+        .parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    let is_ipv4_in_ipv6 = network.addr().to_canonical().is_ipv4() && matches!(network, IpNet::V6(_));
+    (network.trunc() == network && !is_ipv4_in_ipv6).then_some(network)
 }
 
 pub(super) const METHOD_ALLOWED: &str = "a method in capitals (GET, POST)";
@@ -357,6 +370,30 @@ mod tests {
         assert_eq!(sni("App.example").as_deref(), Some("app.example"));
         assert_eq!(sni("[::1]"), None);
         assert_eq!(sni("a:443"), None);
+    }
+
+    #[test]
+    fn networks_have_no_bits_behind_their_length() {
+        let text_of = |text| network(text).map(|network| network.to_string());
+        assert_eq!(text_of("10.0.0.0/8").as_deref(), Some("10.0.0.0/8"));
+        assert_eq!(text_of("0.0.0.0/0").as_deref(), Some("0.0.0.0/0"));
+        assert_eq!(text_of("192.0.2.7").as_deref(), Some("192.0.2.7/32"));
+        assert_eq!(text_of("2001:db8::/32").as_deref(), Some("2001:db8::/32"));
+        assert_eq!(text_of("::1").as_deref(), Some("::1/128"));
+        for bad in [
+            "",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "10/8",
+            "::1/64",
+            "::ffff:10.0.0.0/104",
+            "lb.example",
+            "[::1]",
+            "10.0.0.1:80",
+        ] {
+            assert_eq!(network(bad), None, "{bad}");
+        }
     }
 
     #[test]

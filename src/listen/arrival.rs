@@ -13,12 +13,12 @@ use pingora::{
     http::ResponseHeader,
     protocols::{
         GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-        UniqueID, UniqueIDType, l4::socket::SocketAddr, raw_connect::ProxyDigest,
+        UniqueID, UniqueIDType, l4::socket::SocketAddr, raw_connect::ProxyDigest, tls::SslDigest,
     },
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::client::{Connection, Peer, Scheme};
+use crate::client::{Connection, Peer, Scheme, canonical};
 
 /// A connection whose client is known. Pingora asks it for the facts of the connection.
 #[derive(Debug)]
@@ -49,6 +49,17 @@ impl Arrival {
             position: 0,
             fence: None,
             facts,
+        }
+    }
+
+    /// The same connection with TLS around it, which was agreed on over `io`.
+    pub(super) fn secured(io: Stream) -> Self {
+        Self {
+            facts: io.get_proxy_digest(),
+            io,
+            ahead: Vec::new(),
+            position: 0,
+            fence: None,
         }
     }
 
@@ -160,7 +171,11 @@ impl UniqueID for Arrival {
     }
 }
 
-impl Ssl for Arrival {}
+impl Ssl for Arrival {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.io.get_ssl_digest()
+    }
+}
 
 impl Peek for Arrival {}
 
@@ -190,10 +205,11 @@ impl GetSocketDigest for Arrival {
     }
 }
 
-/// The address of the socket at the other end.
-pub(super) fn socket_peer(io: &Stream) -> Option<std::net::SocketAddr> {
-    match io.get_socket_digest()?.peer_addr()? {
-        SocketAddr::Inet(address) => Some(*address),
-        SocketAddr::Unix(_) => None,
+/// The addresses of a socket's two ends: ours, and the other.
+pub(super) fn ends(io: &Stream) -> Option<(std::net::SocketAddr, std::net::SocketAddr)> {
+    let digest = io.get_socket_digest()?;
+    match (digest.local_addr()?, digest.peer_addr()?) {
+        (SocketAddr::Inet(local), SocketAddr::Inet(other)) => Some((canonical(*local), canonical(*other))),
+        _ => None,
     }
 }

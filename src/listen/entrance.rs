@@ -1,10 +1,10 @@
 //! The application that Pingora's listeners hand connections to.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use log::debug;
+use log::{debug, warn};
 use pingora::{
     apps::{HttpServerApp, ServerApp},
     protocols::Stream,
@@ -13,12 +13,15 @@ use pingora::{
 use tokio::time::timeout;
 
 use super::{
-    Arrival, Connections, Live, UpgradeRequest,
-    arrival::socket_peer,
+    Connections, Live, UpgradeRequest,
+    arrival::ends,
+    arrive::{Refusal, arrive},
     http1::Http1,
-    preface::{self, Protocol},
+    listener,
+    per_client::PerClient,
+    preface::Protocol,
 };
-use crate::client::Peer;
+use crate::telemetry::seldom::Seldom;
 
 /// Whoever serves HTTP/2 connections: those that begin with the preface, and upgraded ones.
 #[async_trait]
@@ -41,6 +44,15 @@ pub struct Entrance<A, H> {
     http2: H,
     live: Arc<ArcSwap<Live>>,
     connections: Connections,
+    clients: PerClient,
+    warnings: Warnings,
+}
+
+/// What is warned of now and then.
+#[derive(Debug, Default)]
+struct Warnings {
+    header: Seldom,
+    too_many: Seldom,
 }
 
 impl<A, H> Entrance<A, H> {
@@ -51,6 +63,8 @@ impl<A, H> Entrance<A, H> {
             http2,
             live,
             connections,
+            clients: PerClient::default(),
+            warnings: Warnings::default(),
         }
     }
 }
@@ -64,40 +78,71 @@ where
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let _open = self.connections.open();
         let live = self.live.load_full();
-        let Some(address) = socket_peer(&stream) else {
+        let Some((local, sender)) = ends(&stream) else {
             debug!("a connection was gone before it was served");
             return None;
         };
-        let peer = Peer {
-            address,
-            scheme: None,
-            is_trusted: false,
+        let Some(listener) = listener::find(&live.listeners, local) else {
+            warn!("closing a connection to {local}, which is no listener's address");
+            return None;
         };
-        let mut arrival = Box::new(Arrival::new(stream, peer, Vec::new()));
-        let limit = live.limits.handshake_timeout;
-        match timeout(limit, preface::read(&mut arrival)).await {
-            Err(_) => debug!("a connection said nothing for {limit:?}"),
-            Ok(Err(e)) => debug!("a connection ended before its first request: {e}"),
-            Ok(Ok(first)) => match first.protocol() {
-                Protocol::Http1 => {
-                    let http1 = Http1 {
-                        app: &self.app,
-                        http2: &self.http2,
-                        limits: live.limits,
-                        shutdown,
-                    };
-                    http1.serve(arrival, first.read().to_vec()).await;
-                }
-                Protocol::Http2 => {
-                    arrival.put_back(first.read());
-                    self.http2.serve(arrival, None, shutdown.clone()).await;
-                }
-            },
+        let limits = &live.limits;
+        let arriving = arrive(
+            stream,
+            sender,
+            listener,
+            &self.clients,
+            limits.max_connections_per_client,
+        );
+        let mut arrived = match timeout(limits.handshake_timeout, arriving).await {
+            Err(_) => {
+                debug!(
+                    "{sender} took longer than {:?} to its first request",
+                    limits.handshake_timeout
+                );
+                return None;
+            }
+            Ok(Err(refusal)) => {
+                self.warnings.tell(sender, &refusal);
+                return None;
+            }
+            Ok(Ok(arrived)) => arrived,
+        };
+        match arrived.first.protocol() {
+            Protocol::Http1 => {
+                let http1 = Http1 {
+                    app: &self.app,
+                    http2: &self.http2,
+                    limits: live.limits,
+                    shutdown,
+                };
+                http1.serve(arrived.arrival, arrived.first.read().to_vec()).await;
+            }
+            Protocol::Http2 => {
+                arrived.arrival.put_back(arrived.first.read());
+                self.http2.serve(arrived.arrival, None, shutdown.clone()).await;
+            }
         }
         None
     }
 
     async fn cleanup(&self) {
         self.app.http_cleanup().await;
+    }
+}
+
+impl Warnings {
+    /// An operator should know of a terminator that is set up wrongly, and of a greedy client; the
+    /// rest is everyday.
+    fn tell(&self, sender: SocketAddr, refusal: &Refusal) {
+        let seldom = match refusal {
+            Refusal::Untrusted | Refusal::Header(_) => &self.header,
+            Refusal::TooMany { .. } => &self.too_many,
+            Refusal::Tls(_) | Refusal::Ended(_) => return debug!("closed a connection from {sender}: {refusal}"),
+        };
+        match seldom.may_warn(Instant::now()) {
+            Some(left_out) => warn!("closed a connection from {sender}: {refusal}{left_out}"),
+            None => debug!("closed a connection from {sender}: {refusal}"),
+        }
     }
 }

@@ -1,15 +1,24 @@
-//! A connection arrives: which protocol it speaks, and who serves it.
+//! A connection arrives: who its client is, which protocol it speaks, and who serves it.
 //!
 //! Reading order: [`Entrance`] (the application that Pingora's listeners hand connections to),
-//! [`Arrival`] (a connection with its client), `preface` (HTTP/2 by prior knowledge or HTTP/1.x), `http1` (Pingora's own server, one request
-//! after another), `head` (what a request's head says), `upgrade` (which requests ask for HTTP/2), [`Connections`] (how many are open, for a shutdown to wait for).
+//! [`Listener`] (the settings of an address), `arrive` (all that comes before the first request),
+//! `proxy_header` (what a terminator says of its client), `per_client` (how many connections a client
+//! has), [`Tls`] (TLS ended here), [`Arrival`] (a connection with its client), `preface` (HTTP/2 by
+//! prior knowledge or HTTP/1.x), `http1` (Pingora's own server, one request after another),
+//! `head` (what a request's head says), `upgrade` (which requests ask for HTTP/2), [`Connections`]
+//! (how many are open, for a shutdown to wait for).
 
 mod arrival;
+mod arrive;
 mod connections;
 mod entrance;
 mod head;
 mod http1;
+mod listener;
+mod per_client;
 mod preface;
+mod proxy_header;
+mod tls;
 mod upgrade;
 
 use std::time::Duration;
@@ -17,20 +26,27 @@ use std::time::Duration;
 pub use arrival::Arrival;
 pub use connections::Connections;
 pub use entrance::{Entrance, ServeHttp2};
+pub use listener::Listener;
+pub use tls::{Tls, TlsError};
 pub use upgrade::UpgradeRequest;
 
 /// What a reload replaces as a whole. A connection keeps what it began with.
 #[derive(Debug)]
 pub struct Live {
-    /// How long clients may take.
+    /// How long clients may take, and how many connections they may have.
     pub limits: Limits,
+    /// The addresses that are listened on.
+    pub listeners: Vec<Listener>,
 }
 
 /// Limits of a connection that is not yet, or not, HTTP/2.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// For the first bytes, which tell the protocol, and for the first HTTP/1.x request header.
+    /// For all that comes before the first bytes of a request (PROXY header, TLS) together with them,
+    /// and for the first HTTP/1.x request header.
     pub handshake_timeout: Duration,
     /// Between two requests of an HTTP/1.x connection.
     pub idle_timeout: Duration,
+    /// Open connections of one client; 0 is no limit.
+    pub max_connections_per_client: usize,
 }

@@ -34,7 +34,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ServerError, parts::Parts, process::PidFile};
+use super::{
+    ServerError,
+    parts::{ListenerError, Parts},
+    process::PidFile,
+    warn_of,
+};
 use crate::{
     config::{self, Config, Problems},
     listen::Connections,
@@ -46,6 +51,9 @@ pub enum ReloadError {
     /// The file is wrong.
     #[error("{0}")]
     Config(Problems),
+    /// A listener cannot be made ready.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
     /// The server was not started from a file.
     #[error("this server has no configuration file")]
     NoFile,
@@ -167,8 +175,9 @@ impl Control {
         let file = self.source.as_deref().ok_or(ReloadError::NoFile)?;
         let mut config = config::read(file).map_err(ReloadError::Config)?;
         let kept = keep_fixed(&self.config, &mut config);
-        self.parts.replace(&config);
+        self.parts.replace(&config)?;
         self.parts.keep_up();
+        warn_of(&config);
         self.config = config;
         Ok(kept)
     }
@@ -254,17 +263,16 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     new.server.pid_file.clone_from(&old.server.pid_file);
     new.server.graceful_timeout = old.server.graceful_timeout;
     new.server.idle_origin_connections = old.server.idle_origin_connections;
-    if addresses(old) != addresses(new) {
-        new.listeners = std::mem::take(&mut new.listeners)
-            .into_iter()
-            .filter(|listener| addresses(old).contains(&listener.address))
-            .collect();
-        for listener in &old.listeners {
-            if !addresses(new).contains(&listener.address) {
-                new.listeners.push(listener.clone());
-            }
-        }
-    }
+    // Each that listens keeps its place, with what the file says of it now.
+    let mut changed = std::mem::take(&mut new.listeners);
+    new.listeners = old
+        .listeners
+        .iter()
+        .map(|listener| {
+            let found = changed.iter().position(|new| new.address == listener.address);
+            found.map_or_else(|| listener.clone(), |index| changed.remove(index))
+        })
+        .collect();
     kept
 }
 

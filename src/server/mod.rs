@@ -13,11 +13,11 @@ use std::{
     path::PathBuf,
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
-use log::{debug, info};
+use log::{debug, info, warn};
 use pingora::{
     prelude::Opt,
     protocols::Stream,
@@ -27,6 +27,7 @@ use pingora::{
 use pingora_proxy::{HttpProxy, http_proxy};
 
 pub use control::ReloadError;
+pub use parts::ListenerError;
 pub use process::{ProcessError, Running};
 
 use crate::{
@@ -56,6 +57,9 @@ pub enum ServerError {
         /// The address.
         address: SocketAddr,
     },
+    /// A listener cannot be made ready.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
     /// The process cannot be controlled.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -95,12 +99,21 @@ impl Server {
     ///
     /// What keeps this configuration from running on this machine.
     pub fn new(config: Config, source: Option<PathBuf>, sockets: Sockets) -> Result<Self, ServerError> {
+        warn_of(&config);
         let pid_file = config.server.pid_file.clone().map(PidFile::new);
         if sockets == Sockets::TakeOver && pid_file.is_none() {
             return Err(ProcessError::NoPidFile.into());
         }
         let mut pingora = PingoraServer::new_with_opt_and_conf(opt(sockets), conf(&config, pid_file.as_ref()));
-        let parts = Arc::new(Parts::new(&config));
+        let addresses = config
+            .listeners
+            .iter()
+            .map(|listener| match sockets {
+                Sockets::Open => free_address(listener.address),
+                Sockets::TakeOver => Ok(listener.address),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let parts = Arc::new(Parts::new(&config, addresses.clone())?);
         let app = Arc::new(http_proxy(&pingora.configuration, Edge::new(Arc::clone(&parts.edge))));
         let connections = Connections::default();
         let http2 = Http2 {
@@ -109,14 +122,8 @@ impl Server {
         };
         let entrance = Entrance::new(app, http2, Arc::clone(&parts.entrance), connections.clone());
         let mut service = Service::new("edge".to_owned(), entrance);
-        let mut addresses = Vec::with_capacity(config.listeners.len());
-        for listener in &config.listeners {
-            let address = match sockets {
-                Sockets::Open => free_address(listener.address)?,
-                Sockets::TakeOver => listener.address,
-            };
+        for address in &addresses {
             service.add_tcp(&address.to_string());
-            addresses.push(address);
         }
         pingora.add_service(service);
         Ok(Self {
@@ -173,6 +180,13 @@ impl std::fmt::Debug for Server {
         f.debug_struct("Server")
             .field("addresses", &self.addresses)
             .finish_non_exhaustive()
+    }
+}
+
+/// What an operator should know of a configuration that is used all the same.
+fn warn_of(config: &Config) {
+    for warning in config.warnings(SystemTime::now()) {
+        warn!("{warning}");
     }
 }
 

@@ -1,14 +1,26 @@
 //! A configuration made ready to serve: what connections and requests find when they begin.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 
 use crate::{
-    config::{Config, Limits},
-    h2, listen, proxy,
+    config::{Config, Limits, Listener},
+    h2,
+    listen::{self, Tls, TlsError},
+    proxy,
     upstream::{self, Names, Pool},
 };
+
+/// Why a listener cannot be made ready: its TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {address}")]
+pub struct ListenerError {
+    /// Where it listens.
+    address: SocketAddr,
+    /// What is wrong.
+    source: TlsError,
+}
 
 /// What a reload replaces; each is read once per connection or request.
 #[derive(Debug)]
@@ -16,25 +28,30 @@ pub(super) struct Parts {
     pub(super) edge: Arc<ArcSwap<proxy::Live>>,
     pub(super) entrance: Arc<ArcSwap<listen::Live>>,
     pub(super) http2: ArcSwap<h2::Limits>,
+    /// Where the listeners really listen, in their order.
+    addresses: Vec<SocketAddr>,
 }
 
 impl Parts {
-    /// The parts of a configuration.
-    pub(super) fn new(config: &Config) -> Self {
-        let new = Ready::new(config, &[]);
-        Self {
+    /// The parts of a configuration whose listeners really listen on these addresses.
+    pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, ListenerError> {
+        let new = Ready::new(config, &addresses, &[])?;
+        Ok(Self {
             edge: Arc::new(ArcSwap::from_pointee(new.edge)),
             entrance: Arc::new(ArcSwap::from_pointee(new.entrance)),
             http2: ArcSwap::from_pointee(new.http2),
-        }
+            addresses,
+        })
     }
 
-    /// Replaces these by the parts of another configuration.
-    pub(super) fn replace(&self, config: &Config) {
-        let new = Ready::new(config, &self.edge.load().pools);
+    /// Makes the parts of another configuration, then replaces these at once: what fails, fails
+    /// before anything is replaced. Its listeners must be as many, and in the same order.
+    pub(super) fn replace(&self, config: &Config) -> Result<(), ListenerError> {
+        let new = Ready::new(config, &self.addresses, &self.edge.load().pools)?;
         self.edge.store(Arc::new(new.edge));
         self.entrance.store(Arc::new(new.entrance));
         self.http2.store(Arc::new(new.http2));
+        Ok(())
     }
 
     /// Spawns what keeps the pools up to date, for those that have none yet.
@@ -53,11 +70,17 @@ struct Ready {
 
 impl Ready {
     /// Pools whose settings have not changed are taken over with all they know.
-    fn new(config: &Config, pools: &[Arc<Pool>]) -> Self {
+    fn new(config: &Config, addresses: &[SocketAddr], pools: &[Arc<Pool>]) -> Result<Self, ListenerError> {
         let limits = &config.server.limits;
         let names = Names::new(config.server.resolver.clone());
         let pools = upstream::renew(&config.upstreams, &names, pools);
-        Self {
+        let listeners = config
+            .listeners
+            .iter()
+            .zip(addresses)
+            .map(|(listener, address)| listening(listener, *address))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
             edge: proxy::Live {
                 routes: config.routes.clone(),
                 pools,
@@ -70,11 +93,28 @@ impl Ready {
                 limits: listen::Limits {
                     handshake_timeout: limits.handshake_timeout,
                     idle_timeout: limits.idle_timeout,
+                    max_connections_per_client: limits.max_connections_per_client,
                 },
+                listeners,
             },
             http2: http2_limits(limits),
-        }
+        })
     }
+}
+
+/// What holds for the connections that come to an address.
+fn listening(listener: &Listener, address: SocketAddr) -> Result<listen::Listener, ListenerError> {
+    let tls = match &listener.certificates[..] {
+        [] => None,
+        some => Some(Tls::new(some.to_vec()).map_err(|source| ListenerError { address, source })?),
+    };
+    Ok(listen::Listener {
+        address,
+        proxy_protocol: listener.proxy_protocol,
+        trusted: listener.trusted.clone(),
+        scheme: listener.scheme,
+        tls,
+    })
 }
 
 fn http2_limits(limits: &Limits) -> h2::Limits {

@@ -1,3 +1,4 @@
 //! What operators see of a running server.
 
 pub mod access;
+pub mod seldom;

@@ -13,7 +13,7 @@ const ROWS: &[&[&str]] = &[
     &["client"],
     &["route"],
     &["learn"],
-    &["cache", "upstream", "telemetry"],
+    &["cache", "certificate", "upstream", "telemetry"],
     &["listen", "h2", "proxy", "config"],
     &["server"],
     &["cli"],

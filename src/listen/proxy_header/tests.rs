@@ -1,0 +1,167 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+const CLIENT4: &[u8] = &[192, 0, 2, 7, 10, 0, 0, 1, 0x9c, 0x40, 0x01, 0xbb];
+
+fn v2(command: u8, family: u8, block: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(block.len()).expect("a short block").to_be_bytes();
+    [SIGNATURE, &[command, family], &length, block].concat()
+}
+
+fn tlv(kind: u8, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(value.len()).expect("a short value").to_be_bytes();
+    [&[kind], &length[..], value].concat()
+}
+
+fn told(header: &[u8]) -> Told {
+    match parse(header) {
+        Ok(Some((told, length))) => {
+            assert_eq!(length, header.len());
+            told
+        }
+        other => unreachable!("{header:?}: {other:?}"),
+    }
+}
+
+fn client(text: &str) -> Told {
+    Told {
+        client: Some(text.parse().expect("an address")),
+        ..Told::default()
+    }
+}
+
+#[test]
+fn version_1_tells_the_client() {
+    let cases: [(&[u8], Told); 7] = [
+        (
+            b"PROXY TCP4 192.0.2.7 10.0.0.1 40000 443\r\n",
+            client("192.0.2.7:40000"),
+        ),
+        (b"PROXY TCP4 192.0.2.7 10.0.0.1 0 0\r\n", client("192.0.2.7:0")),
+        (
+            b"PROXY TCP6 2001:db8::7 ::1 40000 443\r\n",
+            client("[2001:db8::7]:40000"),
+        ),
+        (
+            b"PROXY TCP6 ::ffff:192.0.2.7 ::1 40000 443\r\n",
+            client("192.0.2.7:40000"),
+        ),
+        (b"PROXY UNKNOWN\r\n", Told::default()),
+        (b"PROXY UNKNOWN ::1 ::1 1 2\r\n", Told::default()),
+        (b"PROXY UNKNOWN a b c d e f g h i j k\r\n", Told::default()),
+    ];
+    for (header, expected) in cases {
+        assert_eq!(told(header), expected, "{:?}", String::from_utf8_lossy(header));
+    }
+    // The longest that the specification knows.
+    let longest =
+        "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
+    assert_eq!(longest.len(), MAX_V1);
+    assert_eq!(told(longest.as_bytes()), Told::default());
+}
+
+#[test]
+fn version_2_tells_the_client() {
+    let mut client6 = [0; 36];
+    client6[..2].copy_from_slice(&[0x20, 0x01]);
+    client6[15] = 7;
+    client6[32..34].copy_from_slice(&[0x9c, 0x40]);
+    assert_eq!(told(&v2(0x21, 0x11, CLIENT4)), client("192.0.2.7:40000"));
+    assert_eq!(told(&v2(0x21, 0x21, &client6)), client("[2001::7]:40000"));
+    // Whoever speaks for nobody: LOCAL with anything, an unspecified family or protocol.
+    for header in [
+        v2(0x20, 0x00, b""),
+        v2(0x20, 0x11, CLIENT4),
+        v2(0x20, 0x11, b""),
+        v2(0x20, 0xff, b"anything"),
+        v2(0x21, 0x00, b""),
+        v2(0x21, 0x00, b"\xff\xff not a TLV"),
+        v2(0x21, 0x10, CLIENT4),
+        v2(0x21, 0x31, &[0; 216]),
+    ] {
+        assert_eq!(told(&header), Told::default(), "{header:?}");
+    }
+}
+
+#[test]
+fn tlvs_tell_what_the_client_spoke() {
+    let with = |tlvs: &[Vec<u8>]| {
+        let block = [CLIENT4, &tlvs.concat()].concat();
+        let told = told(&v2(0x21, 0x11, &block));
+        (told.scheme, told.alpn)
+    };
+    let version = tlv(0x21, b"TLSv1.3");
+    let ssl = |flags: u8| tlv(0x20, &[&[flags, 0, 0, 0, 0], &version[..]].concat());
+    let h2: Option<Box<[u8]>> = Some((*b"h2").into());
+    assert_eq!(with(&[]), (None, None));
+    assert_eq!(with(&[ssl(1)]), (Some(Scheme::Https), None));
+    assert_eq!(with(&[ssl(7), tlv(1, b"h2")]), (Some(Scheme::Https), h2.clone()));
+    assert_eq!(with(&[ssl(0)]), (Some(Scheme::Http), None));
+    assert_eq!(with(&[ssl(6)]), (Some(Scheme::Http), None));
+    assert_eq!(with(&[tlv(1, b"h2")]), (None, h2));
+    // Those that say nothing here: no-op, authority, checksum, AWS's own, unknown.
+    let others = [4, 2, 3, 5, 0xea, 0xf0].map(|kind| tlv(kind, b"\0\0\0\0"));
+    assert_eq!(with(&others), (None, None));
+}
+
+#[test]
+fn what_is_no_header_is_told_apart() {
+    let missing: [&[u8]; 6] = [
+        b"GET / HTTP/1.1\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"proxy TCP4",
+        b" PROXY TCP4",
+        b"\x16\x03\x01",
+        b"\r\n\r\n\0\r\nQUIT\r",
+    ];
+    for bytes in missing {
+        assert_eq!(parse(bytes), Err(HeaderError::Missing), "{bytes:?}");
+    }
+    assert_eq!(
+        parse(&[b"PROXY ".as_slice(), &[b'a'; 101]].concat()),
+        Err(HeaderError::TooLong)
+    );
+    assert_eq!(
+        parse(b"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535 \r\n"),
+        Err(HeaderError::TooLong)
+    );
+    let fixed = |length: [u8; 2]| [SIGNATURE, &[0x21, 0x11], &length].concat();
+    assert_eq!(parse(&fixed([0x20, 0x01])), Err(HeaderError::TooLarge(MAX_V2 + 1)));
+    assert_eq!(parse(&fixed([0x20, 0x00])), Ok(None));
+    assert_eq!(parse(&v2(0x21, 0x12, CLIENT4)), Err(HeaderError::Datagram));
+    for flags in [&b""[..], &[1, 0, 0, 0]] {
+        let block = [CLIENT4, &tlv(0x20, flags)].concat();
+        assert_eq!(parse(&v2(0x21, 0x11, &block)), Err(HeaderError::ShortSsl));
+    }
+}
+
+#[test]
+fn a_part_of_a_header_asks_for_more_and_what_follows_is_left() {
+    let block = [CLIENT4, &tlv(0x20, &[1, 0, 0, 0, 0])].concat();
+    for header in [
+        b"PROXY TCP4 192.0.2.7 10.0.0.1 40000 443\r\n".to_vec(),
+        v2(0x21, 0x11, &block),
+    ] {
+        for cut in 0..header.len() {
+            assert_eq!(parse(&header[..cut]), Ok(None), "{cut} bytes");
+        }
+        let whole = parse(&header);
+        for behind in [&b"G"[..], b"\r\n", b"PROXY TCP4", b"\0\0\0"] {
+            assert_eq!(parse(&[&header, behind].concat()), whole);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_parsed_beyond_their_end(start in 0..3_usize, rest in prop::collection::vec(any::<u8>(), 0..300)) {
+        let starts: [&[u8]; 3] = [b"", b"PROXY TCP", &[SIGNATURE, &[0x21, 0x11, 0]].concat()];
+        let bytes = [starts[start], &rest].concat();
+        if let Ok(Some((_, length))) = parse(&bytes) {
+            prop_assert!(length <= bytes.len());
+            prop_assert_eq!(parse(&bytes[..length]), parse(&bytes));
+        }
+    }
+}

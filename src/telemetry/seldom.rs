@@ -1,0 +1,66 @@
+//! Warnings about what clients can cause at will: one in a while, with the number of those left out.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Lets one warning through in [`PAUSE`], and counts the others.
+#[derive(Debug, Default)]
+pub struct Seldom(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    last: Option<Instant>,
+    left_out: u64,
+}
+
+/// The time between two warnings: a flood fills six lines a minute.
+pub const PAUSE: Duration = Duration::from_secs(10);
+
+/// How many were left out since the warning before; prints nothing for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut(u64);
+
+impl Seldom {
+    /// Whether to warn now.
+    #[must_use]
+    pub fn may_warn(&self, now: Instant) -> Option<LeftOut> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_soon = |last| now.saturating_duration_since(last) < PAUSE;
+        if state.last.is_some_and(is_soon) {
+            state.left_out += 1;
+            return None;
+        }
+        state.last = Some(now);
+        Some(LeftOut(std::mem::take(&mut state.left_out)))
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            left_out => write!(f, " ({left_out} more like it were not logged)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_one_warning_and_a_number() {
+        let seldom = Seldom::default();
+        let start = Instant::now();
+        assert_eq!(seldom.may_warn(start), Some(LeftOut(0)));
+        for _ in 0..5 {
+            assert_eq!(seldom.may_warn(start + PAUSE / 2), None);
+        }
+        let next = seldom.may_warn(start + PAUSE).expect("a pause later");
+        assert_eq!(next.to_string(), " (5 more like it were not logged)");
+        assert_eq!(seldom.may_warn(start + PAUSE * 2).expect("another").to_string(), "");
+    }
+}
