@@ -428,7 +428,7 @@ pub async fn run(program: &str, arguments: &[&str]) -> Output {
 }
 
 /// Runs a program to its end; `watch` hears of each line that it prints, when it prints it.
-async fn run_watched(program: &str, arguments: &[&str], mut watch: impl FnMut(&str)) -> Output {
+pub async fn run_watched(program: &str, arguments: &[&str], mut watch: impl FnMut(&str)) -> Output {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();

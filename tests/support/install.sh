@@ -13,6 +13,10 @@ build cmake cmake
 test  nghttp nghttp2-client
 test  node   nodejs
 test  curl   curl
+test  openssl openssl
+test  hitch  hitch
+test  haproxy haproxy
+test  chromium chromium
 chain openssl openssl
 chain hitch   hitch
 chain varnishd varnish

@@ -5,13 +5,18 @@ use std::{future::poll_fn, net::SocketAddr, time::Instant};
 use bytes::Bytes;
 use h2::client::{Builder, PushPromises, SendRequest};
 use http::{HeaderMap, Request, Response, StatusCode};
-use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
 
 /// A connection to the edge.
 #[derive(Clone)]
 pub struct Client {
     send: SendRequest<Bytes>,
-    authority: String,
+    origin: String,
     pub started: Instant,
 }
 
@@ -110,6 +115,15 @@ impl Client {
     pub async fn with(address: SocketAddr, builder: &Builder) -> Self {
         let stream = TcpStream::connect(address).await.expect("the edge listens");
         stream.set_nodelay(true).expect("a TCP socket");
+        Self::over(stream, &format!("http://{address}"), builder).await
+    }
+
+    /// Speaks over a connection that is there; `origin` is the scheme and the authority of requests.
+    pub async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        origin: &str,
+        builder: &Builder,
+    ) -> Self {
         let started = Instant::now();
         let (send, connection) = builder.handshake(stream).await.expect("an HTTP/2 handshake");
         tokio::spawn(async move {
@@ -117,14 +131,14 @@ impl Client {
         });
         Self {
             send,
-            authority: address.to_string(),
+            origin: origin.to_owned(),
             started,
         }
     }
 
     /// A GET of this path with these fields.
     pub fn get_request(&self, path: &str, fields: &[(&str, &str)]) -> Request<()> {
-        let mut request = Request::builder().uri(format!("http://{}{path}", self.authority));
+        let mut request = Request::builder().uri(format!("{}{path}", self.origin));
         for (name, value) in fields {
             request = request.header(*name, *value);
         }

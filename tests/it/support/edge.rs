@@ -34,6 +34,14 @@ pub fn config(origin: SocketAddr, rest: &str) -> String {
     format!("listeners:\n  - address: 127.0.0.1:0\nupstreams:\n  app: {{ servers: ['{origin}'] }}\n{rest}\n")
 }
 
+/// A configuration with this listener, given as YAML without its address, and every route pushing;
+/// `rest` is YAML for other keys.
+pub fn listening(origin: SocketAddr, listener: &str, rest: &str) -> String {
+    format!(
+        "listeners:\n  - {{ address: '127.0.0.1:0', {listener} }}\nupstreams:\n  app: {{ servers: ['{origin}'] }}\n{PAGES}{rest}\n"
+    )
+}
+
 /// The usual routes: everything is pushed.
 pub const PAGES: &str = "routes:\n  - { name: pages, match: { path: '^/' }, upstream: app, push: auto }\n";
 

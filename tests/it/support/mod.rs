@@ -5,7 +5,9 @@ pub mod dns;
 pub mod edge;
 pub mod http1;
 pub mod origin;
+pub mod program;
 pub mod raw;
+pub mod tls;
 pub mod tls_front;
 
 use std::{future::Future, time::Duration};

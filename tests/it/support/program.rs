@@ -1,0 +1,108 @@
+//! Servers that are not ours, run for the length of a test.
+
+use std::{
+    fs::{self, File},
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tokio::net::TcpStream;
+
+/// A running server; killed when dropped.
+pub struct Program {
+    pub address: SocketAddr,
+    child: Child,
+    log: tempfile::NamedTempFile,
+}
+
+impl Program {
+    /// Starts a server and waits until it listens on this address.
+    pub async fn start(program: &str, arguments: &[&str], address: SocketAddr) -> Self {
+        let log = tempfile::NamedTempFile::new().expect("a temporary file");
+        let output = |file: &File| Stdio::from(file.try_clone().expect("a file"));
+        let mut path = std::env::var("PATH").unwrap_or_default();
+        path.push_str(":/usr/sbin:/sbin");
+        let child = Command::new("env")
+            .arg(format!("PATH={path}"))
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output(log.as_file()))
+            .stderr(output(log.as_file()))
+            .spawn();
+        let mut started = Self {
+            address,
+            child: child.unwrap_or_else(|e| panic!("{program}: {e}")),
+            log,
+        };
+        super::within(program, async {
+            while TcpStream::connect(address).await.is_err() {
+                let ended = started.child.try_wait().expect("a child");
+                assert!(ended.is_none(), "{program} ended: {}", started.printed());
+                // A server that begins to listen is no event that one could await.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        started
+    }
+
+    /// What it has printed so far.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(self.log.path()).expect("a log")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Servers with workers end them when they are told to, not when they are killed.
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &id]).status();
+        for _ in 0..200 {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A free port of this machine. It may be taken before its server takes it, which the system makes
+/// unlikely: it gives out others first.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+}
+
+/// HAProxy in TCP mode in front of a server; `how` are the words behind its address.
+pub async fn haproxy(folder: &Path, server: SocketAddr, how: &str) -> Program {
+    let address = free_address();
+    let config = folder.join("haproxy.cfg");
+    let text = format!(
+        "defaults\n  mode tcp\n  timeout connect 20s\n  timeout client 20s\n  timeout server 20s\n\
+         listen edge\n  bind {address}\n  server edge {server} {how}\n"
+    );
+    fs::write(&config, text).expect("a writable folder");
+    Program::start("haproxy", &["-db", "-f", config.to_str().expect("UTF-8")], address).await
+}
+
+/// hitch, which ends TLS in front of a server, with a file of certificate and key; `how` are more of
+/// its arguments.
+pub async fn hitch(pem: &Path, server: SocketAddr, how: &[&str]) -> Program {
+    let address = free_address();
+    let frontend = format!("--frontend=[{}]:{}", address.ip(), address.port());
+    let backend = format!("--backend=[{}]:{}", server.ip(), server.port());
+    let mut arguments = vec![frontend.as_str(), &backend, "--alpn-protos=h2,http/1.1"];
+    if rustix::process::getuid().is_root() {
+        // It refuses to work as root, and reads the file before it changes.
+        arguments.push("--user=nobody");
+    }
+    arguments.extend_from_slice(how);
+    arguments.push(pem.to_str().expect("UTF-8"));
+    Program::start("hitch", &arguments, address).await
+}
