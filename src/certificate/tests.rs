@@ -1,3 +1,5 @@
+//! Certificates that are good, that are not, and which of them a client gets.
+
 use std::{fs, path::PathBuf, sync::Arc};
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};

@@ -43,6 +43,10 @@ pub enum TlsError {
     Rustls(#[from] rustls::Error),
 }
 
+/// Encrypted bytes that may wait for the socket: as few as keep it busy, since a document that arrives
+/// during a push is queued behind them. rustls would take 64 KiB.
+const BUFFER: usize = 32 * 1024;
+
 /// What clients are offered, best first (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -64,7 +68,8 @@ impl Tls {
 
     /// Agrees on TLS with a client.
     pub(super) async fn accept(&self, arrival: Arrival) -> io::Result<Arrival> {
-        let tls = TlsAcceptor::from(Arc::clone(&self.0)).accept(arrival).await?;
+        let mut tls = TlsAcceptor::from(Arc::clone(&self.0)).accept(arrival).await?;
+        tls.get_mut().1.set_buffer_limit(Some(BUFFER));
         let session = tls.get_ref().1;
         let name = |what: Option<String>| what.unwrap_or_default();
         let digest = SslDigest::new(

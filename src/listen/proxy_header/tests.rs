@@ -1,3 +1,5 @@
+//! Headers, whole, broken and cut; and that no bytes lead beyond their end.
+
 use proptest::prelude::*;
 
 use super::*;
