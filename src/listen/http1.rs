@@ -12,7 +12,7 @@ use std::{io, sync::Arc, time::Duration};
 use log::{debug, warn};
 use pingora::{
     apps::{HttpPersistentSettings, HttpServerApp},
-    protocols::http::ServerSession,
+    protocols::{Shutdown, http::ServerSession},
     server::ShutdownWatch,
 };
 use tokio::{
@@ -91,7 +91,8 @@ where
                 None => return,
             }
             let Some(next) = self.next_request(&mut arrival).await else {
-                return;
+                // TLS has an end of its own, which tells the client that nothing was cut off.
+                return Shutdown::shutdown(&mut *arrival).await;
             };
             read = self.read_head(&mut arrival, next).await;
         }

@@ -405,3 +405,30 @@ async fn chromium_loads_the_demo_page_over_tls() {
     let page = edge.log_line(&[&line, "proto=h2"]).await;
     assert!(page.contains("promises=0 hints=4"), "{page}");
 }
+
+#[tokio::test]
+async fn an_idle_connection_ends_as_tls_ends() {
+    let (origin, shops) = (shop().await, Shops::new());
+    let limits = "server: { limits: { idle_timeout: 200ms } }";
+    let edge = Edge::with(&listening(origin.address, &shops.tls(), limits)).await;
+    let mut tls = shops.first.connect(edge.address, "shop.example", &["http/1.1"]).await;
+    tls.write_all(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        .await
+        .expect("sent");
+    let mut answer = String::new();
+    // An error would be an end that TLS did not announce.
+    within("the end", tls.read_to_string(&mut answer))
+        .await
+        .expect("the end of TLS");
+    assert!(answer.ends_with("page"), "{answer}");
+    // HTTP/2 says GOAWAY before.
+    let mut tls = shops.first.connect(edge.address, "shop.example", &["h2"]).await;
+    let settings = [raw::PREFACE, &[0, 0, 0, raw::SETTINGS, 0, 0, 0, 0, 0]].concat();
+    tls.write_all(&settings).await.expect("sent");
+    let mut frames = Vec::new();
+    within("the end", tls.read_to_end(&mut frames))
+        .await
+        .expect("the end of TLS");
+    let goaway = [&[0, 0, 8, raw::GOAWAY][..], &[0; 13]].concat();
+    assert!(frames.ends_with(&goaway), "{frames:?}");
+}
