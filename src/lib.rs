@@ -37,6 +37,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod h2;
+pub mod learn;
 pub mod link;
 pub mod listen;
 pub mod proxy;

@@ -1,0 +1,160 @@
+//! Which responses belong to the same document: a keyed hash of scheme, authority, path and what
+//! else the route says.
+//!
+//! 128 bits under a secret key: nobody outside can make two documents meet, and by chance ten
+//! thousand of them do with a probability below 10⁻³⁰.
+
+use std::hash::Hasher as _;
+
+use http::HeaderMap;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::policy::{LearnKey, LearnPolicy};
+
+/// A document as a store keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentKey(pub(super) u128);
+
+/// Makes keys, and marks of visitors, under one secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyHasher {
+    pub(super) secret: (u64, u64),
+}
+
+/// Stands in no part of a URL or field value, so that no two run together.
+const SEPARATOR: u8 = 0xff;
+
+impl KeyHasher {
+    /// A hasher under this secret, which must be random and stay private.
+    #[must_use]
+    pub const fn new(secret: (u64, u64)) -> Self {
+        Self { secret }
+    }
+
+    /// The document that a request asks for. Host case and the scheme's default port make no
+    /// difference.
+    #[must_use]
+    pub fn document(
+        &self,
+        policy: &LearnPolicy,
+        (scheme, authority, path, query): (&str, &str, &str, Option<&str>),
+        fields: &HeaderMap,
+    ) -> DocumentKey {
+        let default_port = if scheme == "https" { ":443" } else { ":80" };
+        let authority = authority.strip_suffix(default_port).unwrap_or(authority);
+        let mut hasher = self.hasher();
+        part(&mut hasher, scheme.as_bytes());
+        for byte in authority.bytes() {
+            hasher.write_u8(byte.to_ascii_lowercase());
+        }
+        part(&mut hasher, b"");
+        part(&mut hasher, path.as_bytes());
+        match (&policy.key, query) {
+            (LearnKey::PathAndQuery, Some(query)) => part(&mut hasher, query.as_bytes()),
+            (LearnKey::Parameters(names), Some(query)) => {
+                for name in names {
+                    for pair in query.split('&').filter(|pair| name_of(pair) == &**name) {
+                        part(&mut hasher, pair.as_bytes());
+                    }
+                    part(&mut hasher, b"");
+                }
+            }
+            (LearnKey::Path, _) | (_, None) => {}
+        }
+        for name in &policy.vary {
+            part(&mut hasher, name.as_str().as_bytes());
+            for value in fields.get_all(name) {
+                part(&mut hasher, value.as_bytes());
+            }
+        }
+        DocumentKey(hasher.finish128().as_u128())
+    }
+
+    /// A mark of a visitor: of its network, a cookie, or a part of its query.
+    pub(super) fn mark(&self, kind: u8, bytes: &[u8]) -> u64 {
+        let mut hasher = self.hasher();
+        hasher.write_u8(kind);
+        hasher.write(bytes);
+        hasher.finish()
+    }
+
+    fn hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.secret.0, self.secret.1)
+    }
+}
+
+/// The part of a query that the key of a document leaves out, pair by pair.
+pub(super) fn left_out<'q>(key: &LearnKey, query: Option<&'q str>) -> impl Iterator<Item = &'q str> {
+    let pairs = match key {
+        LearnKey::PathAndQuery => None,
+        LearnKey::Path | LearnKey::Parameters(_) => query,
+    };
+    let is_kept = move |pair: &str| match key {
+        LearnKey::Parameters(names) => names.iter().any(|name| **name == *name_of(pair)),
+        LearnKey::Path | LearnKey::PathAndQuery => false,
+    };
+    let kept: Vec<&str> = pairs
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter(|pair| !pair.is_empty() && !is_kept(pair))
+        .collect();
+    kept.into_iter()
+}
+
+fn name_of(pair: &str) -> &str {
+    pair.split_once('=').map_or(pair, |(name, _)| name)
+}
+
+fn part(hasher: &mut SipHasher13, bytes: &[u8]) {
+    hasher.write(bytes);
+    hasher.write_u8(SEPARATOR);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(policy: &LearnPolicy, authority: &str, path: &str, query: Option<&str>) -> DocumentKey {
+        KeyHasher::new((1, 2)).document(policy, ("https", authority, path, query), &HeaderMap::new())
+    }
+
+    #[test]
+    fn a_document_is_its_scheme_authority_and_path() {
+        let policy = LearnPolicy::default();
+        let here = key(&policy, "a.example", "/", None);
+        assert_eq!(key(&policy, "A.example:443", "/", Some("q=1")), here);
+        assert_ne!(key(&policy, "a.example:8443", "/", None), here);
+        assert_ne!(key(&policy, "a.example", "/x", None), here);
+        let http = KeyHasher::new((1, 2)).document(&policy, ("http", "a.example", "/", None), &HeaderMap::new());
+        assert_ne!(http, here);
+    }
+
+    #[test]
+    fn parameters_count_in_any_order_and_others_do_not() {
+        let policy = LearnPolicy {
+            key: LearnKey::Parameters(vec!["lang".into(), "v".into()]),
+            ..LearnPolicy::default()
+        };
+        let of = |query| key(&policy, "a", "/", query);
+        assert_eq!(of(Some("v=2&lang=de&utm=x")), of(Some("lang=de&v=2")));
+        assert_ne!(of(Some("lang=de")), of(Some("lang=fr")));
+        assert_ne!(of(Some("lang=v")), of(Some("v=lang")));
+        let left: Vec<&str> = left_out(&policy.key, Some("v=2&lang=de&utm=x&&t")).collect();
+        assert_eq!(left, ["utm=x", "t"]);
+    }
+
+    #[test]
+    fn fields_that_a_route_varies_by_make_documents() {
+        let policy = LearnPolicy {
+            vary: vec![http::header::ACCEPT_LANGUAGE],
+            ..LearnPolicy::default()
+        };
+        let of = |language: &'static str| {
+            let fields =
+                HeaderMap::from_iter([(http::header::ACCEPT_LANGUAGE, http::HeaderValue::from_static(language))]);
+            KeyHasher::new((1, 2)).document(&policy, ("https", "a", "/", None), &fields)
+        };
+        assert_ne!(of("de"), of("fr"));
+        assert_eq!(of("de"), of("de"));
+    }
+}

@@ -1,0 +1,172 @@
+//! One document over many responses: what is delivered, and to whom it never is.
+
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::{
+    super::{key::KeyHasher, policy::LearnKey, visitor::VisitorFacts},
+    *,
+};
+
+const HASHER: KeyHasher = KeyHasher::new((5, 6));
+
+/// A visitor of this number, on a network and with a session of its own.
+fn visitor(number: u8) -> Evidence {
+    let cookie = format!("session={number:032}");
+    Evidence::of(
+        &VisitorFacts {
+            address: IpAddr::from([10, 0, number, 1]),
+            cookies: &[cookie.as_bytes()],
+            set_cookies: &[],
+            authorization: false,
+            query: None,
+        },
+        &LearnKey::Path,
+        &HASHER,
+    )
+}
+
+fn see(manifest: &mut Manifest, evidence: &Evidence, links: &[&str]) -> Verdict {
+    let delivered = manifest.links(0);
+    let links: Vec<&[u8]> = links.iter().map(|link| link.as_bytes()).collect();
+    let seen = Observation {
+        now: 0,
+        evidence,
+        links: &links,
+        delivered: &delivered,
+    };
+    manifest.observe(&LearnPolicy::default(), &seen)
+}
+
+fn delivered(manifest: &Manifest) -> Vec<String> {
+    let text = |link: &[u8]| String::from_utf8_lossy(link).into_owned();
+    manifest.links(0).iter().map(|link| text(link)).collect()
+}
+
+#[test]
+fn what_anybody_got_counts_at_once() {
+    let mut manifest = Manifest::default();
+    see(&mut manifest, &Evidence::Anonymous, &["a", "b"]);
+    assert_eq!(delivered(&manifest), ["a", "b"]);
+}
+
+#[test]
+fn with_cookies_it_takes_different_visitors_in_a_row() {
+    let mut manifest = Manifest::default();
+    for number in [1, 1, 2, 1, 2] {
+        see(&mut manifest, &visitor(number), &["a"]);
+        assert!(delivered(&manifest).is_empty(), "two visitors, however often");
+    }
+    see(&mut manifest, &visitor(3), &["a"]);
+    assert_eq!(delivered(&manifest), ["a"]);
+}
+
+#[test]
+fn one_response_without_it_takes_its_visitors_away() {
+    let mut manifest = Manifest::default();
+    see(&mut manifest, &visitor(1), &["a", "mine"]);
+    see(&mut manifest, &visitor(2), &["a", "mine"]);
+    see(&mut manifest, &visitor(4), &["a"]);
+    see(&mut manifest, &visitor(3), &["a", "mine"]);
+    assert_eq!(delivered(&manifest), ["a"]);
+}
+
+#[test]
+fn what_an_authorized_client_got_never_counts() {
+    let mut manifest = Manifest::default();
+    for _ in 0..10 {
+        see(&mut manifest, &Evidence::Authorized, &["a"]);
+    }
+    assert!(delivered(&manifest).is_empty());
+}
+
+#[test]
+fn a_deploy_costs_one_response() {
+    let mut manifest = Manifest::default();
+    for _ in 0..30 {
+        see(&mut manifest, &Evidence::Anonymous, &["a.1", "b.1"]);
+    }
+    let verdict = see(&mut manifest, &Evidence::Anonymous, &["a.2", "b.2"]);
+    assert_eq!((verdict.right, verdict.wrong, verdict.paused), (0, 2, false));
+    assert_eq!(delivered(&manifest), ["a.2", "b.2"]);
+    let verdict = see(&mut manifest, &Evidence::Anonymous, &["a.2", "b.2"]);
+    assert_eq!((verdict.right, verdict.wrong), (2, 0));
+}
+
+#[test]
+fn a_link_that_comes_and_goes_waits_and_the_others_stay() {
+    let mut manifest = Manifest::default();
+    let mut wrong = 0;
+    for turn in 0..400 {
+        let variant = if turn % 2 == 0 { "variant-a" } else { "variant-b" };
+        let verdict = see(&mut manifest, &Evidence::Anonymous, &["always", variant]);
+        wrong += verdict.wrong;
+        assert!(!verdict.paused);
+    }
+    assert_eq!(delivered(&manifest), ["always"]);
+    assert!(wrong <= 4, "{wrong} wrong deliveries");
+}
+
+#[test]
+fn a_document_that_keeps_being_wrong_is_left_alone() {
+    let mut manifest = Manifest::default();
+    let mut paused = false;
+    for turn in 0..100 {
+        paused |= see(&mut manifest, &Evidence::Anonymous, &[&format!("{turn}")]).paused;
+    }
+    assert!(paused);
+    assert!(manifest.links(0).is_empty());
+    let seen = Observation {
+        now: 24 * 3600,
+        evidence: &Evidence::Anonymous,
+        links: &[b"a"],
+        delivered: &[],
+    };
+    manifest.observe(&LearnPolicy::default(), &seen);
+    assert_eq!(manifest.links(24 * 3600).len(), 1, "learned again after the pause");
+}
+
+#[test]
+fn it_stays_small_whatever_comes() {
+    let mut manifest = Manifest::default();
+    for turn in 0..1000_u32 {
+        let links: Vec<String> = (0..100)
+            .map(|n| format!("{turn}-{n}-{}", "x".repeat(2000 * (n % 2))))
+            .collect();
+        let links: Vec<&str> = links.iter().map(String::as_str).collect();
+        see(&mut manifest, &visitor(turn.to_le_bytes()[0]), &links);
+    }
+    assert!(manifest.size() < 80_000, "{} bytes", manifest.size());
+}
+
+proptest! {
+    /// Rule 17. Visitors have cookies, some of which change with each request, move between networks,
+    /// and each gets a URL of its own beside the common one, in any order and any number.
+    #[test]
+    fn nobody_is_given_what_only_another_got(
+        visits in proptest::collection::vec((0..4_u8, 0..3_u8, any::<u32>(), any::<bool>()), 1..200),
+    ) {
+        let mut manifest = Manifest::default();
+        for (who, network, changing, sets_cookie) in visits {
+            let session = format!("session={who:032}; changing={changing:032}");
+            let set = format!("also_changing={changing:032}");
+            let set_fields = [set.as_bytes()];
+            let evidence = Evidence::of(
+                &VisitorFacts {
+                    address: IpAddr::from([10, who, network, 1]),
+                    cookies: &[session.as_bytes()],
+                    set_cookies: if sets_cookie { &set_fields } else { &[] },
+                    authorization: false,
+                    query: None,
+                },
+                &LearnKey::Path,
+                &HASHER,
+            );
+            for link in delivered(&manifest) {
+                prop_assert_eq!(&*link, "common", "delivered to visitor {}", who);
+            }
+            see(&mut manifest, &evidence, &["common", &format!("avatar-{who}")]);
+        }
+    }
+}

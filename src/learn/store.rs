@@ -1,0 +1,158 @@
+//! Many manifests, bounded in documents and bytes.
+//!
+//! What is asked for often stays (W-TinyLFU): a crawler that asks for a million documents once does
+//! not push out those that people come back to. Only documents with links take a place.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use moka::sync::Cache;
+
+use super::{
+    key::{DocumentKey, KeyHasher},
+    manifest::{Links, Manifest, Observation, Verdict},
+    policy::LearnPolicy,
+};
+
+/// How much a store may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// Documents, at least 1.
+    pub documents: u32,
+    /// Bytes of all manifests together.
+    pub bytes: u32,
+}
+
+impl Default for StoreLimits {
+    fn default() -> Self {
+        Self {
+            documents: 10_000,
+            bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// The manifests of a server.
+#[derive(Debug)]
+pub struct Store {
+    shelves: Cache<DocumentKey, Arc<Shelf>>,
+    hasher: KeyHasher,
+    limits: StoreLimits,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    manifest: Arc<Mutex<Manifest>>,
+    /// What the cache was told last.
+    weight: u32,
+}
+
+impl Store {
+    /// An empty store; `secret` must be random.
+    #[must_use]
+    pub fn new(limits: StoreLimits, secret: (u64, u64)) -> Self {
+        // One dimension bounds both: a manifest weighs its bytes, and no less than its share of them.
+        let shelves = Cache::builder()
+            .max_capacity(u64::from(limits.bytes))
+            .weigher(|_, shelf: &Arc<Shelf>| shelf.weight)
+            .build();
+        Self {
+            shelves,
+            hasher: KeyHasher::new(secret),
+            limits,
+        }
+    }
+
+    /// What makes keys and visitors here.
+    #[must_use]
+    pub const fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// What is to be delivered early for a document; `None` if it is not known.
+    #[must_use]
+    pub fn links(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<Links> {
+        let shelf = self.shelves.get(&key)?;
+        let manifest = shelf.lock();
+        if manifest.last_seen().saturating_add(policy.expire_after.as_secs()) < now {
+            drop(manifest);
+            self.shelves.invalidate(&key);
+            return None;
+        }
+        Some(manifest.links(now))
+    }
+
+    /// Learns from a response.
+    pub fn observe(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
+        let shelf = match self.shelves.get(&key) {
+            Some(shelf) => shelf,
+            // Most responses link to nothing, and most clients never come back.
+            None if seen.links.is_empty() => return Verdict::default(),
+            None => self.shelves.get_with(key, || Arc::new(self.shelf(Manifest::default()))),
+        };
+        let mut manifest = shelf.lock();
+        let verdict = manifest.observe(policy, seen);
+        if manifest.is_empty() {
+            drop(manifest);
+            self.shelves.invalidate(&key);
+        } else if self.weight(&manifest) != shelf.weight {
+            // The cache weighs what is put into it, and never again.
+            let weight = self.weight(&manifest);
+            drop(manifest);
+            let manifest = Arc::clone(&shelf.manifest);
+            self.shelves.insert(key, Arc::new(Shelf { manifest, weight }));
+        }
+        verdict
+    }
+
+    /// What is delivered early now, document by document, with its last response's time.
+    #[must_use]
+    pub fn snapshot(&self, now: u64) -> Vec<(DocumentKey, u64, Links)> {
+        let known = self.shelves.iter().map(|(key, shelf)| {
+            let manifest = shelf.lock();
+            (*key, manifest.last_seen(), manifest.links(now))
+        });
+        known.filter(|(_, _, links)| !links.is_empty()).collect()
+    }
+
+    /// Takes a document over from a file.
+    pub fn restore(&self, key: DocumentKey, last_seen: u64, links: Vec<Box<[u8]>>) {
+        let shelf = self.shelf(Manifest::restored(links, last_seen));
+        self.shelves.insert(key, Arc::new(shelf));
+    }
+
+    /// Documents in it, after what is due to leave has left.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.shelves.run_pending_tasks();
+        self.shelves.entry_count()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shelf(&self, manifest: Manifest) -> Shelf {
+        Shelf {
+            weight: self.weight(&manifest),
+            manifest: Arc::new(Mutex::new(manifest)),
+        }
+    }
+
+    /// In steps, so that a manifest is not moved for each visitor that is noted.
+    fn weight(&self, manifest: &Manifest) -> u32 {
+        let size = manifest.size().next_multiple_of(WEIGHT_STEP);
+        let share = self.limits.bytes / self.limits.documents.max(1);
+        u32::try_from(size).unwrap_or(u32::MAX).max(share)
+    }
+}
+
+const WEIGHT_STEP: usize = 1024;
+
+impl Shelf {
+    /// A panic elsewhere leaves a manifest usable, so a poisoned lock is taken all the same.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Manifest> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

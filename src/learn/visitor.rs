@@ -1,0 +1,217 @@
+//! Who got a response, as far as it takes to tell two visitors apart. Nothing of it can be read back.
+
+use std::net::IpAddr;
+
+use super::{
+    key::{KeyHasher, left_out},
+    policy::LearnKey,
+};
+
+/// What is known of whoever got a response.
+#[derive(Debug, Clone, Copy)]
+pub struct VisitorFacts<'a> {
+    /// The client's address.
+    pub address: IpAddr,
+    /// The request's `Cookie` fields.
+    pub cookies: &'a [&'a [u8]],
+    /// The response's `Set-Cookie` fields.
+    pub set_cookies: &'a [&'a [u8]],
+    /// Whether the request has an `Authorization` field.
+    pub authorization: bool,
+    /// The request's query.
+    pub query: Option<&'a str>,
+}
+
+/// What a response proves about the links in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nobody in particular got it: its links are for everybody.
+    Anonymous,
+    /// This visitor got it.
+    Visitor(Visitor),
+    /// It was made for an authorized client; its links never count.
+    Authorized,
+}
+
+/// One visitor: marks of its network, its cookies and its query.
+///
+/// A value that is shared by many (`consent=yes`) must not make all of them one visitor, else
+/// nothing would ever be learned: pairs with a short value count only where there is no longer one, and
+/// then all together.
+///
+/// Of many marks the smallest are kept. Two visits of one visitor with most marks in common share
+/// some of the smallest too (min-wise hashing), so a cookie that changes with each response does
+/// not make a new visitor as long as others stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visitor {
+    network: u64,
+    marks: Vec<u64>,
+}
+
+/// Marks that are kept of one visitor.
+const MAX_MARKS: usize = 16;
+
+impl Evidence {
+    /// What a response to this visitor proves.
+    #[must_use]
+    pub fn of(facts: &VisitorFacts<'_>, key: &LearnKey, hasher: &KeyHasher) -> Self {
+        if facts.authorization {
+            return Self::Authorized;
+        }
+        let requested = facts.cookies.iter().flat_map(|field| field.split(|&b| b == b';'));
+        let set = facts
+            .set_cookies
+            .iter()
+            .filter_map(|field| field.split(|&b| b == b';').next());
+        let cookies = requested.chain(set).map(|pair| (COOKIE, pair.trim_ascii()));
+        let query = left_out(key, facts.query).map(|pair| (QUERY, pair.as_bytes()));
+        let pairs: Vec<(u8, &[u8])> = cookies.chain(query).filter(|(_, pair)| !pair.is_empty()).collect();
+        if pairs.is_empty() {
+            return Self::Anonymous;
+        }
+        let telling = pairs.iter().filter(|(_, pair)| tells_visitors_apart(pair));
+        let mut marks: Vec<u64> = telling.map(|(kind, pair)| hasher.mark(*kind, pair)).collect();
+        if marks.is_empty() {
+            let all: Vec<&[u8]> = pairs.iter().map(|(_, pair)| *pair).collect();
+            marks.push(hasher.mark(ALL, &all.concat()));
+        }
+        marks.sort_unstable();
+        marks.dedup();
+        marks.truncate(MAX_MARKS);
+        Self::Visitor(Visitor {
+            network: network(facts.address, hasher),
+            marks,
+        })
+    }
+}
+
+/// Whether a pair has a value long enough to be one visitor's alone.
+fn tells_visitors_apart(pair: &[u8]) -> bool {
+    let value = pair.splitn(2, |&b| b == b'=').nth(1).unwrap_or_default();
+    value.len() >= MIN_TELLING
+}
+
+/// Identifiers of sessions have 16 characters and more; consent, language and theme have fewer.
+const MIN_TELLING: usize = 16;
+
+impl Visitor {
+    /// Bytes that it takes.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + self.marks.len() * size_of::<u64>()
+    }
+
+    /// Whether two visits may be one visitor's.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        self.network == other.network || self.marks.iter().any(|mark| other.marks.binary_search(mark).is_ok())
+    }
+}
+
+/// The network of an address, in which one visitor is given addresses: /24, or /48 for IPv6.
+fn network(address: IpAddr, hasher: &KeyHasher) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            hasher.mark(NETWORK, &[a, b, c])
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, ..] = address.octets();
+            hasher.mark(NETWORK, &[a, b, c, d, e, f])
+        }
+    }
+}
+
+const NETWORK: u8 = 0;
+const COOKIE: u8 = 1;
+const QUERY: u8 = 2;
+const ALL: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASHER: KeyHasher = KeyHasher::new((3, 4));
+
+    fn facts<'a>(address: [u8; 4], cookies: &'a [&'a [u8]]) -> VisitorFacts<'a> {
+        VisitorFacts {
+            address: address.into(),
+            cookies,
+            set_cookies: &[],
+            authorization: false,
+            query: None,
+        }
+    }
+
+    fn visitor(facts: &VisitorFacts<'_>) -> Visitor {
+        match Evidence::of(facts, &LearnKey::Path, &HASHER) {
+            Evidence::Visitor(visitor) => visitor,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_anything_personal_nobody_in_particular_was_there() {
+        let anonymous = facts([192, 0, 2, 1], &[]);
+        assert_eq!(Evidence::of(&anonymous, &LearnKey::Path, &HASHER), Evidence::Anonymous);
+        let authorized = VisitorFacts {
+            authorization: true,
+            ..anonymous
+        };
+        assert_eq!(
+            Evidence::of(&authorized, &LearnKey::Path, &HASHER),
+            Evidence::Authorized
+        );
+    }
+
+    #[test]
+    fn a_set_cookie_or_a_query_that_is_left_out_makes_a_visitor() {
+        let set = VisitorFacts {
+            set_cookies: &[b"s=0123456789abcdef; Path=/"],
+            ..facts([192, 0, 2, 1], &[])
+        };
+        visitor(&set);
+        let query = VisitorFacts {
+            query: Some("token=1"),
+            ..facts([192, 0, 2, 1], &[])
+        };
+        visitor(&query);
+        assert_eq!(
+            Evidence::of(&query, &LearnKey::PathAndQuery, &HASHER),
+            Evidence::Anonymous
+        );
+        // The cookie that was set comes back with the next request.
+        assert!(visitor(&set).may_be(&visitor(&facts([198, 51, 100, 1], &[b"a=2; s=0123456789abcdef"]))));
+    }
+
+    #[test]
+    fn a_visitor_is_known_by_its_network_or_any_cookie() {
+        let one = visitor(&facts([192, 0, 2, 1], &[b"session=1111111111111111; theme=dark"]));
+        let moved = visitor(&facts([198, 51, 100, 1], &[b"session=1111111111111111"]));
+        let cleared = visitor(&facts([192, 0, 2, 200], &[b"session=9999999999999999"]));
+        let other = visitor(&facts([203, 0, 113, 1], &[b"session=2222222222222222; theme=dark"]));
+        assert!(one.may_be(&moved) && one.may_be(&cleared));
+        assert!(!one.may_be(&other) && !moved.may_be(&other));
+    }
+
+    #[test]
+    fn short_values_count_together_where_nothing_else_does() {
+        let one = visitor(&facts([192, 0, 2, 1], &[b"uid=42; theme=dark"]));
+        let moved = visitor(&facts([198, 51, 100, 1], &[b"uid=42; theme=dark"]));
+        let other = visitor(&facts([203, 0, 113, 1], &[b"uid=43; theme=dark"]));
+        assert!(one.may_be(&moved));
+        assert!(!one.may_be(&other));
+    }
+
+    #[test]
+    fn many_cookies_of_which_some_change_are_still_the_same_visitor() {
+        let cookies = |changed: usize| -> Vec<u8> {
+            let kept = (0..30).map(|n| format!("kept{n}={n:016}"));
+            let new = (0..10).map(|n| format!("new{n}={changed:016}"));
+            kept.chain(new).collect::<Vec<_>>().join("; ").into_bytes()
+        };
+        let (first, second) = (cookies(1), cookies(2));
+        let first = visitor(&facts([192, 0, 2, 1], &[&first]));
+        let second = visitor(&facts([198, 51, 100, 1], &[&second]));
+        assert!(first.may_be(&second));
+    }
+}
