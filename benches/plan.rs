@@ -22,6 +22,8 @@ fn planned(client: &Arc<Client>, policy: &Policy, request: &HeaderMap, field: &s
             pushed_parent: false,
             promised: 0,
             hinted: 0,
+            told: &[],
+            returning: false,
             http2: Some(*http2),
             is_bad: &|_| false,
         };

@@ -28,7 +28,7 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`route`]), then state ([`certificate`],
+//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`learn`], [`route`]), then state ([`certificate`],
 //! [`upstream`], [`telemetry`]), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 

@@ -193,9 +193,10 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
     let steps = std::iter::once((Source::Configured, None, configured))
         .chain(early)
         .chain(std::iter::once((Source::Response, Some(request.status), last)));
+    let mut told = Vec::new();
     for (source, status, fields) in steps {
         let fields = fields.into_iter().map(|field| (source, field));
-        let (promised, hinted) = (explanation.promises.len(), explanation.hints.len());
+        let promised = explanation.promises.len();
         let skipped = &mut explanation.skipped;
         let mut skip = |target: &[u8], reason: SkipReason| {
             skipped.push(ExplainedSkip {
@@ -209,7 +210,9 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
             request: &request.headers,
             pushed_parent: args.pushed_parent,
             promised,
-            hinted,
+            hinted: explanation.hints.len(),
+            told: &told,
+            returning: false,
             http2: None,
             is_bad: &|_| false,
         };
@@ -224,6 +227,9 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
             }),
         };
         explanation.add(&plan);
+        if source == Source::Configured {
+            told.extend_from_slice(&plan.hints);
+        }
         // Kept, so that the diary remembers as after a real promise.
         sent.push(plan);
     }

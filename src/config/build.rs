@@ -8,12 +8,13 @@ use std::{collections::HashMap, path::PathBuf};
 use super::{
     decode::At,
     found::{Found, Reported},
-    listener,
+    learn, listener,
     model::{Config, Limits, Server},
     push, upstream, value,
 };
 use crate::{
     client::forwarded::ForwardedField,
+    learn::LearnPolicy,
     push::Policy,
     route::{Match, Route},
 };
@@ -22,6 +23,7 @@ use crate::{
 pub(super) fn config(root: &At<'_>, found: &mut Found<'_>) -> Result<Config, Reported> {
     let sections = root.mapping(SECTIONS, found)?;
     let mut base = Policy::default();
+    let mut base_learn = LearnPolicy::default();
     let mut whole_server = Server::default();
     sections.set("server", &mut whole_server, found, server);
     let listeners = sections.required("listeners", LISTENERS, found, listener::listeners);
@@ -31,12 +33,15 @@ pub(super) fn config(root: &At<'_>, found: &mut Found<'_>) -> Result<Config, Rep
     sections.set("push", &mut base, found, |at, found| {
         push::policy(at, &Policy::default(), found)
     });
+    sections.set("learn", &mut base_learn, found, |at, found| {
+        learn::policy(at, &LearnPolicy::default(), found)
+    });
     // A route may name an upstream that has problems of its own.
     let names = upstreams
         .as_ref()
         .map(|entries| entries.iter().map(|entry| entry.name).collect());
     let routes = sections.required("routes", ROUTES, found, |at, found| {
-        routes(at, &base, &names.map_err(|reported| *reported), found)
+        routes(at, (&base, &base_learn), &names.map_err(|reported| *reported), found)
     });
     let pools = upstreams.and_then(|entries| upstream::pools(&entries, found));
     Ok(Config {
@@ -54,7 +59,8 @@ fn server(at: &At<'_>, found: &mut Found<'_>) -> Result<Server, Reported> {
         at.integer(0..=1024, found)
     });
     fields.set("graceful_timeout", &mut server.graceful_timeout, found, At::time);
-    fields.set("pid_file", &mut server.pid_file, found, pid_file);
+    fields.set("pid_file", &mut server.pid_file, found, file);
+    fields.set("manifests", &mut server.manifests, found, learn::manifests);
     fields.set("limits", &mut server.limits, found, limits);
     fields.set("resolver", &mut server.resolver, found, upstream::resolver);
     fields.set(
@@ -66,7 +72,7 @@ fn server(at: &At<'_>, found: &mut Found<'_>) -> Result<Server, Reported> {
     Ok(server)
 }
 
-fn pid_file(at: &At<'_>, found: &mut Found<'_>) -> Result<Option<PathBuf>, Reported> {
+pub(super) fn file(at: &At<'_>, found: &mut Found<'_>) -> Result<Option<PathBuf>, Reported> {
     if at.is_null() {
         return Ok(None);
     }
@@ -107,7 +113,7 @@ fn limits(at: &At<'_>, found: &mut Found<'_>) -> Result<Limits, Reported> {
 
 fn routes(
     at: &At<'_>,
-    base: &Policy,
+    (base, base_learn): (&Policy, &LearnPolicy),
     upstreams: &Result<Vec<&str>, Reported>,
     found: &mut Found<'_>,
 ) -> Result<Vec<Route>, Reported> {
@@ -129,12 +135,17 @@ fn routes(
         });
         let mut push = base.clone();
         fields.set("push", &mut push, found, |at, found| push::policy(at, base, found));
+        let mut learned = base_learn.clone();
+        fields.set("learn", &mut learned, found, |at, found| {
+            learn::policy(at, base_learn, found)
+        });
         Ok(Route {
             name: name?,
             matches,
             upstream: upstream?,
             forwarded,
             push,
+            learn: learned,
         })
     })
 }
@@ -162,11 +173,12 @@ fn what_matches(at: &At<'_>, found: &mut Found<'_>) -> Result<Match, Reported> {
     Ok(matches)
 }
 
-const SECTIONS: &[&str] = &["server", "listeners", "upstreams", "push", "routes"];
+const SECTIONS: &[&str] = &["server", "listeners", "upstreams", "push", "learn", "routes"];
 const SERVER: &[&str] = &[
     "threads",
     "graceful_timeout",
     "pid_file",
+    "manifests",
     "limits",
     "resolver",
     "idle_origin_connections",
@@ -182,7 +194,7 @@ const LIMITS: &[&str] = &[
     "read_timeout",
     "write_timeout",
 ];
-const ROUTE: &[&str] = &["name", "match", "upstream", "forwarded", "push"];
+const ROUTE: &[&str] = &["name", "match", "upstream", "forwarded", "push", "learn"];
 const MATCH: &[&str] = &["host", "path", "methods"];
 
 const FORWARDED: &[(&str, ForwardedField)] = &[("off", ForwardedField::Off), ("on", ForwardedField::On)];

@@ -3,7 +3,7 @@
 //! Reading order: `model` (what comes out), `problem` (what is said of a bad file), `node` (YAML
 //! with places, the only user of the YAML crate), `found` (problems are collected), `decode` (one
 //! setting at a time), `fields` (mappings), `value` (one text to one value), `wording` (what
-//! problems call things), `build`, `listener`, `upstream` and `push` (the sections).
+//! problems call things), `build`, `listener`, `upstream`, `push` and `learn` (the sections).
 //!
 //! Called by the command line before the server starts, and by reload while it runs.
 
@@ -11,6 +11,7 @@ mod build;
 mod decode;
 mod fields;
 mod found;
+mod learn;
 mod listener;
 mod model;
 mod node;
@@ -24,7 +25,7 @@ mod wording;
 
 use std::{fs::File, io::Read as _, path::Path};
 
-pub use model::{Config, Limits, Listener, Server};
+pub use model::{Config, Limits, Listener, Manifests, Server};
 pub use problem::{Place, Problem, Problems};
 
 use decode::At;

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     certificate::Certificate,
     client::{ProxyProtocol, Scheme, Trusted},
+    learn::StoreLimits,
     route::Route,
     upstream::{PoolPolicy, ResolverPolicy},
 };
@@ -93,6 +94,8 @@ pub struct Server {
     pub graceful_timeout: Duration,
     /// Where to write the process id.
     pub pid_file: Option<PathBuf>,
+    /// What was learned of documents.
+    pub manifests: Manifests,
     /// What one client may use.
     pub limits: Limits,
     /// How names of origin servers are resolved.
@@ -101,12 +104,26 @@ pub struct Server {
     pub idle_origin_connections: usize,
 }
 
+/// Where manifests are kept.
+///
+/// # Defaults
+///
+/// 10,000 documents, 32 MiB, no file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifests {
+    /// How much is kept.
+    pub limits: StoreLimits,
+    /// Where it is kept over restarts.
+    pub file: Option<PathBuf>,
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
             threads: 0,
             graceful_timeout: Duration::from_secs(30),
             pid_file: None,
+            manifests: Manifests::default(),
             limits: Limits::default(),
             resolver: ResolverPolicy::default(),
             idle_origin_connections: 128,

@@ -81,6 +81,12 @@ impl Store {
         Some(manifest.links(now))
     }
 
+    /// Whether nothing is kept of a document.
+    #[must_use]
+    pub fn is_unknown(&self, key: DocumentKey) -> bool {
+        !self.shelves.contains_key(&key)
+    }
+
     /// Learns from a response.
     pub fn observe(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         let shelf = match self.shelves.get(&key) {

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use super::Live;
+use http::HeaderValue;
+
+use super::{Live, learn::Lesson};
 use crate::{
     client::{Connection, forwarded::Received},
     push::{Client, PushedBy, Skips},
@@ -42,6 +44,10 @@ pub struct Context {
     pub(super) promised: usize,
     /// Links in this document's 103s.
     pub(super) hinted: usize,
+    /// Those of them that were not the origin's own.
+    pub(super) told: Vec<HeaderValue>,
+    /// What this document is to teach, where its route learns.
+    pub(super) lesson: Option<Box<Lesson>>,
     /// Links that were not delivered.
     pub(super) skips: Skips,
     /// Why the pushed answer was not delivered, or the request failed.
@@ -67,6 +73,8 @@ impl Context {
             hinting_attempt: None,
             promised: 0,
             hinted: 0,
+            told: Vec::new(),
+            lesson: None,
             skips: Skips::default(),
             failure: None,
         }

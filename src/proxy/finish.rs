@@ -91,6 +91,8 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
         bytes: session.body_bytes_sent(),
         promises: context.promised,
         hints: context.hinted,
+        learned: context.lesson.as_ref().map_or(0, |lesson| lesson.delivered.len()),
+        missed: context.lesson.as_ref().map_or(0, |lesson| lesson.missed),
         skips: &context.skips,
         pushed_by: context.pushed_by.map(|pushed| pushed.parent),
         server: context

@@ -1,7 +1,8 @@
 //! One request inside Pingora: the only `impl ProxyHttp`.
 //!
 //! A file per phase family, in the order of a request's way: `request` (its route, what is known
-//! before the origin is asked), `upstream` (which server), `forwarded` (what it is told
+//! before the origin is asked), `learn` (what its document linked to lately, and links to
+//! now), `upstream` (which server), `forwarded` (what it is told
 //! of the client), `response` (plans from its answer, the judgement of pushed ones), `finish` (errors,
 //! the access line), `page` (answers of our own).
 //!
@@ -10,6 +11,7 @@
 mod context;
 mod finish;
 mod forwarded;
+mod learn;
 mod page;
 mod request;
 mod response;
@@ -32,13 +34,14 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 pub use context::Context;
 
-use crate::{push::BadAnswers, route::Route, upstream::Pool};
+use crate::{learn::Store, push::BadAnswers, route::Route, upstream::Pool};
 
 /// The edge: what is configured at the moment, and what pushes have taught.
 #[derive(Debug)]
 pub struct Edge {
     live: Arc<ArcSwap<Live>>,
     bad_answers: Mutex<BadAnswers>,
+    manifests: Arc<Store>,
 }
 
 /// What a reload replaces as a whole. A request keeps what it began with.
@@ -67,10 +70,11 @@ const BAD_ANSWERS: usize = 4096;
 impl Edge {
     /// An edge that serves what is live at the beginning of each request.
     #[must_use]
-    pub fn new(live: Arc<ArcSwap<Live>>) -> Self {
+    pub fn new(live: Arc<ArcSwap<Live>>, manifests: Arc<Store>) -> Self {
         Self {
             live,
             bad_answers: Mutex::new(BadAnswers::new(BAD_ANSWERS)),
+            manifests,
         }
     }
 }

@@ -9,7 +9,7 @@ use pingora::{
 };
 use pingora_proxy::Session;
 
-use super::{Context, Edge, page, response};
+use super::{Context, Edge, learn, page, response};
 use crate::{
     client::{Connection, Scheme, forwarded::Received},
     push::{Delivery, PushedBy, Source},
@@ -48,15 +48,19 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
         }
         return Ok(true);
     };
-    let push = &route.push;
-    if !push.links.is_empty() && push.delivery != Delivery::Off && context.client().is_some() {
+    let has_links = !route.push.links.is_empty();
+    let delivers = route.push.delivery != Delivery::Off && context.client().is_some();
+    let learned = learn::begin(edge, session, context);
+    if delivers && (has_links || !learned.is_empty()) {
         let live = Arc::clone(&context.live);
-        let push = context
+        let configured = context
             .route
             .and_then(|index| live.routes.get(index))
             .map_or(&[][..], |route| &route.push.links);
-        let links = push.iter().map(|link| (Source::Configured, link.as_bytes()));
+        let configured = configured.iter().map(|link| (Source::Configured, link.as_bytes()));
+        let links = configured.chain(learned.iter().map(|link| (Source::Learned, &**link)));
         let plan = response::plan(edge, session, context, None, links);
+        context.told.clone_from(&plan.hints);
         if !plan.is_empty() {
             let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, Some(0))?;
             early.extensions_mut().insert(plan);

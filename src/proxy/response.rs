@@ -13,7 +13,7 @@ use pingora::{
 };
 use pingora_proxy::Session;
 
-use super::{Context, Edge, request::Url};
+use super::{Context, Edge, learn, request::Url};
 use crate::{
     client::forwarded::Received,
     link::Document,
@@ -45,6 +45,10 @@ pub(super) fn filter(
             Error::new(NOT_PUSHABLE)
         });
     }
+    learn::observe(edge, session, response, context);
+    let Some(route) = context.route() else {
+        return Ok(());
+    };
     if route.push.delivery == Delivery::Off
         || context.client().is_none()
         || !response.headers.contains_key(header::LINK)
@@ -107,6 +111,8 @@ pub(super) fn plan<'f>(
             pushed_parent: context.pushed_by.is_some(),
             promised: context.promised,
             hinted: context.hinted,
+            told: &context.told,
+            returning: context.lesson.as_ref().is_some_and(|lesson| lesson.returning),
             http2: Some(*http2),
             is_bad: &is_bad,
         };

@@ -70,6 +70,9 @@ reasons! {
     Itself = "itself",
     /// The same document named it before.
     Duplicate = "duplicate",
+    /// Learned only, and the visitor asks whether its copy of the document is still good: it has the
+    /// assets, most likely.
+    Returning = "returning",
     /// It was pushed on this connection already.
     AlreadyPushed = "already_pushed",
     /// The client asked for it itself on this connection.

@@ -3,7 +3,7 @@
 use http::Method;
 use regex::Regex;
 
-use crate::{client::forwarded::ForwardedField, push::Policy};
+use crate::{client::forwarded::ForwardedField, learn::LearnPolicy, push::Policy};
 
 /// A host that a route answers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct Route {
     pub forwarded: ForwardedField,
     /// How it delivers assets.
     pub push: Policy,
+    /// What it learns from its documents.
+    pub learn: LearnPolicy,
 }
 
 /// The first route that accepts a request. `authority` may carry a port, which is not looked at.
@@ -98,6 +100,7 @@ mod tests {
             upstream: 0,
             forwarded: ForwardedField::Off,
             push: Policy::default(),
+            learn: LearnPolicy::default(),
         }
     }
 

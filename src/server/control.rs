@@ -31,11 +31,11 @@ use tokio::{
     net::TcpStream,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Mutex, mpsc},
-    time::timeout,
+    time::{Instant, interval_at, timeout},
 };
 
 use super::{
-    ServerError,
+    ServerError, manifests,
     parts::{ListenerError, Parts},
     process::PidFile,
     warn_of,
@@ -82,6 +82,21 @@ impl Control {
     /// Runs Pingora on a thread of its own, obeys signals, returns when the server has ended.
     pub(super) async fn run(
         mut self,
+        pingora: PingoraServer,
+        connections: Connections,
+        pid_file: Option<&PidFile>,
+        addresses: &[SocketAddr],
+    ) -> Result<(), ServerError> {
+        let ended = self.obey(pingora, connections, pid_file, addresses).await;
+        // A successor has its own by now.
+        if pid_file.is_none_or(PidFile::is_ours) {
+            self.save_manifests();
+        }
+        ended
+    }
+
+    async fn obey(
+        &mut self,
         mut pingora: PingoraServer,
         connections: Connections,
         pid_file: Option<&PidFile>,
@@ -120,6 +135,7 @@ impl Control {
         }
         tell_systemd(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]);
         let mut ending = false;
+        let mut save = interval_at(Instant::now() + SAVE_EVERY, SAVE_EVERY);
         loop {
             tokio::select! {
                 // The signals that Pingora obeys first, so that its own is not taken for a second.
@@ -144,6 +160,7 @@ impl Control {
                     Some(End::Stopped) => return Ok(()),
                     None => return thread.join().map_err(|_| ServerError::Stopped),
                 },
+                _ = save.tick(), if !ending => self.save_manifests(),
                 _ = signals.hangup.recv(), if !ending => self.reload_and_tell(),
                 _ = signals.user2.recv(), if !ending => self.start_successor(pid_file),
             }
@@ -182,10 +199,17 @@ impl Control {
         Ok(kept)
     }
 
+    fn save_manifests(&self) {
+        if let Some(file) = &self.config.server.manifests.file {
+            manifests::save(&self.parts.manifests, file);
+        }
+    }
+
     fn start_successor(&self, pid_file: Option<&PidFile>) {
         let (Some(binary), Some(source), Some(_)) = (&self.binary, &self.source, pid_file) else {
             return error!("no upgrade: it takes server.pid_file and a configuration file");
         };
+        self.save_manifests();
         match successor(binary, source).spawn() {
             Err(e) => error!("no upgrade: {} cannot be started: {e}", binary.display()),
             Ok(mut child) => {
@@ -220,6 +244,9 @@ async fn listening(addresses: &[SocketAddr]) -> Result<(), ServerError> {
     Ok(())
 }
 
+/// What is learned in this time may be lost with the machine.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+
 /// Sockets are opened in milliseconds, or not at all.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -248,6 +275,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
         }
     };
     keep("server.threads", old.server.threads != new.server.threads);
+    keep("server.manifests", old.server.manifests != new.server.manifests);
     keep("server.pid_file", old.server.pid_file != new.server.pid_file);
     keep(
         "server.graceful_timeout",
@@ -260,6 +288,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     let addresses = |config: &Config| config.listeners.iter().map(|l| l.address).collect::<Vec<_>>();
     keep("listeners[].address", addresses(old) != addresses(new));
     new.server.threads = old.server.threads;
+    new.server.manifests.clone_from(&old.server.manifests);
     new.server.pid_file.clone_from(&old.server.pid_file);
     new.server.graceful_timeout = old.server.graceful_timeout;
     new.server.idle_origin_connections = old.server.idle_origin_connections;

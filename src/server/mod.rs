@@ -1,9 +1,10 @@
 //! Assembly: a [`Config`] becomes parts, the parts a Pingora server.
 //!
 //! Reading order: [`Server`] here, `parts` (a configuration made ready to serve), `control` (signals
-//! on the running server: reload, upgrade, the end), `process` (the pid file and what it is for).
+//! on the running server: reload, upgrade, the end), `manifests` (what was learned, over restarts), `process` (the pid file and what it is for).
 
 mod control;
+mod manifests;
 mod parts;
 mod process;
 
@@ -114,7 +115,10 @@ impl Server {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let parts = Arc::new(Parts::new(&config, addresses.clone())?);
-        let app = Arc::new(http_proxy(&pingora.configuration, Edge::new(Arc::clone(&parts.edge))));
+        let app = Arc::new(http_proxy(
+            &pingora.configuration,
+            Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests)),
+        ));
         let connections = Connections::default();
         let http2 = Http2 {
             app: Arc::clone(&app),

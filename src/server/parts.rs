@@ -4,9 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 
+use super::manifests;
 use crate::{
     config::{Config, Limits, Listener},
     h2,
+    learn::Store,
     listen::{self, Tls, TlsError},
     proxy,
     upstream::{self, Names, Pool},
@@ -30,6 +32,8 @@ pub(super) struct Parts {
     pub(super) http2: ArcSwap<h2::Limits>,
     /// Where the listeners really listen, in their order.
     addresses: Vec<SocketAddr>,
+    /// Outlives every reload.
+    pub(super) manifests: Arc<Store>,
 }
 
 impl Parts {
@@ -40,6 +44,7 @@ impl Parts {
             edge: Arc::new(ArcSwap::from_pointee(new.edge)),
             entrance: Arc::new(ArcSwap::from_pointee(new.entrance)),
             http2: ArcSwap::from_pointee(new.http2),
+            manifests: Arc::new(manifests::load(&config.server.manifests)),
             addresses,
         })
     }

@@ -144,11 +144,16 @@ impl PidFile {
 
     /// Removes it, unless another process has taken over.
     pub(super) fn remove(&self) {
-        if self.id().is_ok_and(|id| id == std::process::id())
+        if self.is_ours()
             && let Err(e) = fs::remove_file(&self.path)
         {
             warn!("pid file {}: {e}", self.path.display());
         }
+    }
+
+    /// Whether it names this process, and not one that has taken over.
+    pub(super) fn is_ours(&self) -> bool {
+        self.id().is_ok_and(|id| id == std::process::id())
     }
 
     /// The running server that it names.

@@ -39,6 +39,10 @@ pub struct Access<'a> {
     pub hints: usize,
     /// Links not delivered, by reason.
     pub skips: &'a Skips,
+    /// Links that were delivered early because its document had them lately.
+    pub learned: usize,
+    /// Those of them that its response did not have.
+    pub missed: u32,
     /// Stream of its document, if it was pushed.
     pub pushed_by: Option<u32>,
     /// The origin server that answered, or failed last.
@@ -92,6 +96,9 @@ impl fmt::Display for Access<'_> {
             self.hints,
             self.skips,
         )?;
+        if self.learned > 0 {
+            write!(f, " learned={} missed={}", self.learned, self.missed)?;
+        }
         if let Some(parent) = self.pushed_by {
             write!(f, " pushed_by={parent}")?;
         }
@@ -134,6 +141,8 @@ mod tests {
             promises: 2,
             hints: 0,
             skips: &skips,
+            learned: 2,
+            missed: 1,
             pushed_by: Some(13),
             server: Some(SocketAddr::from(([10, 0, 0, 1], 9000))),
             tries: 2,
@@ -142,7 +151,7 @@ mod tests {
         assert_eq!(
             access.to_string(),
             "GET https://shop.example/?q 200 route=pages proto=h2 time=12.3ms bytes=77 promises=2 hints=0 \
-             skips=nopush:1 pushed_by=13 client=192.0.2.1:40000 server=10.0.0.1:9000 tries=2 \
+             skips=nopush:1 learned=2 missed=1 pushed_by=13 client=192.0.2.1:40000 server=10.0.0.1:9000 tries=2 \
              failure=\"upstream: ReadTimedout\""
         );
     }

@@ -104,6 +104,8 @@ fn planned(case: &LinkCase) -> Vec<String> {
                 pushed_parent: false,
                 promised,
                 hinted: 0,
+                told: &[],
+                returning: false,
                 http2: Some(*http2),
                 is_bad: &|_| false,
             };

@@ -25,6 +25,7 @@ mod forwarded;
 mod hostile;
 mod http1;
 mod layout;
+mod learn;
 mod limits;
 mod order;
 mod origin_tls;

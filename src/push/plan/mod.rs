@@ -67,6 +67,11 @@ pub struct Facts<'a> {
     pub promised: usize,
     /// Links that this document's earlier 103s carried.
     pub hinted: usize,
+    /// Those of them that were not the origin's own: from its 103s only what is new goes on.
+    pub told: &'a [HeaderValue],
+    /// The visitor asks whether its copy of the document is still good, and the route does not push
+    /// to such a one what was only learned.
+    pub returning: bool,
     /// The HTTP/2 client; `None` for HTTP/1.x.
     pub http2: Option<Http2Facts<'a>>,
     /// Whether the pushed answer of a URL could not be used a short while ago.
@@ -274,6 +279,9 @@ impl Planner<'_> {
             return Err(SkipReason::Nopush);
         }
         self.check_anchor(link)?;
+        if source == Source::Learned && self.facts.returning {
+            return Err(SkipReason::Returning);
+        }
         let destination = link.destination().and_then(Destination::parse);
         if !self.policy.destinations.allow(destination) {
             return Err(SkipReason::Destination);
@@ -342,7 +350,7 @@ impl Planner<'_> {
             .ok()
             .filter(|value| value.to_str().is_ok())
             .ok_or(SkipReason::BadTarget)?;
-        if self.plan.hints.contains(&value) {
+        if self.plan.hints.contains(&value) || self.facts.told.contains(&value) {
             return Err(SkipReason::Duplicate);
         }
         if self.facts.hinted + self.plan.hints.len() >= self.policy.max_hints

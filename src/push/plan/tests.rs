@@ -20,6 +20,8 @@ struct Scene {
     pushed_parent: bool,
     promised: usize,
     hinted: usize,
+    told: Vec<HeaderValue>,
+    returning: bool,
     /// `None` for HTTP/1.x.
     http2: Option<Http2>,
     is_bad: bool,
@@ -47,6 +49,8 @@ impl Scene {
             pushed_parent: false,
             promised: 0,
             hinted: 0,
+            told: Vec::new(),
+            returning: false,
             http2: Some(Http2 {
                 accepts_push: true,
                 max_concurrent_streams: 100,
@@ -108,6 +112,8 @@ impl Scene {
             pushed_parent: self.pushed_parent,
             promised: self.promised,
             hinted: self.hinted,
+            told: &self.told,
+            returning: self.returning,
             http2,
             is_bad: &|_| self.is_bad,
         };
@@ -204,6 +210,17 @@ fn scenes_of_facts() -> Vec<(SkipReason, Scene)> {
             pushing(|s| s.http2().open_promises = s.http2().max_concurrent_streams),
         ),
         (Reason::MaxHints, hinting(|s| s.hinted = s.policy.max_hints)),
+        (
+            Reason::Duplicate,
+            hinting(|s| s.told = LINK.try_into().into_iter().collect()),
+        ),
+        (
+            Reason::Returning,
+            pushing(|s| {
+                s.returning = true;
+                s.fields = vec![(Source::Learned, LINK.to_vec())];
+            }),
+        ),
     ]
 }
 
@@ -622,11 +639,18 @@ fn scene() -> impl Strategy<Value = Scene> {
         1 => select(vec![vec![], vec![("save-data", "on")], vec![("accept-push-policy", "none")]]),
     ];
     let client = prop_oneof![19 => http2().prop_map(Some), 1 => Just(None)];
-    let counts = (0_usize..4, 0_usize..4, prop_oneof![19 => Just(false), 1 => Just(true)]);
+    let rarely = || prop_oneof![19 => Just(false), 1 => Just(true)];
+    let counts = (0_usize..4, 0_usize..4, rarely(), rarely());
     let is_bad = prop_oneof![19 => Just(false), 1 => Just(true)];
     let around = (select(DOCUMENTS), method, status, request, is_bad);
     (around, policy(), counts, client, fields).prop_map(
-        |((document, method, status, request, is_bad), policy, (promised, hinted, pushed_parent), http2, fields)| {
+        |(
+            (document, method, status, request, is_bad),
+            policy,
+            (promised, hinted, pushed_parent, returning),
+            http2,
+            fields,
+        )| {
             Scene {
                 document,
                 policy,
@@ -636,6 +660,8 @@ fn scene() -> impl Strategy<Value = Scene> {
                 pushed_parent,
                 promised,
                 hinted,
+                told: Vec::new(),
+                returning,
                 http2,
                 is_bad,
                 fields,

@@ -25,7 +25,7 @@ pub struct Edge {
     pub address: SocketAddr,
     child: Child,
     log: Arc<Log>,
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// A configuration with one listener on a free port and one upstream `app`; `rest` is YAML for the
@@ -59,21 +59,25 @@ impl Edge {
 
     /// The same with more in the environment.
     pub async fn with_env(config: &str, env: &[(&str, &OsStr)]) -> Self {
-        let mut edge = Self::spawn_with_env(config, env);
+        Self::spawn_with_env(config, env).listening().await
+    }
+
+    /// Waits until it listens.
+    async fn listening(mut self) -> Self {
         let listening = "listening on ";
-        let line = wait_for(&edge.log, |line| line.contains(listening)).await;
-        edge.address = line
+        let line = wait_for(&self.log, |line| line.contains(listening)).await;
+        self.address = line
             .split(listening)
             .nth(1)
             .and_then(|address| address.trim().parse().ok())
             .expect("an address in the log");
         super::within("the listener", async {
-            while tokio::net::TcpStream::connect(edge.address).await.is_err() {
+            while tokio::net::TcpStream::connect(self.address).await.is_err() {
                 tokio::task::yield_now().await;
             }
         })
         .await;
-        edge
+        self
     }
 
     /// Starts a server that is not waited for, so that its address is not known.
@@ -83,8 +87,17 @@ impl Edge {
 
     fn spawn_with_env(config: &str, env: &[(&str, &OsStr)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("edge.yaml");
         write_config(folder.path(), config);
+        Self::spawn_in(Arc::new(folder), env)
+    }
+
+    /// Starts another server with the same files.
+    pub async fn again(&self) -> Self {
+        Self::spawn_in(Arc::clone(&self.folder), &[]).listening().await
+    }
+
+    fn spawn_in(folder: Arc<tempfile::TempDir>, env: &[(&str, &OsStr)]) -> Self {
+        let file = folder.path().join("edge.yaml");
         let mut child = Command::new(BINARY)
             .args(["run", "--config"])
             .arg(&file)

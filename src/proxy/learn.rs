@@ -1,0 +1,162 @@
+//! What a document linked to lately is looked up before the origin is asked; what it links to now is
+//! learned once its header is there.
+//!
+//! The learned links go first, in the first 103: browsers use no other. An origin that sends a 103 of
+//! its own sent the same one the last time, most likely, and what is new in it goes out in a second.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, Method, StatusCode, header};
+use log::{debug, info};
+use pingora::http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::{Context, Edge, request::Url};
+use crate::{
+    learn::{DocumentKey, Evidence, Learning, Links, Observation, Returning, VisitorFacts},
+    link,
+};
+
+/// What one request is to teach.
+#[derive(Debug)]
+pub(super) struct Lesson {
+    key: DocumentKey,
+    /// What was known of the document.
+    pub(super) delivered: Links,
+    /// Links of the origin's 103s.
+    early: Vec<Box<[u8]>>,
+    /// The visitor has a copy of the document, and is not pushed what was only learned.
+    pub(super) returning: bool,
+    /// Links that were delivered and that the response did not have.
+    pub(super) missed: u32,
+}
+
+/// Begins the lesson of a request where its route learns; returns what is to be delivered at once.
+pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Links {
+    let request = session.req_header();
+    let Some(route) = context.route() else {
+        return Links::default();
+    };
+    let policy = &route.learn;
+    if policy.learning == Learning::Off || context.pushed_by.is_some() || request.method != Method::GET {
+        return Links::default();
+    }
+    let url = Url::of(request, context);
+    let document = (url.scheme, url.authority, request.uri.path(), request.uri.query());
+    let key = edge.manifests.hasher().document(policy, document, &request.headers);
+    let links = edge.manifests.links(key, policy, now()).unwrap_or_default();
+    // What nobody can be given early is not judged.
+    let delivered = if context.client().is_some() {
+        links
+    } else {
+        Links::default()
+    };
+    let returning = policy.returning == Returning::Skip && has_copy(&request.headers);
+    context.lesson = Some(Box::new(Lesson {
+        key,
+        delivered: Links::clone(&delivered),
+        early: Vec::new(),
+        returning,
+        missed: 0,
+    }));
+    delivered
+}
+
+/// Learns from a header of the origin: notes the links of a 103, observes those of a final answer.
+pub(super) fn observe(edge: &Edge, session: &Session, response: &ResponseHeader, context: &mut Context) {
+    let Some(mut lesson) = context.lesson.take() else {
+        return;
+    };
+    if response.status == StatusCode::EARLY_HINTS {
+        lesson.early.extend(links(&response.headers).map(Box::from));
+        lesson.early.truncate(MAX_EARLY);
+    } else if teaches(response.status) {
+        finish(edge, session, response, context, &mut lesson);
+    }
+    context.lesson = Some(lesson);
+}
+
+fn finish(edge: &Edge, session: &Session, response: &ResponseHeader, context: &Context, lesson: &mut Lesson) {
+    let (Some(route), Some(connection)) = (context.route(), &context.connection) else {
+        return;
+    };
+    let request = session.req_header();
+    let mut found: Vec<&[u8]> = Vec::new();
+    for link in links(&response.headers).chain(lesson.early.iter().map(AsRef::as_ref)) {
+        if !found.contains(&link) && found.len() < MAX_EARLY {
+            found.push(link);
+        }
+    }
+    if found.is_empty() && lesson.delivered.is_empty() && edge.manifests.is_unknown(lesson.key) {
+        return;
+    }
+    let cookies: Vec<&[u8]> = values(&request.headers, &header::COOKIE);
+    let set_cookies: Vec<&[u8]> = values(&response.headers, &header::SET_COOKIE);
+    let facts = VisitorFacts {
+        address: connection.peer.address.ip(),
+        cookies: &cookies,
+        set_cookies: &set_cookies,
+        authorization: request.headers.contains_key(header::AUTHORIZATION),
+        query: request.uri.query(),
+    };
+    let evidence = Evidence::of(&facts, &route.learn.key, edge.manifests.hasher());
+    let seen = Observation {
+        now: now(),
+        evidence: &evidence,
+        links: &found,
+        delivered: &lesson.delivered,
+    };
+    let verdict = edge.manifests.observe(lesson.key, &route.learn, &seen);
+    lesson.missed = verdict.wrong;
+    if verdict.wrong > 0 {
+        debug!("{}: {} learned links are gone", request.uri, verdict.wrong);
+    }
+    if verdict.paused {
+        info!(
+            "{}: what is learned keeps being wrong, so nothing is for a while",
+            request.uri
+        );
+    }
+}
+
+/// Links of one response that are looked at.
+const MAX_EARLY: usize = 64;
+
+/// Errors teach nothing and forget nothing, nor does an answer that says only that nothing has changed.
+fn teaches(status: StatusCode) -> bool {
+    (status.is_success() || status.is_redirection()) && status != StatusCode::NOT_MODIFIED
+}
+
+/// The links that can be delivered early: printable, with a relation that asks for something.
+fn links(fields: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let all = fields
+        .get_all(header::LINK)
+        .iter()
+        .flat_map(|field| link::parse(field.as_bytes()));
+    all.take(MAX_PARSED)
+        .filter_map(Result::ok)
+        .filter(|link| RELATIONS.iter().any(|relation| link.has_relation(relation)))
+        .map(|link| link.raw)
+        .filter(|raw| raw.iter().all(|b| matches!(b, b' '..=b'~')))
+}
+
+/// As many as a plan looks at.
+const MAX_PARSED: usize = 1000;
+
+const RELATIONS: [&str; 3] = ["preload", "modulepreload", "preconnect"];
+
+/// Whether the client asks only whether its copy is still good (RFC 9110 section 13.1).
+fn has_copy(request: &HeaderMap) -> bool {
+    request.contains_key(header::IF_NONE_MATCH) || request.contains_key(header::IF_MODIFIED_SINCE)
+}
+
+fn values<'h>(fields: &'h HeaderMap, name: &header::HeaderName) -> Vec<&'h [u8]> {
+    fields.get_all(name).iter().map(header::HeaderValue::as_bytes).collect()
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,229 @@
+//! What a document linked to lately goes out before the origin answers.
+
+use std::time::Duration;
+
+use crate::support::{
+    client::Client,
+    edge::{Edge, config},
+    origin::{Origin, Step, early_hints, response},
+    within,
+};
+
+const STYLE: &str = "</a.css>; rel=preload; as=style";
+const SCRIPT: &str = "</b.js>; rel=preload; as=script";
+
+fn learning(push: &str) -> String {
+    format!(
+        "server: {{ pid_file: '{{folder}}/linkpush.pid', manifests: {{ file: '{{folder}}/manifests' }} }}\n\
+         routes: [{{ name: pages, upstream: app, push: {push}, learn: on }}]"
+    )
+}
+
+async fn edge(origin: &Origin, push: &str) -> Edge {
+    Edge::with(&config(origin.address, &learning(push))).await
+}
+
+/// A page that the origin answers at once the first time, and then only when the gate opens.
+fn page(origin: &Origin, links: &[&str]) {
+    let fields: Vec<(&str, &str)> = links.iter().map(|link| ("link", *link)).collect();
+    origin.serve_ok("/", &fields, b"page");
+    origin.asset("/a.css", b"style").asset("/b.js", b"script");
+}
+
+fn gated(origin: &Origin, links: &[&str]) {
+    let fields: Vec<(&str, &str)> = links.iter().map(|link| ("link", *link)).collect();
+    origin.on(
+        "/",
+        [Step::Gate("page"), Step::Send(response("200 OK", &fields, b"page"))],
+    );
+}
+
+#[tokio::test]
+async fn the_second_visitor_has_the_assets_before_the_origin_answers() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE, SCRIPT]);
+    let edge = edge(&origin, "auto").await;
+    Client::connect(edge.address).await.get("/").await;
+    gated(&origin, &[STYLE, SCRIPT]);
+    let client = Client::connect(edge.address).await;
+    let visit = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("/").await }
+    });
+    // Both assets are asked for while the page's answer is held back.
+    edge.lines("pushed_by=", 4).await;
+    origin.open("page");
+    let page = within("the page", visit).await.expect("no panic");
+    assert_eq!(page.promised(), ["/a.css", "/b.js"]);
+    for push in &page.pushes {
+        assert!(push.delivered().end_at <= page.answer.head_at, "{}", push.path());
+    }
+    edge.log_line(&["/ 200", "learned=2 missed=0"]).await;
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_103_before_the_origin_is_heard_of() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE, "<https://cdn.example>; rel=preconnect"]);
+    let edge = edge(&origin, "auto").await;
+    Client::without_push(edge.address).await.navigate("/").await;
+    let think = Duration::from_millis(300);
+    let links = [("link", STYLE), ("link", SCRIPT)];
+    origin.on(
+        "/",
+        [
+            Step::Think(think),
+            Step::Send(early_hints(&[STYLE, SCRIPT])),
+            Step::Send(response("200 OK", &links, b"page")),
+        ],
+    );
+    let client = Client::without_push(edge.address).await;
+    let page = client.navigate("/").await;
+    // The origin's own 103 adds what is new, no more.
+    let expected = [vec![STYLE, "<https://cdn.example>; rel=preconnect"], vec![SCRIPT]];
+    assert_eq!(page.hints(), expected);
+    let (first, _) = page.informational[0];
+    assert!(
+        first + think / 2 < page.answer.head_at,
+        "{first:?} {:?}",
+        page.answer.head_at
+    );
+}
+
+#[tokio::test]
+async fn a_link_that_is_gone_is_delivered_once_more_at_most() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE]);
+    let edge = edge(&origin, "auto").await;
+    Client::connect(edge.address).await.get("/").await;
+    page(&origin, &[SCRIPT]);
+    let second = Client::connect(edge.address).await.get("/").await;
+    assert_eq!(second.promised(), ["/a.css", "/b.js"], "learned, then what it has now");
+    edge.log_line(&["/ 200", "learned=1 missed=1"]).await;
+    let third = Client::connect(edge.address).await.get("/").await;
+    assert_eq!(third.promised(), ["/b.js"]);
+}
+
+#[tokio::test]
+async fn errors_teach_nothing_and_forget_nothing() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE]);
+    let edge = edge(&origin, "push").await;
+    Client::connect(edge.address).await.get("/").await;
+    for status in ["404 Not Found", "503 Service Unavailable"] {
+        origin.on("/", [Step::Send(response(status, &[("link", SCRIPT)], b"no"))]);
+        assert_eq!(
+            Client::connect(edge.address).await.get("/").await.promised(),
+            ["/a.css"]
+        );
+    }
+    origin.on(
+        "/moved",
+        [Step::Send(response(
+            "302 Found",
+            &[("link", SCRIPT), ("location", "/")],
+            b"",
+        ))],
+    );
+    Client::connect(edge.address).await.get("/moved").await;
+    origin.on("/moved", [Step::Send(response("404 Not Found", &[], b"no"))]);
+    let again = Client::connect(edge.address).await.get("/moved").await;
+    assert_eq!(again.promised(), ["/b.js"], "learned of a redirect");
+}
+
+#[tokio::test]
+async fn a_returning_visitor_is_not_pushed_what_was_only_learned() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE]);
+    let edge = edge(&origin, "auto").await;
+    Client::connect(edge.address).await.get("/").await;
+    origin.on("/", [Step::Send(b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec())]);
+    let client = Client::connect(edge.address).await;
+    let returning = client
+        .fetch(client.get_request("/", &[("if-none-match", "\"1\"")]))
+        .await;
+    assert!(returning.promised().is_empty());
+    edge.log_line(&["/ 304", "skips=returning:1"]).await;
+    let browser = Client::without_push(edge.address).await;
+    let fields = [("if-none-match", "\"1\""), ("sec-fetch-mode", "navigate")];
+    let hinted = browser.fetch(browser.get_request("/", &fields)).await;
+    assert_eq!(hinted.hints(), [vec![STYLE]]);
+}
+
+#[tokio::test]
+async fn one_visitors_url_does_not_reach_another() {
+    let origin = Origin::start().await;
+    let edge = edge(&origin, "push").await;
+    origin.default_ok(b"asset");
+    for round in 0..6 {
+        for visitor in ["anna", "bert"] {
+            let avatar = format!("</avatar/{visitor}.png>; rel=preload; as=image");
+            origin.serve_ok("/", &[("link", STYLE), ("link", &avatar)], b"page");
+            let client = Client::connect(edge.address).await;
+            let cookie = format!("session={visitor:x>32}; round={round}");
+            let page = client.fetch(client.get_request("/", &[("cookie", &cookie)])).await;
+            assert_eq!(page.promised(), ["/a.css", &format!("/avatar/{visitor}.png")]);
+        }
+    }
+    assert!(edge.count_lines("learned=") == 0);
+}
+
+#[tokio::test]
+async fn a_route_that_does_not_learn_delivers_nothing_early() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE]);
+    let off = learning("auto").replace("learn: on", "learn: off");
+    let edge = Edge::with(&config(origin.address, &off)).await;
+    for _ in 0..2 {
+        let page = Client::without_push(edge.address).await.navigate("/").await;
+        assert!(page.hints().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_was_learned_survives_a_restart_and_a_reload() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE]);
+    let mut edge = edge(&origin, "auto").await;
+    // The port is part of the document, and a restart has another.
+    let get = |client: &Client| {
+        let mut request = client.get_request("/", &[("sec-fetch-mode", "navigate")]);
+        *request.uri_mut() = "http://shop.example/".parse().expect("a URI");
+        request
+    };
+    let client = Client::without_push(edge.address).await;
+    client.fetch(get(&client)).await;
+    edge.signal("HUP");
+    edge.lines("configuration reloaded", 1).await;
+    assert_eq!(client.fetch(get(&client)).await.hints(), [vec![STYLE]]);
+    edge.signal("TERM");
+    drop(client);
+    assert!(edge.ended().await);
+    let edge = edge.again().await;
+    edge.log_line(&["manifests: 1 documents from"]).await;
+    let client = Client::without_push(edge.address).await;
+    assert_eq!(client.fetch(get(&client)).await.hints(), [vec![STYLE]]);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_set_aside() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE]);
+    for (content, why) in [
+        ("linkpush-manifests 1 0000000000000001 0000000000000002\n0", "damaged"),
+        ("linkpush-manifests 99 0 0\n", "its version is 99"),
+        ("\u{1}\u{2}random", "not a file of manifests"),
+    ] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("manifests");
+        std::fs::write(&file, content).expect("a writable folder");
+        let rest = learning("auto").replace("{folder}/manifests", &file.display().to_string());
+        let edge = Edge::with(&config(origin.address, &rest)).await;
+        edge.log_line(&["manifests:", why, "set aside as"]).await;
+        assert_eq!(
+            std::fs::read_to_string(file.with_extension("bad")).expect("set aside"),
+            content
+        );
+        assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
+    }
+}
