@@ -7,7 +7,11 @@
 pub mod forwarded;
 mod trusted;
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use trusted::{ProxyProtocol, Trusted, canonical};
 
@@ -54,13 +58,18 @@ pub struct Connection {
     pub http2: Option<Arc<push::Client>>,
 }
 
-/// When the origin's final answer must have begun. It rides in the extensions of the client's
+/// How long the origin's final answer may take to begin. It rides in the extensions of the client's
 /// request: Pingora waits for the client and the origin at once, and only the client's side of that
 /// is ours.
 #[derive(Debug, Clone, Copy)]
-pub struct AnswerBy(pub Instant);
+pub struct AnswerLimit {
+    /// When the request was sent, as far as it was there.
+    pub since: Instant,
+    /// From then, or from its last byte if that came later.
+    pub limit: Duration,
+}
 
-impl AnswerBy {
+impl AnswerLimit {
     /// The name of the error that says that it has passed.
-    pub const PASSED: &str = "AnswerByPassed";
+    pub const PASSED: &str = "AnswerLimitPassed";
 }

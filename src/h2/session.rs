@@ -4,7 +4,11 @@
 //! A plan comes in with a response header, in its extensions; it is carried out before the header
 //! goes on. Of 1xx responses only a 103 made from the plan's hints reaches the client.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,7 +37,7 @@ use super::{
     promise,
     stream::{Stream, StreamError},
 };
-use crate::{client::AnswerBy, push::Plan};
+use crate::{client::AnswerLimit, push::Plan};
 
 /// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
 const RETRY_BUFFER: usize = 64 * 1024;
@@ -57,6 +61,8 @@ pub(super) struct Session<A> {
     /// Status and version of the final response; its fields have gone to the h2 crate.
     written: Option<ResponseHeader>,
     body_read: usize,
+    /// When its last byte was read, if it has a body.
+    body_ended: Option<Instant>,
     body_sent: usize,
     retry_buffer: Option<FixedBuffer>,
     read_timeout: Duration,
@@ -71,6 +77,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             stream,
             written: None,
             body_read: 0,
+            body_ended: None,
             body_sent: 0,
             retry_buffer: None,
             read_timeout: connection.limits.read_timeout,
@@ -162,6 +169,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
 
     async fn next_body(&mut self) -> Result<Option<Bytes>> {
         let data = self.stream.read(self.read_timeout).await.map_err(read_error)?;
+        if self.stream.is_request_done() {
+            self.body_ended.get_or_insert_with(Instant::now);
+        }
         if let Some(data) = &data {
             self.body_read += data.len();
             if let Some(buffer) = &mut self.retry_buffer {
@@ -344,18 +354,19 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         // Pingora waits here and for the origin's answer at once.
-        let answer_by = self
-            .request
-            .extensions
-            .get::<AnswerBy>()
-            .filter(|_| self.written.is_none());
-        let Some(&AnswerBy(at)) = answer_by else {
+        let answer_limit = self.request.extensions.get::<AnswerLimit>().copied();
+        let Some(AnswerLimit { since, limit }) = answer_limit.filter(|_| self.written.is_none()) else {
             return self.body_or_reset(no_body_expected).await;
         };
-        match tokio::time::timeout_at(at.into(), self.body_or_reset(no_body_expected)).await {
+        if !no_body_expected && !self.is_body_done() {
+            // The origin cannot be expected to answer yet.
+            return self.next_body().await;
+        }
+        let since = self.body_ended.map_or(since, |ended| ended.max(since));
+        match tokio::time::timeout_at((since + limit).into(), self.body_or_reset(true)).await {
             Ok(outcome) => outcome,
             Err(_) => Error::e_explain(
-                ErrorType::Custom(AnswerBy::PASSED),
+                ErrorType::Custom(AnswerLimit::PASSED),
                 "while the origin's answer is awaited",
             ),
         }

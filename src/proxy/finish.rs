@@ -6,7 +6,7 @@ use pingora_proxy::{FailToProxy, Session};
 
 use super::{Context, Edge, page, request::Url, response};
 use crate::{
-    client::AnswerBy,
+    client::AnswerLimit,
     telemetry::access::{self, Access},
 };
 
@@ -60,7 +60,7 @@ fn status_of(error: &Error) -> u16 {
         (_, HTTPStatus(code)) => *code,
         (
             ErrorSource::Upstream,
-            ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout | Custom(AnswerBy::PASSED),
+            ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout | Custom(AnswerLimit::PASSED),
         ) => 504,
         (ErrorSource::Upstream, _) => 502,
         (ErrorSource::Downstream, WriteError | ReadError | ConnectionClosed | WriteTimedout) => 0,

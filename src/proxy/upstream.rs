@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 
 use super::Context;
 use crate::{
-    client::AnswerBy,
+    client::AnswerLimit,
     upstream::{self, Balance, HashKey, NoServer, PoolPolicy},
 };
 
@@ -92,12 +92,15 @@ pub(super) fn check_request(session: &mut Session, request: &mut RequestHeader, 
         validate_request_authority(request).map_err(|e| e.into_down())?;
     }
     if let Some(limit) = context.pool().and_then(|pool| pool.policy().first_byte_timeout) {
-        let answer_by = AnswerBy(Instant::now() + limit);
+        let answer_limit = AnswerLimit {
+            since: Instant::now(),
+            limit,
+        };
         session
             .downstream_session
             .req_header_mut()
             .extensions_mut()
-            .insert(answer_by);
+            .insert(answer_limit);
     }
     Ok(())
 }
@@ -145,7 +148,7 @@ pub(super) fn attempt_failed(
     connection: Connection,
 ) -> BError {
     error.set_retry(false);
-    if *error.etype() == ErrorType::Custom(AnswerBy::PASSED) {
+    if *error.etype() == ErrorType::Custom(AnswerLimit::PASSED) {
         // It was noticed at the client's side, where Pingora waits for both.
         error = error.into_up();
     }
@@ -198,7 +201,7 @@ fn may_repeat(method: &Method, body_read: usize, is_body_lost: bool) -> bool {
 /// Whether another server may do better. A request that one was busy with for the whole of
 /// `read_timeout` would keep the next one as busy; `first_byte_timeout` is there to set that right.
 fn may_try_again(kind: &ErrorType) -> bool {
-    is_loss(kind) || *kind == ErrorType::Custom(AnswerBy::PASSED)
+    is_loss(kind) || *kind == ErrorType::Custom(AnswerLimit::PASSED)
 }
 
 /// Whether the connection was lost.

@@ -433,3 +433,34 @@ async fn a_reload_with_another_name_fails_no_request() {
         "it waits for the first answer"
     );
 }
+
+#[tokio::test]
+async fn the_first_byte_is_awaited_from_the_end_of_the_request() {
+    let origin = Origin::start().await;
+    origin
+        .serve_ok("/upload", &[], b"thanks")
+        .on("/never", [Step::Gate("never")]);
+    let app = format!("servers: ['{}'], first_byte_timeout: 200ms", origin.address);
+    let edge = edge_with(&app, "").await;
+    let stream = tokio::net::TcpStream::connect(edge.address)
+        .await
+        .expect("the edge listens");
+    let (mut send, connection) = h2::client::handshake(stream).await.expect("a handshake");
+    tokio::spawn(connection);
+    for (path, status) in [("/upload", 200), ("/never", 504)] {
+        let request = Request::post(format!("http://{}{path}", edge.address)).header("content-length", 8);
+        let request = request.body(()).expect("a request");
+        let (response, mut body) = send.send_request(request, false).expect("sent");
+        for n in 0..4 {
+            // Models a slow link: longer in all than the first byte may take.
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            body.send_data("ab".into(), n == 3).expect("sent");
+        }
+        assert_eq!(
+            within("an answer", response).await.expect("answered").status(),
+            status,
+            "{path}"
+        );
+    }
+    edge.log_line(&["/never 504", "first_byte_timeout"]).await;
+}
