@@ -64,6 +64,21 @@ async fn rest(stream: &mut TcpStream) -> String {
     .await
 }
 
+/// Connects from another address of this machine.
+async fn connect_from(own: [u8; 4], address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from((own, 0))).expect("loopback");
+    socket.connect(address).await.expect("somebody listens")
+}
+
+/// What the origin was told last of the client of a path: its address and its scheme.
+fn told(origin: &Origin, path: &str) -> (String, String) {
+    let seen = origin.seen();
+    let seen = seen.iter().rfind(|seen| seen.path() == path).expect("a request");
+    let field = |name| seen.field(name).expect("a field").to_owned();
+    (field("x-forwarded-for"), field("x-forwarded-proto"))
+}
+
 async fn http2(address: SocketAddr, header: &[u8], origin: &str) -> Client {
     let mut stream = TcpStream::connect(address).await.expect("the edge listens");
     stream.write_all(header).await.expect("a header");
@@ -302,6 +317,38 @@ async fn a_header_without_being_asked_for_is_a_bad_request() {
     assert!(origin.seen().is_empty());
 }
 
+#[tokio::test]
+async fn only_a_trusted_client_speaks_for_others_not_one_whom_a_trusted_terminator_names() {
+    let origin = shop().await;
+    let listener = "proxy_protocol: required, trusted: [127.0.0.1, 198.51.100.0/24]";
+    let edge = Edge::with(&listening(origin.address, listener, "")).await;
+    let get = b"GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: 203.0.113.5\r\nConnection: close\r\n\r\n";
+    for (header, chain) in [
+        // A stranger, though the terminator is trusted.
+        (V1.to_vec(), "192.0.2.7"),
+        // Another proxy of ours, which talks to the terminator.
+        (
+            b"PROXY TCP4 198.51.100.9 10.0.0.1 40000 443\r\n".to_vec(),
+            "203.0.113.5, 198.51.100.9",
+        ),
+        // The terminator itself.
+        (v2(0x20, 0, b""), "203.0.113.5, 127.0.0.1"),
+    ] {
+        assert!(
+            answer(edge.address, &[&header, &get[..]].concat())
+                .await
+                .ends_with("page")
+        );
+        assert_eq!(told(&origin, "/").0, chain, "{header:?}");
+    }
+    // Without PROXY headers it is the connection's own address that counts.
+    for (trusted, chain) in [("[]", "127.0.0.1"), ("['127.0.0.0/8']", "203.0.113.5, 127.0.0.1")] {
+        let edge = Edge::with(&listening(origin.address, &format!("trusted: {trusted}"), "")).await;
+        assert!(answer(edge.address, get).await.ends_with("page"));
+        assert_eq!(told(&origin, "/").0, chain, "{trusted}");
+    }
+}
+
 /// The scheme that a page and its promise have on a listener.
 async fn scheme(listener: &str, header: &[u8], claimed: &str) -> (String, String) {
     let origin = shop().await;
@@ -357,15 +404,14 @@ async fn haproxy_tells_its_clients() {
     let edge = Edge::with(&listening(origin.address, listener, "")).await;
     for (host, how) in ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl"].iter().enumerate() {
         let haproxy = haproxy(folder.path(), edge.address, how).await;
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket
-            .bind(SocketAddr::from(([127, 0, 9, host as u8], 0)))
-            .expect("loopback");
-        let stream = socket.connect(haproxy.address).await.expect("HAProxy listens");
+        let stream = connect_from([127, 0, 9, host as u8], haproxy.address).await;
         let own = stream.local_addr().expect("an address");
         let client = Client::over(stream, "http://shop.example", &h2::client::Builder::new()).await;
         let page = client.get("/").await;
         assert_eq!(page.promised(), ["/a.css"], "{how}");
+        for path in ["/", "/a.css"] {
+            assert_eq!(told(&origin, path), (own.ip().to_string(), "http".to_owned()), "{how}");
+        }
         edge.log_line(&["http://shop.example/ 200", "proto=h2", &format!("client={own}")])
             .await;
     }
@@ -382,12 +428,17 @@ async fn hitch_tells_its_clients_and_ends_their_tls() {
     // Version 1 cannot tell of TLS; HTTP/2 tells it itself, HTTP/1.1 cannot.
     for (how, http1_scheme) in [("--write-proxy-v1", "http"), ("--write-proxy-v2", "https")] {
         let hitch = hitch(&pem, edge.address, &[how]).await;
-        let tls = issued.connect(hitch.address, "shop.example", &["h2"]).await;
+        let stream = connect_from([127, 0, 9, 1], hitch.address).await;
+        let tls = within("TLS", issued.over(stream, "shop.example", &["h2"])).await;
+        let tls = tls.expect("TLS");
         let own = tls.get_ref().0.local_addr().expect("an address");
         let client = Client::over(tls, "https://shop.example", &h2::client::Builder::new()).await;
         let page = client.get("/").await;
         let promised = page.push("/a.css").request.uri().to_string();
         assert_eq!(promised, "https://shop.example/a.css", "{how}");
+        for path in ["/", "/a.css"] {
+            assert_eq!(told(&origin, path), (own.ip().to_string(), "https".to_owned()), "{how}");
+        }
         edge.log_line(&["https://shop.example/ 200", "proto=h2", &format!("client={own}")])
             .await;
 
@@ -397,6 +448,11 @@ async fn hitch_tells_its_clients_and_ends_their_tls() {
         let mut answer = String::new();
         let _ = within("an answer", tls.read_to_string(&mut answer)).await;
         assert!(answer.ends_with("page"), "{how}: {answer}");
+        assert_eq!(
+            told(&origin, "/"),
+            (own.ip().to_string(), http1_scheme.to_owned()),
+            "{how}"
+        );
         let line = format!("GET {http1_scheme}://shop.example/ 200");
         edge.log_line(&[&line, "proto=http/1.1", &format!("client={own}")])
             .await;
