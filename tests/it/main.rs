@@ -20,6 +20,7 @@ mod balance;
 mod cases;
 mod clients;
 mod commands;
+mod deploy;
 mod early;
 mod forwarded;
 mod hostile;

@@ -17,6 +17,9 @@ test  openssl openssl
 test  hitch  hitch
 test  haproxy haproxy
 test  chromium chromium
+test  varnishd varnish
+test  nginx   nginx
+test  systemd-analyze systemd
 chain openssl openssl
 chain hitch   hitch
 chain varnishd varnish
