@@ -47,6 +47,8 @@ pub struct Peer {
     pub scheme: Option<Scheme>,
     /// It may speak for others: what it says of them in X-Forwarded-* is kept.
     pub is_trusted: bool,
+    /// Who else may: when it is trusted, the client is sought beyond these.
+    pub trusted: Trusted,
 }
 
 /// One client connection.

@@ -2,7 +2,10 @@
 //!
 //! Made by `config`, asked by `listen` once a connection.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -10,15 +13,15 @@ use ipnet::IpNet;
 ///
 /// # Defaults
 ///
-/// None: nobody speaks for another.
+/// None: nobody speaks for another. Clones share the networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trusted(Vec<IpNet>);
+pub struct Trusted(Arc<[IpNet]>);
 
 impl Trusted {
     /// These networks. An IPv4 network holds its addresses in their IPv6 form, too.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+        Self(networks.into())
     }
 
     /// Whether no address is trusted.

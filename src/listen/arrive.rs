@@ -77,6 +77,7 @@ pub(super) async fn arrive(
         address,
         scheme: listener.scheme.or(ended_here).or(told.scheme),
         is_trusted: listener.trusted.contains(address.ip()),
+        trusted: listener.trusted.clone(),
     };
     let mut arrival = Box::new(Arrival::new(stream, peer, ahead));
     if let Some(tls) = &listener.tls {

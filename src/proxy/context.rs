@@ -1,12 +1,21 @@
 //! What is known of one request between Pingora's phases.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+
+use http::HeaderMap;
 
 use http::HeaderValue;
 
 use super::{Live, learn::Lesson};
 use crate::{
-    client::{Connection, forwarded::Received},
+    client::{
+        Connection,
+        forwarded::{self, Received},
+    },
     push::{Client, PushedBy, Skips},
     route::Route,
     upstream::{InFlight, Pool, Server},
@@ -86,6 +95,14 @@ impl Context {
 
     pub(super) fn pool(&self) -> Option<&Arc<Pool>> {
         self.live.pools.get(self.route()?.upstream)
+    }
+
+    /// The address on whose behalf a request with these fields came.
+    pub(super) fn client_address(&self, fields: &HeaderMap) -> Option<IpAddr> {
+        let peer = &self.connection.as_ref()?.peer;
+        // Of a promise, its document's.
+        let fields = self.received.as_ref().map_or(fields, |received| received.fields());
+        Some(forwarded::client(peer, fields))
     }
 
     /// What is known of pushes to its client, over HTTP/2 only.

@@ -79,7 +79,8 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
     let url = Url::of(request, context);
     let unnamed = error.map(|e| format!("{}: {}", e.esource().as_str(), e.etype().as_str()));
     access::write(&Access {
-        client: context.connection.as_ref().map(|connection| connection.peer.address),
+        peer: context.connection.as_ref().map(|connection| connection.peer.address),
+        client: context.client_address(&request.headers),
         method: request.method.as_str(),
         scheme: url.scheme,
         authority: url.authority,

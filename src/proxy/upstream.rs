@@ -22,12 +22,10 @@ pub(super) async fn peer(session: &Session, context: &mut Context) -> Result<Box
         .pool()
         .map(Arc::clone)
         .ok_or_else(|| Error::explain(ErrorType::InternalError, "a route without a pool"))?;
-    let address = context
-        .connection
-        .as_ref()
-        .map(|connection| connection.peer.address.ip());
+    let request = session.req_header();
+    let client = || context.client_address(&request.headers);
     let mut octets = [0; 16];
-    let key = hash_key(pool.policy(), session.req_header(), address, &mut octets);
+    let key = hash_key(pool.policy(), request, client, &mut octets);
     let chosen = match pool.choose(key, &context.tried) {
         Err(NoServer::Unresolved) => {
             pool.first_answers().await;
@@ -54,7 +52,7 @@ pub(super) async fn peer(session: &Session, context: &mut Context) -> Result<Box
 fn hash_key<'k>(
     policy: &PoolPolicy,
     request: &'k RequestHeader,
-    client: Option<IpAddr>,
+    client: impl FnOnce() -> Option<IpAddr>,
     octets: &'k mut [u8; 16],
 ) -> &'k [u8] {
     if policy.balance != Balance::Hash {
@@ -71,17 +69,19 @@ fn hash_key<'k>(
         HashKey::Header(name) => request.headers.get(name),
         HashKey::ClientAddress => None,
     };
-    match (value, client) {
-        (Some(value), _) => value.as_bytes(),
-        (None, Some(IpAddr::V4(address))) => {
+    if let Some(value) = value {
+        return value.as_bytes();
+    }
+    match client() {
+        Some(IpAddr::V4(address)) => {
             *octets = address.to_ipv6_mapped().octets();
             octets
         }
-        (None, Some(IpAddr::V6(address))) => {
+        Some(IpAddr::V6(address)) => {
             *octets = address.octets();
             octets
         }
-        (None, None) => &[],
+        None => &[],
     }
 }
 
@@ -285,7 +285,7 @@ mod tests {
                     vec![ServerPolicy::from(std::net::SocketAddr::from(([127, 0, 0, 1], 1)))],
                 )
             };
-            super::hash_key(&policy, &request, client, &mut [0; 16]).to_vec()
+            super::hash_key(&policy, &request, || client, &mut [0; 16]).to_vec()
         };
         let address = "::ffff:192.0.2.1"
             .parse::<std::net::Ipv6Addr>()

@@ -1,6 +1,10 @@
 //! The access log: one line a request, under a log target of its own.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use http::Version;
 use log::{Level, info, log_enabled};
@@ -13,8 +17,10 @@ pub const TARGET: &str = "access";
 /// One finished request.
 #[derive(Debug)]
 pub struct Access<'a> {
-    /// Who asked.
-    pub client: Option<SocketAddr>,
+    /// Who is connected.
+    pub peer: Option<SocketAddr>,
+    /// On whose behalf it asks: its own address, or that of its client if it is trusted.
+    pub client: Option<IpAddr>,
     /// Its method.
     pub method: &'a str,
     /// Scheme of its URL.
@@ -102,8 +108,12 @@ impl fmt::Display for Access<'_> {
         if let Some(parent) = self.pushed_by {
             write!(f, " pushed_by={parent}")?;
         }
-        if let Some(client) = self.client {
-            write!(f, " client={client}")?;
+        match (self.peer, self.client) {
+            (Some(peer), Some(client)) if client != peer.ip().to_canonical() => {
+                write!(f, " client={client} peer={peer}")?;
+            }
+            (Some(peer), _) => write!(f, " client={peer}")?,
+            (None, _) => {}
         }
         if let Some(server) = self.server {
             write!(f, " server={server}")?;
@@ -128,7 +138,8 @@ mod tests {
         let mut skips = Skips::default();
         skips.add(SkipReason::Nopush);
         let access = Access {
-            client: Some(SocketAddr::from(([192, 0, 2, 1], 40000))),
+            peer: Some(SocketAddr::from(([192, 0, 2, 1], 40000))),
+            client: Some([192, 0, 2, 1].into()),
             method: "GET",
             scheme: "https",
             authority: "shop.example",
@@ -147,6 +158,19 @@ mod tests {
             server: Some(SocketAddr::from(([10, 0, 0, 1], 9000))),
             tries: 2,
             failure: Some("upstream: ReadTimedout"),
+        };
+        let behind_a_proxy = Access {
+            client: Some([203, 0, 113, 7].into()),
+            ..access
+        };
+        assert!(
+            behind_a_proxy
+                .to_string()
+                .contains(" client=203.0.113.7 peer=192.0.2.1:40000 server=")
+        );
+        let access = Access {
+            client: Some([192, 0, 2, 1].into()),
+            ..behind_a_proxy
         };
         assert_eq!(
             access.to_string(),

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use crate::{
-    http1::exchange,
+    http1::{exchange, raw as raw_http1},
     support::{
         client::Client,
-        edge::{Edge, PAGES, config},
+        edge::{Edge, PAGES, config, listening},
         origin::{Origin, Seen},
         raw::{self, Raw},
     },
@@ -191,4 +191,127 @@ async fn what_belongs_to_one_hop_stays_there() {
         let passed: Vec<_> = hop.iter().filter(|(name, _)| seen.field(name).is_some()).collect();
         assert!(passed.is_empty(), "{path}: {passed:?}");
     }
+}
+
+/// All that is told of a client of a trusted peer on this machine.
+fn as_the_peer_says(via: &str) -> Vec<String> {
+    let mut told: Vec<_> = SPOOFED
+        .iter()
+        .filter(|(name, _)| *name != "x-forwarded-for" && !name.contains('_'))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    told.push("x-forwarded-for: 10.0.0.1, 10.0.0.2, 127.0.0.1".to_owned());
+    told.push(format!("via: {via} linkpush"));
+    told.sort();
+    told
+}
+
+#[tokio::test]
+async fn a_trusted_peer_is_believed_over_http1() {
+    let origin = shop().await;
+    let edge = Edge::with(&listening(origin.address, "trusted: [127.0.0.0/8]", "")).await;
+    exchange(edge.address, "/", SPOOFED).await;
+    assert_eq!(told(&origin.request("/").await), as_the_peer_says("1.1"));
+    // Of those that speak for the client, the nearest that is not trusted itself.
+    edge.log_line(&["/ 200", " client=10.0.0.2 peer=127.0.0.1:"]).await;
+}
+
+#[tokio::test]
+async fn a_trusted_peer_is_believed_over_http2_for_promises_too() {
+    let origin = shop().await;
+    let edge = Edge::with(&listening(origin.address, "trusted: [127.0.0.1, 10.0.0.2]", "")).await;
+    let client = Client::connect(edge.address).await;
+    let page = client.fetch(client.get_request("/", SPOOFED)).await;
+    assert_eq!(page.push("/a.css").delivered().body, b"style");
+    let names: Vec<_> = page.push("/a.css").request.headers().keys().collect();
+    assert_eq!(names, ["accept"], "the promise itself says nothing of it");
+    for path in ["/", "/a.css"] {
+        assert_eq!(told(&origin.request(path).await), as_the_peer_says("2.0"), "{path}");
+        edge.log_line(&[path, " 200 ", " client=10.0.0.1 peer=127.0.0.1:"])
+            .await;
+    }
+    // Two clients of one peer are not taken for one.
+    let other = [("x-forwarded-for", "10.0.0.9")];
+    origin.serve_ok("/other", &[("link", "</b.css>; rel=preload; as=style")], b"page");
+    origin.asset("/b.css", b"style");
+    client.fetch(client.get_request("/other", &other)).await;
+    let seen = origin.request("/b.css").await;
+    assert_eq!(seen.field("x-forwarded-for"), Some("10.0.0.9, 127.0.0.1"));
+}
+
+#[tokio::test]
+async fn a_trusted_peer_and_we_are_in_forwarded() {
+    let origin = shop().await;
+    let rest = "trusted: [127.0.0.1]";
+    let edge = listening(origin.address, rest, "").replace("push: auto", "push: auto, forwarded: on");
+    let edge = Edge::with(&edge).await;
+    let client = Client::connect(edge.address).await;
+    client.fetch(client.get_request("/", SPOOFED)).await;
+    let expected = "for=10.0.0.4;host=evil.example, for=127.0.0.1;host=evil.example;proto=https";
+    for path in ["/", "/a.css"] {
+        let seen = origin.request(path).await;
+        assert_eq!(seen.field("forwarded"), Some(expected), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_asset_of_another_authority_is_not_told_the_documents() {
+    let origin = Origin::start().await;
+    let rest = "routes:\n  - { name: all, upstream: app, push: { authorities: ['cdn.example'] } }\n";
+    let edge = listening(origin.address, "trusted: [127.0.0.1]", "").replace(PAGES, rest);
+    let edge = Edge::with(&edge).await;
+    origin
+        .serve_ok(
+            "/",
+            &[("link", "<//cdn.example/c.css>; rel=preload; as=style")],
+            b"page",
+        )
+        .asset("/c.css", b"style");
+    let client = Client::connect(edge.address).await;
+    let said = [
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-host", "shop.example"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-proto", "https"),
+    ];
+    client.fetch(client.get_request("/", &said)).await;
+    let names = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+    let seen = origin.request("/c.css").await;
+    let told = names.map(|name| seen.field(name));
+    assert_eq!(
+        told,
+        [Some("203.0.113.7, 127.0.0.1"), Some("cdn.example"), Some("https")]
+    );
+    assert_eq!(seen.field("x-forwarded-port"), Some("443"), "of the scheme");
+}
+
+#[tokio::test]
+async fn whom_a_proxy_header_names_is_told_and_not_believed() {
+    let origin = shop().await;
+    let edge = Edge::with(&listening(
+        origin.address,
+        "proxy_protocol: required, trusted: [127.0.0.1]",
+        "",
+    ))
+    .await;
+    let fields: String = SPOOFED
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let request = format!(
+        "PROXY TCP4 203.0.113.7 192.0.2.1 4000 443\r\n\
+         GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n{fields}\r\n"
+    );
+    raw_http1(edge.address, &request).await;
+    assert_eq!(
+        told(&origin.request("/").await),
+        [
+            "via: 1.1 linkpush",
+            "x-forwarded-for: 203.0.113.7",
+            "x-forwarded-host: shop.example",
+            "x-forwarded-port: 80",
+            "x-forwarded-proto: http"
+        ]
+    );
+    edge.log_line(&["/ 200", " client=203.0.113.7:4000"]).await;
 }

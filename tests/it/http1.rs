@@ -26,7 +26,7 @@ pub async fn exchange(address: SocketAddr, path: &str, fields: &[(&str, &str)]) 
     .await
 }
 
-async fn raw(address: SocketAddr, request: &str) -> String {
+pub async fn raw(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("the edge listens");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();

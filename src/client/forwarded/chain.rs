@@ -1,8 +1,11 @@
 //! X-Forwarded-For: a list of addresses, the nearest last.
 
+use std::net::{IpAddr, SocketAddr};
+
 use http::{HeaderValue, header::GetAll};
 
 use super::{MAX_CHAIN, printable};
+use crate::client::Trusted;
 
 /// A received chain with one more address at its end.
 ///
@@ -30,6 +33,32 @@ pub(super) fn append(received: Option<&GetAll<'_, HeaderValue>>, address: &[u8])
     }
     chain.extend_from_slice(address);
     printable(chain)
+}
+
+/// Whom a trusted peer speaks for: the right-most address of its chain that is not trusted itself.
+///
+/// The chain may break off, with an element that is no address or because all are trusted: then it
+/// is the last address before, the peer's own at least.
+pub(super) fn client(received: &GetAll<'_, HeaderValue>, trusted: &Trusted, peer: IpAddr) -> IpAddr {
+    let mut nearest = peer;
+    for element in elements(Some(received)).rev() {
+        let Some(address) = address_of(element) else { break };
+        nearest = address.to_canonical();
+        if !trusted.contains(nearest) {
+            break;
+        }
+    }
+    nearest
+}
+
+/// `192.0.2.1`, `2001:db8::1`, and with ports as some proxies write them; `[2001:db8::1]`.
+fn address_of(element: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(element).ok()?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(text)
+        .parse()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 const SEPARATOR: &[u8] = b", ";

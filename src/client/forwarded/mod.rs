@@ -8,7 +8,8 @@
 
 //!
 //! Reading order: [`tell`], `chain` (a list of addresses), `element` (RFC 7239), [`is_foreign`],
-//! [`Received`].
+//! [`Received`],
+//! [`client()`] (whom a trusted peer speaks for).
 
 mod chain;
 mod element;
@@ -24,7 +25,7 @@ use http::{
 
 pub use received::Received;
 
-use super::Scheme;
+use super::{Peer, Scheme};
 
 /// Whether origins of a route are told in `Forwarded` (RFC 7239), too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -106,6 +107,17 @@ pub fn tell(facts: &Facts<'_>, forwarded: ForwardedField) -> Told {
         port,
         forwarded,
     }
+}
+
+/// On whose behalf a request came: whom its peer speaks for if that is trusted, else the peer itself.
+/// For logs and balancing; origins are told the whole chain.
+#[must_use]
+pub fn client(peer: &Peer, fields: &HeaderMap) -> IpAddr {
+    let address = peer.address.ip().to_canonical();
+    if !peer.is_trusted {
+        return address;
+    }
+    chain::client(&fields.get_all(X_FORWARDED_FOR), &peer.trusted, address)
 }
 
 impl<'r> Facts<'r> {

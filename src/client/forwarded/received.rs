@@ -31,6 +31,12 @@ impl Received {
         })
     }
 
+    /// The fields, as the document's request had them.
+    #[must_use]
+    pub fn fields(&self) -> &HeaderMap {
+        &self.fields
+    }
+
     /// What holds for a request of the same client to this authority, field lines in order.
     ///
     /// Hosts and ports that were said of the document are no other authority's.

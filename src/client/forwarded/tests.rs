@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::client::Trusted;
 
 fn fields(lines: &[(&str, &str)]) -> HeaderMap {
     lines
@@ -285,6 +286,45 @@ fn a_promise_has_what_was_said_of_its_documents_client() {
         ["forwarded", "x-forwarded-for", "x-forwarded-for", "x-forwarded-prefix"]
     );
     assert_eq!(Received::of(&fields(&[("cookie", "a=b")]), "edge:80"), None);
+}
+
+#[test]
+fn the_client_is_the_nearest_address_that_is_not_trusted() {
+    let networks = ["10.0.0.0/8", "2001:db8:1::/48"].map(|network| network.parse().expect("a network"));
+    let trusted = Trusted::new(networks.to_vec());
+    let of = |address: &str, chain: &[&str]| {
+        let address: IpAddr = address.parse().expect("an address");
+        let peer = Peer {
+            address: (address, 4000).into(),
+            scheme: None,
+            is_trusted: trusted.contains(address),
+            trusted: trusted.clone(),
+        };
+        let lines: Vec<_> = chain.iter().map(|line| ("x-forwarded-for", *line)).collect();
+        client(&peer, &fields(&lines)).to_string()
+    };
+    for (peer, chain, expected) in [
+        ("192.0.2.1", &["203.0.113.7"][..], "192.0.2.1"),
+        ("::ffff:192.0.2.1", &[], "192.0.2.1"),
+        ("10.0.0.1", &[], "10.0.0.1"),
+        ("10.0.0.1", &["203.0.113.7"], "203.0.113.7"),
+        ("::ffff:10.0.0.1", &["::ffff:203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.1", &["1.1.1.1, 203.0.113.7"], "203.0.113.7"),
+        (
+            "10.0.0.1",
+            &["1.1.1.1, 203.0.113.7, 10.9.9.9", "10.8.8.8,"],
+            "203.0.113.7",
+        ),
+        ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", &["203.0.113.7, unknown, 10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.1", &["unknown"], "10.0.0.1"),
+        ("10.0.0.1", &["203.0.113.7:80"], "203.0.113.7"),
+        ("2001:db8:1::1", &["[2001:db8:2::7]:443"], "2001:db8:2::7"),
+        ("2001:db8:1::1", &["2001:db8:2::7, [2001:db8:1::2]"], "2001:db8:2::7"),
+        ("2001:db8:1::1", &["2001:db8:2::7"], "2001:db8:2::7"),
+    ] {
+        assert_eq!(of(peer, chain), expected, "{peer} {chain:?}");
+    }
 }
 
 /// What fields of the family are made of, and bytes that no field of it should have.
