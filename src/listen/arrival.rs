@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -16,7 +17,10 @@ use pingora::{
         UniqueID, UniqueIDType, l4::socket::SocketAddr, raw_connect::ProxyDigest, tls::SslDigest,
     },
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 use crate::client::{Connection, Peer, Scheme, canonical};
 
@@ -29,6 +33,10 @@ pub struct Arrival {
     position: usize,
     /// Bytes that may still be read, where that is limited.
     fence: Option<u64>,
+    /// How long the client may take no byte that is written, where that is limited here.
+    write_timeout: Option<Duration>,
+    /// When a write that waits for the client has waited too long.
+    write_due: Option<Pin<Box<Sleep>>>,
     facts: Option<Arc<ProxyDigest>>,
 }
 
@@ -48,6 +56,8 @@ impl Arrival {
             ahead,
             position: 0,
             fence: None,
+            write_timeout: None,
+            write_due: None,
             facts,
         }
     }
@@ -80,6 +90,25 @@ impl Arrival {
         let rest = self.ahead.split_off(self.position.min(self.ahead.len()));
         self.ahead = [read, &rest].concat();
         self.position = 0;
+    }
+
+    /// From here on a client that takes nothing for this long is gone. Pingora limits the writes of
+    /// bodies only.
+    pub(super) fn limit_writes(&mut self, timeout: Option<Duration>) {
+        self.write_timeout = timeout;
+    }
+
+    /// The outcome of a write, or an error if it has waited too long.
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let Some(timeout) = self.write_timeout.filter(|_| write.is_pending()) else {
+            self.write_due = None;
+            return write;
+        };
+        let due = self.write_due.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        match due.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     fn poll_read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -134,15 +163,18 @@ impl AsyncRead for Arrival {
 
 impl AsyncWrite for Arrival {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let write = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.in_time(cx, write)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let write = Pin::new(&mut self.io).poll_flush(cx);
+        self.in_time(cx, write)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let write = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.in_time(cx, write)
     }
 
     fn poll_write_vectored(
@@ -150,7 +182,8 @@ impl AsyncWrite for Arrival {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let write = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.in_time(cx, write)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -184,11 +217,11 @@ impl GetTimingDigest for Arrival {
         self.io.get_timing_digest()
     }
 
-    fn get_read_pending_time(&self) -> std::time::Duration {
+    fn get_read_pending_time(&self) -> Duration {
         self.io.get_read_pending_time()
     }
 
-    fn get_write_pending_time(&self) -> std::time::Duration {
+    fn get_write_pending_time(&self) -> Duration {
         self.io.get_write_pending_time()
     }
 }

@@ -47,6 +47,8 @@ where
     /// Serves a connection to its end; `first` was read from it already.
     pub(super) async fn serve(&self, mut arrival: Box<Arrival>, mut first: Vec<u8>) {
         let mut settings: Option<HttpPersistentSettings> = None;
+        // Where Pingora has its limit, that one comes first: it names the error.
+        arrival.limit_writes(Some(self.limits.write_timeout.saturating_mul(2)));
         skip_empty_lines(&mut first);
         let mut read = self.read_head(&mut arrival, first).await;
         loop {
@@ -145,7 +147,11 @@ where
             arrival.flush().await
         };
         match within(self.limits.handshake_timeout, switching).await {
-            Ok(()) => self.http2.serve(arrival, Some(beginning), self.shutdown.clone()).await,
+            Ok(()) => {
+                // HTTP/2 has limits of its own.
+                arrival.limit_writes(None);
+                self.http2.serve(arrival, Some(beginning), self.shutdown.clone()).await;
+            }
             Err(e) => debug!("a connection ended before it was upgraded: {e}"),
         }
     }

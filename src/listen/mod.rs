@@ -49,4 +49,6 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Open connections of one client; 0 is no limit.
     pub max_connections_per_client: usize,
+    /// For an HTTP/1.x client to take the next bytes of an answer.
+    pub write_timeout: Duration,
 }

@@ -11,6 +11,7 @@
 mod context;
 mod finish;
 mod forwarded;
+mod hops;
 mod learn;
 mod page;
 mod request;
@@ -118,6 +119,7 @@ impl ProxyHttp for Edge {
         if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS {
             upstream::answered(context);
         }
+        hops::cross(session, response);
         response::filter(self, session, response, context)
     }
 

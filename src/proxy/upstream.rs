@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, Version, header};
 use pingora::{
     BError, Error, ErrorSource, ErrorType, Result, http::RequestHeader,
     protocols::http::authority::validate_request_authority, upstreams::peer::HttpPeer,
@@ -35,7 +35,11 @@ pub(super) async fn peer(session: &Session, context: &mut Context) -> Result<Box
     };
     match chosen {
         Ok(chosen) => {
-            let peer = pool.peer(chosen.server());
+            let peer = if may_switch(session.req_header()) {
+                pool.peer_to_switch(chosen.server())
+            } else {
+                pool.peer(chosen.server())
+            };
             context.tries += 1;
             context.tried_since = Instant::now();
             context.server = Some(chosen);
@@ -46,6 +50,16 @@ pub(super) async fn peer(session: &Session, context: &mut Context) -> Result<Box
             Err(Error::new(ErrorType::HTTPStatus(503)))
         }
     }
+}
+
+/// Whether a request asks for a WebSocket, the one protocol that Pingora lets it switch to.
+fn may_switch(request: &RequestHeader) -> bool {
+    request.version == Version::HTTP_11
+        && request
+            .headers
+            .get_all(header::UPGRADE)
+            .iter()
+            .any(|offer| offer.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// What `Balance::Hash` goes by; empty for the others.

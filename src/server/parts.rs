@@ -99,6 +99,7 @@ impl Ready {
                     handshake_timeout: limits.handshake_timeout,
                     idle_timeout: limits.idle_timeout,
                     max_connections_per_client: limits.max_connections_per_client,
+                    write_timeout: limits.write_timeout,
                 },
                 listeners,
             },

@@ -1,7 +1,7 @@
 //! Pools of origin servers: which server a request goes to, and how.
 //!
 //! Reading order: `policy` (settings), `authorities` (certificates to trust), `server` (one address,
-//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect),
+//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect), `switch` (for a WebSocket),
 //! `failure` (why not), then what happens beside requests: `names` (resolution), `health` (checks),
 //! `upkeep` (when).
 //!
@@ -21,6 +21,7 @@ mod peer;
 mod policy;
 mod pool;
 mod server;
+mod switch;
 mod upkeep;
 
 pub use authorities::{Authorities, AuthoritiesError};

@@ -7,7 +7,7 @@ use pingora::{
     upstreams::peer::{HttpPeer, PeerOptions},
 };
 
-use super::{Authorities, Host, Pool, Server, Verify};
+use super::{Authorities, Host, Pool, Server, Verify, switch};
 
 impl Pool {
     /// What Pingora needs to connect to this server, or to find a kept connection to it.
@@ -27,6 +27,14 @@ impl Pool {
             let ca = tls.authorities.as_ref().map(Authorities::parsed);
             set_tls(&mut peer.options, tls.verify, ca);
         }
+        peer
+    }
+
+    /// The same for a request that asks to switch to another protocol.
+    #[must_use]
+    pub fn peer_to_switch(&self, server: &Server) -> HttpPeer {
+        let mut peer = self.peer(server);
+        switch::allow(&mut peer, self.policy().connect_timeout);
         peer
     }
 

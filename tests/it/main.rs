@@ -36,6 +36,8 @@ mod reload;
 mod requests;
 mod stress;
 mod tls;
+mod transfers;
 mod upgrade;
 mod upgrade_binary;
 mod upstream;
+mod websocket;

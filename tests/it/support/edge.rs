@@ -209,6 +209,14 @@ impl Edge {
         pages * 4096
     }
 
+    /// The most resident memory that it has had, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("status");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+        let kibibytes = line.split_whitespace().nth(1).and_then(|n| n.parse::<usize>().ok());
+        kibibytes.expect("kB") * 1024
+    }
+
     /// Waits for the process to end and returns whether it ended well.
     pub async fn ended(&mut self) -> bool {
         super::within("the server to end", async {

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod dns;
 pub mod edge;
+pub mod handmade;
 pub mod http1;
 pub mod origin;
 pub mod program;

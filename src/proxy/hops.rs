@@ -1,0 +1,65 @@
+//! Fields of an origin's answer that belong to its connection with us (RFC 9110 section 7.6.1).
+//!
+//! Pingora takes them out of requests, not of answers. Apache, for one, offers `Upgrade: h2c` with
+//! every page; a client that took it up would ask us.
+
+use http::{HeaderName, StatusCode, Version, header};
+use pingora::http::ResponseHeader;
+use pingora_proxy::Session;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Leaves in the answer what goes on to the client, in a form that its HTTP version knows.
+pub(super) fn cross(session: &mut Session, response: &mut ResponseHeader) {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        // The client's connection switches with the origin's.
+        return;
+    }
+    if response.headers.contains_key(header::CONNECTION) {
+        for name in nominated(response) {
+            response.remove_header(&name);
+        }
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION] {
+        if response.headers.contains_key(&name) {
+            response.remove_header(&name);
+        }
+    }
+    if response.headers.contains_key(header::UPGRADE) && response.status != StatusCode::UPGRADE_REQUIRED {
+        response.remove_header(&header::UPGRADE);
+    }
+    if session.req_header().version == Version::HTTP_10 && response.headers.contains_key(header::TRANSFER_ENCODING) {
+        // HTTP/1.0 knows no chunks; the end of the connection ends the body (RFC 9112 section 6.3).
+        response.remove_header(&header::TRANSFER_ENCODING);
+        session.set_keepalive(None);
+    }
+}
+
+/// The fields that Connection names, but for Upgrade, and those that tell where the body ends: no origin may
+/// nominate them, and without them it would end elsewhere.
+fn nominated(response: &ResponseHeader) -> Vec<HeaderName> {
+    response
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE].contains(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_names_fields_but_not_the_length() {
+        let mut response = ResponseHeader::build(200, None).expect("a header");
+        for value in ["close, X-One", "Content-Length,,x-two", "(not a name)"] {
+            response.append_header(header::CONNECTION, value).expect("a field");
+        }
+        let names = nominated(&response);
+        assert_eq!(names, ["close", "x-one", "x-two"].map(HeaderName::from_static));
+    }
+}
