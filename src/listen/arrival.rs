@@ -70,6 +70,8 @@ impl Arrival {
             ahead: Vec::new(),
             position: 0,
             fence: None,
+            write_timeout: None,
+            write_due: None,
         }
     }
 

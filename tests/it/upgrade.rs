@@ -235,6 +235,20 @@ async fn what_cannot_be_upgraded_is_answered_as_http1() {
 }
 
 #[tokio::test]
+async fn behind_tls_there_is_no_upgrade() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[], b"page");
+    let listener = "address: 127.0.0.1:0";
+    for (scheme, status) in [("http", 101), ("https", 200)] {
+        let config = config(origin.address, PAGES).replace(listener, &format!("{listener}\n    scheme: {scheme}"));
+        let edge = Edge::with(&config).await;
+        let mut http1 = Http1::sending(edge.address, request(edge.address, "/", &asking(&[]))).await;
+        let head = http1.head().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{scheme}: {head}");
+    }
+}
+
+#[tokio::test]
 async fn the_second_request_of_a_connection_can_be_upgraded() {
     let origin = Origin::start().await;
     origin.serve_ok("/1", &[], b"first").serve_ok("/2", &[], b"second");
