@@ -3,8 +3,9 @@
 # if one cell of that table is not what it should be. `make chain` calls it.
 #
 #   A  hitch -> linkpush -> Varnish -> HAProxy -> nginx -> PHP-FPM, every hop behind hitch in cleartext.
-#   B  The same, where the internal balancer and nginx speak TLS, and HTTP/2 to whom asks for it. Varnish has no TLS:
-#      beside it stand a hitch for its clients, and a HAProxy that carries its requests to the balancer by TLS.
+#   B  The same, where Varnish, the internal balancer and nginx speak TLS, verified at each hop, and HTTP/2 to whom asks
+#      for it. Varnish has no TLS of its own: beside it stand a hitch, which linkpush connects to, and a HAProxy, which
+#      carries its requests to the balancer.
 #
 # Everything listens on free ports of 127.0.0.1, keeps its state in a temporary folder, and ends with this script.
 # From the environment: LINKPUSH, the binary (the debug one if not set); KEEP (anything: keep the temporary folder).
@@ -229,6 +230,12 @@ hint() {
         }'
 }
 
+# whoami URL VERSION: what the application is told of a client at another address, who says to be somebody else.
+whoami() {
+    curl --silent --show-error --max-time 20 --cacert "$state/ca.pem" "--$2" --interface 127.0.0.2 \
+        --header 'x-forwarded-for: 203.0.113.9' --header 'x-forwarded-proto: http' "$1/whoami"
+}
+
 # --- the table
 
 # row PLACE URL PUSH HINT: attaches the clients, prints what they saw, and notes what is not as expected.
@@ -255,6 +262,18 @@ print_head() {
     print_row 'client attached to' page nghttp probe Node 'as a browser'
 }
 
+# Through the whole chain the application knows the client, and builds the URLs that it used.
+told() {
+    local url=$1 version seen expected
+    expected="{\"client\":\"127.0.0.2\",\"scheme\":\"https\",\"page\":\"$url/\"}"
+    echo
+    for version in http2 http1.1; do
+        seen=$(whoami "$url" "$version" 2>&1 || true)
+        echo "  Symfony sees, of 127.0.0.2 over $version: $seen"
+        [[ $seen == "$expected" ]] || wrong+=("whoami, $version: expected $expected, got $seen")
+    done
+}
+
 # The last hop logs what the one before spoke. Looked at when nginx has ended and its log is whole.
 check_last_hop() {
     local seen
@@ -278,8 +297,9 @@ architecture_a() {
     row HAProxy "http://127.0.0.1:${port[HAPROXY_H2]}" 'no push' 'no 103'
     row Varnish "http://127.0.0.1:${port[VARNISH]}" 'no push' 'no 103'
     row 'hitch and linkpush' "https://127.0.0.1:${port[HITCH]}" pushed 103
+    told "https://127.0.0.1:${port[HITCH]}"
     stop
-    check_last_hop '/hinted HTTP/1.1 -'
+    check_last_hop '/whoami HTTP/1.1 -'
 }
 
 architecture_b() {
@@ -297,13 +317,14 @@ architecture_b() {
     start_linkpush
     start_hitch hitch hitch.conf "${port[HITCH]}"
 
-    print_head 'B  hitch -> linkpush -> Varnish =TLS=> HAProxy =TLS=> nginx -> PHP-FPM: HTTP/1.1 behind linkpush'
+    print_head 'B  hitch -TLS ends-> linkpush =TLS=> Varnish =TLS=> HAProxy =TLS=> nginx -> PHP-FPM: HTTP/1.1 in TLS'
     row nginx "https://127.0.0.1:${port[NGINX]}" 'no push' 'no 103'
     row HAProxy "https://127.0.0.1:${port[HAPROXY]}" 'no push' 'no 103'
     row Varnish "https://127.0.0.1:${port[VARNISH]}" 'no push' 'no 103'
     row 'hitch and linkpush' "https://127.0.0.1:${port[HITCH]}" pushed 103
+    told "https://127.0.0.1:${port[HITCH]}"
     stop
-    check_last_hop '/hinted HTTP/1.1 TLSv1.3'
+    check_last_hop '/whoami HTTP/1.1 TLSv1.3'
 }
 
 [[ $# -gt 0 ]] || set -- a b

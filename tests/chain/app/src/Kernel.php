@@ -33,7 +33,7 @@ final class Kernel extends BaseKernel
             'web_link' => true,
             // Every hop of the chain connects from here. The client does not: see run.sh.
             'trusted_proxies' => '127.0.0.1',
-            'trusted_headers' => ['x-forwarded-for', 'x-forwarded-proto'],
+            'trusted_headers' => ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port'],
         ]);
         $container->services()
             ->set(PageController::class)
