@@ -67,6 +67,8 @@ pub(super) struct Control {
     parts: Arc<Parts>,
     /// As it was started: by now the file may be another.
     binary: Option<PathBuf>,
+    /// A process was started that is to take over.
+    successor: bool,
 }
 
 impl Control {
@@ -76,6 +78,7 @@ impl Control {
             source,
             parts,
             binary: std::env::current_exe().ok(),
+            successor: false,
         }
     }
 
@@ -122,6 +125,7 @@ impl Control {
             });
             let _ = done.send(End::Stopped);
         });
+        let (gone, mut successors) = mpsc::unbounded_channel();
         tokio::select! {
             listening = listening(addresses) => listening?,
             // Told to end before it has begun.
@@ -162,7 +166,11 @@ impl Control {
                 },
                 _ = save.tick(), if !ending => self.save_manifests(),
                 _ = signals.hangup.recv(), if !ending => self.reload_and_tell(),
-                _ = signals.user2.recv(), if !ending => self.start_successor(pid_file),
+                _ = signals.user2.recv(), if !ending => self.start_successor(pid_file, gone.clone()),
+                Some(how) = successors.recv(), if !ending => {
+                    self.successor = false;
+                    error!("no upgrade: the new process {how}; this one goes on");
+                }
             }
         }
     }
@@ -205,7 +213,10 @@ impl Control {
         }
     }
 
-    fn start_successor(&self, pid_file: Option<&PidFile>) {
+    fn start_successor(&mut self, pid_file: Option<&PidFile>, gone: mpsc::UnboundedSender<String>) {
+        if self.successor {
+            return warn!("an upgrade is under way already");
+        }
         let (Some(binary), Some(source), Some(_)) = (&self.binary, &self.source, pid_file) else {
             return error!("no upgrade: it takes server.pid_file and a configuration file");
         };
@@ -214,10 +225,13 @@ impl Control {
             Err(e) => error!("no upgrade: {} cannot be started: {e}", binary.display()),
             Ok(mut child) => {
                 info!("process {} is to take over", child.id());
-                // If it succeeds, this process ends before it does.
-                thread::spawn(move || match child.wait() {
-                    Ok(status) => error!("no upgrade: the new process ended with {status}; this one goes on"),
-                    Err(e) => error!("the new process is lost: {e}"),
+                self.successor = true;
+                thread::spawn(move || {
+                    let how = child
+                        .wait()
+                        .map_or_else(|e| format!("is lost: {e}"), |status| format!("ended with {status}"));
+                    // Nobody hears of it if this process ended before.
+                    let _ = gone.send(how);
                 });
             }
         }

@@ -439,7 +439,7 @@ async fn an_upgrade_during_a_shutdown_is_answered_as_http1() {
     let mut busy = Http1::sending(edge.address, request(edge.address, "/slow", "")).await;
     origin.request("/slow").await;
     edge.signal("TERM");
-    edge.log_line(&["SIGTERM"]).await;
+    edge.log_line(&["waiting for connections to finish"]).await;
     late.send(rest).await;
     let (head, body) = late.answer().await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");

@@ -172,6 +172,9 @@ async fn a_failed_upgrade_leaves_the_old_process_at_work() {
     edge.rewrite("listeners: [");
     edge.signal("USR2");
     edge.log_line(&["no upgrade: the new process ended with"]).await;
+    // The next one is not held up by it.
+    edge.signal("USR2");
+    edge.lines("no upgrade: the new process ended with", 2).await;
     // Nobody waits for the sockets.
     edge.signal("QUIT");
     edge.log_line(&["no process waits for the sockets"]).await;
