@@ -77,10 +77,10 @@ pub(super) fn observe(edge: &Edge, session: &Session, response: &ResponseHeader,
 }
 
 fn finish(edge: &Edge, session: &Session, response: &ResponseHeader, context: &Context, lesson: &mut Lesson) {
-    let (Some(route), Some(connection)) = (context.route(), &context.connection) else {
+    let request = session.req_header();
+    let (Some(route), Some(address)) = (context.route(), context.client_address(&request.headers)) else {
         return;
     };
-    let request = session.req_header();
     let mut found: Vec<&[u8]> = Vec::new();
     for link in links(&response.headers).chain(lesson.early.iter().map(AsRef::as_ref)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
@@ -93,7 +93,7 @@ fn finish(edge: &Edge, session: &Session, response: &ResponseHeader, context: &C
     let cookies: Vec<&[u8]> = values(&request.headers, &header::COOKIE);
     let set_cookies: Vec<&[u8]> = values(&response.headers, &header::SET_COOKIE);
     let facts = VisitorFacts {
-        address: connection.peer.address.ip(),
+        address,
         cookies: &cookies,
         set_cookies: &set_cookies,
         authorization: request.headers.contains_key(header::AUTHORIZATION),
