@@ -248,3 +248,65 @@ pub(super) fn ends(io: &Stream) -> Option<(std::net::SocketAddr, std::net::Socke
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::client::Trusted;
+
+    /// A connection whose transport holds `capacity` bytes, and its client.
+    fn arrived(capacity: usize) -> (DuplexStream, Arrival) {
+        let (client, io) = duplex(capacity);
+        let peer = Peer {
+            address: ([127, 0, 0, 1], 1).into(),
+            scheme: None,
+            is_trusted: false,
+            trusted: Trusted::default(),
+        };
+        (client, Arrival::new(Box::new(io), peer, Vec::new()))
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_gone() {
+        let (_client, mut arrival) = arrived(8);
+        arrival.limit_writes(Some(Duration::from_millis(5)));
+        let writing = timeout(Duration::from_secs(20), arrival.write_all(&[0; 9]));
+        let error = writing.await.expect("an outcome").expect_err("no room for all");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn what_is_behind_the_fence_waits_for_its_turn() {
+        let (mut client, mut arrival) = arrived(64);
+        client.write_all(b"first|second").await.expect("sent");
+        arrival.put_back(b">");
+        arrival.fence(Some(6));
+        let mut first = [0; 6];
+        arrival.read_exact(&mut first).await.expect("read");
+        assert_eq!(&first, b">first");
+        let mut more = [0; 1];
+        let waits = std::future::poll_fn(|cx| {
+            let mut more = ReadBuf::new(&mut more);
+            Poll::Ready(Pin::new(&mut arrival).poll_read(cx, &mut more).is_pending())
+        });
+        assert!(waits.await);
+        drop(client);
+        arrival.fence(None);
+        let mut rest = Vec::new();
+        arrival.read_to_end(&mut rest).await.expect("read");
+        assert_eq!(rest, b"|second");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_connection_is_seen_across_the_fence() {
+        let (client, mut arrival) = arrived(64);
+        arrival.fence(Some(0));
+        drop(client);
+        assert_eq!(arrival.read(&mut [0; 1]).await.expect("read"), 0);
+    }
+}
