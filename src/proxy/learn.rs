@@ -15,6 +15,7 @@ use super::{Context, Edge, request::Url};
 use crate::{
     learn::{DocumentKey, Evidence, Learning, Links, Observation, Returning, VisitorFacts},
     link,
+    push::Delivery,
 };
 
 /// What one request is to teach.
@@ -45,12 +46,9 @@ pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Li
     let document = (url.scheme, url.authority, request.uri.path(), request.uri.query());
     let key = edge.manifests.hasher().document(policy, document, &request.headers);
     let links = edge.manifests.links(key, policy, now()).unwrap_or_default();
-    // What nobody can be given early is not judged.
-    let delivered = if context.client().is_some() {
-        links
-    } else {
-        Links::default()
-    };
+    // What nobody is given early is not judged.
+    let delivers = route.push.delivery != Delivery::Off && context.client().is_some();
+    let delivered = if delivers { links } else { Links::default() };
     let returning = policy.returning == Returning::Skip && has_copy(&request.headers);
     context.lesson = Some(Box::new(Lesson {
         key,

@@ -227,3 +227,16 @@ async fn a_file_that_cannot_be_used_is_set_aside() {
         assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
     }
 }
+
+#[tokio::test]
+async fn with_push_off_nothing_that_was_learned_goes_out() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE]);
+    let edge = edge(&origin, "off").await;
+    for _ in 0..2 {
+        let page = Client::without_push(edge.address).await.navigate("/").await;
+        assert!(page.hints().is_empty());
+        assert!(Client::connect(edge.address).await.get("/").await.pushes.is_empty());
+    }
+    assert_eq!(edge.count_lines("learned="), 0);
+}
