@@ -116,9 +116,10 @@ fn a_push_route_allocates_nothing_for_a_response_without_links() {
             }
         }
         let [off, on, linked] = fewest;
-        // Timers and the runtimes allocate now and then, but never once in ten requests.
+        // Timers and the runtimes allocate now and then, more on a busy machine, but never with every
+        // second request; what is looked for would be one with each.
         assert!(
-            on <= off + REQUESTS / 10,
+            on <= off + REQUESTS / 2,
             "{REQUESTS} requests: {off} allocations with push off, {on} with push on"
         );
         assert!(
