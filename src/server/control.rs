@@ -116,6 +116,7 @@ impl Control {
         let obeyed = Obeyed {
             signals: Mutex::new(signals_of_the_end().map_err(ServerError::Runtime)?),
             hand_over: pid_file.map(|file| file.socket().to_owned()),
+            done: done.clone(),
         };
         // Pingora waits out its whole grace period; a thread of its own lets us leave as soon as
         // the last connection has.
@@ -139,6 +140,7 @@ impl Control {
         }
         tell_systemd(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]);
         let mut ending = false;
+        let mut handed_over = false;
         let mut save = interval_at(Instant::now() + SAVE_EVERY, SAVE_EVERY);
         loop {
             tokio::select! {
@@ -148,14 +150,20 @@ impl Control {
                     warn!("a second SIGTERM: what is in flight is cut");
                     return Ok(());
                 },
-                _ = signals.interrupt.recv() => if ending {
+                // After a hand-over Pingora accepts for some seconds more, and obeys nothing.
+                _ = signals.interrupt.recv() => if ending || handed_over {
                     warn!("SIGINT: what is in flight is cut");
                     return Ok(());
                 },
                 end = ended.recv() => match end {
+                    Some(End::HandingOver) => handed_over = true,
                     Some(End::Draining) => {
                         ending = true;
-                        tell_systemd(&[NotifyState::Stopping]);
+                        // The service goes on without this process: systemd would take this for the
+                        // end of all of it, and kill the new one after TimeoutStopSec.
+                        if !handed_over {
+                            tell_systemd(&[NotifyState::Stopping]);
+                        }
                     }
                     Some(End::Drained) => {
                         info!("every connection has finished");
@@ -169,7 +177,11 @@ impl Control {
                 _ = signals.user2.recv(), if !ending => self.start_successor(pid_file, gone.clone()),
                 Some(how) = successors.recv(), if !ending => {
                     self.successor = false;
-                    error!("no upgrade: the new process {how}; this one goes on");
+                    if handed_over {
+                        error!("the new process {how} after it had the sockets; this one ends all the same");
+                    } else {
+                        error!("no upgrade: the new process {how}; this one goes on");
+                    }
                 }
             }
         }
@@ -345,6 +357,7 @@ struct Obeyed {
     signals: Mutex<SignalsOfTheEnd>,
     /// Where a process waits for the sockets, if one does.
     hand_over: Option<PathBuf>,
+    done: mpsc::UnboundedSender<End>,
 }
 
 struct SignalsOfTheEnd {
@@ -376,7 +389,10 @@ impl ShutdownSignalWatch for Obeyed {
                 _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
                 // Pingora would end the server though nobody takes its sockets.
                 _ = quit.recv() => match &self.hand_over {
-                    Some(socket) if socket.exists() => return ShutdownSignal::GracefulUpgrade,
+                    Some(socket) if socket.exists() => {
+                        let _ = self.done.send(End::HandingOver);
+                        return ShutdownSignal::GracefulUpgrade;
+                    }
                     _ => warn!("SIGQUIT, but no process waits for the sockets: nothing is done"),
                 },
             }
@@ -386,6 +402,8 @@ impl ShutdownSignalWatch for Obeyed {
 
 /// How far the end has come.
 enum End {
+    /// Another process gets the sockets; what follows is an end like any other.
+    HandingOver,
     Draining,
     Drained,
     Stopped,

@@ -165,6 +165,52 @@ async fn what_is_in_flight_finishes_in_the_old_process() {
 }
 
 #[tokio::test]
+async fn systemd_is_told_of_the_new_process_and_of_no_end() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).expect("a socket");
+    let origin = Origin::start().await;
+    let mut edge = Edge::with_env(
+        &configured(origin.address, free_port()),
+        &[("NOTIFY_SOCKET", path.as_os_str())],
+    )
+    .await;
+    let old = edge.pid();
+    upgrade(&edge).await;
+    assert!(edge.ended().await, "the old process ends well");
+    // It has said all that it ever will.
+    let mut told = Vec::new();
+    let mut message = [0; 256];
+    while let Ok(length) = socket.try_recv(&mut message) {
+        told.push(String::from_utf8_lossy(&message[..length]).trim().to_owned());
+    }
+    let [first, second] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!(*first, format!("MAINPID={old}\nREADY=1"));
+    assert!(
+        second.starts_with("MAINPID=") && second.ends_with("\nREADY=1"),
+        "{second}"
+    );
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
+async fn a_sigint_after_the_hand_over_cuts_what_is_in_flight() {
+    let origin = Origin::start().await;
+    origin.on("/slow", [Step::Gate("never")]);
+    let mut edge = Edge::with(&configured(origin.address, free_port())).await;
+    let client = Client::connect(edge.address).await;
+    let request = client.get_request("/slow", &[]);
+    let slow = tokio::spawn(client.clone().try_fetch(request));
+    origin.request("/slow").await;
+    upgrade(&edge).await;
+    edge.signal("INT");
+    assert!(edge.ended().await);
+    assert!(slow.await.expect("no panic").is_err());
+}
+
+#[tokio::test]
 async fn a_failed_upgrade_leaves_the_old_process_at_work() {
     let origin = Origin::start().await;
     origin.serve_ok("/", &[], b"page");
