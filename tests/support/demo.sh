@@ -72,6 +72,7 @@ cat <<TEXT
 Try, in another terminal:
   $linkpush probe ${page}early             pushed while the origin thinks: it sent a 103 first
   $linkpush probe --no-push ${page}early   as a browser: the 103 reaches it
+  $linkpush probe ${page}learned           twice: the second time pushed while the origin thinks, without a 103
   $linkpush probe ${page}quiet             a route with push off
   $linkpush probe ${page}configured        the route names the assets, the origin no Link
   nghttp -ans $page                    another client that accepts pushes

@@ -52,10 +52,12 @@ fn what_to_try(edge: SocketAddr) -> String {
   linkpush probe http://{edge}/                 a page whose Link header becomes pushes
   linkpush probe http://{edge}/early            the origin sends a 103 before it thinks: pushed by then
   linkpush probe --no-push http://{edge}/early  the same for a browser, which gets the 103
+  linkpush probe http://{edge}/learned          no 103; from the second time on pushed while the origin thinks
   linkpush probe --no-push http://{edge}/configured   links that the route names, hinted at once
   linkpush probe http://{edge}/quiet            the route with push off: the header passes through
   nghttp -ans http://{edge}/                    `*` marks what was pushed
   {nghttp} http://{edge}/early
+  {nghttp} http://{edge}/learned    twice: the second time with a 103
 Ctrl-C ends it."
     )
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `/`, `/quiet` | 100 ms | with the page |
 //! | `/early` | 300 ms | in a 103 (RFC 8297) at once, then with the page |
+//! | `/learned` | 300 ms | with the page |
 //! | `/configured` | 300 ms | none: the edge's route names the assets |
 //!
 //! What to answer is decided by [`answer`], which is pure; [`Origin`] sends it. Every page needs `/style.css`, `/app.js`,
@@ -170,6 +171,7 @@ fn answer(method: &Method, path: &str) -> Answer {
     }
     match path {
         "/" | "/quiet" => Answer::page(Duration::from_millis(100), Links::InHeader),
+        "/learned" => Answer::page(Duration::from_millis(300), Links::InHeader),
         "/early" => Answer::page(Duration::from_millis(300), Links::InHintAndHeader),
         "/configured" => Answer::page(Duration::from_millis(300), Links::Unnamed),
         "/style.css" => Answer::asset("text/css; charset=utf-8", Bytes::from_static(STYLE)),
@@ -258,6 +260,7 @@ mod tests {
         let links = |path| answer(&Method::GET, path).links;
         assert_eq!(links("/"), Links::InHeader);
         assert_eq!(links("/quiet"), Links::InHeader);
+        assert_eq!(links("/learned"), Links::InHeader);
         assert_eq!(links("/early"), Links::InHintAndHeader);
         assert_eq!(links("/configured"), Links::Unnamed);
     }
