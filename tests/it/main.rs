@@ -17,9 +17,11 @@
 mod support;
 
 mod balance;
+mod browser;
 mod cases;
 mod clients;
 mod commands;
+mod demo;
 mod deploy;
 mod early;
 mod forwarded;

@@ -12,6 +12,7 @@ build c++   g++
 build cmake cmake
 test  nghttp nghttp2-client
 test  node   nodejs
+test  npm    npm
 test  curl   curl
 test  openssl openssl
 test  hitch  hitch
@@ -56,7 +57,22 @@ while read -r purpose command package; do
     commands+=("$command")
     packages+=("$package")
 done <<<"$needs"
-[[ ${#packages[@]} -gt 0 ]] || exit 0
+
+# What drives the browser, from npm: as its lock file says.
+clients=tests/it/clients
+install_clients() {
+    [[ " $* " == *' test '* ]] || return 0
+    [[ $clients/package-lock.json -nt $clients/node_modules/.package-lock.json ]] || return 0
+    echo "installing: $clients/package-lock.json"
+    if ! npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --silent; then
+        echo "npm could not install $clients/package-lock.json" >&2
+        exit 1
+    fi
+}
+if [[ ${#packages[@]} -eq 0 ]]; then
+    install_clients "$@"
+    exit 0
+fi
 
 as_root=()
 if [[ $(id -u) -ne 0 ]]; then
@@ -92,3 +108,4 @@ fi
 comm -13 <(echo "$enabled_before") <(enabled_services) | while read -r service; do
     "${as_root[@]}" systemctl --quiet disable "$service"
 done
+install_clients "$@"

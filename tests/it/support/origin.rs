@@ -220,6 +220,20 @@ impl Origin {
         .await
     }
 
+    /// Resolves when a path has been asked for this often.
+    pub async fn requests(&self, path: &str, count: usize) {
+        super::within(&format!("{count} requests for {path}"), async {
+            loop {
+                let arrived = self.shared.arrived.notified();
+                if self.count(path) >= count {
+                    return;
+                }
+                arrived.await;
+            }
+        })
+        .await;
+    }
+
     /// Connections that the edge has made so far.
     pub fn connections_made(&self) -> usize {
         self.shared.made_connections.load(Ordering::SeqCst)
