@@ -77,7 +77,7 @@ impl Control {
             config,
             source,
             parts,
-            binary: std::env::current_exe().ok(),
+            binary: started_as(),
             successor: false,
         }
     }
@@ -280,6 +280,17 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 fn tell_systemd(state: &[NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(state) {
         warn!("systemd cannot be told: {e}");
+    }
+}
+
+/// The path or name that this process was started by. Not what it was then: where a link is switched
+/// to a new version, the new one is meant.
+fn started_as() -> Option<PathBuf> {
+    let name = PathBuf::from(std::env::args_os().next()?);
+    match name.components().count() {
+        // Looked up in PATH, again.
+        1 => Some(name),
+        _ => std::path::absolute(name).ok(),
     }
 }
 

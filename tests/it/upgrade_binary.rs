@@ -244,3 +244,33 @@ async fn without_a_pid_file_there_is_nothing_to_take_over_from() {
     edge.signal("USR2");
     edge.log_line(&["no upgrade: it takes server.pid_file"]).await;
 }
+
+#[tokio::test]
+async fn an_upgrade_follows_a_link_that_was_switched() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[], b"page");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (first, second) = (folder.path().join("linkpush-1"), folder.path().join("linkpush-2"));
+    for binary in [&first, &second] {
+        std::fs::copy(BINARY, binary).expect("a copy");
+    }
+    let link = folder.path().join("linkpush");
+    std::os::unix::fs::symlink(&first, &link).expect("a link");
+    let edge = Edge::of_binary(&link, &configured(origin.address, free_port())).await;
+    std::fs::remove_file(&link).expect("a link");
+    std::os::unix::fs::symlink(&second, &link).expect("a link");
+    edge.signal("USR2");
+    let line = edge.log_line(&["is to take over"]).await;
+    let id = line
+        .split("process ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .expect("an id");
+    edge.log_line(&["taking over from process"]).await;
+    assert_eq!(
+        std::fs::read_link(format!("/proc/{id}/exe")).expect("a process"),
+        second
+    );
+    edge.lines("listening on", 2).await;
+    assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
+}

@@ -88,17 +88,26 @@ impl Edge {
     fn spawn_with_env(config: &str, env: &[(&str, &OsStr)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         write_config(folder.path(), config);
-        Self::spawn_in(Arc::new(folder), env)
+        Self::spawn_in(Path::new(BINARY), Arc::new(folder), env)
+    }
+
+    /// Starts this copy of the server, and waits until it listens.
+    pub async fn of_binary(binary: &Path, config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        write_config(folder.path(), config);
+        Self::spawn_in(binary, Arc::new(folder), &[]).listening().await
     }
 
     /// Starts another server with the same files.
     pub async fn again(&self) -> Self {
-        Self::spawn_in(Arc::clone(&self.folder), &[]).listening().await
+        Self::spawn_in(Path::new(BINARY), Arc::clone(&self.folder), &[])
+            .listening()
+            .await
     }
 
-    fn spawn_in(folder: Arc<tempfile::TempDir>, env: &[(&str, &OsStr)]) -> Self {
+    fn spawn_in(binary: &Path, folder: Arc<tempfile::TempDir>, env: &[(&str, &OsStr)]) -> Self {
         let file = folder.path().join("edge.yaml");
-        let mut child = Command::new(BINARY)
+        let mut child = Command::new(binary)
             .args(["run", "--config"])
             .arg(&file)
             .env(
