@@ -7,7 +7,7 @@ ORIGIN_PORT ?= 9000
 ONCE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chain lint bench clean
+.PHONY: help build demo test chain lint bench bench-browser clean
 
 help:
 	@echo 'make build   the release binary, target/release/linkpush'
@@ -17,6 +17,7 @@ help:
 	@echo 'make chain   linkpush among hitch, Varnish, HAProxy, nginx and Symfony: who pushes where'
 	@echo 'make lint    format and lints only'
 	@echo 'make bench   the benchmarks'
+	@echo 'make bench-browser   load time and LCP in Chromium, with and without learning'
 	@echo 'make clean   remove what was built'
 
 build:
@@ -43,6 +44,10 @@ lint:
 bench:
 	@tests/support/install.sh build test
 	cargo bench --locked
+
+bench-browser: build
+	@tests/support/install.sh test
+	node benches/browser.js $${CARGO_TARGET_DIR:-target}/release/linkpush
 
 clean:
 	cargo clean
