@@ -144,12 +144,13 @@ impl Manifest {
     pub fn observe(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         self.last_seen = seen.now;
         let mut verdict = self.judge(policy, seen);
-        if seen.now < self.paused_until {
-            return verdict;
-        }
         if verdict.paused {
+            // Nothing is observed until the pause ends, so what is known now would be old by then.
             self.entries.clear();
             self.delivered = Links::default();
+            return verdict;
+        }
+        if seen.now < self.paused_until {
             return verdict;
         }
         self.forget_missing(seen.links);

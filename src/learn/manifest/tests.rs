@@ -117,6 +117,10 @@ fn a_document_that_keeps_being_wrong_is_left_alone() {
     }
     assert!(paused);
     assert!(manifest.links(0).is_empty());
+    assert!(
+        manifest.links(24 * 3600).is_empty(),
+        "what was known before the pause is forgotten"
+    );
     let seen = Observation {
         now: 24 * 3600,
         evidence: &Evidence::Anonymous,
