@@ -89,11 +89,11 @@ impl Store {
 
     /// Learns from a response.
     pub fn observe(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
-        let shelf = match self.shelves.get(&key) {
-            Some(shelf) => shelf,
-            // Most responses link to nothing, and most clients never come back.
-            None if seen.links.is_empty() => return Verdict::default(),
-            None => self.shelves.get_with(key, || Arc::new(self.shelf(Manifest::default()))),
+        // To get counts as a visit, and so does to miss; to ask whether it is there does not. The request's
+        // look-up has counted: a document that is seen once must not look like one that people return to.
+        let known = self.shelves.contains_key(&key).then(|| self.shelves.get(&key));
+        let Some(shelf) = known.flatten() else {
+            return self.begin(key, policy, seen);
         };
         let mut manifest = shelf.lock();
         let verdict = manifest.observe(policy, seen);
@@ -106,6 +106,21 @@ impl Store {
             drop(manifest);
             let manifest = Arc::clone(&shelf.manifest);
             self.shelves.insert(key, Arc::new(Shelf { manifest, weight }));
+        }
+        verdict
+    }
+
+    /// Learns from the first response of a document. Of two at the same time one is lost, as if it had
+    /// come before.
+    fn begin(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
+        // Most responses link to nothing, and most clients never come back.
+        if seen.links.is_empty() {
+            return Verdict::default();
+        }
+        let mut manifest = Manifest::default();
+        let verdict = manifest.observe(policy, seen);
+        if !manifest.is_empty() {
+            self.shelves.insert(key, Arc::new(self.shelf(manifest)));
         }
         verdict
     }
@@ -160,5 +175,89 @@ impl Shelf {
     /// A panic elsewhere leaves a manifest usable, so a poisoned lock is taken all the same.
     fn lock(&self) -> std::sync::MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::visitor::Evidence, *};
+
+    const NOW: u64 = 1_000_000;
+
+    fn see(store: &Store, now: u64, document: u128, links: &[&[u8]]) {
+        let (key, policy) = (DocumentKey(document), LearnPolicy::default());
+        let delivered = store.links(key, &policy, now).unwrap_or_default();
+        let seen = Observation {
+            now,
+            evidence: &Evidence::Anonymous,
+            links,
+            delivered: &delivered,
+        };
+        store.observe(key, &policy, &seen);
+    }
+
+    fn delivered(store: &Store, now: u64, document: u128) -> Option<Links> {
+        store.links(DocumentKey(document), &LearnPolicy::default(), now)
+    }
+
+    /// Spreads numbers over all bits, as a key's hash does.
+    fn spread(n: u128) -> u128 {
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+    }
+
+    #[test]
+    fn what_people_return_to_outlasts_a_crawler() {
+        let limits = StoreLimits {
+            documents: 500,
+            bytes: 2 << 20,
+        };
+        let store = Store::new(limits, (1, 2));
+        // In no order: a period as long as the store is large would hide what a gap does.
+        let returning = |n: u32| spread((spread(u128::from(n) + 1) >> 64 & 0xff_ffff) % 100);
+        for n in 0..50_000_u32 {
+            see(&store, NOW, spread(u128::from(n) + 1000), &[b"</a.css>; rel=preload"]);
+            if n % 4 == 0 {
+                see(&store, NOW, returning(n / 4), &[b"</b.css>; rel=preload"]);
+            }
+            if n % 100 == 0 {
+                assert!(store.len() <= 550, "{} documents", store.len());
+            }
+        }
+        let kept = (0..100)
+            .filter(|n| delivered(&store, NOW, spread(*n)).is_some())
+            .count();
+        assert!(kept >= 95, "{kept} of 100 are kept");
+    }
+
+    #[test]
+    fn many_threads_learn_the_same_documents() {
+        let store = Store::new(StoreLimits::default(), (1, 2));
+        std::thread::scope(|scope| {
+            for thread in 0..4_u128 {
+                let store = &store;
+                scope.spawn(move || {
+                    for n in 0..2000_u128 {
+                        let own: &[u8] = if thread == 0 {
+                            b"</a>; rel=preload"
+                        } else {
+                            b"</b>; rel=preload"
+                        };
+                        see(store, NOW, spread(n % 50), &[own, b"</all>; rel=preload"]);
+                        assert!(store.snapshot(NOW).len() <= 50);
+                    }
+                });
+            }
+        });
+        // Whatever their order was, what two later responses have is believed: even by a document that was
+        // left alone, for at most 128 times ten minutes, or is after the first of them.
+        const DAY: u64 = 23 * 60 * 60;
+        for n in 0..50 {
+            for days in 1..=2 {
+                see(&store, NOW + days * DAY, spread(n), &[b"</all>; rel=preload"]);
+            }
+            let links = delivered(&store, NOW + 2 * DAY, spread(n)).expect("known");
+            assert_eq!(*links, [Box::from(&b"</all>; rel=preload"[..])], "document {n}");
+        }
+        assert_eq!(store.len(), 50);
     }
 }
