@@ -7,7 +7,7 @@ ORIGIN_PORT ?= 9000
 ONCE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chain lint bench bench-browser clean
+.PHONY: help build demo test chain lint bench bench-browser bench-latency clean
 
 help:
 	@echo 'make build   the release binary, target/release/linkpush'
@@ -18,6 +18,7 @@ help:
 	@echo 'make lint    format and lints only'
 	@echo 'make bench   the benchmarks'
 	@echo 'make bench-browser   load time and LCP in Chromium, with and without learning'
+	@echo 'make bench-latency   page loads with latency, through linkpush and six other proxies'
 	@echo 'make clean   remove what was built'
 
 build:
@@ -48,6 +49,12 @@ bench:
 bench-browser: build
 	@tests/support/install.sh test
 	node benches/browser.js $${CARGO_TARGET_DIR:-target}/release/linkpush
+
+# A server that cannot be installed is left out, and said to be.
+bench-latency:
+	@tests/support/install.sh build
+	@tests/support/install.sh peers || true
+	cargo bench --locked --bench latency
 
 clean:
 	cargo clean

@@ -29,6 +29,7 @@ mod hostile;
 mod http1;
 mod layout;
 mod learn;
+mod learned_site;
 mod limits;
 mod order;
 mod origin_tls;

@@ -21,6 +21,12 @@ test  chromium chromium
 test  varnishd varnish
 test  nginx   nginx
 test  systemd-analyze systemd
+peers nginx   nginx
+peers haproxy haproxy
+peers apache2 apache2
+peers nghttpx nghttp2-proxy
+peers h2o     h2o
+peers caddy   caddy
 chain openssl openssl
 chain hitch   hitch
 chain varnishd varnish

@@ -1,0 +1,242 @@
+//! A model of a browser. It asks for the page; when the HTML is complete, for what that names; when
+//! the stylesheet is complete, for the font; and as soon as it learns of a preload, in a 103 or in the
+//! page's header, for that. It takes what is pushed, and never asks twice.
+
+use std::{
+    collections::HashSet,
+    future::{Future as _, poll_fn},
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use h2::{
+    RecvStream,
+    client::{PushPromise, PushedResponseFuture, ResponseFuture, SendRequest},
+};
+use http::{HeaderMap, Request, Response, header};
+use linkpush::link;
+use tokio::{net::TcpStream, sync::mpsc, time::Instant};
+
+use super::origin::{FONT, PAGE, SCRIPT, STYLE, resource};
+
+/// Which kind of browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// One that takes pushes.
+    Push,
+    /// One that does not, as all that are in use today.
+    NoPush,
+}
+
+impl Client {
+    pub(crate) const ALL: [Self; 2] = [Self::Push, Self::NoPush];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Push => "takes pushes",
+            Self::NoPush => "as browsers are, no push",
+        }
+    }
+}
+
+/// One page load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Until page and assets were complete.
+    pub(crate) complete: Duration,
+    /// Assets that were pushed and used.
+    pub(crate) pushed: usize,
+    /// Interim responses.
+    pub(crate) hints: usize,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What happens on the connection, in its order.
+enum Event {
+    Promised(String, PushedResponseFuture),
+    /// The preloads of a 103.
+    Interim(Vec<String>),
+    /// The preloads of the page's header.
+    Header(Vec<String>),
+    Complete(String),
+    Failed(Failure),
+}
+
+/// Loads the page over a new connection.
+pub(crate) async fn load(address: SocketAddr, client: Client) -> Result<Load, Failure> {
+    tokio::time::timeout(Duration::from_secs(20), unlimited(address, client)).await?
+}
+
+async fn unlimited(address: SocketAddr, client: Client) -> Result<Load, Failure> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = h2::client::Builder::new()
+        .enable_push(client == Client::Push)
+        .initial_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .handshake::<_, bytes::Bytes>(stream)
+        .await?;
+    let connection = tokio::spawn(connection);
+    let start = Instant::now();
+    let (events, mut happens) = mpsc::unbounded_channel();
+    let response = ask(&mut sender, address, PAGE)?;
+    tokio::spawn(page(response, events.clone()));
+
+    let mut wanted = HashSet::from([PAGE.to_owned()]);
+    let mut complete = HashSet::new();
+    let (mut pushed, mut hints) = (0, 0);
+    while complete.len() < 4 {
+        let event = happens.recv().await.ok_or("the connection ended")?;
+        let next: Vec<String> = match event {
+            Event::Promised(path, response) => {
+                // What was asked for already is not wanted a second time; to drop it resets it.
+                if wanted.insert(path.clone()) {
+                    pushed += 1;
+                    let events = events.clone();
+                    tokio::spawn(async move { body(path, response.await, events).await });
+                }
+                continue;
+            }
+            Event::Interim(preloads) => {
+                hints += 1;
+                preloads
+            }
+            Event::Header(preloads) => preloads,
+            Event::Complete(path) => {
+                let next: &[&str] = match &*path {
+                    PAGE => &[STYLE, SCRIPT],
+                    STYLE => &[FONT],
+                    _ => &[],
+                };
+                complete.insert(path);
+                next.iter().map(|path| (*path).to_owned()).collect()
+            }
+            Event::Failed(e) => return Err(e),
+        };
+        for path in next {
+            if wanted.insert(path.clone()) {
+                let response = ask(&mut sender, address, &path)?;
+                let events = events.clone();
+                tokio::spawn(async move { body(path, response.await, events).await });
+            }
+        }
+    }
+    let complete = start.elapsed();
+    connection.abort();
+    Ok(Load {
+        complete,
+        pushed,
+        hints,
+    })
+}
+
+/// As large as a browser's, so that no window holds anything up.
+const WINDOW: u32 = 16 * 1024 * 1024;
+
+fn ask(sender: &mut SendRequest<bytes::Bytes>, address: SocketAddr, path: &str) -> Result<ResponseFuture, Failure> {
+    let (mode, accept) = match path {
+        PAGE => ("navigate", "text/html"),
+        _ => ("no-cors", "*/*"),
+    };
+    let request = Request::get(format!("http://{address}{path}"))
+        .header(header::USER_AGENT, "model-browser")
+        .header(header::ACCEPT, accept)
+        .header("sec-fetch-mode", mode)
+        .body(())?;
+    Ok(sender.send_request(request, true)?.0)
+}
+
+type Events = mpsc::UnboundedSender<Event>;
+
+/// Follows the page. Promises first: they were sent before the header that names the same assets.
+async fn page(mut response: ResponseFuture, events: Events) {
+    let mut promises = response.push_promises();
+    let mut promises_ended = false;
+    let header = loop {
+        tokio::select! {
+            promise = promises.push_promise(), if !promises_ended => {
+                promises_ended = !promised(promise, &events);
+            }
+            header = poll_fn(|cx| poll_header(&mut response, cx)) => {
+                // Those that came before this header are here by now.
+                let mut now = Context::from_waker(Waker::noop());
+                while let Poll::Ready(Some(promise)) = promises.poll_push_promise(&mut now) {
+                    promised(Some(promise), &events);
+                }
+                match header {
+                    Header::Interim(fields) => drop(events.send(Event::Interim(preloads(&fields)))),
+                    Header::Final(header) => break header,
+                }
+            }
+        }
+    };
+    match header {
+        Ok(response) => {
+            let _ = events.send(Event::Header(preloads(response.headers())));
+            tokio::spawn(body(PAGE.to_owned(), Ok(response), events.clone()));
+        }
+        Err(e) => drop(events.send(Event::Failed(e.into()))),
+    }
+    while !promises_ended {
+        promises_ended = !promised(promises.push_promise().await, &events);
+    }
+}
+
+/// Whether there may be more.
+fn promised(promise: Option<Result<PushPromise, h2::Error>>, events: &Events) -> bool {
+    let Some(Ok(promise)) = promise else { return false };
+    let (request, response) = promise.into_parts();
+    let _ = events.send(Event::Promised(request.uri().path().to_owned(), response));
+    true
+}
+
+enum Header {
+    Interim(HeaderMap),
+    Final(Result<Response<RecvStream>, h2::Error>),
+}
+
+fn poll_header(response: &mut ResponseFuture, cx: &mut Context<'_>) -> Poll<Header> {
+    if let Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
+        return Poll::Ready(Header::Interim(interim.into_parts().0.headers));
+    }
+    Pin::new(response).poll(cx).map(Header::Final)
+}
+
+/// The paths that these fields want preloaded.
+fn preloads(fields: &HeaderMap) -> Vec<String> {
+    let values = fields.get_all(header::LINK).iter();
+    let links = values.flat_map(|value| link::parse(value.as_bytes())).flatten();
+    links
+        .filter(|link| link.has_relation("preload"))
+        .map(|link| String::from_utf8_lossy(link.target).into_owned())
+        .collect()
+}
+
+async fn body(path: String, response: Result<Response<RecvStream>, h2::Error>, events: Events) {
+    let event = match whole(&path, response).await {
+        Ok(()) => Event::Complete(path),
+        Err(e) => Event::Failed(format!("{path}: {e}").into()),
+    };
+    let _ = events.send(event);
+}
+
+/// Reads a body to its end, and checks that all of it came.
+async fn whole(path: &str, response: Result<Response<RecvStream>, h2::Error>) -> Result<(), Failure> {
+    let response = response?;
+    let mut stream = response.into_body();
+    let mut size = 0;
+    while let Some(bytes) = stream.data().await {
+        let length = bytes?.len();
+        size += length;
+        stream.flow_control().release_capacity(length)?;
+    }
+    let expected = resource(path).map(|(_, size, _)| size);
+    if expected == Some(size) {
+        Ok(())
+    } else {
+        Err(format!("{size} bytes").into())
+    }
+}

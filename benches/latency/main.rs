@@ -1,0 +1,96 @@
+//! When a page and its assets are complete over a connection with latency: through linkpush, and
+//! through every other proxy that is installed, in one run.
+//!
+//! The origin thinks 100 ms about the page, which links to a stylesheet and a script; the stylesheet
+//! needs a font; all three are preloaded. Between client and proxy every byte is delayed by half a
+//! round trip each way; nothing limits the rate, and connecting is not delayed. Rounds are
+//! interleaved, the figures are medians. Times are made by the delays, so they mean something on any
+//! machine that is not overloaded.
+//!
+//! Reading order: `relay` (the delay), `origin`, `browser` (what loads the page), `servers` (who is
+//! compared, and how each is configured), `report`.
+//!
+//! `make bench-latency`, or `cargo bench --bench latency [-- --rounds N]`
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark prints, and stops where a figure is missing"
+)]
+
+mod browser;
+mod origin;
+mod relay;
+mod report;
+mod servers;
+
+use std::{process::ExitCode, time::Duration};
+
+use browser::{Client, Load};
+use report::Row;
+use servers::Server;
+
+/// Round trips that are measured.
+const ROUND_TRIPS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
+
+/// What the origin needs for the page.
+const THINK: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let rounds = args.iter().position(|arg| arg == "--rounds");
+    let rounds = rounds
+        .and_then(|at| args.get(at + 1)?.parse().ok())
+        .unwrap_or(7_usize)
+        .max(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let folder = std::env::temp_dir().join(format!("linkpush-latency-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let rows = runtime.block_on(async {
+        let origin = origin::start(THINK).await;
+        let servers = servers::start_all(&folder, origin);
+        measure(&servers, rounds).await
+    });
+    let _ = std::fs::remove_dir_all(&folder);
+    report::print(&rows, rounds);
+    ExitCode::SUCCESS
+}
+
+/// Loads the page through each server, by each client, at each round trip.
+async fn measure(servers: &[Server], rounds: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for client in Client::ALL {
+        for server in servers {
+            rows.push(Row::new(server, client));
+        }
+    }
+    for (column, round_trip) in ROUND_TRIPS.into_iter().enumerate() {
+        let mut relays = Vec::new();
+        for server in servers {
+            relays.push(relay::start(server.address, round_trip / 2).await);
+        }
+        // The first round is not counted: connections to the origin are opened, and what is learned is learned.
+        for round in 0..=rounds {
+            for row in &mut rows {
+                let at = servers
+                    .iter()
+                    .position(|server| server.name == row.server)
+                    .expect("its server");
+                let loaded = browser::load(relays[at], row.client).await;
+                let load: Load = loaded.unwrap_or_else(|e| panic!("{}, {}: {e}", row.server, row.client.name()));
+                if round > 0 {
+                    row.loads[column].push(load);
+                }
+            }
+            eprint!(".");
+        }
+    }
+    eprintln!();
+    rows
+}

@@ -1,0 +1,181 @@
+//! Learning, measured: a million documents offered to a store bounded to ten thousand, what a look-up
+//! costs on the way of a request, and what is learned of a synthetic site.
+//!
+//! `cargo bench --bench learn`
+
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark prints figures"
+)]
+
+mod site;
+
+use std::{hint::black_box, time::Instant};
+
+use http::{HeaderMap, HeaderValue, header};
+use linkpush::learn::{DocumentKey, Evidence, LearnPolicy, Observation, Store, StoreLimits};
+use site::{Kind, Setting, Tally};
+
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let store = Store::new(StoreLimits::default(), (1, 2));
+    memory(&store);
+    look_up(&store);
+    simulation();
+}
+
+const OFFERED: u32 = 1_000_000;
+const RETURNING: u32 = 2_000;
+
+/// A crawler asks for a million documents once each, while people return to two thousand others.
+fn memory(store: &Store) {
+    println!("A crawler offers {OFFERED} documents once; every fifth request is for one of {RETURNING} others.\n");
+    println!("| offered | documents in the store | resident, MB |\n|--:|--:|--:|");
+    println!("| 0 | {} | {:.1} |", store.len(), resident());
+    let mut random = site::Random(7);
+    let mut peak: f64 = 0.0;
+    for n in 1..=OFFERED {
+        respond(store, &format!("/crawled/{n}"));
+        if n % 4 == 0 {
+            let returning = random.below(RETURNING);
+            respond(store, &format!("/returning/{returning}"));
+        }
+        if n % 10_000 == 0 {
+            peak = peak.max(resident());
+        }
+        if n % 250_000 == 0 || n == 25_000 || n == 100_000 {
+            println!("| {n} | {} | {:.1} |", store.len(), resident());
+        }
+    }
+    let known = (0..RETURNING)
+        .filter(|n| !store.is_unknown(key(store, &format!("/returning/{n}"))))
+        .count();
+    println!("\nPeak {peak:.1} MB. Of the {RETURNING} documents that people return to, {known} are in the store.\n");
+}
+
+fn key(store: &Store, path: &str) -> DocumentKey {
+    let document = ("https", "site.example", path, None);
+    store
+        .hasher()
+        .document(&LearnPolicy::default(), document, &HeaderMap::new())
+}
+
+/// A request and its response, as the proxy does it.
+fn respond(store: &Store, path: &str) {
+    let policy = LearnPolicy::default();
+    let key = key(store, path);
+    let delivered = store.links(key, &policy, NOW).unwrap_or_default();
+    let own = format!("<{path}.css>; rel=preload; as=style");
+    let links: [&[u8]; 4] = [
+        b"</main.css>; rel=preload; as=style",
+        b"</app.js>; rel=preload; as=script",
+        b"</text.woff2>; rel=preload; as=font; crossorigin",
+        own.as_bytes(),
+    ];
+    let seen = Observation {
+        now: NOW,
+        evidence: &Evidence::Anonymous,
+        links: &links,
+        delivered: &delivered,
+    };
+    store.observe(key, &policy, &seen);
+}
+
+const NOW: u64 = 1_000_000;
+
+/// Resident memory of this process in MB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.unwrap_or(f64::NAN) / 1024.0
+}
+
+/// What a request pays before its origin is asked: the key, and the links that are known.
+fn look_up(store: &Store) {
+    let paths: Vec<String> = (0..RETURNING).map(|n| format!("/returning/{n}")).collect();
+    let unknown: Vec<String> = (0..RETURNING).map(|n| format!("/nothing/{n}")).collect();
+    let plain = LearnPolicy::default();
+    let varied = LearnPolicy {
+        vary: vec![header::ACCEPT_LANGUAGE],
+        ..LearnPolicy::default()
+    };
+    let fields = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static("de-DE,de;q=0.9"))]);
+    println!("| look-up on the way of a request | ns |\n|---|--:|");
+    for (what, policy, paths) in [
+        ("a known document: key and links", &plain, &paths),
+        ("an unknown one", &plain, &unknown),
+        ("an unknown one, varied by a field", &varied, &unknown),
+    ] {
+        let mut rounds: Vec<f64> = (0..9).map(|_| nanoseconds(store, policy, paths, &fields)).collect();
+        rounds.sort_by(f64::total_cmp);
+        println!("| {what} | {:.0} |", rounds.get(4).copied().unwrap_or(f64::NAN));
+    }
+    println!("\nMedians of 9 rounds of 200000.\n");
+}
+
+fn nanoseconds(store: &Store, policy: &LearnPolicy, paths: &[String], fields: &HeaderMap) -> f64 {
+    const LOOK_UPS: usize = 200_000;
+    let start = Instant::now();
+    for path in paths.iter().cycle().take(LOOK_UPS) {
+        let document = ("https", "site.example", black_box(path.as_str()), None);
+        let key = store.hasher().document(policy, document, fields);
+        black_box(store.links(key, policy, NOW));
+    }
+    start.elapsed().as_nanos() as f64 / LOOK_UPS as f64
+}
+
+fn simulation() {
+    let setting = Setting {
+        seed: 42,
+        documents: 20_000,
+        visitors: 50_000,
+        requests: 1_000_000,
+        deploys: 10,
+        limit: 10_000,
+    };
+    let before = resident();
+    let outcome = site::run(setting);
+    println!(
+        "A site of {} documents (the store holds {}), {} visitors of whom two thirds have cookies, {} requests, {} \
+         deploys that rename every asset; seed {}.\n",
+        setting.documents, setting.limit, setting.visitors, setting.requests, setting.deploys, setting.seed
+    );
+    println!(
+        "| documents | requests | precision | recall | wasted MB | of MB delivered | pauses |\n\
+         |---|--:|--:|--:|--:|--:|--:|"
+    );
+    for kind in Kind::ALL {
+        if let Some(tally) = outcome.by_kind.get(&kind) {
+            row(&format!("{kind:?}").to_lowercase(), tally);
+        }
+    }
+    row("all", &outcome.total());
+    println!(
+        "\nAfter a deploy: at most {} responses of one document with old links, {:.2} on average of those asked for.\n\
+         Personal URLs delivered to others: {}. Documents held: {}; memory {:+.1} MB.",
+        outcome.most_stale,
+        outcome.stale_responses as f64 / outcome.documents_deployed.max(1) as f64,
+        outcome.leaked,
+        outcome.held,
+        resident() - before
+    );
+    assert_eq!(outcome.leaked, 0, "a personal URL was delivered to somebody else");
+    assert!(outcome.most_stale <= 1, "a deploy costs more than one response");
+}
+
+fn row(name: &str, tally: &Tally) {
+    println!(
+        "| {name} | {} | {:.3} | {:.3} | {:.0} | {:.0} | {} |",
+        tally.requests,
+        tally.precision(),
+        tally.recall(),
+        tally.wasted_bytes as f64 / 1e6,
+        (tally.wasted_bytes + tally.used_bytes) as f64 / 1e6,
+        tally.pauses
+    );
+}

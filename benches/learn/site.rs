@@ -1,0 +1,324 @@
+//! A synthetic site and its visitors, from a seed: what documents link to, who asks for which, and
+//! what a store of manifests makes of it. Used by the benchmark and by a test.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::{IpAddr, Ipv4Addr},
+};
+
+use linkpush::learn::{Evidence, LearnPolicy, Links, Observation, Store, StoreLimits, VisitorFacts};
+
+/// What is simulated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    pub(crate) seed: u64,
+    pub(crate) documents: u32,
+    pub(crate) visitors: u32,
+    pub(crate) requests: u32,
+    /// Times that all assets get new names.
+    pub(crate) deploys: u32,
+    /// Documents that the store may hold.
+    pub(crate) limit: u32,
+}
+
+/// Kinds of documents, by turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// The same links for everybody.
+    Plain,
+    /// Half of the visitors get one script, half another.
+    Variant,
+    /// Visitors with a session get their avatar beside the common links.
+    Personal,
+    /// A banner that changes with every response.
+    Rotating,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Plain, Self::Variant, Self::Personal, Self::Rotating];
+
+    const fn of(document: u32) -> Self {
+        match document % 10 {
+            0..=4 => Self::Plain,
+            5 | 6 => Self::Variant,
+            7 | 8 => Self::Personal,
+            _ => Self::Rotating,
+        }
+    }
+}
+
+/// What came of it, for one kind of document.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) requests: u64,
+    /// Links delivered early that the response had.
+    pub(crate) right: u64,
+    /// Those that it did not have.
+    pub(crate) wrong: u64,
+    /// Links of responses that everybody gets, all in all.
+    pub(crate) common: u64,
+    pub(crate) wasted_bytes: u64,
+    pub(crate) used_bytes: u64,
+    pub(crate) pauses: u64,
+}
+
+impl Tally {
+    /// Of what was delivered early, the share that was right.
+    pub(crate) fn precision(&self) -> f64 {
+        share(self.right, self.right + self.wrong)
+    }
+
+    /// Of what could have been delivered early, the share that was.
+    pub(crate) fn recall(&self) -> f64 {
+        share(self.right, self.common)
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.right += other.right;
+        self.wrong += other.wrong;
+        self.common += other.common;
+        self.wasted_bytes += other.wasted_bytes;
+        self.used_bytes += other.used_bytes;
+        self.pauses += other.pauses;
+    }
+}
+
+/// What came of the whole simulation.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) by_kind: HashMap<Kind, Tally>,
+    /// Personal URLs delivered to somebody else.
+    pub(crate) leaked: u64,
+    /// Responses with links of an earlier deploy delivered for them.
+    pub(crate) stale_responses: u64,
+    /// The most of them for one document after one deploy.
+    pub(crate) most_stale: u32,
+    /// Documents that were asked for after a deploy, summed over deploys.
+    pub(crate) documents_deployed: u64,
+    /// Documents in the store at the end.
+    pub(crate) held: u64,
+}
+
+impl Outcome {
+    pub(crate) fn total(&self) -> Tally {
+        let mut total = Tally::default();
+        self.by_kind.values().for_each(|tally| total.add(tally));
+        total
+    }
+}
+
+fn share(part: u64, of: u64) -> f64 {
+    if of == 0 { 1.0 } else { part as f64 / of as f64 }
+}
+
+/// Numbers that look random (SplitMix64), the same from the same seed.
+#[derive(Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(bound.max(1))).unwrap_or(0)
+    }
+}
+
+/// Which of `count` is asked for: the nth in proportion to 1/n (Zipf).
+struct Zipf(Vec<f64>);
+
+impl Zipf {
+    fn new(count: u32) -> Self {
+        let mut sum = 0.0;
+        let sums = (1..=count).map(|n| {
+            sum += 1.0 / f64::from(n);
+            sum
+        });
+        Self(sums.collect())
+    }
+
+    fn pick(&self, random: &mut Random) -> u32 {
+        let all = self.0.last().copied().unwrap_or(1.0);
+        let at = (random.next() >> 11) as f64 / (1_u64 << 53) as f64 * all;
+        u32::try_from(self.0.partition_point(|sum| *sum <= at)).unwrap_or(0)
+    }
+}
+
+/// One visit: who asks, with which fields.
+struct Visit {
+    visitor: u32,
+    address: IpAddr,
+    cookie: Option<String>,
+    has_session: bool,
+}
+
+impl Visit {
+    /// A third has no cookie, a sixth a consent cookie alone; the others a session, and statistics that
+    /// change with each request. Four share a network; one visit in ten comes from another.
+    fn of(visitor: u32, random: &mut Random) -> Self {
+        let home = visitor / 4;
+        let network = if random.below(10) == 0 {
+            random.below(1 << 16)
+        } else {
+            home
+        };
+        let address = Ipv4Addr::from(0x0a00_0000 | (network << 8) | random.below(256));
+        let statistics = random.next();
+        let (cookie, has_session) = match visitor % 6 {
+            0 | 1 => (None, false),
+            2 => (Some("consent=yes".to_owned()), false),
+            _ => {
+                let session = Random(u64::from(visitor)).next();
+                (
+                    Some(format!("consent=yes; session={session:032x}; _stat={statistics:020}")),
+                    true,
+                )
+            }
+        };
+        Self {
+            visitor,
+            address: address.into(),
+            cookie,
+            has_session,
+        }
+    }
+}
+
+/// The links of one response: those that everybody gets, then the others.
+fn links(document: u32, deploy: u32, visit: &Visit, random: &mut Random) -> (Vec<String>, usize) {
+    let mut links = vec![
+        format!("</main.{deploy}.css>; rel=preload; as=style"),
+        format!("</app.{deploy}.js>; rel=preload; as=script"),
+        format!("</text.{deploy}.woff2>; rel=preload; as=font; crossorigin"),
+        format!("</page{document}.{deploy}.css>; rel=preload; as=style"),
+    ];
+    let common = links.len();
+    match Kind::of(document) {
+        Kind::Variant => links.push(format!(
+            "</test{}.{deploy}.js>; rel=preload; as=script",
+            visit.visitor / 7 % 2
+        )),
+        Kind::Personal if visit.has_session => {
+            links.insert(
+                1,
+                format!("</avatar/{}/{deploy}.png>; rel=preload; as=image", visit.visitor),
+            );
+        }
+        Kind::Plain | Kind::Personal => {}
+        Kind::Rotating => links.push(format!(
+            "</banner{}.{deploy}.png>; rel=preload; as=image",
+            random.below(10)
+        )),
+    }
+    (links, common)
+}
+
+/// Bytes of what a link points at.
+fn bytes(link: &str) -> u64 {
+    match link {
+        link if link.contains("as=style") => 20_000,
+        link if link.contains("as=script") => 60_000,
+        _ => 30_000,
+    }
+}
+
+/// Runs it: one request after the other, one a second.
+pub(crate) fn run(setting: Setting) -> Outcome {
+    let policy = LearnPolicy::default();
+    let limits = StoreLimits {
+        documents: setting.limit,
+        ..StoreLimits::default()
+    };
+    let store = Store::new(limits, (setting.seed, 1));
+    let mut random = Random(setting.seed);
+    let zipf = Zipf::new(setting.documents);
+    let mut outcome = Outcome::default();
+    let mut stale: HashMap<u32, u32> = HashMap::new();
+    let mut asked: HashSet<u32> = HashSet::new();
+    let period = setting.requests / (setting.deploys + 1) + 1;
+    for request in 0..setting.requests {
+        if request % period == 0 {
+            stale.clear();
+            outcome.documents_deployed += asked.len() as u64;
+            asked.clear();
+        }
+        let deploy = request / period;
+        let document = zipf.pick(&mut random);
+        let visitor = random.below(setting.visitors);
+        let visit = Visit::of(visitor, &mut random);
+        let path = format!("/document/{document}");
+        let key = store
+            .hasher()
+            .document(&policy, ("https", "site.example", &path, None), &http::HeaderMap::new());
+        let now = 1_000_000 + u64::from(request);
+        let delivered = store.links(key, &policy, now).unwrap_or_default();
+        let (links, common) = links(document, deploy, &visit, &mut random);
+        let tally = outcome.by_kind.entry(Kind::of(document)).or_default();
+        let verdict_paused = {
+            let fields: Vec<&[u8]> = visit.cookie.iter().map(|cookie| cookie.as_bytes()).collect();
+            let facts = VisitorFacts {
+                address: visit.address,
+                cookies: &fields,
+                set_cookies: &[],
+                authorization: false,
+                query: None,
+            };
+            let evidence = Evidence::of(&facts, &policy.key, store.hasher());
+            let values: Vec<&[u8]> = links.iter().map(|link| link.as_bytes()).collect();
+            let seen = Observation {
+                now,
+                evidence: &evidence,
+                links: &values,
+                delivered: &delivered,
+            };
+            store.observe(key, &policy, &seen).paused
+        };
+        tally.requests += 1;
+        tally.common += common as u64;
+        tally.pauses += u64::from(verdict_paused);
+        if request >= period {
+            asked.insert(document);
+        }
+        let was_stale = judge(tally, &mut outcome.leaked, &delivered, &links, (visitor, deploy));
+        if was_stale {
+            outcome.stale_responses += 1;
+            let count = stale.entry(document).or_default();
+            *count += 1;
+            outcome.most_stale = outcome.most_stale.max(*count);
+        }
+    }
+    outcome.documents_deployed += asked.len() as u64;
+    outcome.held = store.len();
+    outcome
+}
+
+/// Counts what was delivered for one response; whether anything of it was of an earlier deploy.
+fn judge(
+    tally: &mut Tally,
+    leaked: &mut u64,
+    delivered: &Links,
+    links: &[String],
+    (visitor, deploy): (u32, u32),
+) -> bool {
+    let mut is_stale = false;
+    for link in delivered.iter() {
+        let link = String::from_utf8_lossy(link);
+        if links.iter().any(|had| **had == *link) {
+            tally.right += 1;
+            tally.used_bytes += bytes(&link);
+        } else {
+            tally.wrong += 1;
+            tally.wasted_bytes += bytes(&link);
+        }
+        let is_personal = link.contains("/avatar/");
+        *leaked += u64::from(is_personal && !link.contains(&format!("/avatar/{visitor}/")));
+        is_stale |= !(link.contains(&format!(".{deploy}.")) || link.contains(&format!("/{deploy}.")));
+    }
+    is_stale
+}

@@ -1,0 +1,46 @@
+//! What is learned of a synthetic site with cookies, deploys, variants and personal pages: a small run
+//! of the simulation in `benches/learn`.
+
+#[path = "../../benches/learn/site.rs"]
+#[allow(dead_code, reason = "the benchmark reports more of it")]
+mod site;
+
+use site::{Kind, Setting};
+
+const SMALL: Setting = Setting {
+    seed: 0,
+    documents: 300,
+    visitors: 2000,
+    requests: 20_000,
+    deploys: 3,
+    limit: 200,
+};
+
+#[test]
+fn a_site_is_learned_within_its_bounds() {
+    for seed in 1..=3 {
+        let outcome = site::run(Setting { seed, ..SMALL });
+        let total = outcome.total();
+        assert_eq!(
+            outcome.leaked, 0,
+            "seed {seed}: a personal URL was delivered to somebody else"
+        );
+        assert!(
+            outcome.most_stale <= 1,
+            "seed {seed}: a deploy cost {}",
+            outcome.most_stale
+        );
+        assert!(outcome.stale_responses > 0, "seed {seed}: deploys were seen");
+        assert!(total.precision() > 0.9, "seed {seed}: precision {}", total.precision());
+        assert!(total.recall() > 0.5, "seed {seed}: recall {}", total.recall());
+        assert!(outcome.held <= 220, "seed {seed}: {} documents", outcome.held);
+        let personal = outcome
+            .by_kind
+            .get(&Kind::Personal)
+            .expect("personal pages were asked for");
+        assert!(
+            personal.right > 0,
+            "seed {seed}: what all share is learned beside avatars"
+        );
+    }
+}
