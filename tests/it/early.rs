@@ -181,21 +181,22 @@ async fn a_103_passes_after_a_retry_once() {
     );
     let edge = Edge::start(origin.address).await;
     let client = Client::without_push(edge.address).await;
-    // The kept connection is lost with the first request on it, before any answer.
-    client.get("/warm").await;
-    origin.close_next();
-    let page = client.navigate("/").await;
-    assert_eq!(origin.count("/"), 2, "it was asked again");
-    assert_eq!(
-        (page.hints(), page.answer.body.as_slice()),
-        (vec![vec![CSS.to_owned()]], b"page".as_slice())
-    );
-    // Lost after its 103.
-    client.get("/warm").await;
-    origin.close_next_after(early_hints(&[CSS]));
-    let page = client.navigate("/").await;
-    assert_eq!(
-        (page.hints(), page.answer.body.as_slice()),
-        (vec![vec![CSS.to_owned()]], b"page".as_slice())
-    );
+    // The kept connection is lost before any answer, and after the answer's 103.
+    for lost in [Vec::new(), early_hints(&[CSS])] {
+        loop {
+            client.get("/warm").await;
+            let before = origin.count("/");
+            origin.close_kept_after(lost.clone());
+            let page = client.navigate("/").await;
+            assert_eq!(
+                (page.hints(), page.answer.body.as_slice()),
+                (vec![vec![CSS.to_owned()]], b"page".as_slice())
+            );
+            // Else it was sent on a new connection, which is not lost.
+            if origin.has_closed() {
+                assert_eq!(origin.count("/") - before, 2, "it was asked again");
+                break;
+            }
+        }
+    }
 }

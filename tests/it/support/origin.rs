@@ -176,14 +176,15 @@ impl Origin {
         self
     }
 
-    /// Closes the connection of the next request, whatever it asks for, without an answer.
-    pub fn close_next(&self) {
-        self.close_next_after(Vec::new());
+    /// Closes the connection of the next request, whatever it asks for, after these bytes; but only a connection that has
+    /// answered before. Whether the edge takes a kept connection or a new one is up to it: see [`Origin::has_closed`].
+    pub fn close_kept_after(&self, bytes: Vec<u8>) {
+        *self.shared.once.lock().expect("no panic") = Some(vec![Step::Send(bytes), Step::Close]);
     }
 
-    /// Closes the connection of the next request after these bytes.
-    pub fn close_next_after(&self, bytes: Vec<u8>) {
-        *self.shared.once.lock().expect("no panic") = Some(vec![Step::Send(bytes), Step::Close]);
+    /// Whether what [`Origin::close_kept_after`] asked for has come to pass.
+    pub fn has_closed(&self) -> bool {
+        self.shared.once.lock().expect("no panic").is_none()
     }
 
     /// Opens a gate once.
@@ -255,13 +256,15 @@ impl Origin {
 
     async fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let mut buffer = Vec::new();
+        let mut kept = false;
         while let Some(seen) = read_request(&mut stream, &mut buffer).await? {
             let path = seen.path().to_owned();
             let head = seen.line.starts_with("HEAD ");
             self.shared.seen.lock().expect("no panic").push(seen);
             self.shared.arrived.notify_waiters();
             let steps = self.shared.scripts.lock().expect("no panic").get(&path).cloned();
-            let once = self.shared.once.lock().expect("no panic").take();
+            let once = self.shared.once.lock().expect("no panic").take_if(|_| kept);
+            kept = true;
             let steps = once
                 .or(steps)
                 .or_else(|| self.shared.default.lock().expect("no panic").clone())
