@@ -27,7 +27,7 @@ pub type Links = Arc<[Box<[u8]>]>;
 pub struct Manifest {
     entries: Vec<Entry>,
     delivered: Links,
-    /// Early deliveries of late, and how many of them the response did not have.
+    /// Responses of late for which something was delivered early, and those that lacked some of it.
     judged: u32,
     wrong: u32,
     /// Seconds since 1970; until then nothing is learned.
@@ -78,12 +78,12 @@ pub struct Verdict {
 const MAX_LINKS: usize = 32;
 const MAX_LINK_BYTES: usize = 1024;
 
-/// Early deliveries that are needed before a document is judged, and after which older ones count
-/// half.
+/// Responses that are needed before a document is judged, and after which older ones count half.
+/// Responses, not links: a deploy replaces all links of one response, and that is one mistake.
 const MIN_JUDGED: u32 = 20;
 const MAX_JUDGED: u32 = 200;
 
-/// One wrong delivery in this many is too many.
+/// More than one wrong response in this many is too much.
 const MAX_WRONG_SHARE: u32 = 10;
 
 /// Times that a pause is doubled.
@@ -173,8 +173,8 @@ impl Manifest {
                 verdict.wrong += 1;
             }
         }
-        self.judged += verdict.right + verdict.wrong;
-        self.wrong += verdict.wrong;
+        self.judged += u32::from(!seen.delivered.is_empty());
+        self.wrong += u32::from(verdict.wrong > 0);
         if self.judged >= MIN_JUDGED && self.wrong * MAX_WRONG_SHARE > self.judged {
             let pause = policy.pause.as_secs().saturating_mul(1 << self.pauses.min(MAX_PAUSES));
             self.paused_until = seen.now.saturating_add(pause);

@@ -132,6 +132,19 @@ fn a_document_that_keeps_being_wrong_is_left_alone() {
 }
 
 #[test]
+fn deploys_do_not_make_a_document_wrong() {
+    let mut manifest = Manifest::default();
+    for deploy in 0..20 {
+        let links: Vec<String> = (0..6).map(|n| format!("{n}.{deploy}")).collect();
+        let links: Vec<&str> = links.iter().map(String::as_str).collect();
+        for _ in 0..12 {
+            assert!(!see(&mut manifest, &Evidence::Anonymous, &links).paused);
+        }
+        assert_eq!(delivered(&manifest), links);
+    }
+}
+
+#[test]
 fn it_stays_small_whatever_comes() {
     let mut manifest = Manifest::default();
     for turn in 0..1000_u32 {
