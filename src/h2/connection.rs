@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -30,6 +31,7 @@ use tokio::{
 
 use super::{
     Limits,
+    cork::{Cork, Corked},
     observe::{Noted, Observed},
     opening::{Opening, Openings, Promises, Transport},
     order::SendOrder,
@@ -87,7 +89,8 @@ where
         order: Arc::clone(&order),
         promises: Arc::clone(&promises),
     };
-    let io = Observed::new(Upgraded::new(io, beginning), noted, Arc::clone(&transport));
+    let (io, cork) = Corked::new(Upgraded::new(io, beginning));
+    let io = Observed::new(io, noted, Arc::clone(&transport));
     let handshake = builder(&limits).handshake::<_, Bytes>(io);
     let conn = match timeout(limits.handshake_timeout, handshake).await {
         Ok(Ok(conn)) => conn,
@@ -105,7 +108,7 @@ where
         active: Arc::new(Active::default()),
         openings: sender,
     });
-    accept_loop(conn, openings, &transport, connection).await;
+    accept_loop(conn, cork, openings, &transport, connection).await;
 }
 
 /// What is known of the connection. The client rides along: in the extensions of each request it would cost three allocations a request.
@@ -139,7 +142,7 @@ fn builder(limits: &Limits) -> Builder {
     builder
 }
 
-type H2Connection = h2::server::Connection<Observed<Upgraded<Io>>, Bytes>;
+type H2Connection = h2::server::Connection<Observed<Corked<Upgraded<Io>>>, Bytes>;
 
 /// How far a shutdown has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +159,7 @@ enum Phase {
 
 async fn accept_loop<A>(
     mut conn: H2Connection,
+    cork: Cork<Upgraded<Io>>,
     mut openings: Openings,
     transport: &Transport,
     connection: Arc<Connection<A>>,
@@ -181,7 +185,7 @@ async fn accept_loop<A>(
                 phase = Phase::Draining;
                 continue;
             }
-            accepted = accept(&mut conn, &mut openings) => accepted,
+            accepted = accept(&mut conn, &cork, transport, &mut openings) => accepted,
             () = connection.active.idle_for(connection.limits.idle_timeout) => {
                 // A slow client may still be taking what was queued for it; one that has not taken
                 // anything in all that time is gone.
@@ -219,12 +223,34 @@ async fn settled(phase: Phase, active: &Active) {
     }
 }
 
+/// The next request. What streams have to say meanwhile leaves in one write a turn: the task lets
+/// all others that can run go first.
 async fn accept(
     conn: &mut H2Connection,
+    cork: &Cork<Upgraded<Io>>,
+    transport: &Transport,
     openings: &mut Openings,
 ) -> Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>> {
     let mut accept = pin!(conn.accept());
-    poll_fn(|cx| openings.around(cx, |cx| accept.as_mut().poll(cx))).await
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::take(&mut waited) {
+            // To the end of the run queue.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        cork.begin();
+        let polled = openings.around(cx, |cx| {
+            let polled = accept.as_mut().poll(cx);
+            if polled.is_pending() && cork.poll_end(cx).is_pending() {
+                transport.set_write_blocked(true);
+            }
+            polled
+        });
+        waited = true;
+        polled
+    })
+    .await
 }
 
 /// Starts the task of a request, or refuses it; `false` if it was malformed.

@@ -1,12 +1,13 @@
 //! One client's HTTP/2 connection: the only user of the h2 crate.
 //!
 //! Reading order: [`serve`] in `connection` (accept loop, idle and shutdown), `upgrade` (a connection that began as
-//! HTTP/1.1), `observe` and
+//! HTTP/1.1), `cork` (few writes), `observe` and
 //! `frames` (what the bytes of both directions say), `validate` (which requests are served), `stream` (one request or promise,
 //! as the h2 crate sees it), `opening` (how a promise begins its answer), `session` (the same as Pingora sees it: the doc-hidden seam), `promise`
 //! (a plan carried out), `order` (the document first).
 
 mod connection;
+mod cork;
 mod frames;
 mod observe;
 mod opening;

@@ -212,6 +212,8 @@ fn conf(config: &Config, pid_file: Option<&PidFile>) -> ServerConf {
         upstream_keepalive_pool_size: config.server.idle_origin_connections,
         ..ServerConf::default()
     };
+    // A single thread has nobody to steal from, and is cheaper without the means to.
+    conf.work_stealing = conf.threads > 1;
     if let Some(pid_file) = pid_file {
         conf.upgrade_sock = pid_file.socket().display().to_string();
     }
