@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -106,6 +106,31 @@ async fn soak_upgrades_under_load_cost_no_request() {
     upgrades_under_load(5).await;
 }
 
+/// Another program's load for as long as the upgrades take: a new HTTP/2 connection for each request,
+/// since h2load asks no more once a GOAWAY came, and counts as failed what it did not ask.
+fn h2load(address: SocketAddr, upgrades: usize) -> Child {
+    const RATE: usize = 100;
+    const SECONDS_PER_UPGRADE: usize = 6;
+    let connections = (upgrades * SECONDS_PER_UPGRADE * RATE).to_string();
+    Command::new("h2load")
+        .args([
+            "-n",
+            &connections,
+            "-c",
+            &connections,
+            "-r",
+            &RATE.to_string(),
+            "-m",
+            "1",
+        ])
+        .arg(format!("http://{address}/"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("h2load runs")
+}
+
 async fn upgrades_under_load(upgrades: usize) {
     let origin = Origin::start().await;
     let link = [("link", "</a.css>; rel=preload; as=style")];
@@ -117,6 +142,7 @@ async fn upgrades_under_load(upgrades: usize) {
         clients.spawn(Arc::clone(&load).http2(edge.address));
         clients.spawn(Arc::clone(&load).http1(edge.address));
     }
+    let h2load = h2load(edge.address, upgrades);
     for done in 1..=upgrades {
         let before = load.answered.load(Ordering::SeqCst);
         let said = upgrade(&edge).await;
@@ -132,6 +158,13 @@ async fn upgrades_under_load(upgrades: usize) {
     while let Some(ended) = clients.join_next().await {
         ended.expect("no client fails");
     }
+    let output = tokio::task::spawn_blocking(move || h2load.wait_with_output())
+        .await
+        .expect("no panic")
+        .expect("h2load ends");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    eprintln!("{report}");
+    assert!(report.contains(" 0 failed, 0 errored, 0 timeout"), "{report}");
     eprintln!(
         "{} answered, {} asked again after a GOAWAY",
         load.answered.load(Ordering::SeqCst),
