@@ -2,9 +2,10 @@
 //!
 //! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
 //! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it ([`forwarded`]).
-//! Whom to believe is in `trusted`.
+//! Whom to believe is in `trusted`; [`hop`] names the fields that go no further.
 
 pub mod forwarded;
+pub mod hop;
 mod trusted;
 
 use std::{

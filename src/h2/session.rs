@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use h2::Reason;
-use http::{HeaderMap, HeaderName, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Response, StatusCode, header, request::Parts};
 use log::debug;
 use pingora::{
     BError, Error, ErrorType, OrErr, Result,
@@ -37,21 +37,13 @@ use super::{
     promise,
     stream::{Stream, StreamError},
 };
-use crate::{client::AnswerLimit, push::Plan};
+use crate::{
+    client::{AnswerLimit, hop::HOP_BY_HOP},
+    push::Plan,
+};
 
 /// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
 const RETRY_BUFFER: usize = 64 * 1024;
-
-/// Fields that belong to one HTTP/1.1 hop (RFC 9113 section 8.2.2). The h2 crate refuses to send a
-/// response that has one, so a careless origin would cost the whole document.
-const HOP_BY_HOP: [HeaderName; 6] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::TE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 /// A request or promise under Pingora's proxy.
 pub(super) struct Session<A> {
@@ -105,8 +97,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         if let Some(plan) = plan {
             promise::send(&self.connection, &mut self.stream, plan.promises);
         }
-        for name in &HOP_BY_HOP {
-            if header.headers.contains_key(name) {
+        // Fewer comparisons than look-ups, and most responses have none.
+        if header.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+            for name in &HOP_BY_HOP {
                 header.remove_header(name);
             }
         }

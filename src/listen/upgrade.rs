@@ -6,6 +6,8 @@
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request::Parts, uri};
 
+use crate::client::hop::HOP_BY_HOP;
+
 /// A request that becomes stream 1 of an HTTP/2 connection.
 #[derive(Debug)]
 pub struct UpgradeRequest {
@@ -14,17 +16,6 @@ pub struct UpgradeRequest {
     /// The payload of the client's SETTINGS frame, as the client wrote it.
     pub settings: Vec<u8>,
 }
-
-/// Fields of one HTTP/1.1 hop, whether or not Connection names them (RFC 9113 section 8.2.2).
-const HOP_BY_HOP: [HeaderName; 7] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::TE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HTTP2_SETTINGS,
-];
 
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
@@ -55,7 +46,8 @@ pub(super) fn requested(request: &httparse::Request<'_, '_>) -> Option<UpgradeRe
     let settings = only(&fields, &HTTP2_SETTINGS)?.as_bytes().trim_ascii();
     let settings = BASE64URL_NOPAD.decode(without_padding(settings)).ok()?;
     let uri = uri(&method, request.path?, only(&fields, &header::HOST)?)?;
-    let stays = |name: &HeaderName| *name != header::HOST && !HOP_BY_HOP.contains(name) && !nominated.contains(name);
+    let goes = |name: &HeaderName| HOP_BY_HOP.contains(name) || nominated.contains(name);
+    let stays = |name: &HeaderName| ![header::HOST, HTTP2_SETTINGS].contains(name) && !goes(name);
     let mut head = Request::new(()).into_parts().0;
     head.method = method;
     head.uri = uri;

@@ -7,8 +7,7 @@ use http::{HeaderName, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+use crate::client::hop::{KEEP_ALIVE, PROXY_CONNECTION};
 
 /// Leaves in the answer what goes on to the client, in a form that its HTTP version knows.
 pub(super) fn cross(session: &mut Session, response: &mut ResponseHeader) {
