@@ -111,14 +111,15 @@ impl<T: AsyncWrite + Unpin> Gathering<T> {
     }
 
     fn hold(&mut self, bytes: &[u8]) {
-        if self.held.capacity() == 0 {
-            self.held.reserve(FIRST_RESERVE.max(bytes.len()));
+        if self.held.capacity() - self.held.len() < bytes.len() {
+            let is_first = self.held.capacity() == 0 && bytes.len() <= FIRST_RESERVE;
+            self.held.reserve(if is_first { FIRST_RESERVE } else { MAX_HELD });
         }
         self.held.extend_from_slice(bytes);
     }
 }
 
-/// Bytes that are set aside when something is to be held: a few small responses.
+/// Bytes that are set aside at first: a few small responses. What outgrows them is moved once.
 const FIRST_RESERVE: usize = 8 * 1024;
 
 impl<T: AsyncRead + Unpin> AsyncRead for Corked<T> {
