@@ -5,6 +5,8 @@ PORT ?= 8080
 ORIGIN_PORT ?= 9000
 # `make demo ONCE=1` stops after the check.
 ONCE ?=
+# What `make bench` is to do: see BENCH=--help.
+BENCH ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test chain lint bench bench-browser bench-latency clean
@@ -16,7 +18,8 @@ help:
 	@echo 'make test    format, lints, documentation, tests: what CI runs'
 	@echo 'make chain   linkpush among hitch, Varnish, HAProxy, nginx and Symfony: who pushes where'
 	@echo 'make lint    format and lints only'
-	@echo 'make bench   the benchmarks'
+	@echo 'make bench   CPU and memory of linkpush and six other proxies, and what pushes cost the document'
+	@echo '             BENCH=--quick to try it, BENCH=--help for more'
 	@echo 'make bench-browser   load time and LCP in Chromium, with and without learning'
 	@echo 'make bench-latency   page loads with latency, through linkpush and six other proxies'
 	@echo 'make clean   remove what was built'
@@ -42,18 +45,17 @@ lint:
 	@tests/support/install.sh build
 	@tests/support/check.sh format clippy
 
+# A server that cannot be installed is left out, and said to be: here, and below.
 bench:
-	@tests/support/install.sh build test
-	cargo bench --locked
+	@tests/support/install.sh build load peers
+	cargo bench --locked --bench edge -- $(BENCH)
 
 bench-browser: build
 	@tests/support/install.sh test
 	node benches/browser.js $${CARGO_TARGET_DIR:-target}/release/linkpush
 
-# A server that cannot be installed is left out, and said to be.
 bench-latency:
-	@tests/support/install.sh build
-	@tests/support/install.sh peers || true
+	@tests/support/install.sh build peers
 	cargo bench --locked --bench latency
 
 clean:

@@ -7,8 +7,8 @@
 //! interleaved, the figures are medians. Times are made by the delays, so they mean something on any
 //! machine that is not overloaded.
 //!
-//! Reading order: `relay` (the delay), `origin`, `browser` (what loads the page), `servers` (who is
-//! compared, and how each is configured), `report`.
+//! Reading order: `relay` (the delay), `origin`, `browser` (what loads the page), `report`; the servers
+//! that are compared, and how each is configured, are in `benches/support`.
 //!
 //! `make bench-latency`, or `cargo bench --bench latency [-- --rounds N]`
 
@@ -24,13 +24,17 @@ mod browser;
 mod origin;
 mod relay;
 mod report;
-mod servers;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{process::ExitCode, time::Duration};
 
 use browser::{Client, Load};
 use report::Row;
-use servers::Server;
+use support::{
+    peers::PEERS,
+    servers::{Server, Site},
+};
 
 /// Round trips that are measured.
 const ROUND_TRIPS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
@@ -54,7 +58,17 @@ fn main() -> ExitCode {
     std::fs::create_dir_all(&folder).expect("a temporary folder");
     let rows = runtime.block_on(async {
         let origin = origin::start(THINK).await;
-        let servers = servers::start_all(&folder, origin);
+        let site = Site {
+            folder: folder.clone(),
+            origin,
+            linkpush: env!("CARGO_BIN_EXE_linkpush").into(),
+            prefix: Vec::new(),
+        };
+        let mut servers = Vec::new();
+        servers.extend(site.linkpush("linkpush, learned", "push: auto, learn: on"));
+        servers.extend(site.linkpush("linkpush, without learning", "push: auto, learn: off"));
+        assert_eq!(servers.len(), 2, "linkpush does not start");
+        servers.extend(PEERS.iter().filter_map(|peer| site.peer(peer)));
         measure(&servers, rounds).await
     });
     let _ = std::fs::remove_dir_all(&folder);

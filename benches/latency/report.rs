@@ -1,13 +1,13 @@
 //! What was measured: a table for people, and a file for programs.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::{
     ROUND_TRIPS, THINK,
     browser::{Client, Load},
-    servers::Server,
+    support::{figures, servers::Server},
 };
 
 /// One server with one kind of client.
@@ -99,11 +99,9 @@ pub(crate) fn print(rows: &[Row], rounds: usize) {
         }
         println!();
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../bench-latency.json");
-    let text =
-        json!({ "rounds": rounds, "think_ms": u64::try_from(THINK.as_millis()).unwrap_or(u64::MAX), "rows": records });
-    match std::fs::write(&target, format!("{text:#}\n")) {
-        Ok(()) => println!("\nAll figures: target/bench-latency.json"),
-        Err(e) => eprintln!("the figures could not be written: {e}"),
-    }
+    let think_ms = u64::try_from(THINK.as_millis()).unwrap_or(u64::MAX);
+    figures::write(
+        "latency",
+        &json!({ "rounds": rounds, "think_ms": think_ms, "rows": records }),
+    );
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what a purpose (build, test, chain) needs and the machine lacks; touches nothing when all is there.
-# Without apt-get, or the right to use it: says what is missing, and fails.
+# Installs what a purpose (build, test, load, peers, chain) needs and the machine lacks; touches nothing when all is there.
+# Without apt-get, or the right to use it: says what is missing, and fails. Peers are optional: each is installed by
+# itself, and one that cannot be is said to be left out.
 # Servers come for their programs alone: none of them is started, now or at the next boot.
 set -euo pipefail
 
@@ -21,6 +22,7 @@ test  chromium chromium
 test  varnishd varnish
 test  nginx   nginx
 test  systemd-analyze systemd
+load  h2load  nghttp2-client
 peers nginx   nginx
 peers haproxy haproxy
 peers apache2 apache2
@@ -57,11 +59,16 @@ fi
 
 commands=()
 packages=()
+optional=()
 while read -r purpose command package; do
     [[ -n $purpose && " $* " == *" $purpose "* ]] || continue
     present "$command" && continue
-    commands+=("$command")
-    packages+=("$package")
+    if [[ $purpose == peers ]]; then
+        optional+=("$package")
+    else
+        commands+=("$command")
+        packages+=("$package")
+    fi
 done <<<"$needs"
 
 # What drives the browser, from npm: as its lock file says.
@@ -75,7 +82,7 @@ install_clients() {
         exit 1
     fi
 }
-if [[ ${#packages[@]} -eq 0 ]]; then
+if [[ ${#packages[@]} -eq 0 && ${#optional[@]} -eq 0 ]]; then
     install_clients "$@"
     exit 0
 fi
@@ -85,6 +92,11 @@ if [[ $(id -u) -ne 0 ]]; then
     as_root=(sudo -n)
 fi
 if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
+    if [[ ${#packages[@]} -eq 0 ]]; then
+        echo "left out, for want of apt-get or the right to use it: ${optional[*]}" >&2
+        install_clients "$@"
+        exit 0
+    fi
     echo "missing: ${commands[*]}" >&2
     echo "Install them (on Debian the packages are: ${packages[*]}), then try again." >&2
     exit 1
@@ -103,14 +115,23 @@ enabled_services() {
     systemctl list-unit-files --type=service --state=enabled --no-legend | awk '{ print $1 }' | sort
 }
 
-echo "installing: ${packages[*]}"
+echo "installing:" "${packages[@]}" "${optional[@]}"
 keep_servers_off
 enabled_before=$(enabled_services)
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq)
-if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >/dev/null; }; then
+install() {
+    "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null
+}
+if ! "${apt[@]}" update; then
+    echo 'apt-get could not read its lists; trying those of before' >&2
+fi
+if [[ ${#packages[@]} -gt 0 ]] && ! install "${packages[@]}"; then
     echo "apt-get could not install: ${packages[*]}" >&2
     exit 1
 fi
+for package in "${optional[@]}"; do
+    install "$package" || echo "left out: apt-get could not install $package" >&2
+done
 comm -13 <(echo "$enabled_before") <(enabled_services) | while read -r service; do
     "${as_root[@]}" systemctl --quiet disable "$service"
 done

@@ -1,0 +1,66 @@
+//! HTTP/2 connections that have had one request each, and then nothing.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::Request;
+use tokio::{net::TcpStream, task::JoinHandle};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Connections that are open.
+#[derive(Debug)]
+pub(crate) struct Idle(Vec<Open>);
+
+/// One connection; without its sender it would be closed.
+#[derive(Debug)]
+struct Open {
+    _sender: SendRequest<Bytes>,
+    task: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Idle {
+    /// Opens so many, 64 at a time, each with one request.
+    pub(crate) async fn open(address: SocketAddr, number: usize) -> Result<Self, Failure> {
+        let openers: Vec<JoinHandle<Result<Vec<Open>, Failure>>> = (0..AT_A_TIME)
+            .map(|opener| {
+                let share = number / AT_A_TIME + usize::from(opener < number % AT_A_TIME);
+                tokio::spawn(async move {
+                    let mut opened = Vec::with_capacity(share);
+                    for _ in 0..share {
+                        opened.push(one(address).await?);
+                    }
+                    Ok(opened)
+                })
+            })
+            .collect();
+        let mut all = Vec::with_capacity(number);
+        for opener in openers {
+            all.extend(opener.await??);
+        }
+        Ok(Self(all))
+    }
+
+    /// How many the server has closed.
+    pub(crate) fn closed(&self) -> usize {
+        self.0.iter().filter(|open| open.task.is_finished()).count()
+    }
+}
+
+async fn one(address: SocketAddr) -> Result<Open, Failure> {
+    let stream = TcpStream::connect(address).await?;
+    let (sender, connection) = h2::client::handshake(stream).await?;
+    let task = tokio::spawn(connection);
+    let mut sender = sender.ready().await?;
+    let request = Request::get(format!("http://{address}/1k")).body(())?;
+    let response = sender.send_request(request, true)?.0.await?;
+    let mut body = response.into_body();
+    while let Some(bytes) = body.data().await {
+        let bytes = bytes?;
+        body.flow_control().release_capacity(bytes.len())?;
+    }
+    Ok(Open { _sender: sender, task })
+}
+
+const AT_A_TIME: usize = 64;

@@ -1,0 +1,164 @@
+//! Load by a client that takes pushes: so many pages with three assets each.
+//!
+//! 32 connections, one page at a time on each; a connection loads 256 pages, then a new one takes its
+//! place. No asset belongs to two pages of one connection, so that a server that remembers what it
+//! pushed on a connection pushes every time. Assets that were not pushed are asked for, all at once, when
+//! the page is complete.
+
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use bytes::Bytes;
+use h2::{RecvStream, client::SendRequest};
+use http::{Request, Response, StatusCode};
+use tokio::net::TcpStream;
+
+use super::origin::{ASSETS, SMALL};
+
+/// Which pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// With assets that may not be cached. Each connection has pages of its own.
+    Plain,
+    /// With assets that may be cached. All connections load the same pages.
+    Cached,
+}
+
+/// What came of a load.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Loaded {
+    pub(crate) seconds: f64,
+    /// Pages of which all assets were pushed.
+    pub(crate) pushed: u64,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Loads so many pages.
+pub(crate) async fn load(address: SocketAddr, pages: Pages, number: u64) -> Result<Loaded, Failure> {
+    let begin = Instant::now();
+    let left = Arc::new(AtomicU64::new(number));
+    let visitors: Vec<_> = (0..CONNECTIONS)
+        .map(|visitor| tokio::spawn(visit(address, pages, visitor, Arc::clone(&left))))
+        .collect();
+    let mut pushed = 0;
+    for visitor in visitors {
+        pushed += visitor.await??;
+    }
+    Ok(Loaded {
+        seconds: begin.elapsed().as_secs_f64(),
+        pushed,
+    })
+}
+
+/// One connection after another, until no page is left. Returns how many pages were pushed whole.
+async fn visit(address: SocketAddr, pages: Pages, visitor: u64, left: Arc<AtomicU64>) -> Result<u64, Failure> {
+    let mut pushed = 0;
+    loop {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = h2::client::Builder::new()
+            .enable_push(true)
+            .initial_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .handshake::<_, Bytes>(stream)
+            .await?;
+        let connection = tokio::spawn(connection);
+        let mut sender = sender.ready().await?;
+        for turn in 0..PAGES_PER_CONNECTION {
+            let one_less = |left: u64| left.checked_sub(1);
+            if left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+                .is_err()
+            {
+                drop(sender);
+                connection.await??;
+                return Ok(pushed);
+            }
+            let (name, folder, number) = match pages {
+                Pages::Plain => ("page", "asset", visitor * PAGES_PER_CONNECTION + turn),
+                // Each begins elsewhere, so that they do not all ask for the same at the same time.
+                Pages::Cached => {
+                    let first = visitor * PAGES_PER_CONNECTION / CONNECTIONS;
+                    ("cached-page", "cached", (first + turn) % PAGES_PER_CONNECTION)
+                }
+            };
+            let page = format!("http://{address}/{name}/{number}");
+            let assets = ASSETS.map(|(ending, ..)| format!("/{folder}/{number}.{ending}"));
+            pushed += u64::from(one(&mut sender, address, &page, &assets).await? == ASSETS.len());
+        }
+        drop(sender);
+        connection.await??;
+    }
+}
+
+/// Loads one page; returns how many of its assets were pushed.
+async fn one(
+    sender: &mut SendRequest<Bytes>,
+    address: SocketAddr,
+    page: &str,
+    assets: &[String],
+) -> Result<usize, Failure> {
+    let request = Request::get(page).body(())?;
+    let (mut response, _) = sender.send_request(request, true)?;
+    let mut promises = response.push_promises();
+    // The promises of a page end with the page.
+    let promised = async {
+        let mut promised = Vec::with_capacity(assets.len());
+        while let Some(promise) = promises.push_promise().await {
+            promised.push(promise?.into_parts());
+        }
+        Ok::<_, Failure>(promised)
+    };
+    let page = async { whole(response.await?).await };
+    let (page, promised) = tokio::join!(page, promised);
+    page?;
+    let mut came: HashSet<String> = HashSet::with_capacity(assets.len());
+    for (request, response) in promised? {
+        let path = request.uri().path();
+        if !assets.iter().any(|asset| asset == path) || came.contains(path) {
+            return Err(format!("a promise of {path}").into());
+        }
+        // A push may fail; then the asset is asked for.
+        if let Ok(response) = response.await {
+            whole(response).await?;
+            came.insert(path.to_owned());
+        }
+    }
+    let mut asked = Vec::new();
+    for asset in assets.iter().filter(|asset| !came.contains(*asset)) {
+        let request = Request::get(format!("http://{address}{asset}")).body(())?;
+        asked.push(sender.send_request(request, true)?.0);
+    }
+    for response in asked {
+        whole(response.await?).await?;
+    }
+    Ok(came.len())
+}
+
+/// Reads a body; an error, if it is not what the origin sent.
+async fn whole(response: Response<RecvStream>) -> Result<(), Failure> {
+    let (head, mut body) = response.into_parts();
+    let mut size = 0;
+    while let Some(bytes) = body.data().await {
+        let bytes = bytes?;
+        size += bytes.len();
+        body.flow_control().release_capacity(bytes.len())?;
+    }
+    if (head.status, size) == (StatusCode::OK, SMALL) {
+        Ok(())
+    } else {
+        Err(format!("an answer of {} with {size} bytes", head.status).into())
+    }
+}
+
+const CONNECTIONS: u64 = 32;
+const PAGES_PER_CONNECTION: u64 = 256;
+const WINDOW: u32 = 1 << 20;
