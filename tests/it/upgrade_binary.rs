@@ -28,7 +28,8 @@ fn free_port() -> u16 {
 }
 
 fn configured(origin: SocketAddr, port: u16) -> String {
-    let rest = "server: { pid_file: '{folder}/linkpush.pid' }\nroutes: [{ name: pages, upstream: app, push: auto }]";
+    // One thread: another runtime than the tests' others have.
+    let rest = "server: { threads: 1, pid_file: '{folder}/linkpush.pid' }\nroutes: [{ name: pages, upstream: app, push: auto }]";
     config(origin, rest).replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
 }
 
