@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::USAGE;
 use crate::{
     config,
+    learn::Learning,
     link::Document,
     push::{self, Client, Facts, Plan, SkipReason, Source},
     route::{self, Route},
@@ -39,6 +40,9 @@ pub struct Args {
     /// A request field, such as 'sec-fetch-mode: navigate'
     #[arg(long = "header", value_name = "NAME: VALUE", allow_hyphen_values = true)]
     headers: Vec<OsString>,
+    /// A link that the document had before, as a route with `learn: on` remembers it
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    learned: Vec<OsString>,
     /// A Link field line of a 103 of the origin
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     early: Vec<OsString>,
@@ -85,7 +89,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     let found = route::find(&config.routes, &request.method, &request.authority, request.uri.path());
-    let explanation = explain(args, &request, found.map(|(_, route)| route));
+    let route = found.map(|(_, route)| route);
+    if let Some(route) = route.filter(|route| route.learn.learning == Learning::Off && !args.learned.is_empty()) {
+        eprintln!("--learned: the route {} does not learn; it needs learn: on", route.name);
+        return Ok(ExitCode::from(USAGE));
+    }
+    let explanation = explain(args, &request, route);
     match args.format {
         Format::Json => println!("{}", serde_json::to_string(&explanation)?),
         Format::Text => print!("{explanation}"),
@@ -136,6 +145,11 @@ fn request(args: &Args) -> anyhow::Result<Request> {
     })
 }
 
+/// Link field lines of one source.
+fn lines(source: Source, lines: &[OsString]) -> impl Iterator<Item = (Source, &[u8])> {
+    lines.iter().map(move |line| (source, line.as_bytes()))
+}
+
 fn field(text: &OsStr) -> anyhow::Result<(HeaderName, HeaderValue)> {
     let wrong = || format!("--header {text:?}: must be NAME: VALUE");
     let bytes = text.as_bytes();
@@ -170,7 +184,7 @@ struct ExplainedSkip {
     reason: &'static str,
 }
 
-/// Goes through a response as the server does: configured links, each 103, the final header.
+/// Goes through a response as the server does: what is known before the origin is asked, each 103, the final header.
 fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation {
     let mut explanation = Explanation {
         route: route.map(|r| r.name.to_string()),
@@ -184,18 +198,20 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
         client.record_fetched(&request.scheme, &request.authority, path_and_query);
     }
     let mut sent = Vec::new();
-    let configured = route.push.links.iter().map(|link| link.as_bytes()).collect();
-    let early = args
-        .early
+    let configured = route
+        .push
+        .links
         .iter()
-        .map(|line| (Source::Early, None, vec![line.as_bytes()]));
-    let last = args.link.iter().map(|line| line.as_bytes()).collect();
-    let steps = std::iter::once((Source::Configured, None, configured))
+        .map(|link| (Source::Configured, link.as_bytes()));
+    let known = configured.chain(lines(Source::Learned, &args.learned)).collect();
+    let early = lines(Source::Early, &args.early).map(|line| (None, vec![line]));
+    let last = lines(Source::Response, &args.link).collect();
+    let steps = std::iter::once((None, known))
         .chain(early)
-        .chain(std::iter::once((Source::Response, Some(request.status), last)));
-    let mut told = Vec::new();
-    for (source, status, fields) in steps {
-        let fields = fields.into_iter().map(|field| (source, field));
+        .chain(std::iter::once((Some(request.status), last)));
+    let mut told: Option<Vec<HeaderValue>> = None;
+    for (status, fields) in steps {
+        let fields = fields.into_iter();
         let promised = explanation.promises.len();
         let skipped = &mut explanation.skipped;
         let mut skip = |target: &[u8], reason: SkipReason| {
@@ -211,8 +227,8 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
             pushed_parent: args.pushed_parent,
             promised,
             hinted: explanation.hints.len(),
-            told: &told,
-            returning: false,
+            told: told.as_deref().unwrap_or_default(),
+            returning: route.learn.returning.skips(&request.headers),
             http2: None,
             is_bad: &|_| false,
         };
@@ -227,9 +243,7 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
             }),
         };
         explanation.add(&plan);
-        if source == Source::Configured {
-            told.extend_from_slice(&plan.hints);
-        }
+        told.get_or_insert_with(|| plan.hints.clone());
         // Kept, so that the diary remembers as after a real promise.
         sent.push(plan);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, header};
 
 /// Whether a route learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +34,16 @@ pub enum Returning {
     Skip,
     /// It is pushed to like any other.
     Push,
+}
+
+impl Returning {
+    /// Whether the sender of a request with these fields is not pushed what was learned: it asks only whether its
+    /// copy is still good (RFC 9110 section 13.1).
+    #[must_use]
+    pub fn skips(self, request: &HeaderMap) -> bool {
+        self == Self::Skip
+            && (request.contains_key(header::IF_NONE_MATCH) || request.contains_key(header::IF_MODIFIED_SINCE))
+    }
 }
 
 /// The settings of one route.

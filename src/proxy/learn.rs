@@ -13,7 +13,7 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, request::Url};
 use crate::{
-    learn::{DocumentKey, Evidence, Learning, Links, Observation, Returning, VisitorFacts},
+    learn::{DocumentKey, Evidence, Learning, Links, Observation, VisitorFacts},
     link,
     push::Delivery,
 };
@@ -49,7 +49,7 @@ pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Li
     // What nobody is given early is not judged.
     let delivers = route.push.delivery != Delivery::Off && context.client().is_some();
     let delivered = if delivers { links } else { Links::default() };
-    let returning = policy.returning == Returning::Skip && has_copy(&request.headers);
+    let returning = policy.returning.skips(&request.headers);
     context.lesson = Some(Box::new(Lesson {
         key,
         delivered: Links::clone(&delivered),
@@ -142,11 +142,6 @@ fn links(fields: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 const MAX_PARSED: usize = 1000;
 
 const RELATIONS: [&str; 3] = ["preload", "modulepreload", "preconnect"];
-
-/// Whether the client asks only whether its copy is still good (RFC 9110 section 13.1).
-fn has_copy(request: &HeaderMap) -> bool {
-    request.contains_key(header::IF_NONE_MATCH) || request.contains_key(header::IF_MODIFIED_SINCE)
-}
 
 fn values<'h>(fields: &'h HeaderMap, name: &header::HeaderName) -> Vec<&'h [u8]> {
     fields.get_all(name).iter().map(header::HeaderValue::as_bytes).collect()

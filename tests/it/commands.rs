@@ -133,6 +133,21 @@ fn explain_goes_through_the_sources_in_order() {
 }
 
 #[test]
+fn explain_knows_what_was_learned() {
+    let link = "</a.css>; rel=preload; as=style";
+    let learned = ["--learned", link, "--link", link, "http://h/learned"];
+    let answer = explain(&learned);
+    assert_eq!(answer["promises"][0]["source"], "learned");
+    assert_eq!(answer["skipped"][0]["reason"], "already_pushed");
+    let answer = explain(&[&["--header", "if-none-match: *"], learned.as_slice()].concat());
+    assert_eq!(answer["skipped"][0]["reason"], "returning");
+    assert_eq!(answer["promises"][0]["source"], "response");
+    let refused = text(&["explain", "--config", "conf/demo.yaml", "--learned", link, "http://h/"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("the route pages does not learn"), "{refused:?}");
+}
+
+#[test]
 fn explain_takes_any_bytes() {
     let args = ["explain", "--config", "conf/demo.yaml", "--format", "json", "--link"].map(OsStr::new);
     let link = OsStr::from_bytes(b"-</\xff>; rel=preload, </ok>; rel=preload");
