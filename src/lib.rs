@@ -28,10 +28,11 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`learn`], [`route`]), then state ([`certificate`],
-//! [`upstream`], [`telemetry`]), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
+//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`learn`], [`route`]), then state ([`cache`],
+//! [`certificate`], [`upstream`], [`telemetry`]), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
+pub mod cache;
 pub mod certificate;
 pub mod cli;
 pub mod client;

@@ -28,8 +28,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// `RUST_LOG` decides; without it: life cycle and access lines, and Pingora's warnings.
+/// `RUST_LOG` decides; without it: life cycle and access lines, and Pingora's warnings, but for those of its cache:
+/// a line for each stale answer and each client that leaves, which the access line tells.
 fn init_log() {
-    let env = env_logger::Env::default().default_filter_or("info,pingora_core=warn,pingora_proxy=warn");
+    let env = env_logger::Env::default()
+        .default_filter_or("info,pingora_core=warn,pingora_proxy=warn,pingora_proxy::proxy_cache=off");
     env_logger::Builder::from_env(env).format_timestamp_millis().init();
 }

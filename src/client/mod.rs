@@ -14,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::HeaderName;
+
 pub use trusted::{ProxyProtocol, Trusted, canonical};
 
 use crate::push;
@@ -28,6 +30,10 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// The field that tells it to ourselves, in a request that Pingora makes of an HTTP/2 client's: that has
+    /// no `:scheme`. Any other is a client's invention.
+    pub const FIELD: HeaderName = HeaderName::from_static("x-linkpush-scheme");
+
     /// Its name in URLs.
     #[must_use]
     pub const fn name(self) -> &'static str {

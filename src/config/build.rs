@@ -6,6 +6,7 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use super::{
+    cache,
     decode::At,
     found::{Found, Reported},
     learn, listener,
@@ -16,7 +17,7 @@ use crate::{
     client::forwarded::ForwardedField,
     learn::LearnPolicy,
     push::Policy,
-    route::{Match, Route},
+    route::{CachePolicy, Match, Route},
 };
 
 /// The whole file.
@@ -24,6 +25,7 @@ pub(super) fn config(root: &At<'_>, found: &mut Found<'_>) -> Result<Config, Rep
     let sections = root.mapping(SECTIONS, found)?;
     let mut base = Policy::default();
     let mut base_learn = LearnPolicy::default();
+    let mut base_cache = CachePolicy::default();
     let mut whole_server = Server::default();
     sections.set("server", &mut whole_server, found, server);
     let listeners = sections.required("listeners", LISTENERS, found, listener::listeners);
@@ -36,12 +38,20 @@ pub(super) fn config(root: &At<'_>, found: &mut Found<'_>) -> Result<Config, Rep
     sections.set("learn", &mut base_learn, found, |at, found| {
         learn::policy(at, &LearnPolicy::default(), found)
     });
+    sections.set("cache", &mut base_cache, found, |at, found| {
+        cache::policy(at, CachePolicy::default(), found)
+    });
     // A route may name an upstream that has problems of its own.
     let names = upstreams
         .as_ref()
         .map(|entries| entries.iter().map(|entry| entry.name).collect());
     let routes = sections.required("routes", ROUTES, found, |at, found| {
-        routes(at, (&base, &base_learn), &names.map_err(|reported| *reported), found)
+        routes(
+            at,
+            (&base, &base_learn, base_cache),
+            &names.map_err(|reported| *reported),
+            found,
+        )
     });
     let pools = upstreams.and_then(|entries| upstream::pools(&entries, found));
     Ok(Config {
@@ -61,6 +71,8 @@ fn server(at: &At<'_>, found: &mut Found<'_>) -> Result<Server, Reported> {
     fields.set("graceful_timeout", &mut server.graceful_timeout, found, At::time);
     fields.set("pid_file", &mut server.pid_file, found, file);
     fields.set("manifests", &mut server.manifests, found, learn::manifests);
+    fields.set("cache", &mut server.cache, found, cache::limits);
+    fields.set("admin", &mut server.admin, found, cache::admin);
     fields.set("limits", &mut server.limits, found, limits);
     fields.set("resolver", &mut server.resolver, found, upstream::resolver);
     fields.set(
@@ -113,7 +125,7 @@ fn limits(at: &At<'_>, found: &mut Found<'_>) -> Result<Limits, Reported> {
 
 fn routes(
     at: &At<'_>,
-    (base, base_learn): (&Policy, &LearnPolicy),
+    (base, base_learn, base_cache): (&Policy, &LearnPolicy, CachePolicy),
     upstreams: &Result<Vec<&str>, Reported>,
     found: &mut Found<'_>,
 ) -> Result<Vec<Route>, Reported> {
@@ -139,6 +151,10 @@ fn routes(
         fields.set("learn", &mut learned, found, |at, found| {
             learn::policy(at, base_learn, found)
         });
+        let mut kept = base_cache;
+        fields.set("cache", &mut kept, found, |at, found| {
+            cache::policy(at, base_cache, found)
+        });
         Ok(Route {
             name: name?,
             matches,
@@ -146,6 +162,7 @@ fn routes(
             forwarded,
             push,
             learn: learned,
+            cache: kept,
         })
     })
 }
@@ -173,12 +190,14 @@ fn what_matches(at: &At<'_>, found: &mut Found<'_>) -> Result<Match, Reported> {
     Ok(matches)
 }
 
-const SECTIONS: &[&str] = &["server", "listeners", "upstreams", "push", "learn", "routes"];
+const SECTIONS: &[&str] = &["server", "listeners", "upstreams", "push", "learn", "cache", "routes"];
 const SERVER: &[&str] = &[
     "threads",
     "graceful_timeout",
     "pid_file",
     "manifests",
+    "cache",
+    "admin",
     "limits",
     "resolver",
     "idle_origin_connections",
@@ -194,7 +213,7 @@ const LIMITS: &[&str] = &[
     "read_timeout",
     "write_timeout",
 ];
-const ROUTE: &[&str] = &["name", "match", "upstream", "forwarded", "push", "learn"];
+const ROUTE: &[&str] = &["name", "match", "upstream", "forwarded", "push", "learn", "cache"];
 const MATCH: &[&str] = &["host", "path", "methods"];
 
 const FORWARDED: &[(&str, ForwardedField)] = &[("off", ForwardedField::Off), ("on", ForwardedField::On)];

@@ -3,11 +3,12 @@
 //! Reading order: `model` (what comes out), `problem` (what is said of a bad file), `node` (YAML
 //! with places, the only user of the YAML crate), `found` (problems are collected), `decode` (one
 //! setting at a time), `fields` (mappings), `value` (one text to one value), `wording` (what
-//! problems call things), `build`, `listener`, `upstream`, `push` and `learn` (the sections).
+//! problems call things), `build`, `listener`, `upstream`, `push`, `learn` and `cache` (the sections).
 //!
 //! Called by the command line before the server starts, and by reload while it runs.
 
 mod build;
+mod cache;
 mod decode;
 mod fields;
 mod found;
@@ -25,7 +26,7 @@ mod wording;
 
 use std::{fs::File, io::Read as _, path::Path};
 
-pub use model::{Config, Limits, Listener, Manifests, Server};
+pub use model::{Admin, Config, Limits, Listener, Manifests, Server};
 pub use problem::{Place, Problem, Problems};
 
 use decode::At;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    cache::StoreLimits as CacheLimits,
     certificate::Certificate,
     client::{ProxyProtocol, Scheme, Trusted},
     learn::StoreLimits,
@@ -85,7 +86,7 @@ impl Listener {
 /// # Defaults
 ///
 /// One thread a processor; 30 s to finish what is in flight after SIGTERM; no pid file;
-/// 128 unused connections to origin servers a thread.
+/// 128 unused connections to origin servers a thread; 128 MiB of kept answers, 4 MiB each; no admin entrance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Worker threads; 0 is one a processor.
@@ -96,12 +97,25 @@ pub struct Server {
     pub pid_file: Option<PathBuf>,
     /// What was learned of documents.
     pub manifests: Manifests,
+    /// How much the answers that are kept may take.
+    pub cache: CacheLimits,
+    /// Where commands reach the running server.
+    pub admin: Option<Admin>,
     /// What one client may use.
     pub limits: Limits,
     /// How names of origin servers are resolved.
     pub resolver: ResolverPolicy,
     /// Unused connections to origin servers that are kept, for each thread.
     pub idle_origin_connections: usize,
+}
+
+/// Where a server takes commands: on this machine only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admin {
+    /// At a loopback address: whoever is on this machine may.
+    Address(SocketAddr),
+    /// At a socket, which its owner may use.
+    Socket(PathBuf),
 }
 
 /// Where manifests are kept.
@@ -124,6 +138,8 @@ impl Default for Server {
             graceful_timeout: Duration::from_secs(30),
             pid_file: None,
             manifests: Manifests::default(),
+            cache: CacheLimits::default(),
+            admin: None,
             limits: Limits::default(),
             resolver: ResolverPolicy::default(),
             idle_origin_connections: 128,

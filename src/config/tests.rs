@@ -15,7 +15,7 @@ use crate::{
     client::forwarded::ForwardedField,
     learn::LearnPolicy,
     push::{Delivery, Destination, Destinations, Policy},
-    route::HostPattern,
+    route::{CachePolicy, HostPattern},
     upstream::{HealthCheckPolicy, PoolPolicy, TlsPolicy, Verify},
 };
 
@@ -84,6 +84,7 @@ fn edge_yaml_gives_every_setting_its_default() {
     assert_eq!(route.push, Policy::default());
     assert_eq!(route.forwarded, ForwardedField::default());
     assert_eq!(route.learn, LearnPolicy::default());
+    assert_eq!(route.cache, CachePolicy::default());
     assert!(route.matches.hosts.is_empty() && route.matches.methods.is_empty());
     // A route that says nothing of push has the file's defaults: these are the built-in ones, too.
     let silent = edge().replace("    push: auto\n", "");

@@ -33,6 +33,11 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 
 /// `512B`, `64KiB`, `1MiB`, in bytes.
 pub(super) fn size(text: &str) -> Option<u32> {
+    bytes(text)?.try_into().ok()
+}
+
+/// The same for what may be larger than memory was.
+pub(super) fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = number_and_unit(text)?;
     let bytes = match unit {
         "B" => 1,
@@ -40,7 +45,7 @@ pub(super) fn size(text: &str) -> Option<u32> {
         "MiB" => 1024 * 1024,
         _ => return None,
     };
-    number.checked_mul(bytes)?.try_into().ok()
+    number.checked_mul(bytes)
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {

@@ -30,8 +30,9 @@ use tokio::{
 };
 
 use super::{
-    Limits,
+    Limits, Memory,
     cork::{Cork, Corked},
+    memory,
     observe::{Noted, Observed},
     opening::{Opening, Openings, Promises, Transport},
     order::SendOrder,
@@ -60,10 +61,13 @@ const BACKLOG: usize = 4;
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all streams of a connection share.
-#[derive(Debug)]
 pub(super) struct Connection<A> {
     pub(super) app: Arc<A>,
+    /// Asked before the application.
+    pub(super) memory: Arc<dyn Memory>,
     pub(super) client: Arc<Client>,
+    /// What is known of the client, if its connection told.
+    pub(super) facts: Option<Arc<client::Connection>>,
     pub(super) order: Arc<SendOrder>,
     pub(super) limits: Limits,
     pub(super) digest: Arc<Digest>,
@@ -75,12 +79,20 @@ pub(super) struct Connection<A> {
 /// Serves a connection until it is closed: by the client, by idleness, or by a shutdown once its
 /// streams have finished. An upgraded one begins with a request, and the client's preface is still
 /// to come.
-pub async fn serve<A>(io: Io, beginning: Option<Beginning>, app: Arc<A>, limits: Limits, shutdown: ShutdownWatch)
-where
+///
+/// Memory is asked before the application.
+pub async fn serve<A>(
+    io: Io,
+    beginning: Option<Beginning>,
+    (memory, app): (Arc<dyn Memory>, Arc<A>),
+    limits: Limits,
+    shutdown: ShutdownWatch,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let client = Arc::new(Client::new(limits.diary_entries));
-    let digest = Arc::new(digest(&io, &client));
+    let facts = facts(&io, &client);
+    let digest = Arc::new(digest(&io, facts.as_ref()));
     let transport = Arc::new(Transport::default());
     let order = SendOrder::new();
     let promises = Arc::<Promises>::default();
@@ -100,7 +112,9 @@ where
     let (sender, openings) = Openings::new(Arc::clone(&transport), promises, Arc::clone(&client));
     let connection = Arc::new(Connection {
         app,
+        memory,
         client,
+        facts,
         order,
         limits,
         digest,
@@ -111,17 +125,21 @@ where
     accept_loop(conn, cork, openings, &transport, connection).await;
 }
 
+/// What is known of the client, with what becomes known of it here.
+fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<client::Connection>> {
+    let arrived = io.get_proxy_digest()?;
+    let connection = arrived.user_data.as_ref()?.downcast_ref::<Arc<client::Connection>>()?;
+    Some(Arc::new(client::Connection {
+        peer: connection.peer.clone(),
+        http2: Some(Arc::clone(client)),
+    }))
+}
+
 /// What is known of the connection. The client rides along: in the extensions of each request it would cost three allocations a request.
-fn digest(io: &Io, client: &Arc<Client>) -> Digest {
-    let arrived = io.get_proxy_digest();
-    let facts = arrived.as_ref().and_then(|digest| {
-        let connection = digest.user_data.as_ref()?.downcast_ref::<Arc<client::Connection>>()?;
-        let whole = client::Connection {
-            peer: connection.peer.clone(),
-            http2: Some(Arc::clone(client)),
-        };
+fn digest(io: &Io, facts: Option<&Arc<client::Connection>>) -> Digest {
+    let facts = facts.and_then(|facts| {
         let unused = ResponseHeader::build_no_case(StatusCode::OK, Some(0)).ok()?;
-        Some(ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::new(whole)))))
+        Some(ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(facts)))))
     });
     Digest {
         ssl_digest: io.get_ssl_digest(),
@@ -277,7 +295,13 @@ where
         respond.send_reset(Reason::REFUSED_STREAM);
         return false;
     }
-    run(connection, head, Stream::requested(respond, body));
+    // A request with content is nobody else's.
+    let recalled = body.is_end_stream().then(|| connection.recall(&head, None)).flatten();
+    let stream = Stream::requested(respond, body);
+    match recalled {
+        Some(recalled) => memory::respond(connection, stream, recalled),
+        None => run(connection, head, stream),
+    }
     true
 }
 

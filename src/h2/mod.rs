@@ -4,11 +4,12 @@
 //! HTTP/1.1), `cork` (few writes), `observe` and
 //! `frames` (what the bytes of both directions say), `validate` (which requests are served), `stream` (one request or promise,
 //! as the h2 crate sees it), `opening` (how a promise begins its answer), `session` (the same as Pingora sees it: the doc-hidden seam), `promise`
-//! (a plan carried out), `order` (the document first).
+//! (a plan carried out), `memory` (answers that need no application), `order` (the document first).
 
 mod connection;
 mod cork;
 mod frames;
+mod memory;
 mod observe;
 mod opening;
 mod order;
@@ -21,6 +22,7 @@ mod validate;
 use std::time::Duration;
 
 pub use connection::serve;
+pub use memory::{Memory, Recalled, Report};
 pub use upgrade::{Beginning, NotUpgradable};
 pub use validate::Rejection;
 

@@ -6,7 +6,7 @@ use http::request::Parts;
 use log::debug;
 use pingora::{apps::HttpServerApp, protocols::http::ServerSession};
 
-use super::{connection::Connection, session::Session, stream::Stream};
+use super::{connection::Connection, memory, session::Session, stream::Stream};
 use crate::push::{Promise, PushedBy};
 
 /// Serves one stream, a request or a promise, in a task of its own: a panic ends that stream only.
@@ -49,7 +49,8 @@ where
             slot.mark_sent();
         }
         let mut head = promise.request.into_parts().0;
-        head.extensions.insert(PushedBy { parent });
+        let pushed_by = PushedBy { parent };
+        let recalled = connection.recall(&head, Some(pushed_by));
         let stream = Stream::promised(
             pushed,
             promise.urgency,
@@ -58,6 +59,12 @@ where
             (reserved, connection.order.promise()),
             document.open_flag(),
         );
-        run(connection, head, stream);
+        match recalled {
+            Some(recalled) => memory::fulfil(connection, stream, recalled),
+            None => {
+                head.extensions.insert(pushed_by);
+                run(connection, head, stream);
+            }
+        }
     }
 }

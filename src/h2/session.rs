@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use h2::Reason;
-use http::{HeaderMap, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Method, Response, StatusCode, Version, header, request::Parts};
 use log::debug;
 use pingora::{
     BError, Error, ErrorType, OrErr, Result,
@@ -38,7 +38,7 @@ use super::{
     stream::{Stream, StreamError},
 };
 use crate::{
-    client::{AnswerLimit, hop::HOP_BY_HOP},
+    client::{AnswerLimit, Scheme, hop::HOP_BY_HOP},
     push::Plan,
 };
 
@@ -107,13 +107,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             header.insert_header(header::DATE, get_cached_date())?;
         }
         let mut written = ResponseHeader::build_no_case(header.status, Some(0))?;
-        written.set_version(http::Version::HTTP_2);
+        written.set_version(Version::HTTP_2);
         let mut parts = http::response::Parts::from(*header);
-        parts.version = http::Version::HTTP_2;
-        self.stream
-            .send_header(Response::from_parts(parts, ()), end, self.write_timeout)
-            .await
-            .map_err(write_error)?;
+        parts.version = Version::HTTP_2;
+        let response = Response::from_parts(parts, ());
+        if let Err(e) = self.stream.send_header(response, end, self.write_timeout).await {
+            self.stream.let_go();
+            return Err(write_error(e));
+        }
         self.written = Some(written);
         Ok(())
     }
@@ -147,11 +148,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         if self.stream.has_ended() {
             return Ok(());
         }
+        if self.request.method == Method::HEAD {
+            // Pingora asks the origin for the whole of what it may keep.
+            return if end { self.end() } else { Ok(()) };
+        }
         let length = data.len();
-        self.stream
-            .send_body(data, end, self.write_timeout)
-            .await
-            .map_err(write_error)?;
+        if let Err(e) = self.stream.send_body(data, end, self.write_timeout).await {
+            self.stream.let_go();
+            return Err(write_error(e));
+        }
         self.body_sent += length;
         Ok(())
     }
@@ -178,6 +183,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
     async fn body_or_reset(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.is_body_done() {
             let gone = poll_fn(|cx| self.stream.poll_reset(cx)).await;
+            self.stream.let_go();
             return Err(write_error(gone));
         }
         self.next_body().await
@@ -389,8 +395,19 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         self.connection.digest.socket_digest.as_ref()?.local_addr()
     }
 
+    /// What Pingora makes a request of its own from, to renew an answer in the background. HTTP/1.1 says the
+    /// authority in Host, and the scheme nowhere.
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
-        http_req_header_to_wire(&self.request).map_or_else(Bytes::new, |wire| wire.freeze())
+        let mut request = self.request.clone();
+        request.set_version(Version::HTTP_11);
+        let uri = &self.request.uri;
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let mut told = request.insert_header(Scheme::FIELD, scheme);
+        if let Some(authority) = uri.authority() {
+            told = told.and(request.insert_header(header::HOST, authority.as_str()));
+        }
+        let wire = told.ok().and_then(|()| http_req_header_to_wire(&request));
+        wire.map_or_else(Bytes::new, |wire| wire.freeze())
     }
 
     fn enable_retry_buffering(&mut self) {

@@ -224,6 +224,27 @@ impl Stream {
         Ok(())
     }
 
+    /// Sends the final HEADERS of the answer to a request, for which nothing has to be waited for.
+    pub(super) fn begin(&mut self, response: Response<()>, end: bool) -> Result<(), StreamError> {
+        let Respond::Requested(respond) = &mut self.respond else {
+            return Err(StreamError::NoHeader);
+        };
+        self.sender = Some(respond.send_response(response, end)?);
+        self.end_if(end);
+        Ok(())
+    }
+
+    /// Sends a whole content if the client's windows take it now; `false` leaves all of it to `send_body`.
+    pub(super) fn send_at_once(&mut self, data: &Bytes) -> Result<bool, StreamError> {
+        let sender = self.sender.as_mut().ok_or(StreamError::NoHeader)?;
+        sender.reserve_capacity(data.len());
+        if sender.capacity() < data.len() {
+            return Ok(false);
+        }
+        let data = data.clone();
+        self.end_with(|sender| sender.send_data(data, true)).map(|()| true)
+    }
+
     /// Sends body bytes, as fast as the client's windows and the order of the connection allow.
     pub(super) async fn send_body(&mut self, mut data: Bytes, end: bool, limit: Duration) -> Result<(), StreamError> {
         if data.is_empty() {
@@ -298,6 +319,17 @@ impl Stream {
             (None, Respond::Promised(None, _)) => {}
         }
         self.end_if(true);
+    }
+
+    /// The client has left: what it gave this stream is its own again, though the answer may still be
+    /// awaited for others.
+    pub(super) fn let_go(&mut self) {
+        self.close_flag();
+        self.lane = None;
+        if let Respond::Promised(_, promised) = &mut self.respond {
+            promised.reserved = None;
+            promised.slot = None;
+        }
     }
 
     /// The reason to reset a stream with, when nothing more precise is known.

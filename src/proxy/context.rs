@@ -10,10 +10,10 @@ use http::HeaderMap;
 
 use http::HeaderValue;
 
-use super::{Live, learn::Lesson};
+use super::{Live, cache::Kept, learn::Lesson};
 use crate::{
     client::{
-        Connection,
+        Connection, Scheme,
         forwarded::{self, Received},
     },
     push::{Client, PushedBy, Skips},
@@ -35,6 +35,12 @@ pub struct Context {
     pub(super) pushed_by: Option<PushedBy>,
     /// What a trusted peer said of the client of that document.
     pub(super) received: Option<Arc<Received>>,
+    /// It is our own request in the background, for an answer that is kept and no longer fresh.
+    pub(super) is_update: bool,
+    /// Its scheme, where its connection cannot tell any more.
+    pub(super) scheme: Option<Scheme>,
+    /// What it has to do with the cache, if it has.
+    pub(super) kept: Option<Box<Kept>>,
     /// The server that it is at, counted as under way there.
     pub(super) server: Option<InFlight>,
     /// The last server that it failed at.
@@ -73,6 +79,9 @@ impl Context {
             connection: None,
             pushed_by: None,
             received: None,
+            is_update: false,
+            scheme: None,
+            kept: None,
             server: None,
             failed_server: None,
             tried: Vec::new(),
@@ -107,6 +116,9 @@ impl Context {
 
     /// What is known of pushes to its client, over HTTP/2 only.
     pub(super) fn client(&self) -> Option<&Arc<Client>> {
+        if self.is_update {
+            return None;
+        }
         self.connection.as_ref()?.http2.as_ref()
     }
 }

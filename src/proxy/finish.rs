@@ -1,10 +1,11 @@
 //! The end of a request: errors told to the client, and the access line.
 
 use h2_reason::CANCEL;
+use log::debug;
 use pingora::{Error, ErrorSource, ErrorType, protocols::http::ServerSession};
 use pingora_proxy::{FailToProxy, Session};
 
-use super::{Context, Edge, page, request::Url, response};
+use super::{Context, Edge, cache, page, request::Url, response};
 use crate::{
     client::AnswerLimit,
     telemetry::access::{self, Access},
@@ -21,6 +22,16 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, cont
     let from_client = *error.esource() == ErrorSource::Downstream;
     if context.failure.is_none() {
         context.failure = Some(format!("{}: {}", error.esource().as_str(), error.etype().as_str()));
+    }
+    if context.is_update {
+        debug!(
+            "an answer in memory is not renewed: {}",
+            context.failure.as_deref().unwrap_or("-")
+        );
+        return FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
+        };
     }
     if context.pushed_by.is_some() {
         if !from_client && *error.etype() != response::NOT_PUSHABLE {
@@ -42,7 +53,7 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, cont
     if code == 0 {
         session.downstream_session.shutdown().await;
     } else if let Err(e) = page::answer(session, code).await {
-        log::debug!("the client left before its {code}: {e}");
+        debug!("the client left before its {code}: {e}");
     }
     FailToProxy {
         error_code: code,
@@ -72,7 +83,7 @@ fn status_of(error: &Error) -> u16 {
 
 /// Writes the access line.
 pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
-    if !access::is_enabled() {
+    if context.is_update || !access::is_enabled() {
         return;
     }
     let request = session.req_header();
@@ -96,6 +107,7 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
         missed: context.lesson.as_ref().map_or(0, |lesson| lesson.missed),
         skips: &context.skips,
         pushed_by: context.pushed_by.map(|pushed| pushed.parent),
+        cache: cache::outcome(session),
         server: context
             .server
             .as_ref()

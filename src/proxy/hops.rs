@@ -7,7 +7,7 @@ use http::{HeaderName, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 
-use crate::client::hop::{KEEP_ALIVE, PROXY_CONNECTION};
+use crate::client::hop::{HOP_BY_HOP, KEEP_ALIVE, PROXY_CONNECTION};
 
 /// Leaves in the answer what goes on to the client, in a form that its HTTP version knows.
 pub(super) fn cross(session: &mut Session, response: &mut ResponseHeader) {
@@ -32,6 +32,16 @@ pub(super) fn cross(session: &mut Session, response: &mut ResponseHeader) {
         // HTTP/1.0 knows no chunks; the end of the connection ends the body (RFC 9112 section 6.3).
         response.remove_header(&header::TRANSFER_ENCODING);
         session.set_keepalive(None);
+    }
+}
+
+/// Leaves in an answer that is kept what is not of the origin's connection (RFC 9111 section 3.1).
+pub(super) fn strip(response: &mut ResponseHeader) {
+    for name in nominated(response) {
+        response.remove_header(&name);
+    }
+    for name in HOP_BY_HOP.iter().chain(&[header::PROXY_AUTHENTICATE, header::TRAILER]) {
+        response.remove_header(name);
     }
 }
 

@@ -39,7 +39,11 @@ pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Li
         return Links::default();
     };
     let policy = &route.learn;
-    if policy.learning == Learning::Off || context.pushed_by.is_some() || request.method != Method::GET {
+    if policy.learning == Learning::Off
+        || context.pushed_by.is_some()
+        || context.is_update
+        || request.method != Method::GET
+    {
         return Links::default();
     }
     let url = Url::of(request, context);

@@ -2,17 +2,19 @@
 //!
 //! A file per phase family, in the order of a request's way: `request` (its route, what is known
 //! before the origin is asked), `learn` (what its document linked to lately, and links to
-//! now), `upstream` (which server), `forwarded` (what it is told
+//! now), `cache` (what is answered from memory, and what is kept), `upstream` (which server), `forwarded` (what it is told
 //! of the client), `response` (plans from its answer, the judgement of pushed ones), `finish` (errors,
-//! the access line), `page` (answers of our own).
+//! the access line), `page` (answers of our own). `memory` answers what needs no Pingora at all.
 //!
 //! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
 
+mod cache;
 mod context;
 mod finish;
 mod forwarded;
 mod hops;
 mod learn;
+mod memory;
 mod page;
 mod request;
 mod response;
@@ -31,18 +33,22 @@ use pingora::{
     http::{RequestHeader, ResponseHeader},
     upstreams::peer::HttpPeer,
 };
+use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable, key::HashBinary};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 pub use context::Context;
+pub use memory::{Answer, Line, Memory};
 
-use crate::{learn::Store, push::BadAnswers, route::Route, upstream::Pool};
+use crate::{cache::Store, learn::Store as Manifests, push::BadAnswers, route::Route, upstream::Pool};
+use cache::Keeper;
 
 /// The edge: what is configured at the moment, and what pushes have taught.
 #[derive(Debug)]
 pub struct Edge {
     live: Arc<ArcSwap<Live>>,
     bad_answers: Mutex<BadAnswers>,
-    manifests: Arc<Store>,
+    manifests: Arc<Manifests>,
+    keeper: Keeper,
 }
 
 /// What a reload replaces as a whole. A request keeps what it began with.
@@ -71,11 +77,12 @@ const BAD_ANSWERS: usize = 4096;
 impl Edge {
     /// An edge that serves what is live at the beginning of each request.
     #[must_use]
-    pub fn new(live: Arc<ArcSwap<Live>>, manifests: Arc<Store>) -> Self {
+    pub fn new(live: Arc<ArcSwap<Live>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
         Self {
             live,
             bad_answers: Mutex::new(BadAnswers::new(BAD_ANSWERS)),
             manifests,
+            keeper: Keeper::new(store),
         }
     }
 }
@@ -95,6 +102,43 @@ impl ProxyHttp for Edge {
         request::filter(self, session, context).await
     }
 
+    fn request_cache_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
+        cache::begin(self, session, context);
+        Ok(())
+    }
+
+    fn cache_key_callback(&self, session: &Session, context: &mut Context) -> Result<CacheKey> {
+        Ok(cache::key(self, session, context))
+    }
+
+    async fn cache_hit_filter(
+        &self,
+        _session: &mut Session,
+        meta: &CacheMeta,
+        _hit: &mut HitHandler,
+        _is_fresh: bool,
+        context: &mut Context,
+    ) -> Result<Option<ForcedFreshness>> {
+        Ok(cache::found(meta, context))
+    }
+
+    fn cache_vary_filter(
+        &self,
+        meta: &CacheMeta,
+        _context: &mut Context,
+        request: &RequestHeader,
+    ) -> Option<HashBinary> {
+        cache::variance(self, meta, request)
+    }
+
+    fn should_serve_stale(&self, _session: &mut Session, context: &mut Context, error: Option<&Error>) -> bool {
+        cache::may_be_stale(context, error)
+    }
+
+    async fn proxy_upstream_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        cache::may_ask_origin(session, context).await
+    }
+
     async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         upstream::peer(session, context).await
     }
@@ -110,6 +154,25 @@ impl ProxyHttp for Edge {
         forwarded::tell_origin(session, request, context)
     }
 
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        cache::answered(session, response, context);
+        Ok(())
+    }
+
+    fn response_cache_filter(
+        &self,
+        _session: &Session,
+        response: &ResponseHeader,
+        context: &mut Context,
+    ) -> Result<RespCacheable> {
+        Ok(cache::keep(response, context))
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,
@@ -117,7 +180,7 @@ impl ProxyHttp for Edge {
         context: &mut Context,
     ) -> Result<()> {
         if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS {
-            upstream::answered(context);
+            upstream::answered(session, context);
         }
         hops::cross(session, response);
         response::filter(self, session, response, context)

@@ -9,7 +9,7 @@ use pingora::{
 };
 use pingora_proxy::Session;
 
-use super::{Context, Edge, learn, page, response};
+use super::{Context, Edge, cache, learn, page, response};
 use crate::{
     client::{Connection, Scheme, forwarded::Received},
     push::{Delivery, PushedBy, Source},
@@ -51,6 +51,11 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
     let has_links = !route.push.links.is_empty();
     let delivers = route.push.delivery != Delivery::Off && context.client().is_some();
     let learned = learn::begin(edge, session, context);
+    if has_links || !learned.is_empty() {
+        let named = || route_links(context).iter().map(|link| link.as_bytes());
+        let links = || named().chain(learned.iter().map(|link| &**link));
+        cache::note_links(edge, session.req_header(), context, links);
+    }
     if delivers && (has_links || !learned.is_empty()) {
         let live = Arc::clone(&context.live);
         let configured = context
@@ -73,6 +78,10 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
     Ok(false)
 }
 
+fn route_links(context: &Context) -> &[Box<str>] {
+    context.route().map_or(&[][..], |route| &route.push.links)
+}
+
 /// The facts of the connection and, of our own promises, their document.
 fn take_facts(session: &mut Session, context: &mut Context) {
     context.connection = session
@@ -86,6 +95,20 @@ fn take_facts(session: &mut Session, context: &mut Context) {
                 .downcast_ref::<Arc<Connection>>()
         })
         .cloned();
+    if session.subrequest_ctx.is_some() {
+        context.is_update = true;
+        let request = session.downstream_session.req_header_mut();
+        let told = request.remove_header(&Scheme::FIELD);
+        let is_http2 = context
+            .connection
+            .as_ref()
+            .is_some_and(|connection| connection.http2.is_some());
+        if is_http2 && told.is_some_and(|scheme| scheme == Scheme::Https.name()) {
+            context.scheme = Some(Scheme::Https);
+        }
+        // What is kept is for everybody.
+        request.remove_header(&header::COOKIE);
+    }
     let extensions = session.downstream_session.req_header_mut().extensions_mut();
     if !extensions.is_empty() {
         context.pushed_by = extensions.remove::<PushedBy>();
@@ -99,10 +122,8 @@ impl Context {
     /// The scheme that the client of a request used: what its connection tells, else the `:scheme` of
     /// HTTP/2. What an HTTP/1.x request line says of it is not asked: nothing but TLS makes it https.
     pub(super) fn scheme(&self, request: &RequestHeader) -> Scheme {
-        scheme(
-            self.connection.as_ref().and_then(|connection| connection.peer.scheme),
-            request,
-        )
+        let told = self.connection.as_ref().and_then(|connection| connection.peer.scheme);
+        scheme(told.or(self.scheme), request)
     }
 }
 

@@ -13,7 +13,7 @@ use pingora::{
 };
 use pingora_proxy::Session;
 
-use super::{Context, Edge, learn, request::Url};
+use super::{Context, Edge, cache, learn, request::Url};
 use crate::{
     client::forwarded::Received,
     link::Document,
@@ -34,6 +34,10 @@ pub(super) fn filter(
         return Ok(());
     };
     let informational = response.status.is_informational();
+    if !informational {
+        cache::tell(session, response, route)?;
+        cache::note_change(edge, session.req_header(), response, context);
+    }
     if context.pushed_by.is_some() {
         if informational {
             return Ok(());
@@ -44,6 +48,16 @@ pub(super) fn filter(
             context.failure = Some(bad.to_string());
             Error::new(NOT_PUSHABLE)
         });
+    }
+    if response.headers.contains_key(header::LINK) {
+        let fields = || {
+            response
+                .headers
+                .get_all(header::LINK)
+                .iter()
+                .map(|field| field.as_bytes())
+        };
+        cache::note_links(edge, session.req_header(), context, fields);
     }
     learn::observe(edge, session, response, context);
     let Some(route) = context.route() else {

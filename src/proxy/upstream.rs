@@ -8,9 +8,10 @@ use pingora::{
     BError, Error, ErrorSource, ErrorType, Result, http::RequestHeader,
     protocols::http::authority::validate_request_authority, upstreams::peer::HttpPeer,
 };
+use pingora_cache::CachePhase;
 use pingora_proxy::Session;
 
-use super::Context;
+use super::{Context, cache};
 use crate::{
     client::AnswerLimit,
     upstream::{self, Balance, HashKey, NoServer, PoolPolicy},
@@ -40,6 +41,13 @@ pub(super) async fn peer(session: &Session, context: &mut Context) -> Result<Box
             } else {
                 pool.peer(chosen.server())
             };
+            let mut peer = peer;
+            if let (true, Some(limit)) = (session.cache.enabled(), pool.policy().first_byte_timeout) {
+                // Pingora lets an answer that is kept come to its end without its client, and so does not end it
+                // when the client's side says that it takes too long.
+                let read = peer.options.read_timeout.map_or(limit, |read| read.min(limit));
+                peer.options.read_timeout = Some(read);
+            }
             context.tries += 1;
             context.tried_since = Instant::now();
             context.server = Some(chosen);
@@ -105,7 +113,8 @@ pub(super) fn check_request(session: &mut Session, request: &mut RequestHeader, 
         join_cookies(request)?;
         validate_request_authority(request).map_err(|e| e.into_down())?;
     }
-    if let Some(limit) = context.pool().and_then(|pool| pool.policy().first_byte_timeout) {
+    let limit = context.pool().and_then(|pool| pool.policy().first_byte_timeout);
+    if let Some(limit) = limit.filter(|_| !session.cache.enabled()) {
         let answer_limit = AnswerLimit {
             since: Instant::now(),
             limit,
@@ -136,8 +145,10 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
 }
 
 /// The origin's final answer begins.
-pub(super) fn answered(context: &mut Context) {
-    context.failure = None;
+pub(super) fn answered(session: &Session, context: &mut Context) {
+    if session.cache.phase() != CachePhase::Stale {
+        context.failure = None;
+    }
     if let (Some(pool), Some(chosen)) = (context.pool(), &context.server) {
         pool.succeeded(chosen.server());
     }
@@ -156,7 +167,7 @@ pub(super) fn connect_failed(context: &mut Context, mut error: BError) -> BError
 ///
 /// Pingora would repeat any idempotent request, but only on a connection that was kept from before.
 pub(super) fn attempt_failed(
-    session: &Session,
+    session: &mut Session,
     context: &mut Context,
     mut error: BError,
     connection: Connection,
@@ -168,6 +179,13 @@ pub(super) fn attempt_failed(
     }
     if *error.esource() != ErrorSource::Upstream {
         return error;
+    }
+    let waits_for_answer = session.cache.enabled() && session.response_written().is_none();
+    let has_limit = context
+        .pool()
+        .is_some_and(|pool| pool.policy().first_byte_timeout.is_some());
+    if waits_for_answer && has_limit && *error.etype() == ErrorType::ReadTimedout {
+        error.etype = ErrorType::Custom(AnswerLimit::PASSED);
     }
     record_failure(context, &error);
     let is_answered = session
@@ -189,6 +207,9 @@ pub(super) fn attempt_failed(
         give_up_on_server(context)
     };
     error.set_retry(is_repeatable && has_server);
+    if error.retry() {
+        cache::repeated(session);
+    }
     error
 }
 

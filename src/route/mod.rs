@@ -1,7 +1,13 @@
 //! Which route a request takes: host, path and method to a route, first match wins. Pure.
+//!
+//! `cache` is what a route says of keeping answers; the cache itself is elsewhere.
+
+mod cache;
 
 use http::Method;
 use regex::Regex;
+
+pub use cache::{CachePolicy, Caching, CookieAnswers, StatusField};
 
 use crate::{client::forwarded::ForwardedField, learn::LearnPolicy, push::Policy};
 
@@ -64,6 +70,8 @@ pub struct Route {
     pub push: Policy,
     /// What it learns from its documents.
     pub learn: LearnPolicy,
+    /// Which answers it keeps.
+    pub cache: CachePolicy,
 }
 
 /// The first route that accepts a request. `authority` may carry a port, which is not looked at.
@@ -101,6 +109,7 @@ mod tests {
             forwarded: ForwardedField::Off,
             push: Policy::default(),
             learn: LearnPolicy::default(),
+            cache: CachePolicy::default(),
         }
     }
 

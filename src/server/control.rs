@@ -313,6 +313,8 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     };
     keep("server.threads", old.server.threads != new.server.threads);
     keep("server.manifests", old.server.manifests != new.server.manifests);
+    keep("server.cache", old.server.cache != new.server.cache);
+    keep("server.admin", old.server.admin != new.server.admin);
     keep("server.pid_file", old.server.pid_file != new.server.pid_file);
     keep(
         "server.graceful_timeout",
@@ -326,6 +328,8 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     keep("listeners[].address", addresses(old) != addresses(new));
     new.server.threads = old.server.threads;
     new.server.manifests.clone_from(&old.server.manifests);
+    new.server.cache = old.server.cache;
+    new.server.admin.clone_from(&old.server.admin);
     new.server.pid_file.clone_from(&old.server.pid_file);
     new.server.graceful_timeout = old.server.graceful_timeout;
     new.server.idle_origin_connections = old.server.idle_origin_connections;

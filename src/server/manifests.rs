@@ -83,7 +83,7 @@ pub(super) fn save(store: &Store, path: &Path) {
 }
 
 /// From the system's random numbers, by way of the standard library's hash keys.
-fn secret() -> (u64, u64) {
+pub(super) fn secret() -> (u64, u64) {
     use std::hash::{BuildHasher as _, RandomState};
     (RandomState::new().hash_one(0), RandomState::new().hash_one(1))
 }

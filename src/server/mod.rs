@@ -32,10 +32,12 @@ pub use parts::ListenerError;
 pub use process::{ProcessError, Running};
 
 use crate::{
+    client,
     config::Config,
     h2,
     listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
-    proxy::Edge,
+    proxy::{Edge, Line, Memory},
+    push::PushedBy,
 };
 use control::Control;
 use parts::Parts;
@@ -117,11 +119,16 @@ impl Server {
         let parts = Arc::new(Parts::new(&config, addresses.clone())?);
         let app = Arc::new(http_proxy(
             &pingora.configuration,
-            Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests)),
+            Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache),
         ));
         let connections = Connections::default();
         let http2 = Http2 {
             app: Arc::clone(&app),
+            memory: Arc::new(FromMemory(Memory::new(
+                Arc::clone(&parts.edge),
+                Arc::clone(&parts.manifests),
+                parts.cache,
+            ))),
             parts: Arc::clone(&parts),
         };
         let entrance = Entrance::new(app, http2, Arc::clone(&parts.entrance), connections.clone());
@@ -237,7 +244,33 @@ fn free_address(address: SocketAddr) -> Result<SocketAddr, ServerError> {
 /// HTTP/2 connections go to our own session layer, under the same proxy.
 struct Http2 {
     app: Arc<HttpProxy<Edge>>,
+    memory: Arc<FromMemory>,
     parts: Arc<Parts>,
+}
+
+/// What is kept answers before the proxy does.
+struct FromMemory(Memory);
+
+impl h2::Memory for FromMemory {
+    fn recall(
+        &self,
+        request: &http::request::Parts,
+        connection: &client::Connection,
+        pushed_by: Option<PushedBy>,
+    ) -> Option<h2::Recalled> {
+        let answer = self.0.recall(request, connection, pushed_by)?;
+        Some(h2::Recalled {
+            response: answer.response,
+            body: answer.body,
+            report: answer.line.map(|line| line as Box<dyn h2::Report>),
+        })
+    }
+}
+
+impl h2::Report for Line {
+    fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>) {
+        self.write(bytes, failure);
+    }
 }
 
 #[async_trait]
@@ -252,6 +285,7 @@ impl ServeHttp2 for Http2 {
 
     async fn serve(&self, stream: Stream, beginning: Option<h2::Beginning>, shutdown: ShutdownWatch) {
         let limits = **self.parts.http2.load();
-        h2::serve(stream, beginning, Arc::clone(&self.app), limits, shutdown).await;
+        let memory: Arc<dyn h2::Memory> = Arc::<FromMemory>::clone(&self.memory);
+        h2::serve(stream, beginning, (memory, Arc::clone(&self.app)), limits, shutdown).await;
     }
 }

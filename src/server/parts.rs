@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::manifests;
 use crate::{
+    cache,
     config::{Config, Limits, Listener},
     h2,
     learn::Store,
@@ -34,6 +35,8 @@ pub(super) struct Parts {
     addresses: Vec<SocketAddr>,
     /// Outlives every reload.
     pub(super) manifests: Arc<Store>,
+    /// The same.
+    pub(super) cache: &'static cache::Store,
 }
 
 impl Parts {
@@ -45,6 +48,8 @@ impl Parts {
             entrance: Arc::new(ArcSwap::from_pointee(new.entrance)),
             http2: ArcSwap::from_pointee(new.http2),
             manifests: Arc::new(manifests::load(&config.server.manifests)),
+            // Pingora's cache wants it for as long as the process lives, and so does the server.
+            cache: Box::leak(Box::new(cache::Store::new(config.server.cache, manifests::secret()))),
             addresses,
         })
     }

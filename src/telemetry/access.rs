@@ -51,6 +51,8 @@ pub struct Access<'a> {
     pub missed: u32,
     /// Stream of its document, if it was pushed.
     pub pushed_by: Option<u32>,
+    /// How the cache took part: `hit`, `stale`, `revalidated`, `expired`, `miss`, `pass`.
+    pub cache: Option<&'static str>,
     /// The origin server that answered, or failed last.
     pub server: Option<SocketAddr>,
     /// Origin servers that were tried.
@@ -108,6 +110,9 @@ impl fmt::Display for Access<'_> {
         if let Some(parent) = self.pushed_by {
             write!(f, " pushed_by={parent}")?;
         }
+        if let Some(cache) = self.cache {
+            write!(f, " cache={cache}")?;
+        }
         match (self.peer, self.client) {
             (Some(peer), Some(client)) if client != peer.ip().to_canonical() => {
                 write!(f, " client={client} peer={peer}")?;
@@ -155,6 +160,7 @@ mod tests {
             learned: 2,
             missed: 1,
             pushed_by: Some(13),
+            cache: Some("hit"),
             server: Some(SocketAddr::from(([10, 0, 0, 1], 9000))),
             tries: 2,
             failure: Some("upstream: ReadTimedout"),
@@ -175,7 +181,7 @@ mod tests {
         assert_eq!(
             access.to_string(),
             "GET https://shop.example/?q 200 route=pages proto=h2 time=12.3ms bytes=77 promises=2 hints=0 \
-             skips=nopush:1 learned=2 missed=1 pushed_by=13 client=192.0.2.1:40000 server=10.0.0.1:9000 tries=2 \
+             skips=nopush:1 learned=2 missed=1 pushed_by=13 cache=hit client=192.0.2.1:40000 server=10.0.0.1:9000 tries=2 \
              failure=\"upstream: ReadTimedout\""
         );
     }

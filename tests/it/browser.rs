@@ -29,7 +29,8 @@ struct Site {
 }
 
 impl Site {
-    /// `route` is YAML for more keys of the only route, `cache` the assets' Cache-Control.
+    /// `route` is YAML for more keys of the only route, `cache` the assets' Cache-Control. Nothing is kept, so that the
+    /// origin sees what the browser asks for.
     async fn start(route: &str, cache: &str) -> Self {
         let origin = Origin::start().await;
         let fields = |kind| [("content-type", kind), ("cache-control", cache)];
@@ -46,7 +47,7 @@ impl Site {
         let edge = Edge::with(&format!(
             "listeners: [{{ address: '127.0.0.1:0', tls: {{ certificates: [{{ cert: {path}/site.pem, key: {path}/site.key }}] }} }}]\n\
              upstreams: {{ app: {{ servers: ['{}'] }} }}\n\
-             routes: [{{ name: pages, upstream: app, {route} }}]\n",
+             routes: [{{ name: pages, upstream: app, cache: off, {route} }}]\n",
             origin.address
         ))
         .await;

@@ -111,7 +111,9 @@ async fn a_reset_promise_frees_everything_it_held() {
     origin
         .serve_ok("/", &[("link", LINK)], b"page")
         .on("/a.css", [Step::Gate("never")]);
-    let edge = Edge::start(origin.address).await;
+    // What may be kept is fetched to its end, for others.
+    let routes = "routes: [{ name: pages, upstream: app, cache: off }]";
+    let edge = Edge::with(&config(origin.address, routes)).await;
     let mut raw = Raw::connect(edge.address, &[(MAX_CONCURRENT_STREAMS, 1)]).await;
     raw.get(1, "/").await;
     let promise = raw

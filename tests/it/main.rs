@@ -18,6 +18,7 @@ mod support;
 
 mod balance;
 mod browser;
+mod cache;
 mod cases;
 mod clients;
 mod commands;

@@ -43,7 +43,7 @@ async fn shop() -> Origin {
     let origin = Origin::start().await;
     origin
         .serve_ok("/", &[("link", "</a.css>; rel=preload; as=style")], b"page")
-        .asset("/a.css", b"css");
+        .serve_ok("/a.css", &[], b"css");
     origin
 }
 

@@ -1,0 +1,341 @@
+//! Which answers may be kept for others, and for how long (RFC 9111 sections 3 and 4.2).
+//!
+//! Stricter than the RFC, since nothing is gained by a guess: never without a freshness that the origin
+//! states itself, never what was asked for with `Authorization`, nothing with `Set-Cookie`.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use pingora_cache::cache_control::{CacheControl, InterpretCacheControl as _};
+
+use super::vary::{self, BadVary};
+use crate::route::CookieAnswers;
+
+/// Why an answer is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotKept {
+    /// Its status is none that is kept.
+    #[error("status {0}")]
+    Status(StatusCode),
+    /// `Cache-Control: no-store`.
+    #[error("no-store")]
+    NoStore,
+    /// `Cache-Control: private`, for the whole or for some fields.
+    #[error("private")]
+    Private,
+    /// `Cache-Control: no-cache`: it would have to be asked for each time.
+    #[error("no-cache")]
+    NoCache,
+    /// `Set-Cookie`.
+    #[error("set-cookie")]
+    SetCookie,
+    /// It varies by too much.
+    #[error(transparent)]
+    Vary(#[from] BadVary),
+    /// The request had a cookie, and the answer does not say that it is for everybody.
+    #[error("not public, and asked for with a cookie")]
+    Cookie,
+    /// No max-age, s-maxage or Expires, or they are over.
+    #[error("no freshness")]
+    NotFresh,
+    /// Nothing tells where it ends, so a part could be taken for the whole.
+    #[error("no-length")]
+    NoLength,
+    /// It is longer than the limit for one.
+    #[error("too-large")]
+    TooLarge,
+}
+
+impl NotKept {
+    /// Its name in Pingora's reasons.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Status(_) => "status",
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::NoCache => "no-cache",
+            Self::SetCookie => "set-cookie",
+            Self::Vary(_) => "vary",
+            Self::Cookie => "cookie",
+            Self::NotFresh => "not-fresh",
+            Self::NoLength => "no-length",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+/// How long an answer is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// When its age was zero: before it came here, if it came from another cache.
+    pub epoch: SystemTime,
+    /// The end of its freshness.
+    pub fresh_until: SystemTime,
+    /// Seconds that it may be used past that while it is asked for again.
+    pub stale_while_revalidate: u32,
+    /// Seconds that it may be used past that while the origin fails.
+    pub stale_if_error: u32,
+}
+
+/// What is known of a request whose answer may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// It had a cookie that the route looks at.
+    pub with_cookie: bool,
+    /// Its answer says that what is kept has not changed.
+    pub revalidated: bool,
+    /// Bytes that an answer may have.
+    pub limit: usize,
+}
+
+impl Asked {
+    /// Of a request with these fields.
+    #[must_use]
+    pub fn with(fields: &HeaderMap, cookies: CookieAnswers, limit: usize) -> Self {
+        Self {
+            with_cookie: cookies == CookieAnswers::Public && fields.contains_key(header::COOKIE),
+            revalidated: false,
+            limit,
+        }
+    }
+}
+
+/// Statuses that are kept: whole answers, lasting redirects, and that something is gone.
+const STATUSES: [StatusCode; 6] = [
+    StatusCode::OK,
+    StatusCode::NON_AUTHORITATIVE_INFORMATION,
+    StatusCode::MOVED_PERMANENTLY,
+    StatusCode::PERMANENT_REDIRECT,
+    StatusCode::NOT_FOUND,
+    StatusCode::GONE,
+];
+
+/// Whether an answer is kept, and for how long.
+///
+/// # Errors
+///
+/// The first reason not to keep it.
+pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTime) -> Result<Freshness, NotKept> {
+    if !STATUSES.contains(&status) {
+        return Err(NotKept::Status(status));
+    }
+    let control = CacheControl::from_headers_named(header::CACHE_CONTROL.as_str(), fields);
+    if let Some(control) = &control {
+        if control.no_store() {
+            return Err(NotKept::NoStore);
+        }
+        if control.has_key("private") {
+            return Err(NotKept::Private);
+        }
+        if control.has_key("no-cache") {
+            return Err(NotKept::NoCache);
+        }
+    }
+    if fields.contains_key(header::SET_COOKIE) {
+        return Err(NotKept::SetCookie);
+    }
+    vary::names(fields)?;
+    let is_public = |control: &CacheControl| control.public() || control.has_key("s-maxage");
+    if asked.with_cookie && !asked.revalidated && !control.as_ref().is_some_and(is_public) {
+        return Err(NotKept::Cookie);
+    }
+    let freshness = freshness(control.as_ref(), fields, now).ok_or(NotKept::NotFresh)?;
+    match length(fields) {
+        // What is kept has its length already.
+        _ if asked.revalidated => {}
+        Length::Known(length) if length > asked.limit => return Err(NotKept::TooLarge),
+        Length::Known(_) | Length::Told => {}
+        Length::Unknown => return Err(NotKept::NoLength),
+    }
+    Ok(freshness)
+}
+
+fn freshness(control: Option<&CacheControl>, fields: &HeaderMap, now: SystemTime) -> Option<Freshness> {
+    let states_age = |control: &CacheControl| control.has_key("max-age") || control.has_key("s-maxage");
+    let lifetime = match control.filter(|control| states_age(control)) {
+        // One that cannot be read is taken for the past, as Expires is.
+        Some(control) => control.fresh_duration().unwrap_or_default(),
+        None => expires_in(fields, now)?,
+    };
+    let age = age(fields);
+    let stale = |time: Option<Duration>| {
+        let seconds = time.unwrap_or_default().as_secs();
+        u32::try_from(seconds).unwrap_or(u32::MAX)
+    };
+    let stale_while_revalidate = stale(control.and_then(|control| control.serve_stale_while_revalidate_duration()));
+    let stale_if_error = stale(control.and_then(|control| control.serve_stale_if_error_duration()));
+    let longest_stale = Duration::from_secs(stale_while_revalidate.max(stale_if_error).into());
+    if lifetime + longest_stale <= age {
+        return None;
+    }
+    let epoch = now.checked_sub(age)?;
+    Some(Freshness {
+        epoch,
+        // A lifetime beyond what the system can tell is as good as any.
+        fresh_until: epoch.checked_add(lifetime.min(LONGEST))?,
+        stale_while_revalidate,
+        stale_if_error,
+    })
+}
+
+/// More than RFC 9111 section 1.2.2 asks for.
+const LONGEST: Duration = Duration::from_secs(1 << 31);
+
+/// From `Date` to `Expires` (RFC 9111 section 4.2.1): by the origin's clock where it tells it.
+fn expires_in(fields: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let expires = only(fields, &header::EXPIRES)?;
+    let date = |value: &str| httpdate::parse_http_date(value).ok();
+    let expires = date(expires).unwrap_or(SystemTime::UNIX_EPOCH);
+    let from = only(fields, &header::DATE).and_then(date).unwrap_or(now);
+    Some(expires.duration_since(from).unwrap_or_default())
+}
+
+/// How old the answer was when it came (RFC 9111 section 4.2.3), as another cache tells.
+fn age(fields: &HeaderMap) -> Duration {
+    let seconds = only(fields, &header::AGE).and_then(|age| age.trim().parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST)
+}
+
+fn only<'f>(fields: &'f HeaderMap, name: &HeaderName) -> Option<&'f str> {
+    let mut values = fields.get_all(name).iter();
+    let first = values.next()?.to_str().ok();
+    first.filter(|_| values.next().is_none())
+}
+
+enum Length {
+    Known(usize),
+    /// Chunks tell the end.
+    Told,
+    Unknown,
+}
+
+fn length(fields: &HeaderMap) -> Length {
+    if fields.contains_key(header::TRANSFER_ENCODING) {
+        return Length::Told;
+    }
+    match fields
+        .get(header::CONTENT_LENGTH)
+        .map(|length| length.to_str().map(str::parse))
+    {
+        Some(Ok(Ok(length))) => Length::Known(length),
+        _ => Length::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    const ANYBODY: Asked = Asked {
+        with_cookie: false,
+        revalidated: false,
+        limit: 1000,
+    };
+    const VISITOR: Asked = Asked {
+        with_cookie: true,
+        ..ANYBODY
+    };
+
+    fn now() -> SystemTime {
+        httpdate::parse_http_date("Wed, 25 Nov 2026 07:00:00 GMT").expect("a date")
+    }
+
+    fn kept(asked: Asked, status: u16, list: &[(&'static str, &'static str)]) -> Result<Freshness, NotKept> {
+        let mut fields = HeaderMap::new();
+        for (name, value) in list {
+            fields.append(*name, HeaderValue::from_static(value));
+        }
+        if !fields.contains_key("transfer-encoding") {
+            fields.insert("content-length", HeaderValue::from_static("10"));
+        }
+        keep(StatusCode::from_u16(status).expect("a status"), &fields, asked, now())
+    }
+
+    /// Seconds of freshness from now, and of each kind of stale use.
+    fn seconds(list: &[(&'static str, &'static str)]) -> Option<(u64, u32, u32)> {
+        let kept = kept(ANYBODY, 200, list).ok()?;
+        let fresh = kept.fresh_until.duration_since(now()).unwrap_or_default().as_secs();
+        Some((fresh, kept.stale_while_revalidate, kept.stale_if_error))
+    }
+
+    #[test]
+    fn freshness_is_what_the_origin_states() {
+        let control = |value| seconds(&[("cache-control", value)]);
+        assert_eq!(control("max-age=60"), Some((60, 0, 0)));
+        assert_eq!(control("max-age=60, s-maxage=10"), Some((10, 0, 0)));
+        assert_eq!(control("public"), None);
+        assert_eq!(control("max-age=0"), None);
+        assert_eq!(control("max-age=soon"), None);
+        assert_eq!(control("max-age=0, stale-while-revalidate=5"), Some((0, 5, 0)));
+        assert_eq!(control("max-age=60, stale-if-error=7"), Some((60, 0, 7)));
+        assert_eq!(
+            control("max-age=60, stale-if-error=7, must-revalidate"),
+            Some((60, 0, 0))
+        );
+        assert_eq!(seconds(&[]), None);
+        let far = control("max-age=99999999999999999999").expect("kept");
+        assert!(far.0 >= 1 << 30, "{far:?}");
+    }
+
+    #[test]
+    fn expires_counts_from_date_and_not_if_max_age_is_there() {
+        const SEVEN: (&str, &str) = ("expires", "Wed, 25 Nov 2026 07:01:00 GMT");
+        assert_eq!(seconds(&[SEVEN]), Some((60, 0, 0)));
+        assert_eq!(
+            seconds(&[SEVEN, ("date", "Wed, 25 Nov 2026 07:00:50 GMT")]),
+            Some((10, 0, 0))
+        );
+        assert_eq!(seconds(&[SEVEN, ("cache-control", "max-age=5")]), Some((5, 0, 0)));
+        assert_eq!(seconds(&[("expires", "0")]), None);
+        assert_eq!(seconds(&[SEVEN, SEVEN]), None);
+    }
+
+    #[test]
+    fn age_elsewhere_counts() {
+        assert_eq!(
+            seconds(&[("cache-control", "max-age=60"), ("age", "50")]),
+            Some((10, 0, 0))
+        );
+        assert_eq!(seconds(&[("cache-control", "max-age=60"), ("age", "60")]), None);
+    }
+
+    #[test]
+    fn nothing_that_is_somebodys_own_is_kept() {
+        use NotKept::{Cookie, NoCache, NoLength, NoStore, Private, SetCookie, Status};
+        let with = |asked, list: &[(&'static str, &'static str)]| kept(asked, 200, list).err();
+        let control = |asked, value| with(asked, &[("cache-control", value)]);
+        assert_eq!(control(ANYBODY, "max-age=60, private"), Some(Private));
+        assert_eq!(control(ANYBODY, "max-age=60, Private=\"x-user\""), Some(Private));
+        assert_eq!(control(ANYBODY, "max-age=60, no-store"), Some(NoStore));
+        assert_eq!(control(ANYBODY, "max-age=60, no-cache"), Some(NoCache));
+        assert_eq!(control(VISITOR, "max-age=60"), Some(Cookie));
+        assert_eq!(control(VISITOR, "max-age=60, public"), None);
+        assert_eq!(control(VISITOR, "s-maxage=60"), None);
+        const FRESH: (&str, &str) = ("cache-control", "public, max-age=60");
+        assert_eq!(with(ANYBODY, &[FRESH, ("set-cookie", "a=b")]), Some(SetCookie));
+        assert_eq!(
+            with(ANYBODY, &[FRESH, ("vary", "Cookie")]),
+            Some(NotKept::Vary(BadVary::Client))
+        );
+        for status in [204, 206, 302, 304, 401, 500, 503] {
+            let expected = Status(StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(kept(ANYBODY, status, &[FRESH]), Err(expected));
+        }
+        assert_eq!(with(ANYBODY, &[FRESH, ("transfer-encoding", "chunked")]), None);
+        let fields = HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"))]);
+        assert_eq!(keep(StatusCode::OK, &fields, ANYBODY, now()), Err(NoLength));
+        let small = Asked { limit: 9, ..ANYBODY };
+        assert_eq!(kept(small, 200, &[FRESH]), Err(NotKept::TooLarge));
+    }
+
+    #[test]
+    fn an_unchanged_answer_stays_whoever_asked() {
+        let asked = Asked {
+            revalidated: true,
+            ..VISITOR
+        };
+        assert!(kept(asked, 200, &[("cache-control", "max-age=60")]).is_ok());
+    }
+}

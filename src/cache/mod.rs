@@ -1,0 +1,31 @@
+//! Answers kept in memory, for pushes and requests alike.
+//!
+//! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key`
+//! (what an answer is found by), `freshness` and `vary` (which may be kept), `object` and `body` (a kept one), `fill` (one on its way), `store`
+//! (all of them, bounded), `purge` (what is to be forgotten), `assets` (which URLs count as such), `storage` (the store
+//! as Pingora sees it), `unkept` (what it need not ask for).
+//!
+//! Bodies are shared: whoever sends one holds references to the same bytes.
+
+mod assets;
+mod body;
+mod fill;
+mod freshness;
+mod key;
+mod object;
+mod purge;
+mod storage;
+mod store;
+mod unkept;
+mod vary;
+
+pub use assets::Assets;
+pub use body::Body;
+pub use freshness::{Asked, Freshness, NotKept, keep};
+pub use key::{UrlHash, UrlHasher, url_text};
+pub use object::{Head, Object};
+pub use purge::Purge;
+pub use storage::cache_key;
+pub use store::{Store, StoreLimits};
+pub use unkept::{Unkept, WithCookie};
+pub use vary::BadVary;

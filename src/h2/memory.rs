@@ -1,0 +1,147 @@
+//! Answers that need no application: the seam to what is kept in memory.
+//!
+//! It is asked before the application, for requests and promises alike. What it answers is sent here:
+//! a short answer at once, by the task of the connection; what has to wait, by a task of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, request::Parts};
+use log::debug;
+use pingora::apps::HttpServerApp;
+
+use super::{
+    connection::Connection,
+    stream::{Stream, StreamError},
+};
+use crate::{cache::Body, client, push::PushedBy};
+
+/// Whatever keeps answers.
+pub trait Memory: Send + Sync {
+    /// The answer to a request that came on this connection, or to a promise of one of its streams; `None` where
+    /// the application is to be asked.
+    fn recall(&self, request: &Parts, connection: &client::Connection, pushed_by: Option<PushedBy>)
+    -> Option<Recalled>;
+}
+
+/// An answer from memory.
+pub struct Recalled {
+    /// Its status and fields, none of which belongs to one connection.
+    pub response: Response<()>,
+    /// Its content; empty where it has none, as for HEAD.
+    pub body: Body,
+    /// Who wants to know what became of it.
+    pub report: Option<Box<dyn Report>>,
+}
+
+/// Hears of an answer that has come to its end.
+pub trait Report: Send {
+    /// This many bytes of content were handed over; `failure` says why not all.
+    fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>);
+}
+
+impl std::fmt::Debug for Recalled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recalled")
+            .field("response", &self.response)
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A> Connection<A> {
+    /// The answer to a request or promise, if it is in memory.
+    pub(super) fn recall(&self, request: &Parts, pushed_by: Option<PushedBy>) -> Option<Recalled> {
+        self.memory.recall(request, self.facts.as_deref()?, pushed_by)
+    }
+}
+
+/// Answers a request. Never waits.
+pub(super) fn respond<A>(connection: &Arc<Connection<A>>, mut stream: Stream, recalled: Recalled)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let Recalled { response, body, report } = recalled;
+    if !body.is_empty() {
+        stream.open_lane(&connection.order);
+    }
+    let begun = stream.begin(response, body.is_empty());
+    let at_once = begun.and_then(|()| match body.pieces() {
+        [] => Ok(true),
+        [only] => stream.send_at_once(only),
+        _ => Ok(false),
+    });
+    match at_once {
+        Ok(true) => tell(report, body.len(), None),
+        Ok(false) => carry_on(connection, stream, body, report),
+        Err(e) => tell(report, 0, Some(&e)),
+    }
+}
+
+/// Sends the content of an answer as the client's windows take it.
+fn carry_on<A>(connection: &Arc<Connection<A>>, mut stream: Stream, body: Body, report: Option<Box<dyn Report>>)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let active = connection.active.begin();
+    let limit = connection.limits.write_timeout;
+    tokio::spawn(async move {
+        let _active = active;
+        let mut sent = 0;
+        let outcome = content(&mut stream, &body, limit, &mut sent).await;
+        end(&mut stream, sent, report, outcome);
+    });
+}
+
+/// Answers a promise, in a task of its own: it waits for its promise to be written, and for its turn.
+pub(super) fn fulfil<A>(connection: &Arc<Connection<A>>, mut stream: Stream, recalled: Recalled)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let active = connection.active.begin();
+    let order = Arc::clone(&connection.order);
+    let limit = connection.limits.write_timeout;
+    tokio::spawn(async move {
+        let _active = active;
+        let Recalled { response, body, report } = recalled;
+        if !body.is_empty() {
+            stream.open_lane(&order);
+        }
+        let mut sent = 0;
+        let outcome = match stream.send_header(response, body.is_empty(), limit).await {
+            Ok(()) => content(&mut stream, &body, limit, &mut sent).await,
+            Err(e) => Err(e),
+        };
+        end(&mut stream, sent, report, outcome);
+    });
+}
+
+async fn content(
+    stream: &mut Stream,
+    body: &Body,
+    limit: std::time::Duration,
+    sent: &mut usize,
+) -> Result<(), StreamError> {
+    let mut pieces = body.pieces().iter().peekable();
+    while let Some(piece) = pieces.next() {
+        stream
+            .send_body(Bytes::clone(piece), pieces.peek().is_none(), limit)
+            .await?;
+        *sent += piece.len();
+    }
+    Ok(())
+}
+
+fn end(stream: &mut Stream, sent: usize, report: Option<Box<dyn Report>>, outcome: Result<(), StreamError>) {
+    if let Err(e) = &outcome {
+        debug!("stream {}: an answer from memory is not complete: {e}", stream.id());
+        stream.reset(stream.failure_reason());
+    }
+    tell(report, sent, outcome.err().as_ref());
+}
+
+fn tell(report: Option<Box<dyn Report>>, sent: usize, failure: Option<&StreamError>) {
+    if let Some(report) = report {
+        report.sent(sent, failure.map(ToString::to_string).as_deref());
+    }
+}

@@ -1,0 +1,286 @@
+//! Requests and promises that need no proxy: a fresh answer is in memory, and nothing else is to be done.
+//!
+//! Whatever is unusual goes the other way, through Pingora, which finds the same answers: a range, a
+//! condition on a date that is not the answer's own, links to deliver, something to learn, credentials.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
+use pingora::protocols::http::conditional_filter::weak_validate_etag;
+
+use super::{
+    Live,
+    cache::{CACHE_STATUS, fields_allow, hit_status},
+};
+use crate::{
+    cache::{Body, Object, Store},
+    client::{
+        Connection, Scheme,
+        forwarded::{self, Received},
+    },
+    learn::{Learning, Store as Manifests},
+    push::{Credentials, PushedBy, Skips},
+    route::{self, Caching, Route, StatusField},
+    telemetry::access::{self, Access},
+};
+
+/// Answers without Pingora.
+#[derive(Debug)]
+pub struct Memory {
+    live: Arc<ArcSwap<Live>>,
+    manifests: Arc<Manifests>,
+    store: &'static Store,
+}
+
+/// An answer, ready to be sent.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status and fields.
+    pub response: Response<()>,
+    /// Its content.
+    pub body: Body,
+    /// Its access line, where anybody reads those.
+    pub line: Option<Box<Line>>,
+}
+
+/// The access line of an answer that is being sent.
+#[derive(Debug)]
+pub struct Line {
+    started: Instant,
+    peer: SocketAddr,
+    client: IpAddr,
+    method: Method,
+    scheme: &'static str,
+    authority: Box<str>,
+    path_and_query: Box<str>,
+    status: u16,
+    route: Box<str>,
+    pushed_by: Option<u32>,
+}
+
+/// The URL of a request, in parts.
+struct Url<'r> {
+    scheme: Scheme,
+    authority: &'r str,
+    path: &'r str,
+    path_and_query: &'r str,
+}
+
+impl<'r> Url<'r> {
+    fn of(request: &'r Parts, connection: &Connection) -> Option<Self> {
+        let claimed = || match request.uri.scheme_str() {
+            Some("https") => Scheme::Https,
+            _ => Scheme::Http,
+        };
+        let host = || request.headers.get(header::HOST)?.to_str().ok();
+        let path_and_query = request.uri.path_and_query()?;
+        Some(Self {
+            scheme: connection.peer.scheme.unwrap_or_else(claimed),
+            authority: request.uri.authority().map(|a| a.as_str()).or_else(host)?,
+            path: path_and_query.path(),
+            path_and_query: path_and_query.as_str(),
+        })
+    }
+}
+
+impl Memory {
+    /// What is kept in this store, as far as what is live lets it be used.
+    #[must_use]
+    pub const fn new(live: Arc<ArcSwap<Live>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
+        Self { live, manifests, store }
+    }
+
+    /// The answer to a request of an HTTP/2 client, or to a promise to it.
+    #[must_use]
+    pub fn recall(&self, request: &Parts, connection: &Connection, pushed_by: Option<PushedBy>) -> Option<Answer> {
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return None;
+        }
+        let url = Url::of(request, connection)?;
+        let scheme = url.scheme.name();
+        let hash = self.store.hasher().url(scheme, url.authority, url.path_and_query);
+        if !self.store.has(hash) || !is_usual(&request.headers) {
+            return None;
+        }
+        let live = self.live.load();
+        let (_, route) = route::find(&live.routes, &request.method, url.authority, url.path)?;
+        let is_kept = match route.cache.caching {
+            Caching::Off => false,
+            Caching::Assets => pushed_by.is_some() || self.store.assets().contains(hash),
+            Caching::All => true,
+        };
+        if !is_kept {
+            return None;
+        }
+        let upstream = &live.pools.get(route.upstream)?.policy().name;
+        let object = self.store.find(hash, upstream, &request.headers)?;
+        let now = SystemTime::now();
+        let is_usable = object.is_fresh(now)
+            && match pushed_by {
+                Some(_) => object.is_pushable() && route.push.credentials == Credentials::Omit,
+                None => !self.has_more_to_do(request, &url, route, &object),
+            };
+        if !is_usable {
+            return None;
+        }
+        let is_unchanged = match condition(&request.headers, &object) {
+            Condition::Unusual => return None,
+            Condition::Unchanged => true,
+            Condition::None => false,
+        };
+        if let (Some(client), None, &Method::GET) = (&connection.http2, pushed_by, &request.method) {
+            client.record_fetched(scheme, url.authority, url.path_and_query);
+        }
+        let response = response(&object, route, now, is_unchanged);
+        let has_content = !is_unchanged && request.method != Method::HEAD;
+        Some(Answer {
+            line: access::is_enabled()
+                .then(|| Box::new(Line::new(request, connection, &url, route, &response, pushed_by))),
+            body: if has_content {
+                object.body().clone()
+            } else {
+                Body::default()
+            },
+            response,
+        })
+    }
+
+    /// Whether the answer has links that may be delivered, or teaches something.
+    fn has_more_to_do(&self, request: &Parts, url: &Url<'_>, route: &Route, object: &Object) -> bool {
+        if request.method != Method::GET {
+            return false;
+        }
+        let learns = || {
+            let document = (url.scheme.name(), url.authority, url.path, request.uri.query());
+            let key = self
+                .manifests
+                .hasher()
+                .document(&route.learn, document, &request.headers);
+            !self.manifests.is_unknown(key)
+        };
+        object.head().fields.contains_key(header::LINK)
+            || !route.push.links.is_empty()
+            || route.learn.learning == Learning::On && learns()
+    }
+}
+
+/// Whether a request asks for the whole of an answer, on no condition but that it has changed.
+fn is_usual(fields: &HeaderMap) -> bool {
+    !fields.contains_key(header::RANGE) && !fields.contains_key(header::EXPECT) && fields_allow(fields)
+}
+
+enum Condition {
+    None,
+    Unchanged,
+    /// It takes more to find out.
+    Unusual,
+}
+
+/// Whether the client's copy is what is kept (RFC 9110 section 13.2.2).
+fn condition(request: &HeaderMap, object: &Object) -> Condition {
+    let kept = &object.head().fields;
+    let matches = if request.contains_key(header::IF_NONE_MATCH) {
+        let mut values = request.get_all(header::IF_NONE_MATCH).iter();
+        kept.get(header::ETAG)
+            .is_some_and(|etag| values.any(|value| weak_validate_etag(value.as_bytes(), etag.as_bytes())))
+    } else if let Some(since) = request.get(header::IF_MODIFIED_SINCE) {
+        // Clients send back what they were sent.
+        if kept.get(header::LAST_MODIFIED) != Some(since) {
+            return Condition::Unusual;
+        }
+        true
+    } else {
+        false
+    };
+    if matches && object.head().status == StatusCode::OK {
+        Condition::Unchanged
+    } else {
+        Condition::None
+    }
+}
+
+fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = object.head().status;
+    *response.version_mut() = Version::HTTP_2;
+    let mut fields = object.head().fields.clone();
+    fields.insert(header::AGE, HeaderValue::from(object.age(now)));
+    if route.cache.status == StatusField::On {
+        let ttl = i64::try_from(object.time_left(now)).unwrap_or(i64::MAX);
+        if let Ok(status) = HeaderValue::try_from(hit_status(ttl)) {
+            fields.append(CACHE_STATUS, status);
+        }
+    }
+    if is_unchanged {
+        // As Pingora does it for the others.
+        for name in [
+            header::CONTENT_LENGTH,
+            header::CONTENT_TYPE,
+            header::CONTENT_ENCODING,
+            header::ACCEPT_RANGES,
+        ] {
+            fields.remove(name);
+        }
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    *response.headers_mut() = fields;
+    response
+}
+
+impl Line {
+    fn new(
+        request: &Parts,
+        connection: &Connection,
+        url: &Url<'_>,
+        route: &Route,
+        response: &Response<()>,
+        pushed_by: Option<PushedBy>,
+    ) -> Self {
+        let received = request.extensions.get::<Arc<Received>>();
+        let fields = received.map_or(&request.headers, |received| received.fields());
+        Self {
+            started: Instant::now(),
+            peer: connection.peer.address,
+            client: forwarded::client(&connection.peer, fields),
+            method: request.method.clone(),
+            scheme: url.scheme.name(),
+            authority: url.authority.into(),
+            path_and_query: url.path_and_query.into(),
+            status: response.status().as_u16(),
+            route: route.name.clone(),
+            pushed_by: pushed_by.map(|pushed| pushed.parent),
+        }
+    }
+
+    /// Writes it: the answer has come to its end.
+    pub fn write(&self, bytes: usize, failure: Option<&str>) {
+        access::write(&Access {
+            peer: Some(self.peer),
+            client: Some(self.client),
+            method: self.method.as_str(),
+            scheme: self.scheme,
+            authority: &self.authority,
+            path_and_query: &self.path_and_query,
+            status: Some(self.status),
+            route: Some(&self.route),
+            protocol: access::protocol(Version::HTTP_2),
+            duration: self.started.elapsed(),
+            bytes,
+            promises: 0,
+            hints: 0,
+            skips: &Skips::default(),
+            learned: 0,
+            missed: 0,
+            pushed_by: self.pushed_by,
+            cache: Some("hit"),
+            server: None,
+            tries: 0,
+            failure,
+        });
+    }
+}

@@ -1,0 +1,275 @@
+//! An answer on its way: shared while it comes, and whole or not at all.
+
+use tokio::task::JoinSet;
+
+use super::{keeping, line};
+use crate::support::{
+    client::Client,
+    origin::{Origin, Step, response},
+    within,
+};
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=600");
+
+/// A head without a length, and chunks.
+fn chunked() -> Vec<u8> {
+    b"HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\ntransfer-encoding: chunked\r\n\r\n".to_vec()
+}
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+#[tokio::test]
+async fn a_thousand_first_requests_are_one_to_the_origin() {
+    let origin = Origin::start().await;
+    let body = vec![b'x'; 3000];
+    origin.on(
+        "/a.css",
+        [
+            Step::Gate("header"),
+            Step::Send(chunked()),
+            Step::Send(chunk(&body[..1000])),
+            Step::Gate("rest"),
+            Step::Send(chunk(&body[1000..])),
+            Step::Send(chunk(b"")),
+        ],
+    );
+    let edge = keeping(&origin, "{ caching: all, wait: 1m }").await;
+    let mut fetching = JoinSet::new();
+    for _ in 0..20 {
+        let client = Client::without_push(edge.address).await;
+        for _ in 0..50 {
+            let request = client.get_request("/a.css", &[]);
+            fetching.spawn(client.clone().try_fetch(request));
+        }
+    }
+    origin.request("/a.css").await;
+    origin.open("header");
+    // Some follow the answer while it comes.
+    origin.open("rest");
+    let mut answers = 0;
+    while let Some(page) = within("a thousand answers", fetching.join_next()).await {
+        let answer = page.expect("no panic").expect("an answer").answer;
+        assert!(answer.status == 200 && answer.body == body);
+        answers += 1;
+    }
+    assert_eq!(answers, 1000);
+    assert_eq!(origin.count("/a.css"), 1);
+}
+
+#[tokio::test]
+async fn readers_have_the_beginning_before_the_end_is_there() {
+    let origin = Origin::start().await;
+    origin.on(
+        "/a",
+        [
+            Step::Send(chunked()),
+            Step::Send(chunk(b"begin ")),
+            Step::Gate("rest"),
+            Step::Send(chunk(b"end")),
+            Step::Send(chunk(b"")),
+        ],
+    );
+    let edge = keeping(&origin, "all").await;
+    let mut bodies = Vec::new();
+    for _ in 0..2 {
+        let stream = tokio::net::TcpStream::connect(edge.address)
+            .await
+            .expect("the edge listens");
+        let (mut send, connection) = h2::client::handshake(stream).await.expect("a handshake");
+        tokio::spawn(connection);
+        let request = http::Request::get(format!("http://{}/a", edge.address))
+            .body(())
+            .expect("a request");
+        let (answer, _) = send.send_request(request, true).expect("sent");
+        let mut body = within("a header", answer).await.expect("an answer").into_body();
+        let first = within("the beginning", body.data())
+            .await
+            .expect("data")
+            .expect("no reset");
+        assert_eq!(first, "begin ");
+        bodies.push((send, body));
+    }
+    origin.open("rest");
+    for (_, mut body) in bodies {
+        let rest = within("the end", body.data()).await.expect("data").expect("no reset");
+        assert_eq!(rest, "end");
+    }
+    assert_eq!(origin.count("/a"), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_an_error_and_is_not_kept() {
+    let origin = Origin::start().await;
+    let edge = keeping(&origin, "all").await;
+    let whole = response("200 OK", &[FRESH], b"0123456789");
+    let short = whole[..whole.len() - 5].to_vec();
+    let no_length = b"HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\n\r\n01234".to_vec();
+    for (path, beginning) in [("/length", short), ("/chunks", [chunked(), chunk(b"01234")].concat())] {
+        origin.on(path, [Step::Send(beginning.clone()), Step::Gate("end"), Step::Close]);
+        let mut fetching = JoinSet::new();
+        for _ in 0..3 {
+            let client = Client::connect(edge.address).await;
+            let request = client.get_request(path, &[]);
+            fetching.spawn(client.try_fetch(request));
+        }
+        origin.request(path).await;
+        for _ in 0..3 {
+            origin.open("end");
+        }
+        while let Some(page) = within("three errors", fetching.join_next()).await {
+            if let Ok(page) = page.expect("no panic") {
+                // Who came so early that the failure could still be told as such.
+                assert_eq!(page.answer.status, 502, "{path}");
+            }
+        }
+        origin.serve_ok(path, &[FRESH], b"whole");
+        let client = Client::connect(edge.address).await;
+        assert_eq!(client.get(path).await.answer.body, b"whole");
+    }
+    // Nothing tells where this one ends, so nobody can know whether it broke off.
+    origin.on("/unknown", [Step::Send(no_length), Step::Close]);
+    let client = Client::connect(edge.address).await;
+    for count in 1..=2 {
+        assert_eq!(client.get("/unknown").await.answer.body, b"01234");
+        assert_eq!(origin.count("/unknown"), count);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_does_not_end_what_others_wait_for() {
+    let origin = Origin::start().await;
+    origin.on(
+        "/a",
+        [
+            Step::Send(chunked()),
+            Step::Send(chunk(b"begin ")),
+            Step::Gate("rest"),
+            Step::Send(chunk(b"end")),
+            Step::Send(chunk(b"")),
+        ],
+    );
+    let edge = keeping(&origin, "all").await;
+    let stream = tokio::net::TcpStream::connect(edge.address)
+        .await
+        .expect("the edge listens");
+    let (mut send, connection) = h2::client::handshake(stream).await.expect("a handshake");
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get(format!("http://{}/a", edge.address))
+        .body(())
+        .expect("a request");
+    let (answer, _) = send.send_request(request, true).expect("sent");
+    let answer = within("a header", answer).await.expect("an answer");
+    let other = Client::connect(edge.address).await;
+    let waiting = tokio::spawn(async move { other.get("/a").await });
+    drop((answer, send));
+    connection.abort();
+    let _ = connection.await;
+    origin.open("rest");
+    let page = within("the other's answer", waiting).await.expect("no panic");
+    assert_eq!(page.answer.body, b"begin end");
+    assert_eq!(origin.count("/a"), 1);
+    line(&edge, "/a", "hit").await;
+}
+
+#[tokio::test]
+async fn what_is_too_large_passes_and_is_not_kept() {
+    let origin = Origin::start().await;
+    let large: Vec<u8> = (0..5 << 20).map(|n: u32| (n % 251) as u8).collect();
+    origin.serve_ok("/length", &[FRESH], &large);
+    let mut steps = vec![Step::Send(chunked())];
+    steps.extend(large.chunks(50_000).map(|part| Step::Send(chunk(part))));
+    steps.push(Step::Send(chunk(b"")));
+    origin.on("/chunks", steps);
+    let edge = keeping(&origin, "all").await;
+    for path in ["/length", "/chunks"] {
+        for count in 1..=2 {
+            let client = Client::connect(edge.address).await;
+            assert!(client.get(path).await.answer.body == large, "{path}");
+            assert_eq!(origin.count(path), count, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_client_does_not_make_the_edge_hold_what_is_too_large() {
+    let origin = Origin::start().await;
+    let part = vec![b'x'; 60_000];
+    let mut steps = vec![Step::Send(chunked())];
+    steps.extend((0..1600).map(|_| Step::Send(chunk(&part))));
+    steps.push(Step::Send(chunk(b"")));
+    origin.on("/chunks", steps);
+    let edge = keeping(&origin, "all").await;
+    let stream = tokio::net::TcpStream::connect(edge.address)
+        .await
+        .expect("the edge listens");
+    let (mut send, connection) = h2::client::handshake(stream).await.expect("a handshake");
+    tokio::spawn(connection);
+    let before = edge.memory();
+    let request = http::Request::get(format!("http://{}/chunks", edge.address))
+        .body(())
+        .expect("a request");
+    let (answer, _) = send.send_request(request, true).expect("sent");
+    let mut body = within("a header", answer).await.expect("an answer").into_body();
+    let mut length = 0;
+    while let Some(data) = within("data", body.data()).await {
+        let data = data.expect("no reset");
+        length += data.len();
+        body.flow_control().release_capacity(data.len()).expect("a window");
+        // As slow as this client's windows make it.
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(length, 1600 * 60_000);
+    let grown = edge.peak_memory().saturating_sub(before) >> 20;
+    assert!(grown < 72, "{grown} MB more for 92 MB");
+}
+
+#[tokio::test]
+async fn requests_do_not_wait_longer_than_the_route_says() {
+    let origin = Origin::start().await;
+    origin.on(
+        "/a",
+        [Step::Gate("one"), Step::Send(response("200 OK", &[FRESH], b"content"))],
+    );
+    let edge = keeping(&origin, "{ caching: all, wait: 1ms }").await;
+    let client = Client::connect(edge.address).await;
+    let mut fetching = JoinSet::new();
+    for count in 1..=3 {
+        let request = client.get_request("/a", &[]);
+        fetching.spawn(client.clone().try_fetch(request));
+        origin.requests("/a", count).await;
+    }
+    for _ in 0..3 {
+        origin.open("one");
+    }
+    while let Some(page) = within("three answers", fetching.join_next()).await {
+        assert_eq!(page.expect("no panic").expect("an answer").answer.body, b"content");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_kept_is_not_waited_for_twice() {
+    let origin = Origin::start().await;
+    origin.on("/a", [Step::Send(response("200 OK", &[], b"first"))]);
+    let edge = keeping(&origin, "{ caching: all, wait: 1m }").await;
+    let client = Client::connect(edge.address).await;
+    client.get("/a").await;
+    origin.on(
+        "/a",
+        [Step::Gate("all"), Step::Send(response("200 OK", &[], b"content"))],
+    );
+    let mut fetching = JoinSet::new();
+    for _ in 0..5 {
+        let request = client.get_request("/a", &[]);
+        fetching.spawn(client.clone().try_fetch(request));
+    }
+    // All at once, though none of them is answered.
+    origin.requests("/a", 6).await;
+    for _ in 0..5 {
+        origin.open("all");
+    }
+    while let Some(page) = within("five answers", fetching.join_next()).await {
+        assert_eq!(page.expect("no panic").expect("an answer").answer.body, b"content");
+    }
+}

@@ -1,0 +1,165 @@
+//! Past its time: asked for again, or used as its header allows.
+
+use super::{get, keeping, line};
+use crate::support::{
+    client::Client,
+    edge::{Edge, config},
+    origin::{Origin, Step, response},
+    within,
+};
+
+/// Kept, and never fresh: what these allow is all that it can be used for.
+const UPDATING: (&str, &str) = ("cache-control", "max-age=0, stale-while-revalidate=600");
+const IF_ERROR: (&str, &str) = ("cache-control", "max-age=0, stale-if-error=600");
+
+#[tokio::test]
+async fn an_unchanged_answer_is_fresh_again_without_its_content() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/a", &[IF_ERROR, ("etag", "\"1\""), ("x-kept", "1")], b"content");
+    let edge = keeping(&origin, "{ caching: all, status: on }").await;
+    let client = Client::connect(edge.address).await;
+    client.get("/a").await;
+    let unchanged = response(
+        "304 Not Modified",
+        &[("cache-control", "max-age=600"), ("etag", "\"1\"")],
+        b"",
+    );
+    origin.on("/a", [Step::Send(unchanged)]);
+    let answer = get(&client, "/a", &[("cookie", "a=b")]).await.answer;
+    assert_eq!((answer.status.as_u16(), &*answer.body), (200, &b"content"[..]));
+    let status = answer.headers["cache-status"].to_str().expect("ASCII");
+    assert!(status.starts_with("linkpush; fwd=stale; fwd-status=304"), "{status}");
+    assert_eq!(origin.seen()[1].field("if-none-match"), Some("\"1\""));
+    line(&edge, "/a", "revalidated").await;
+    let answer = client.get("/a").await.answer;
+    assert_eq!(
+        (&*answer.body, &answer.headers["x-kept"]),
+        (&b"content"[..], &"1".parse().expect("a value"))
+    );
+    assert_eq!(answer.headers["cache-control"], "max-age=600");
+    assert_eq!(origin.count("/a"), 2);
+}
+
+#[tokio::test]
+async fn a_changed_answer_takes_the_place_of_the_old_one() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/a", &[IF_ERROR, ("etag", "\"1\"")], b"old");
+    let edge = keeping(&origin, "all").await;
+    let client = Client::connect(edge.address).await;
+    client.get("/a").await;
+    origin.serve_ok("/a", &[("cache-control", "max-age=600")], b"new");
+    for _ in 0..2 {
+        assert_eq!(client.get("/a").await.answer.body, b"new");
+    }
+    assert_eq!(origin.count("/a"), 2);
+    line(&edge, "/a", "expired").await;
+}
+
+#[tokio::test]
+async fn while_the_origin_fails_answers_are_used_as_they_allow() {
+    let origin = Origin::start().await;
+    for (path, control) in [
+        ("/if-error", IF_ERROR),
+        ("/updating", UPDATING),
+        ("/neither", ("cache-control", "max-age=1")),
+    ] {
+        origin.serve_ok(path, &[control], b"content");
+    }
+    let edge = keeping(&origin, "{ caching: all, status: on }").await;
+    let client = Client::connect(edge.address).await;
+    for path in ["/if-error", "/updating", "/neither"] {
+        client.get(path).await;
+    }
+    // An answer that says so, and none at all.
+    origin.on("/if-error", [Step::Send(response("503 Service Unavailable", &[], b""))]);
+    let answer = client.get("/if-error").await.answer;
+    assert_eq!((answer.status.as_u16(), &*answer.body), (200, &b"content"[..]));
+    origin.kill().await;
+    for _ in 0..2 {
+        let answer = client.get("/if-error").await.answer;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (200, &b"content"[..]));
+        let status = answer.headers["cache-status"].to_str().expect("ASCII");
+        assert!(status.ends_with("detail=error"), "{status}");
+        assert!(answer.headers.contains_key("age"));
+    }
+    line(&edge, "/if-error", "stale").await;
+    assert_eq!(client.get("/updating").await.answer.body, b"content");
+    // The last is not fresh once its second is over: until then it is.
+    within("the end of a second", async {
+        while client.get("/neither").await.answer.status != 502 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_is_renewed_in_the_background() {
+    for scheme in ["http", "https"] {
+        let origin = Origin::start().await;
+        origin.serve_ok("/a", &[UPDATING], b"old");
+        let edge = keeping(&origin, "all").await;
+        let stream = tokio::net::TcpStream::connect(edge.address)
+            .await
+            .expect("the edge listens");
+        let client = Client::over(stream, &format!("{scheme}://shop.example"), &h2::client::Builder::new()).await;
+        client.get("/a").await;
+        origin.on(
+            "/a",
+            [
+                Step::Gate("new"),
+                Step::Send(response("200 OK", &[("cache-control", "max-age=600")], b"new")),
+            ],
+        );
+        // Nobody waits, and the origin is asked once.
+        for _ in 0..3 {
+            let answer = get(&client, "/a", &[("cookie", "session=1")]).await.answer;
+            assert_eq!(answer.body, b"old");
+        }
+        origin.requests("/a", 2).await;
+        let asked = &origin.seen()[1];
+        assert_eq!(asked.field("cookie"), None, "what is kept is for everybody");
+        assert_eq!(asked.field("host"), Some("shop.example"));
+        assert_eq!(asked.field("x-forwarded-proto"), Some(scheme));
+        assert_eq!(asked.field("x-linkpush-scheme"), None);
+        origin.open("new");
+        within("the new answer", async {
+            while client.get("/a").await.answer.body != b"new" {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(origin.count("/a"), 2, "{scheme}");
+        assert_eq!(
+            edge.log().iter().filter(|line| line.contains("cache=expired")).count(),
+            0
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_first_byte_that_is_late_is_asked_for_elsewhere() {
+    let (slow, quick) = (Origin::start().await, Origin::start().await);
+    slow.on("/a", [Step::Gate("never")]);
+    quick.on(
+        "/a",
+        [Step::Send(response(
+            "200 OK",
+            &[("cache-control", "max-age=600")],
+            b"quick",
+        ))],
+    );
+    let text = config(slow.address, &super::routes("all")).replace(
+        &format!("servers: ['{}']", slow.address),
+        &format!(
+            "servers: ['{}', '{}'], first_byte_timeout: 100ms",
+            slow.address, quick.address
+        ),
+    );
+    let edge = Edge::with(&text).await;
+    let client = Client::connect(edge.address).await;
+    // Whichever of the two is asked first.
+    for _ in 0..2 {
+        assert_eq!(client.get("/a").await.answer.body, b"quick");
+    }
+}
