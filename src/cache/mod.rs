@@ -24,7 +24,7 @@ pub use body::Body;
 pub use freshness::{Asked, Freshness, NotKept, keep};
 pub use key::{UrlHash, UrlHasher, url_text};
 pub use object::{Head, Object};
-pub use purge::Purge;
+pub use purge::{BadUrl, Purge};
 pub use storage::cache_key;
 pub use store::{Store, StoreLimits};
 pub use unkept::{Unkept, WithCookie};

@@ -1,7 +1,11 @@
 //! What is to be forgotten, and the memory of it: an answer that was asked for before a purge must not
 //! be kept after it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
+
+use http::Uri;
+
+use super::key::url_text;
 
 /// What to forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +18,30 @@ pub enum Purge {
     All,
 }
 
+/// Why a text names no URL whose answers could be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an absolute http or https URL without userinfo and fragment, such as https://shop.example/main.css")]
+pub struct BadUrl;
+
 impl Purge {
+    /// The answers of this URL.
+    ///
+    /// # Errors
+    ///
+    /// It is no URL.
+    pub fn url(text: &str) -> Result<Self, BadUrl> {
+        Ok(Self::Url(normal(text)?.into()))
+    }
+
+    /// The answers of all URLs that begin like this; an authority without a path is all of that.
+    ///
+    /// # Errors
+    ///
+    /// It does not begin like a URL.
+    pub fn prefix(text: &str) -> Result<Self, BadUrl> {
+        Ok(Self::Prefix(normal(text)?.into()))
+    }
+
     /// Whether a URL is meant, given as [`url_text`](super::url_text) writes it.
     #[must_use]
     pub fn reaches(&self, url: &str) -> bool {
@@ -24,6 +51,31 @@ impl Purge {
             Self::All => true,
         }
     }
+}
+
+impl fmt::Display for Purge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => f.write_str(url),
+            Self::Prefix(prefix) => write!(f, "{prefix}..."),
+            Self::All => f.write_str("everything"),
+        }
+    }
+}
+
+/// A URL as it is kept.
+fn normal(text: &str) -> Result<String, BadUrl> {
+    let uri: Uri = text.parse().map_err(|_| BadUrl)?;
+    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+    let (Some(scheme), Some(authority)) = (scheme, authority) else {
+        return Err(BadUrl);
+    };
+    if text.contains('#') {
+        return Err(BadUrl);
+    }
+    let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
+    Ok(url_text(scheme, authority.as_str(), path_and_query))
 }
 
 /// How many purges there were when a request began.
@@ -78,6 +130,30 @@ mod tests {
         assert!(prefix("https://shop.example/static/").reaches(URL));
         assert!(!prefix("http://shop.example/static/").reaches(URL));
         assert!(Purge::All.reaches(URL));
+    }
+
+    #[test]
+    fn urls_are_read_as_requests_name_them() {
+        let url = |text: &str| Purge::url(text).map(|purge| purge.to_string());
+        assert_eq!(
+            url("HTTPS://Shop.Example:443/A?b").as_deref(),
+            Ok("https://shop.example/A?b")
+        );
+        assert_eq!(url("http://[::1]:8080").as_deref(), Ok("http://[::1]:8080/"));
+        let all = Purge::prefix("https://shop.example").map(|purge| purge.to_string());
+        assert_eq!(all.as_deref(), Ok("https://shop.example/..."));
+        for bad in [
+            "",
+            "/a",
+            "shop.example/a",
+            "ftp://a/",
+            "https://u@a/",
+            "https:///a",
+            "https://a/#b",
+            "https://a/ b",
+        ] {
+            assert_eq!(url(bad), Err(BadUrl), "{bad}");
+        }
     }
 
     #[test]

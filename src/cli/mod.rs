@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod explain;
 mod probe;
+mod purge;
 mod reload;
 mod run;
 mod target;
@@ -26,6 +27,8 @@ pub enum Command {
     Run(run::Args),
     /// Make a running server read its configuration again
     Reload(reload::Args),
+    /// Make a running server forget answers that it keeps
+    Purge(purge::Args),
     /// Replace a running server by its binary of now, without a lost request
     Upgrade(upgrade::Args),
     /// Tell every problem of configuration files
@@ -47,6 +50,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Reload(args) => reload::run(&args),
+        Command::Purge(args) => purge::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Explain(args) => explain::run(&args),

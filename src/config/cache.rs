@@ -58,7 +58,7 @@ pub(super) fn limits(at: &At<'_>, found: &mut Found<'_>) -> Result<StoreLimits, 
 /// The `server.admin` setting.
 pub(super) fn admin(at: &At<'_>, found: &mut Found<'_>) -> Result<Option<Admin>, Reported> {
     const ALLOWED: &str =
-        "off, a loopback address with a port (127.0.0.1:9901), or the path of a socket (/run/linkpush.sock)";
+        "off, a loopback address with a port (127.0.0.1:9901), or the path of a socket (/run/linkpush/admin.sock)";
     at.parse(ALLOWED, found, |text| {
         if text == "off" {
             return Some(None);

@@ -1,8 +1,9 @@
 //! Assembly: a [`Config`] becomes parts, the parts a Pingora server.
 //!
 //! Reading order: [`Server`] here, `parts` (a configuration made ready to serve), `control` (signals
-//! on the running server: reload, upgrade, the end), `manifests` (what was learned, over restarts), `process` (the pid file and what it is for).
+//! on the running server: reload, upgrade, the end), `manifests` (what was learned, over restarts), `process` (the pid file and what it is for), `admin` (where commands reach it).
 
+mod admin;
 mod control;
 mod manifests;
 mod parts;
@@ -27,6 +28,7 @@ use pingora::{
 };
 use pingora_proxy::{HttpProxy, http_proxy};
 
+pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
 pub use parts::ListenerError;
 pub use process::{ProcessError, Running};
@@ -51,6 +53,14 @@ pub enum ServerError {
     Listen {
         /// The address as configured.
         address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The admin socket cannot be made.
+    #[error("cannot listen on {}", path.display())]
+    AdminSocket {
+        /// The socket.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -137,6 +147,9 @@ impl Server {
             service.add_tcp(&address.to_string());
         }
         pingora.add_service(service);
+        if let Some(entrance) = &config.server.admin {
+            pingora.add_service(admin::service(entrance, parts.cache, sockets)?);
+        }
         Ok(Self {
             pingora,
             connections,

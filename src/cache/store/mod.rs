@@ -221,7 +221,7 @@ impl Store {
     }
 
     /// Forgets what is named, and keeps none of it that is on its way. Returns how many answers there were.
-    pub fn purge(&self, purge: Purge) -> u64 {
+    pub fn purge(&self, purge: &Purge) -> u64 {
         self.begin_purge(purge.clone());
         let mut purged = 0;
         for (key, object) in &self.objects {

@@ -94,10 +94,10 @@ fn a_purge_takes_all_variants_and_counts_them() {
             keep(&store, path, "accept-encoding", &asked, b"x", 1);
         }
     }
-    assert_eq!(store.purge(Purge::Url(url("/static/a").into())), 2);
-    assert_eq!(store.purge(Purge::Url(url("/static/a").into())), 0);
-    assert_eq!(store.purge(Purge::Prefix(url("/static/").into())), 2);
-    assert_eq!(store.purge(Purge::All), 2);
+    assert_eq!(store.purge(&Purge::Url(url("/static/a").into())), 2);
+    assert_eq!(store.purge(&Purge::Url(url("/static/a").into())), 0);
+    assert_eq!(store.purge(&Purge::Prefix(url("/static/").into())), 2);
+    assert_eq!(store.purge(&Purge::All), 2);
     assert_eq!(store.size(), (0, 0));
 }
 
@@ -111,7 +111,7 @@ fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
         let head = Head::of(&CacheMeta::new(now, now, 0, 0, response), &url(path), "app");
         Object::new(head, Body::default())
     };
-    store.purge(Purge::Prefix(url("/static/").into()));
+    store.purge(&Purge::Prefix(url("/static/").into()));
     assert!(!store.keep(key(&store, "/static/a"), object("/static/a"), begun));
     assert!(store.keep(key(&store, "/b"), object("/b"), begun));
     assert!(store.keep(key(&store, "/static/a"), object("/static/a"), store.begin()));

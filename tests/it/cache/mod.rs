@@ -1,9 +1,11 @@
 //! Answers kept in memory.
 //!
-//! `kept` (which, and for whom), `filling` (one on its way), `stale` (past its time), `pushed` (assets from memory).
+//! `kept` (which, and for whom), `filling` (one on its way), `stale` (past its time), `pushed` (assets from memory),
+//! `purge` (what is forgotten).
 
 mod filling;
 mod kept;
+mod purge;
 mod pushed;
 mod stale;
 

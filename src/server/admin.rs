@@ -1,0 +1,219 @@
+//! Where commands reach the running server: `POST /purge`.
+//!
+//! On this machine only, for whoever may use the address or socket. A browser on it may be made to send a
+//! POST by any page, so what has an `Origin` is refused.
+
+use std::{
+    fs::{Permissions, remove_file},
+    io,
+    os::unix::{
+        fs::PermissionsExt as _,
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use http::{Method, Response, StatusCode, header};
+use log::info;
+use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, services::listening::Service};
+use serde::{Deserialize, Serialize};
+
+use super::{ServerError, Sockets, free_address};
+use crate::{
+    cache::{BadUrl, Purge, Store},
+    config,
+};
+
+/// The only thing that can be asked for.
+pub const PURGE_PATH: &str = "/purge";
+
+/// What `POST /purge` is told, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PurgeRequest {
+    /// Forget the answers of a URL: `{"url": "https://shop.example/main.css"}`.
+    Url(String),
+    /// Those of all URLs that begin like this: `{"prefix": "https://shop.example/static/"}`.
+    Prefix(String),
+    /// Everything: `{"all": true}`.
+    All(bool),
+}
+
+/// What it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// Answers that were forgotten, each variant counted.
+    pub purged: u64,
+}
+
+/// What it answers if it cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Why.
+    pub error: String,
+}
+
+impl PurgeRequest {
+    fn purge(&self) -> Result<Purge, Refusal> {
+        match self {
+            Self::Url(url) => Ok(Purge::url(url)?),
+            Self::Prefix(prefix) => Ok(Purge::prefix(prefix)?),
+            Self::All(true) => Ok(Purge::All),
+            Self::All(false) => Err(Refusal::Nothing),
+        }
+    }
+}
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("not found, there is only {PURGE_PATH}")]
+    Path,
+    #[error("only POST")]
+    Method,
+    #[error("not from a web page")]
+    Origin,
+    #[error("too large, at most {MAX_BODY} bytes")]
+    TooLarge,
+    #[error("the request did not arrive")]
+    Incomplete,
+    #[error("not a purge: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    #[error("nothing to purge")]
+    Nothing,
+    #[error("the purge did not come to its end")]
+    Failed,
+}
+
+impl Refusal {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::Path => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Incomplete | Self::Json(_) | Self::Url(_) | Self::Nothing => StatusCode::BAD_REQUEST,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// A URL of 4 KiB, escaped.
+const MAX_BODY: usize = 16 * 1024;
+
+/// For the next bytes of a request.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Obeys.
+pub(super) struct Admin {
+    store: &'static Store,
+}
+
+/// The service at this entrance.
+///
+/// # Errors
+///
+/// It cannot be listened on: Pingora would panic later.
+pub(super) fn service(
+    entrance: &config::Admin,
+    store: &'static Store,
+    sockets: Sockets,
+) -> Result<Service<Admin>, ServerError> {
+    let mut service = Service::new("admin".to_owned(), Admin { store });
+    service.threads = Some(1);
+    match entrance {
+        config::Admin::Address(address) => {
+            if sockets == Sockets::Open {
+                free_address(*address)?;
+            }
+            service.add_tcp(&address.to_string());
+        }
+        config::Admin::Socket(path) => {
+            if sockets == Sockets::Open {
+                free_socket(path).map_err(|source| ServerError::AdminSocket {
+                    path: path.clone(),
+                    source,
+                })?;
+            }
+            service.add_uds(&path.display().to_string(), Some(Permissions::from_mode(0o600)));
+        }
+    }
+    Ok(service)
+}
+
+/// Whether a socket can be made here: not if a server listens on it, whose file Pingora would take away.
+fn free_socket(path: &Path) -> io::Result<()> {
+    if UnixStream::connect(path).is_ok() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    match remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    UnixListener::bind(path)?;
+    remove_file(path)
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let (status, body) = match self.obey(session).await {
+            Ok(purged) => (StatusCode::OK, serde_json::to_vec(&purged)),
+            Err(refusal) => {
+                let error = refusal.to_string();
+                (refusal.status(), serde_json::to_vec(&Refused { error }))
+            }
+        };
+        // Two plain structures: they are written.
+        let body = body.unwrap_or_default();
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let length = response.body().len();
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        let json = http::HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        session.set_keepalive(None);
+        response
+    }
+}
+
+impl Admin {
+    async fn obey(&self, session: &mut ServerSession) -> Result<Purged, Refusal> {
+        let request = session.req_header();
+        if request.uri.path() != PURGE_PATH {
+            return Err(Refusal::Path);
+        }
+        if request.method != Method::POST {
+            return Err(Refusal::Method);
+        }
+        if request.headers.contains_key(header::ORIGIN) {
+            return Err(Refusal::Origin);
+        }
+        let body = body(session).await?;
+        let purge = serde_json::from_slice::<PurgeRequest>(&body)?.purge()?;
+        let store = self.store;
+        info!("purge: {purge}");
+        // It looks at everything that is kept.
+        let purged = tokio::task::spawn_blocking(move || store.purge(&purge));
+        let purged = purged.await.map_err(|_| Refusal::Failed)?;
+        info!("purge: {purged} answers are forgotten");
+        Ok(Purged { purged })
+    }
+}
+
+async fn body(session: &mut ServerSession) -> Result<Vec<u8>, Refusal> {
+    session.set_read_timeout(Some(READ_TIMEOUT));
+    let mut body = Vec::new();
+    loop {
+        match session.read_request_body().await {
+            Err(_) => return Err(Refusal::Incomplete),
+            Ok(None) => return Ok(body),
+            Ok(Some(part)) if body.len() + part.len() > MAX_BODY => return Err(Refusal::TooLarge),
+            Ok(Some(part)) => body.extend_from_slice(&part),
+        }
+    }
+}
