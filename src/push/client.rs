@@ -77,8 +77,12 @@ impl Client {
         usize::try_from(self.max_concurrent_streams.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
-    /// The client asked for a URL itself.
+    /// The client asked for a URL itself. Of a client that takes no pushes at the moment, as browsers do not, nothing
+    /// is noted: it would cost every request, for the sake of one that changes its mind.
     pub fn record_fetched(&self, scheme: &str, authority: &str, path_and_query: &str) {
+        if !self.accepts_push() {
+            return;
+        }
         let diary = &mut self.ledger().diary;
         let key = diary.key(scheme, authority, path_and_query);
         diary.record(key, Known::Fetched);
@@ -146,5 +150,32 @@ impl Drop for Slot {
         if !self.sent.load(Ordering::Relaxed) {
             ledger.diary.forget(self.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn knows(client: &Arc<Client>, path: &str) -> Option<Known> {
+        let mut known = None;
+        client.plan(|http2| {
+            known = http2.diary.knows(http2.diary.key("https", "shop.example", path));
+            Plan::default()
+        });
+        known
+    }
+
+    #[test]
+    fn only_who_takes_pushes_has_a_diary() {
+        let client = Arc::new(Client::new(16));
+        client.set_enable_push(false);
+        client.record_fetched("https", "shop.example", "/a.css");
+        client.set_enable_push(true);
+        client.record_fetched("https", "shop.example", "/b.css");
+        assert_eq!(
+            (knows(&client, "/a.css"), knows(&client, "/b.css")),
+            (None, Some(Known::Fetched))
+        );
     }
 }
