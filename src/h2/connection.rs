@@ -31,13 +31,15 @@ use tokio::{
 
 use super::{
     Limits, Memory,
+    bottleneck::Bottleneck,
     cork::{Cork, Corked},
     memory,
     observe::{Noted, Observed},
     opening::{Opening, Openings, Promises, Transport},
-    order::SendOrder,
+    order::{Patience, SendOrder},
     promise::run,
-    stream::Stream,
+    queue::Queue,
+    stream::{Stream, urgency},
     upgrade::{Beginning, Upgraded},
     validate::{Answer, validate},
 };
@@ -47,8 +49,7 @@ use crate::{client, push::Client};
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// Bytes of one stream that may wait in the h2 crate: the most that a document which arrives during
-/// a push finds queued before it.
+/// Bytes of one stream that may wait in the h2 crate; those of all together are fewer, see [`Queue`].
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// How long a connection that is being closed may take to flush its GOAWAY.
@@ -69,6 +70,8 @@ pub(super) struct Connection<A> {
     /// What is known of the client, if its connection told.
     pub(super) facts: Option<Arc<client::Connection>>,
     pub(super) order: Arc<SendOrder>,
+    pub(super) queue: Queue,
+    pub(super) bottleneck: Arc<Bottleneck>,
     pub(super) limits: Limits,
     pub(super) digest: Arc<Digest>,
     pub(super) shutdown: ShutdownWatch,
@@ -84,6 +87,21 @@ pub(super) struct Connection<A> {
 pub async fn serve<A>(
     io: Io,
     beginning: Option<Beginning>,
+    answers: (Arc<dyn Memory>, Arc<A>),
+    limits: Limits,
+    shutdown: ShutdownWatch,
+) where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let order = SendOrder::new(Patience::default());
+    serve_in_order(order, io, beginning, answers, limits, shutdown).await;
+}
+
+/// The same in an order of the caller's.
+pub(super) async fn serve_in_order<A>(
+    order: Arc<SendOrder>,
+    io: Io,
+    beginning: Option<Beginning>,
     (memory, app): (Arc<dyn Memory>, Arc<A>),
     limits: Limits,
     shutdown: ShutdownWatch,
@@ -94,7 +112,6 @@ pub async fn serve<A>(
     let facts = facts(&io, &client);
     let digest = Arc::new(digest(&io, facts.as_ref()));
     let transport = Arc::new(Transport::default());
-    let order = SendOrder::new();
     let promises = Arc::<Promises>::default();
     let noted = Noted {
         client: Arc::clone(&client),
@@ -116,6 +133,8 @@ pub async fn serve<A>(
         client,
         facts,
         order,
+        queue: Queue::default(),
+        bottleneck: Arc::new(Bottleneck::new(digest.socket_digest.clone(), Arc::clone(&transport))),
         limits,
         digest,
         shutdown,
@@ -299,7 +318,7 @@ where
     let recalled = body.is_end_stream().then(|| connection.recall(&head, None)).flatten();
     let stream = Stream::requested(respond, body);
     match recalled {
-        Some(recalled) => memory::respond(connection, stream, recalled),
+        Some(recalled) => memory::respond(connection, stream, urgency(&head.headers), recalled),
         None => run(connection, head, stream),
     }
     true

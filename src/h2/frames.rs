@@ -2,16 +2,20 @@
 //!
 //! The h2 crate obeys the client's SETTINGS but does not tell them, nor which promises were reset
 //! after they were sent in full, nor when the end of a response has left its queues. All three
-//! decide what is planned and sent, so the bytes are looked at on their way: nine per frame header,
-//! SETTINGS payloads, promised identifiers, nothing else, and nothing is copied or held up.
+//! decide what is planned and sent, as do the PRIORITY_UPDATE frames that the h2 crate passes over. So the
+//! bytes are looked at on their way: nine per frame header, SETTINGS payloads, promised identifiers,
+//! priorities, nothing else, and nothing is copied or held up.
 
 /// What is told of a byte stream.
 pub(super) trait Note {
-    /// A frame header.
-    fn frame(&self, kind: u8, flags: u8, stream: u32);
+    /// A frame header; `length` is that of the payload.
+    fn frame(&self, kind: u8, flags: u8, stream: u32, length: usize);
 
     /// A PUSH_PROMISE for this stream.
     fn promise(&self, _stream: u32) {}
+
+    /// A PRIORITY_UPDATE for this stream, with the beginning of its field value.
+    fn priority(&self, _stream: u32, _value: &[u8]) {}
 
     /// One parameter of a SETTINGS frame that is not an acknowledgement.
     fn setting(&self, _identifier: u16, _value: u32) {}
@@ -24,6 +28,8 @@ pub(super) const SETTINGS: u8 = 0x4;
 const PUSH_PROMISE: u8 = 0x5;
 pub(super) const GOAWAY: u8 = 0x7;
 pub(super) const CONTINUATION: u8 = 0x9;
+/// RFC 9218 section 7.1.
+const PRIORITY_UPDATE: u8 = 0x10;
 
 pub(super) const END_STREAM: u8 = 0x1;
 pub(super) const ACK: u8 = 0x1;
@@ -40,6 +46,8 @@ pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADER_LEN: usize = 9;
 const SETTING_LEN: usize = 6;
 const PROMISED_ID_LEN: usize = 4;
+/// A frame header; of a PRIORITY_UPDATE the stream and what is looked at, twice as long as `u=0, i` or more.
+const BUFFER_LEN: usize = 20;
 
 /// Where in the byte stream the next byte stands.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +58,8 @@ enum Position {
     Settings { left: usize, have: usize },
     /// At the identifier that a PUSH_PROMISE begins with (h2 never pads): payload left, bytes in the buffer.
     Promise { left: usize, have: usize },
+    /// In a PRIORITY_UPDATE: payload left, bytes in the buffer.
+    Priority { left: usize, have: usize },
     /// In bytes that do not matter, with this many left.
     Skip(usize),
 }
@@ -58,7 +68,7 @@ enum Position {
 #[derive(Debug)]
 pub(super) struct Frames {
     position: Position,
-    buffer: [u8; HEADER_LEN],
+    buffer: [u8; BUFFER_LEN],
 }
 
 impl Frames {
@@ -66,7 +76,7 @@ impl Frames {
     pub(super) const fn of_client() -> Self {
         Self {
             position: Position::Skip(PREFACE.len()),
-            buffer: [0; HEADER_LEN],
+            buffer: [0; BUFFER_LEN],
         }
     }
 
@@ -74,7 +84,7 @@ impl Frames {
     pub(super) const fn of_server() -> Self {
         Self {
             position: Position::Header(0),
-            buffer: [0; HEADER_LEN],
+            buffer: [0; BUFFER_LEN],
         }
     }
 
@@ -85,6 +95,7 @@ impl Frames {
                 Position::Header(have) => HEADER_LEN - have,
                 Position::Settings { left, have } => left.min(SETTING_LEN - have),
                 Position::Promise { left, have } => left.min(PROMISED_ID_LEN - have),
+                Position::Priority { left, have } => left.min(BUFFER_LEN - have),
                 Position::Skip(left) => left,
             };
             let (taken, rest) = bytes.split_at(wanted.min(bytes.len()));
@@ -122,6 +133,20 @@ impl Frames {
                         (left, have) => Position::Promise { left, have },
                     }
                 }
+                Position::Priority { left, have } => {
+                    self.fill(have, taken);
+                    match (left - taken.len(), have + taken.len()) {
+                        (0, have) => {
+                            self.priority(have, note);
+                            Position::Header(0)
+                        }
+                        (left, BUFFER_LEN) => {
+                            self.priority(BUFFER_LEN, note);
+                            Self::skip(left)
+                        }
+                        (left, have) => Position::Priority { left, have },
+                    }
+                }
                 Position::Skip(left) if left == taken.len() => Position::Header(0),
                 Position::Skip(left) => Position::Skip(left - taken.len()),
             };
@@ -136,14 +161,22 @@ impl Frames {
 
     /// A frame header is complete; returns where its payload leaves us.
     fn frame(&self, note: &impl Note) -> Position {
-        let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = self.buffer;
+        let [l2, l1, l0, kind, flags, s3, s2, s1, s0, ..] = self.buffer;
         let length = u32::from_be_bytes([0, l2, l1, l0]) as usize;
-        note.frame(kind, flags, u32::from_be_bytes([s3 & 0x7f, s2, s1, s0]));
+        note.frame(kind, flags, u32::from_be_bytes([s3 & 0x7f, s2, s1, s0]), length);
         match length {
             0 => Position::Header(0),
             left if kind == SETTINGS && flags & ACK == 0 => Position::Settings { left, have: 0 },
+            left if kind == PRIORITY_UPDATE => Position::Priority { left, have: 0 },
             left if kind == PUSH_PROMISE => Position::Promise { left, have: 0 },
             left => Position::Skip(left),
+        }
+    }
+
+    fn priority(&self, have: usize, note: &impl Note) {
+        let [s3, s2, s1, s0, value @ ..] = &self.buffer;
+        if let Some(value) = have.checked_sub(4).and_then(|length| value.get(..length)) {
+            note.priority(u32::from_be_bytes([s3 & 0x7f, *s2, *s1, *s0]), value);
         }
     }
 
@@ -182,12 +215,18 @@ pub(super) mod tests {
     struct Seen(RefCell<Vec<String>>);
 
     impl Note for Seen {
-        fn frame(&self, kind: u8, flags: u8, stream: u32) {
+        fn frame(&self, kind: u8, flags: u8, stream: u32, _length: usize) {
             self.0.borrow_mut().push(format!("{kind}/{flags}/{stream}"));
         }
 
         fn promise(&self, stream: u32) {
             self.0.borrow_mut().push(format!("promise {stream}"));
+        }
+
+        fn priority(&self, stream: u32, value: &[u8]) {
+            self.0
+                .borrow_mut()
+                .push(format!("priority {stream} {}", value.escape_ascii()));
         }
 
         fn setting(&self, identifier: u16, value: u32) {
@@ -205,6 +244,9 @@ pub(super) mod tests {
             frame(DATA, END_STREAM, 1, &inside),
             frame(PUSH_PROMISE, 4, 1, &[0, 0, 0, 6, 1, 2, 3]),
             frame(PUSH_PROMISE, 4, 1, &[0, 0, 0, 8]),
+            frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\x05u=1"),
+            frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\x07u=2, and much that is not looked at"),
+            frame(PRIORITY_UPDATE, 0, 0, b"\0\0"),
             frame(RST_STREAM, 0, 2, &[0, 0, 0, 8]),
         ]
         .concat();
@@ -225,6 +267,11 @@ pub(super) mod tests {
                     "promise 6",
                     "5/4/1",
                     "promise 8",
+                    "16/0/0",
+                    "priority 5 u=1",
+                    "16/0/0",
+                    "priority 7 u=2, and much th",
+                    "16/0/0",
                     "3/0/2"
                 ],
                 "in pieces of {step}"

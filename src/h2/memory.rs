@@ -12,9 +12,14 @@ use pingora::apps::HttpServerApp;
 
 use super::{
     connection::Connection,
-    stream::{Stream, StreamError},
+    queue::Queue,
+    stream::{Stream, StreamError, urgency},
 };
-use crate::{cache::Body, client, push::PushedBy};
+use crate::{
+    cache::Body,
+    client,
+    push::{PushedBy, Urgency},
+};
 
 /// Whatever keeps answers.
 pub trait Memory: Send + Sync {
@@ -56,14 +61,18 @@ impl<A> Connection<A> {
     }
 }
 
-/// Answers a request. Never waits.
-pub(super) fn respond<A>(connection: &Arc<Connection<A>>, mut stream: Stream, recalled: Recalled)
-where
+/// Answers a request, for which the client may have asked an urgency. Never waits.
+pub(super) fn respond<A>(
+    connection: &Arc<Connection<A>>,
+    mut stream: Stream,
+    asked: Option<Urgency>,
+    recalled: Recalled,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let Recalled { response, body, report } = recalled;
     if !body.is_empty() {
-        stream.open_lane(&connection.order);
+        stream.open_lane(&connection.order, urgency(response.headers()), asked);
     }
     let begun = stream.begin(response, body.is_empty());
     let at_once = begun.and_then(|()| match body.pieces() {
@@ -84,11 +93,12 @@ where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let active = connection.active.begin();
+    let queue = connection.queue.clone();
     let limit = connection.limits.write_timeout;
     tokio::spawn(async move {
         let _active = active;
         let mut sent = 0;
-        let outcome = content(&mut stream, &body, limit, &mut sent).await;
+        let outcome = content(&mut stream, &body, &queue, limit, &mut sent).await;
         end(&mut stream, sent, report, outcome);
     });
 }
@@ -100,16 +110,17 @@ where
 {
     let active = connection.active.begin();
     let order = Arc::clone(&connection.order);
+    let queue = connection.queue.clone();
     let limit = connection.limits.write_timeout;
     tokio::spawn(async move {
         let _active = active;
         let Recalled { response, body, report } = recalled;
         if !body.is_empty() {
-            stream.open_lane(&order);
+            stream.open_lane(&order, urgency(response.headers()), None);
         }
         let mut sent = 0;
         let outcome = match stream.send_header(response, body.is_empty(), limit).await {
-            Ok(()) => content(&mut stream, &body, limit, &mut sent).await,
+            Ok(()) => content(&mut stream, &body, &queue, limit, &mut sent).await,
             Err(e) => Err(e),
         };
         end(&mut stream, sent, report, outcome);
@@ -119,13 +130,14 @@ where
 async fn content(
     stream: &mut Stream,
     body: &Body,
+    queue: &Queue,
     limit: std::time::Duration,
     sent: &mut usize,
 ) -> Result<(), StreamError> {
     let mut pieces = body.pieces().iter().peekable();
     while let Some(piece) = pieces.next() {
         stream
-            .send_body(Bytes::clone(piece), pieces.peek().is_none(), limit)
+            .send_body(Bytes::clone(piece), pieces.peek().is_none(), queue, limit)
             .await?;
         *sent += piece.len();
     }

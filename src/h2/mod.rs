@@ -4,18 +4,24 @@
 //! HTTP/1.1), `cork` (few writes), `observe` and
 //! `frames` (what the bytes of both directions say), `validate` (which requests are served), `stream` (one request or promise,
 //! as the h2 crate sees it), `opening` (how a promise begins its answer), `session` (the same as Pingora sees it: the doc-hidden seam), `promise`
-//! (a plan carried out), `memory` (answers that need no application), `order` (the document first).
+//! (a plan carried out), `memory` (answers that need no application), `order` and `documents` (the document first), `queue`
+//! (how much waits in the h2 crate), `bottleneck` (how much of pushes is on its way).
 
+mod bottleneck;
 mod connection;
 mod cork;
+mod documents;
 mod frames;
 mod memory;
 mod observe;
 mod opening;
 mod order;
 mod promise;
+mod queue;
 mod session;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 mod validate;
 

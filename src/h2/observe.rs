@@ -15,7 +15,7 @@ use super::{
     opening::{Promises, Transport},
     order::SendOrder,
 };
-use crate::push::Client;
+use crate::push::{Client, Urgency};
 
 /// A connection whose frames are noted.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl<T> Observed<T> {
 }
 
 impl Note for FromClient<'_> {
-    fn frame(&self, kind: u8, _flags: u8, stream: u32) {
+    fn frame(&self, kind: u8, _flags: u8, stream: u32, _length: usize) {
         match kind {
             frames::RST_STREAM => {
                 self.0.order.ended(stream);
@@ -76,6 +76,12 @@ impl Note for FromClient<'_> {
         }
     }
 
+    fn priority(&self, stream: u32, value: &[u8]) {
+        if let Some(urgency) = Urgency::asked(value) {
+            self.0.order.ask(stream, urgency);
+        }
+    }
+
     fn setting(&self, identifier: u16, value: u32) {
         match identifier {
             frames::ENABLE_PUSH => self.0.client.set_enable_push(value == 1),
@@ -86,7 +92,10 @@ impl Note for FromClient<'_> {
 }
 
 impl Note for ToClient<'_> {
-    fn frame(&self, kind: u8, flags: u8, stream: u32) {
+    fn frame(&self, kind: u8, flags: u8, stream: u32, length: usize) {
+        if kind == frames::DATA && is_promised(stream) {
+            self.0.order.pushed(stream, length);
+        }
         let ends = match kind {
             frames::DATA | frames::HEADERS => flags & frames::END_STREAM != 0,
             frames::RST_STREAM => true,
@@ -177,14 +186,14 @@ mod tests {
         },
         *,
     };
-    use crate::push::Http2Facts;
+    use crate::{h2::order::Patience, push::Http2Facts};
 
     /// What is noted of a byte stream.
     fn noted(stream: &[u8]) -> (bool, usize, u32) {
         let client = Arc::new(Client::new(16));
         let noted = Noted {
             client: Arc::clone(&client),
-            order: SendOrder::new(),
+            order: SendOrder::new(Patience::default()),
             promises: Arc::default(),
         };
         Frames::of_client().read(stream, &FromClient(&noted));

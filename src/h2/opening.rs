@@ -67,7 +67,8 @@ impl Transport {
         self.reads_held.load(Ordering::Relaxed)
     }
 
-    fn is_write_blocked(&self) -> bool {
+    /// Whether the transport takes no more bytes for now.
+    pub(super) fn is_write_blocked(&self) -> bool {
         self.write_blocked.load(Ordering::Relaxed)
     }
 
@@ -297,7 +298,7 @@ mod tests {
             tests::{frame, setting},
         },
         observe::{Noted, Observed},
-        order::SendOrder,
+        order::{Patience, SendOrder},
     };
 
     type Connection = h2::server::Connection<Observed<DuplexStream>, Bytes>;
@@ -317,7 +318,7 @@ mod tests {
         let known = Arc::new(Client::new(16));
         let noted = Noted {
             client: Arc::clone(&known),
-            order: SendOrder::new(),
+            order: SendOrder::new(Patience::default()),
             promises: Arc::clone(&promises),
         };
         let io = Observed::new(server, noted, Arc::clone(&transport));

@@ -7,7 +7,10 @@ use log::debug;
 use pingora::{apps::HttpServerApp, protocols::http::ServerSession};
 
 use super::{connection::Connection, memory, session::Session, stream::Stream};
-use crate::push::{Promise, PushedBy};
+use crate::{
+    push::{Promise, PushedBy},
+    upstream::paced,
+};
 
 /// Serves one stream, a request or a promise, in a task of its own: a panic ends that stream only.
 pub(super) fn run<A>(connection: &Arc<Connection<A>>, head: Parts, stream: Stream)
@@ -18,11 +21,11 @@ where
     let app = Arc::clone(&connection.app);
     let shutdown = connection.shutdown.clone();
     let session = Session::new(head, stream, Arc::clone(connection));
-    tokio::spawn(async move {
+    tokio::spawn(paced(async move {
         let _active = active;
         app.process_new_http(ServerSession::new_custom(Box::new(session)), &shutdown)
             .await;
-    });
+    }));
 }
 
 /// Promises assets on the stream of their document, and starts their answers.
@@ -57,6 +60,7 @@ where
             promise.slot,
             connection.openings.clone(),
             (reserved, connection.order.promise()),
+            Arc::clone(&connection.bottleneck),
             document.open_flag(),
         );
         match recalled {

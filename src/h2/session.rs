@@ -35,11 +35,12 @@ use pingora::{
 use super::{
     connection::Connection,
     promise,
-    stream::{Stream, StreamError},
+    stream::{Stream, StreamError, urgency},
 };
 use crate::{
     client::{AnswerLimit, Scheme, hop::HOP_BY_HOP},
     push::Plan,
+    upstream::{granted, opened, passed_on},
 };
 
 /// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
@@ -92,7 +93,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         }
         if !end {
             // Before the promises: their bodies must find the document's place taken.
-            self.stream.open_lane(&self.connection.order);
+            let (origin, client) = (urgency(&header.headers), urgency(&self.request.headers));
+            self.stream.open_lane(&self.connection.order, origin, client);
         }
         if let Some(plan) = plan {
             promise::send(&self.connection, &mut self.stream, plan.promises);
@@ -153,12 +155,46 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             return if end { self.end() } else { Ok(()) };
         }
         let length = data.len();
-        if let Err(e) = self.stream.send_body(data, end, self.write_timeout).await {
+        let sending = self
+            .stream
+            .send_body(data, end, &self.connection.queue, self.write_timeout);
+        if let Err(e) = sending.await {
             self.stream.let_go();
             return Err(write_error(e));
         }
         self.body_sent += length;
         Ok(())
+    }
+
+    /// Passes on what came from the origin; whether that was all.
+    async fn pass_on(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        let mut ended = false;
+        for task in tasks {
+            ended |= match task {
+                HttpTask::Header(header, end) => {
+                    self.write_header(header, end).await?;
+                    end
+                }
+                HttpTask::Body(Some(data), end) if !data.is_empty() => {
+                    self.write_data(data, end).await?;
+                    end
+                }
+                HttpTask::Body(_, end) => end,
+                HttpTask::UpgradedBody(..) => {
+                    return Error::e_explain(ErrorType::InternalError, "an upgraded body on HTTP/2");
+                }
+                HttpTask::Trailer(Some(trailers)) => {
+                    self.write_trailers(*trailers).await?;
+                    true
+                }
+                HttpTask::Trailer(None) | HttpTask::Done => true,
+                HttpTask::Failed(e) => return Err(e),
+            };
+        }
+        if ended {
+            self.end()?;
+        }
+        Ok(ended)
     }
 
     fn end(&mut self) -> Result<()> {
@@ -268,33 +304,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        let mut ended = false;
-        for task in tasks {
-            ended |= match task {
-                HttpTask::Header(header, end) => {
-                    self.write_header(header, end).await?;
-                    end
-                }
-                HttpTask::Body(Some(data), end) if !data.is_empty() => {
-                    self.write_data(data, end).await?;
-                    end
-                }
-                HttpTask::Body(_, end) => end,
-                HttpTask::UpgradedBody(..) => {
-                    return Error::e_explain(ErrorType::InternalError, "an upgraded body on HTTP/2");
-                }
-                HttpTask::Trailer(Some(trailers)) => {
-                    self.write_trailers(*trailers).await?;
-                    true
-                }
-                HttpTask::Trailer(None) | HttpTask::Done => true,
-                HttpTask::Failed(e) => return Err(e),
-            };
+        passed_on();
+        let passed_on = self.pass_on(tasks).await;
+        match passed_on {
+            Ok(false) => granted(),
+            // What still comes from the origin is no longer for the client.
+            Ok(true) | Err(_) => opened(),
         }
-        if ended {
-            self.end()?;
-        }
-        Ok(ended)
+        passed_on
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) {
@@ -331,6 +348,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
 
     async fn shutdown(&mut self, code: u32, ctx: &str) {
         debug!("stream {}: reset with {code}: {ctx}", self.stream.id());
+        opened();
         self.stream.reset(Reason::from(code));
     }
 

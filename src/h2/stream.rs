@@ -1,7 +1,8 @@
 //! One stream as the h2 crate sees it: a client's request, or our own promise.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,15 +16,23 @@ use h2::{
     Reason, RecvStream, SendStream,
     server::{SendPushedResponse, SendResponse},
 };
-use http::{HeaderMap, Request, Response};
-use tokio::{sync::mpsc, time::timeout};
+use http::{HeaderMap, HeaderName, Request, Response};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
+    bottleneck::{Bottleneck, Room},
     connection::Reserved,
     opening::{NotOpened, Opening},
     order::{Lane, PromisedStream, Rank, SendOrder},
+    queue::{Place, Queue},
 };
-use crate::push::{Slot, Urgency};
+use crate::{
+    push::{Slot, Urgency},
+    upstream::trickled,
+};
 
 /// The sending half before the response HEADERS.
 enum Respond {
@@ -43,8 +52,7 @@ struct Promised {
     slot: Option<Arc<Slot>>,
     /// Whether its document still has bytes to send.
     parent: Arc<AtomicBool>,
-    /// It has waited long enough for other documents.
-    is_impatient: bool,
+    bottleneck: Arc<Bottleneck>,
 }
 
 /// A stream, in whatever state.
@@ -53,6 +61,8 @@ pub(super) struct Stream {
     body: Option<RecvStream>,
     sender: Option<SendStream<Bytes>>,
     lane: Option<Lane>,
+    /// It has waited long enough for others.
+    is_impatient: bool,
     ended: bool,
     /// Told to the streams that this one promised; made with the first.
     is_open: Option<Arc<AtomicBool>>,
@@ -87,8 +97,15 @@ pub(super) enum StreamError {
 /// The most of a push that is handed over at once: one default frame, so that it can give way.
 const PUSH_CHUNK: usize = 16 * 1024;
 
-/// How long a push waits at a time; and in all, for streams other than its own document.
+/// The most that ends a response and goes without a place in the queue.
+const SMALL: usize = 4 * 1024;
+
+/// How long a stream waits for those before it; a push for its own document longer.
 const FOREIGN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often a stream that waits for the client lets a byte come from the origin: Pingora limits how
+/// long it reads, and has as many as its pipe holds in this time a few times over.
+const TRICKLE: Duration = Duration::from_millis(250);
 
 impl Stream {
     pub(super) fn requested(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
@@ -101,6 +118,7 @@ impl Stream {
         slot: Option<Arc<Slot>>,
         openings: mpsc::UnboundedSender<Opening>,
         (reserved, ordered): (Reserved, PromisedStream),
+        bottleneck: Arc<Bottleneck>,
         parent: Arc<AtomicBool>,
     ) -> Self {
         let stream = respond.stream_id().as_u32();
@@ -113,7 +131,7 @@ impl Stream {
             _ordered: ordered,
             slot,
             parent,
-            is_impatient: false,
+            bottleneck,
         };
         Self::new(Respond::Promised(Some(respond), promised), None)
     }
@@ -124,6 +142,7 @@ impl Stream {
             body,
             sender: None,
             lane: None,
+            is_impatient: false,
             ended: false,
             is_open: None,
         }
@@ -187,11 +206,19 @@ impl Stream {
         }
     }
 
-    /// From now on this stream's body counts in the order of the connection.
-    pub(super) fn open_lane(&mut self, order: &Arc<SendOrder>) {
-        self.lane = Some(match &self.respond {
-            Respond::Requested(_) => order.open_document(),
-            Respond::Promised(_, promised) => order.open_push(promised.rank),
+    /// From now on this stream's body counts in the order of the connection. The origin's word on its
+    /// urgency goes before the client's (RFC 9218 section 8), the client's last word before its first.
+    pub(super) fn open_lane(&mut self, order: &Arc<SendOrder>, origin: Option<Urgency>, client: Option<Urgency>) {
+        let asked = order.asked_of(self.id());
+        let urgency = origin.or(asked).or(client);
+        self.lane = Some(match &mut self.respond {
+            Respond::Requested(_) => order.open_document(urgency.unwrap_or_default()),
+            Respond::Promised(_, promised) => {
+                if let Some(urgency) = urgency {
+                    promised.rank = Rank::new(urgency, promised.stream);
+                }
+                order.open_push(promised.rank)
+            }
         });
     }
 
@@ -237,6 +264,9 @@ impl Stream {
     /// Sends a whole content if the client's windows take it now; `false` leaves all of it to `send_body`.
     pub(super) fn send_at_once(&mut self, data: &Bytes) -> Result<bool, StreamError> {
         let sender = self.sender.as_mut().ok_or(StreamError::NoHeader)?;
+        if !self.lane.as_ref().is_some_and(Lane::may_send) {
+            return Ok(false);
+        }
         sender.reserve_capacity(data.len());
         if sender.capacity() < data.len() {
             return Ok(false);
@@ -245,32 +275,55 @@ impl Stream {
         self.end_with(|sender| sender.send_data(data, true)).map(|()| true)
     }
 
-    /// Sends body bytes, as fast as the client's windows and the order of the connection allow.
-    pub(super) async fn send_body(&mut self, mut data: Bytes, end: bool, limit: Duration) -> Result<(), StreamError> {
+    /// Sends body bytes, as fast as the client's windows, the queue and the order of the connection
+    /// allow.
+    pub(super) async fn send_body(
+        &mut self,
+        mut data: Bytes,
+        end: bool,
+        queue: &Queue,
+        limit: Duration,
+    ) -> Result<(), StreamError> {
         if data.is_empty() {
             return if end { self.finish() } else { Ok(()) };
         }
         while !data.is_empty() {
             let most = self.await_turn(limit).await?;
             let granted = self.await_capacity(data.len().min(most), limit).await?;
-            let is_impatient = matches!(&self.respond, Respond::Promised(_, promised) if promised.is_impatient);
-            let (Some(sender), Some(lane)) = (&mut self.sender, &mut self.lane) else {
-                return Err(StreamError::NoHeader);
-            };
             if granted == 0 {
                 continue;
             }
-            if !lane.may_send() && !is_impatient {
-                // A document came while the window was awaited: what was granted is given back.
+            // The end of a small response needs no place: there is no more than one a stream.
+            let place = if end && data.len() <= granted.min(SMALL) {
+                None
+            } else {
+                Some(self.await_place(granted.min(data.len()), queue, limit).await?)
+            };
+            let (Some(sender), Some(lane)) = (&mut self.sender, &mut self.lane) else {
+                return Err(StreamError::NoHeader);
+            };
+            if !self.is_impatient && !lane.may_send() {
+                // Something more urgent came while the window was awaited: what was granted is given back.
                 sender.reserve_capacity(0);
                 continue;
             }
-            let chunk = data.split_to(granted.min(data.len()));
+            let length = place
+                .as_ref()
+                .map_or(granted, Place::bytes)
+                .min(granted)
+                .min(data.len());
+            let mut chunk = data.split_to(length);
+            if let Some(place) = place {
+                chunk = place.hold(chunk);
+            }
+            if let Respond::Promised(_, promised) = &self.respond {
+                promised.bottleneck.count(length);
+            }
+            lane.queue(length);
             if end && data.is_empty() {
                 return self.end_with(|sender| sender.send_data(chunk, true));
             }
             sender.send_data(chunk, false)?;
-            lane.progress();
         }
         Ok(())
     }
@@ -356,34 +409,60 @@ impl Stream {
 
     /// How many bytes may be sent next, once it is this stream's turn.
     ///
-    /// A push waits for its own document as long as that goes on, for other streams a bounded time:
-    /// a client that holds the promise does not ask for the asset itself, so it must not be left
-    /// waiting behind a long download.
+    /// A push waits for its own document as long as that goes on. For other streams each waits a bounded
+    /// time: a client that holds a promise does not ask for the asset itself, so it must not be left
+    /// waiting behind a long download, nor an image behind a stream of data.
     async fn await_turn(&mut self, limit: Duration) -> Result<usize, StreamError> {
-        let Respond::Promised(_, promised) = &mut self.respond else {
-            return Ok(usize::MAX);
-        };
-        let (Some(sender), Some(lane)) = (&mut self.sender, &self.lane) else {
+        let stream = self.id();
+        let (Some(sender), Some(lane)) = (&mut self.sender, &mut self.lane) else {
             return Err(StreamError::NoHeader);
         };
-        if promised.is_impatient || lane.may_send() {
-            return Ok(PUSH_CHUNK);
+        let promised = match &self.respond {
+            Respond::Requested(_) => None,
+            Respond::Promised(_, promised) => Some(promised),
+        };
+        let room = || promised.map_or(Room::Bytes(usize::MAX), |promised| promised.bottleneck.room());
+        let most = promised.map_or(usize::MAX, |_| PUSH_CHUNK);
+        if let Some(urgency) = lane.asked_of(stream) {
+            lane.ask(urgency);
         }
-        let mut waited = Duration::ZERO;
+        if (self.is_impatient || lane.may_send())
+            && let Room::Bytes(room) = room()
+        {
+            return Ok(room.min(most));
+        }
+        let since = Instant::now();
         loop {
+            let is_impatient = self.is_impatient;
+            let turn = async {
+                if !is_impatient {
+                    lane.turn().await;
+                }
+                match room() {
+                    Room::Bytes(room) => Some(room),
+                    // Then it is asked again whose turn it is.
+                    Room::After(time) => {
+                        sleep(time).await;
+                        None
+                    }
+                }
+            };
             tokio::select! {
-                () = lane.turn() => return Ok(PUSH_CHUNK),
+                room = turn => if let Some(room) = room {
+                    return Ok(room.min(most));
+                },
                 reset = poll_fn(|cx| sender.poll_reset(cx)) => {
                     return Err(reset.map_or_else(StreamError::H2, StreamError::Reset));
                 }
-                () = tokio::time::sleep(FOREIGN_PATIENCE) => waited += FOREIGN_PATIENCE,
+                () = sleep(TRICKLE) => trickled(),
             }
-            if !promised.parent.load(Ordering::Relaxed) {
-                promised.is_impatient = true;
-                return Ok(PUSH_CHUNK);
-            }
+            let waited = since.elapsed();
             if waited >= limit {
                 return Err(StreamError::WriteTimeout(limit));
+            }
+            let is_document_open = promised.is_some_and(|promised| promised.parent.load(Ordering::Relaxed));
+            if waited >= FOREIGN_PATIENCE && !is_document_open {
+                self.is_impatient = true;
             }
         }
     }
@@ -399,13 +478,44 @@ impl Stream {
             return Ok(at_once);
         }
         lane.set_stalled(true);
-        let granted = timeout(limit, poll_fn(|cx| sender.poll_capacity(cx))).await;
+        let granted = patiently(limit, poll_fn(|cx| sender.poll_capacity(cx))).await;
         lane.set_stalled(false);
         match granted {
-            Err(_) => Err(StreamError::WriteTimeout(limit)),
-            Ok(Some(granted)) => Ok(granted?),
-            Ok(None) => Err(StreamError::Reset(Reason::CANCEL)),
+            None => Err(StreamError::WriteTimeout(limit)),
+            Some(Some(granted)) => Ok(granted?),
+            Some(None) => Err(StreamError::Reset(Reason::CANCEL)),
         }
+    }
+
+    /// Waits for room in the queue for some of `wanted` bytes. The stream has bytes and could send them, so those
+    /// that are less urgent wait with it.
+    async fn await_place(&mut self, wanted: usize, queue: &Queue, limit: Duration) -> Result<Place, StreamError> {
+        if let Some(place) = queue.try_place(wanted) {
+            return Ok(place);
+        }
+        let (Some(sender), Some(lane)) = (&mut self.sender, &mut self.lane) else {
+            return Err(StreamError::NoHeader);
+        };
+        let since = Instant::now();
+        let mut placing = pin!(queue.place(wanted));
+        lane.set_stalled(true);
+        let placed = loop {
+            tokio::select! {
+                place = placing.as_mut() => break place.ok_or(StreamError::Gone),
+                reset = poll_fn(|cx| sender.poll_reset(cx)) => {
+                    break Err(reset.map_or_else(StreamError::H2, StreamError::Reset));
+                }
+                () = sleep(TRICKLE) => {
+                    trickled();
+                    lane.queue(0);
+                }
+            }
+            if since.elapsed() >= limit {
+                break Err(StreamError::WriteTimeout(limit));
+            }
+        };
+        lane.set_stalled(false);
+        placed
     }
 
     fn end_if(&mut self, end: bool) {
@@ -415,6 +525,29 @@ impl Stream {
             self.close_flag();
         }
     }
+}
+
+/// The urgency that fields ask for, if they do.
+pub(super) fn urgency(fields: &HeaderMap) -> Option<Urgency> {
+    fields.get(PRIORITY).and_then(|value| Urgency::asked(value.as_bytes()))
+}
+
+/// RFC 9218 section 5.
+const PRIORITY: HeaderName = HeaderName::from_static("priority");
+
+/// Waits for the client, at most this long; meanwhile the origin's limits must not pass for it.
+async fn patiently<T>(limit: Duration, client: impl Future<Output = T>) -> Option<T> {
+    let mut client = pin!(client);
+    let mut left = limit;
+    while !left.is_zero() {
+        let step = left.min(TRICKLE);
+        if let Ok(outcome) = timeout(step, client.as_mut()).await {
+            return Some(outcome);
+        }
+        left -= step;
+        trickled();
+    }
+    None
 }
 
 impl Drop for Stream {

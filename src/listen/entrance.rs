@@ -1,15 +1,11 @@
-//! The application that Pingora's listeners hand connections to.
+//! Where Pingora's listeners hand connections to.
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use log::{debug, warn};
-use pingora::{
-    apps::{HttpServerApp, ServerApp},
-    protocols::Stream,
-    server::ShutdownWatch,
-};
+use pingora::{apps::HttpServerApp, protocols::Stream, server::ShutdownWatch};
 use tokio::time::timeout;
 
 use super::{
@@ -23,9 +19,10 @@ use super::{
 };
 use crate::telemetry::seldom::Seldom;
 
-/// Whoever serves HTTP/2 connections: those that begin with the preface, and upgraded ones.
+/// Whoever serves HTTP/2 connections with this application: those that begin with the preface, and
+/// upgraded ones.
 #[async_trait]
-pub trait ServeHttp2: Send + Sync {
+pub trait ServeHttp2<A>: Send + Sync {
     /// What an upgraded connection begins with.
     type Beginning: Send;
 
@@ -34,13 +31,12 @@ pub trait ServeHttp2: Send + Sync {
 
     /// Serves a connection to its end. Its facts are in its digest. After an upgrade the client was
     /// told, and its preface is still to come.
-    async fn serve(&self, stream: Stream, beginning: Option<Self::Beginning>, shutdown: ShutdownWatch);
+    async fn serve(&self, app: &Arc<A>, stream: Stream, beginning: Option<Self::Beginning>, shutdown: ShutdownWatch);
 }
 
 /// Tells protocols apart and hands connections on.
 #[derive(Debug)]
-pub struct Entrance<A, H> {
-    app: Arc<A>,
+pub struct Entrance<H> {
     http2: H,
     live: Arc<ArcSwap<Live>>,
     connections: Connections,
@@ -55,11 +51,10 @@ struct Warnings {
     too_many: Seldom,
 }
 
-impl<A, H> Entrance<A, H> {
-    /// An entrance for HTTP/1.x to `app` and for HTTP/2 to `http2`.
-    pub fn new(app: Arc<A>, http2: H, live: Arc<ArcSwap<Live>>, connections: Connections) -> Self {
+impl<H> Entrance<H> {
+    /// An entrance for HTTP/1.x to an application, and for HTTP/2 to `http2`.
+    pub fn new(http2: H, live: Arc<ArcSwap<Live>>, connections: Connections) -> Self {
         Self {
-            app,
             http2,
             live,
             connections,
@@ -67,24 +62,22 @@ impl<A, H> Entrance<A, H> {
             warnings: Warnings::default(),
         }
     }
-}
 
-#[async_trait]
-impl<A, H> ServerApp for Entrance<A, H>
-where
-    A: HttpServerApp + Send + Sync + 'static,
-    H: ServeHttp2 + 'static,
-{
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    /// Serves a connection to its end.
+    pub async fn enter<A>(&self, app: &Arc<A>, stream: Stream, shutdown: &ShutdownWatch)
+    where
+        A: HttpServerApp + Send + Sync + 'static,
+        H: ServeHttp2<A>,
+    {
         let _open = self.connections.open();
         let live = self.live.load_full();
         let Some((local, sender)) = ends(&stream) else {
             debug!("a connection was gone before it was served");
-            return None;
+            return;
         };
         let Some(listener) = listener::find(&live.listeners, local) else {
             warn!("closing a connection to {local}, which is no listener's address");
-            return None;
+            return;
         };
         let limits = &live.limits;
         let arriving = arrive(
@@ -100,18 +93,18 @@ where
                     "{sender} took longer than {:?} to its first request",
                     limits.handshake_timeout
                 );
-                return None;
+                return;
             }
             Ok(Err(refusal)) => {
                 self.warnings.tell(sender, &refusal);
-                return None;
+                return;
             }
             Ok(Ok(arrived)) => arrived,
         };
         match arrived.first.protocol() {
             Protocol::Http1 => {
                 let http1 = Http1 {
-                    app: &self.app,
+                    app,
                     http2: &self.http2,
                     limits: live.limits,
                     shutdown,
@@ -120,14 +113,9 @@ where
             }
             Protocol::Http2 => {
                 arrived.arrival.put_back(arrived.first.read());
-                self.http2.serve(arrived.arrival, None, shutdown.clone()).await;
+                self.http2.serve(app, arrived.arrival, None, shutdown.clone()).await;
             }
         }
-        None
-    }
-
-    async fn cleanup(&self) {
-        self.app.http_cleanup().await;
     }
 }
 

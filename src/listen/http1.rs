@@ -42,7 +42,7 @@ pub(super) struct Http1<'e, A, H> {
 impl<A, H> Http1<'_, A, H>
 where
     A: HttpServerApp + Send + Sync + 'static,
-    H: ServeHttp2,
+    H: ServeHttp2<A>,
 {
     /// Serves a connection to its end; `first` was read from it already.
     pub(super) async fn serve(&self, mut arrival: Box<Arrival>, mut first: Vec<u8>) {
@@ -150,7 +150,9 @@ where
             Ok(()) => {
                 // HTTP/2 has limits of its own.
                 arrival.limit_writes(None);
-                self.http2.serve(arrival, Some(beginning), self.shutdown.clone()).await;
+                self.http2
+                    .serve(self.app, arrival, Some(beginning), self.shutdown.clone())
+                    .await;
             }
             Err(e) => debug!("a connection ended before it was upgraded: {e}"),
         }

@@ -39,7 +39,13 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 pub use context::Context;
 pub use memory::{Answer, Line, Memory};
 
-use crate::{cache::Store, learn::Store as Manifests, push::BadAnswers, route::Route, upstream::Pool};
+use crate::{
+    cache::Store,
+    learn::Store as Manifests,
+    push::BadAnswers,
+    route::Route,
+    upstream::{Pool, opened},
+};
 use cache::Keeper;
 
 /// The edge: what is configured at the moment, and what pushes have taught.
@@ -170,7 +176,12 @@ impl ProxyHttp for Edge {
         response: &ResponseHeader,
         context: &mut Context,
     ) -> Result<RespCacheable> {
-        Ok(cache::keep(response, context))
+        let kept = cache::keep(response, context);
+        if kept.is_cacheable() {
+            // Others may wait for it, who must not wait for this client.
+            opened();
+        }
+        Ok(kept)
     }
 
     async fn response_filter(

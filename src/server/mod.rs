@@ -1,13 +1,15 @@
 //! Assembly: a [`Config`] becomes parts, the parts a Pingora server.
 //!
-//! Reading order: [`Server`] here, `parts` (a configuration made ready to serve), `control` (signals
-//! on the running server: reload, upgrade, the end), `manifests` (what was learned, over restarts), `process` (the pid file and what it is for), `admin` (where commands reach it).
+//! Reading order: [`Server`] here, `parts` (a configuration made ready to serve), `sockets` (what is listened on), `control`
+//! (signals on the running server: reload, upgrade, the end), `manifests` (what was learned, over restarts), `process` (the
+//! pid file and what it is for), `admin` (where commands reach it).
 
 mod admin;
 mod control;
 mod manifests;
 mod parts;
 mod process;
+mod sockets;
 
 use std::{
     io,
@@ -21,12 +23,13 @@ use std::{
 use async_trait::async_trait;
 use log::{debug, info, warn};
 use pingora::{
+    apps::HttpServerOptions,
+    connectors::ConnectorOptions,
     prelude::Opt,
     protocols::Stream,
     server::{Server as PingoraServer, ShutdownWatch, configuration::ServerConf},
-    services::listening::Service,
 };
-use pingora_proxy::{HttpProxy, http_proxy};
+use pingora_proxy::{HttpProxy, ProcessCustomSession, ProxyServiceBuilder};
 
 pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
@@ -40,10 +43,12 @@ use crate::{
     listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
     proxy::{Edge, Line, Memory},
     push::PushedBy,
+    upstream::Origins,
 };
 use control::Control;
 use parts::Parts;
 use process::PidFile;
+use sockets::{Listening, OpenSocket};
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -118,22 +123,20 @@ impl Server {
             return Err(ProcessError::NoPidFile.into());
         }
         let mut pingora = PingoraServer::new_with_opt_and_conf(opt(sockets), conf(&config, pid_file.as_ref()));
-        let addresses = config
-            .listeners
-            .iter()
-            .map(|listener| match sockets {
-                Sockets::Open => free_address(listener.address),
-                Sockets::TakeOver => Ok(listener.address),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let open = match sockets {
+            Sockets::Open => {
+                let open = config.listeners.iter().map(|listener| open_socket(listener.address));
+                open.collect::<Result<Vec<_>, _>>()?
+            }
+            Sockets::TakeOver => Vec::new(),
+        };
+        let addresses: Vec<SocketAddr> = match sockets {
+            Sockets::Open => open.iter().map(OpenSocket::address).collect(),
+            Sockets::TakeOver => config.listeners.iter().map(|listener| listener.address).collect(),
+        };
         let parts = Arc::new(Parts::new(&config, addresses.clone())?);
-        let app = Arc::new(http_proxy(
-            &pingora.configuration,
-            Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache),
-        ));
         let connections = Connections::default();
         let http2 = Http2 {
-            app: Arc::clone(&app),
             memory: Arc::new(FromMemory(Memory::new(
                 Arc::clone(&parts.edge),
                 Arc::clone(&parts.manifests),
@@ -141,12 +144,19 @@ impl Server {
             ))),
             parts: Arc::clone(&parts),
         };
-        let entrance = Entrance::new(app, http2, Arc::clone(&parts.entrance), connections.clone());
-        let mut service = Service::new("edge".to_owned(), entrance);
-        for address in &addresses {
-            service.add_tcp(&address.to_string());
-        }
-        pingora.add_service(service);
+        let entrance = Entrance::new(http2, Arc::clone(&parts.entrance), connections.clone());
+        let service = ProxyServiceBuilder::new(
+            &pingora.configuration,
+            Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache),
+        )
+        .name("edge")
+        .custom(
+            Origins::new(ConnectorOptions::from_server_conf(&pingora.configuration)),
+            every_connection(entrance),
+        )
+        .server_options(all_custom())
+        .build();
+        pingora.add_service(Listening::new(service, &addresses, open));
         if let Some(entrance) = &config.server.admin {
             pingora.add_service(admin::service(entrance, parts.cache, sockets)?);
         }
@@ -245,6 +255,11 @@ fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
+/// Opens the socket of an address.
+fn open_socket(address: SocketAddr) -> Result<OpenSocket, ServerError> {
+    OpenSocket::new(address).map_err(|source| ServerError::Listen { address, source })
+}
+
 /// The address itself, with a port of the system's choice for port 0.
 ///
 /// Pingora panics on an address that it cannot listen on, long after the start; this asks before.
@@ -254,9 +269,30 @@ fn free_address(address: SocketAddr) -> Result<SocketAddr, ServerError> {
         .map_err(|source| ServerError::Listen { address, source })
 }
 
+/// The proxy, whose connections to origins are [`Origins`]'.
+type Proxy = HttpProxy<Edge, Origins>;
+
+/// Every connection comes to our own entrance, with the proxy that answers its requests.
+fn every_connection(entrance: Entrance<Http2>) -> ProcessCustomSession<Edge, Origins> {
+    let entrance = Arc::new(entrance);
+    Arc::new(move |proxy: Arc<Proxy>, stream, shutdown: &ShutdownWatch| {
+        let entrance = Arc::clone(&entrance);
+        let shutdown = shutdown.clone();
+        Box::pin(async move {
+            entrance.enter(&proxy, stream, &shutdown).await;
+            None
+        })
+    })
+}
+
+fn all_custom() -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.force_custom = true;
+    options
+}
+
 /// HTTP/2 connections go to our own session layer, under the same proxy.
 struct Http2 {
-    app: Arc<HttpProxy<Edge>>,
     memory: Arc<FromMemory>,
     parts: Arc<Parts>,
 }
@@ -287,7 +323,7 @@ impl h2::Report for Line {
 }
 
 #[async_trait]
-impl ServeHttp2 for Http2 {
+impl ServeHttp2<Proxy> for Http2 {
     type Beginning = h2::Beginning;
 
     fn upgrade(&self, request: UpgradeRequest) -> Option<h2::Beginning> {
@@ -296,9 +332,15 @@ impl ServeHttp2 for Http2 {
             .ok()
     }
 
-    async fn serve(&self, stream: Stream, beginning: Option<h2::Beginning>, shutdown: ShutdownWatch) {
+    async fn serve(
+        &self,
+        proxy: &Arc<Proxy>,
+        stream: Stream,
+        beginning: Option<h2::Beginning>,
+        shutdown: ShutdownWatch,
+    ) {
         let limits = **self.parts.http2.load();
         let memory: Arc<dyn h2::Memory> = Arc::<FromMemory>::clone(&self.memory);
-        h2::serve(stream, beginning, (memory, Arc::clone(&self.app)), limits, shutdown).await;
+        h2::serve(stream, beginning, (memory, Arc::clone(proxy)), limits, shutdown).await;
     }
 }

@@ -1,7 +1,7 @@
 //! Pools of origin servers: which server a request goes to, and how.
 //!
 //! Reading order: `policy` (settings), `authorities` (certificates to trust), `server` (one address,
-//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect), `switch` (for a WebSocket),
+//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect), `origins` (who connects), `pace` (how fast is read), `switch` (for a WebSocket),
 //! `failure` (why not), then what happens beside requests: `names` (resolution), `health` (checks),
 //! `upkeep` (when).
 //!
@@ -17,6 +17,8 @@ mod failure;
 mod group;
 mod health;
 mod names;
+mod origins;
+mod pace;
 mod peer;
 mod policy;
 mod pool;
@@ -27,6 +29,8 @@ mod upkeep;
 pub use authorities::{Authorities, AuthoritiesError};
 pub use failure::reason;
 pub use names::{Names, NamesError};
+pub use origins::Origins;
+pub use pace::{granted, opened, paced, passed_on, trickled};
 pub use policy::{
     Balance, EjectionPolicy, HashKey, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
     Verify,

@@ -7,12 +7,18 @@ use pingora::{
     upstreams::peer::{HttpPeer, PeerOptions},
 };
 
-use super::{Authorities, Host, Pool, Server, Verify, switch};
+use super::{Authorities, Host, Pool, Server, Verify, origins::paced_protocol, switch};
 
 impl Pool {
     /// What Pingora needs to connect to this server, or to find a kept connection to it.
     #[must_use]
     pub fn peer(&self, server: &Server) -> HttpPeer {
+        let mut peer = self.unpaced_peer(server);
+        peer.options.alpn = paced_protocol();
+        peer
+    }
+
+    fn unpaced_peer(&self, server: &Server) -> HttpPeer {
         let policy = self.policy();
         let mut peer = HttpPeer::new(server.address(), policy.tls.is_some(), self.sni(server));
         // Part of what kept connections are found by, where the authority is not: a connection that
@@ -33,14 +39,14 @@ impl Pool {
     /// The same for a request that asks to switch to another protocol.
     #[must_use]
     pub fn peer_to_switch(&self, server: &Server) -> HttpPeer {
-        let mut peer = self.peer(server);
+        let mut peer = self.unpaced_peer(server);
         switch::allow(&mut peer, self.policy().connect_timeout);
         peer
     }
 
     /// The same for a health check, whose one time limit is on the whole.
     pub(super) fn peer_to_check(&self, server: &Server, limit: Duration) -> HttpPeer {
-        let mut peer = self.peer(server);
+        let mut peer = self.unpaced_peer(server);
         peer.options.connection_timeout = Some(limit);
         peer.options.total_connection_timeout = Some(limit);
         peer.options.read_timeout = Some(limit);

@@ -14,7 +14,7 @@ use crate::support::{
     edge::{Edge, PAGES, config},
     handmade::Handmade,
     http1::{Http1, field},
-    raw::{DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Raw, block, get},
+    raw::{DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, RST_STREAM, Raw, block, get},
     within,
 };
 
@@ -210,6 +210,62 @@ async fn long_transfers_take_flat_memory() {
             peak / MIB
         );
     }
+}
+
+/// Streams of one connection whose client does not read, and what each may take: a quarter of what
+/// Pingora would read ahead, and the request itself, which is larger in a build for tests.
+const UNREAD: usize = 96;
+const UNREAD_STREAM: usize = 160 * 1024;
+
+#[tokio::test]
+async fn what_a_client_does_not_read_stays_at_the_origin() {
+    let origin = bulk().await;
+    let edge = Edge::start(origin).await;
+    // The connection's window is full after 64 KiB.
+    let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 8 << 20)]).await;
+    raw.get(1, "/1000").await;
+    raw.next_that("an answer", |f| f.stream == 1 && f.flags & END_STREAM != 0)
+        .await;
+    let before = edge.memory();
+    let mut begun = 0;
+    for n in 1..=UNREAD {
+        raw.get(u32::try_from(2 * n + 1).expect("a stream"), &format!("/{}", 4 * MIB))
+            .await;
+    }
+    while begun < UNREAD {
+        begun += usize::from(raw.next().await.expect("a frame").kind == HEADERS);
+    }
+    // Longer than it takes until a stream that waits reads on a little.
+    for _ in 0..20 {
+        raw.settle().await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let taken = edge.memory().saturating_sub(before);
+    assert!(taken < UNREAD * UNREAD_STREAM, "{} KiB a stream", taken / UNREAD / 1024);
+    // And nothing is lost of it.
+    raw.window(0, 1 << 30).await;
+    let (mut bytes, mut ended) = (0, 0);
+    while ended < UNREAD {
+        let frame = raw.next_that("data", |f| f.kind == DATA).await;
+        bytes += frame.payload.len();
+        ended += usize::from(frame.flags & END_STREAM != 0);
+    }
+    assert!(bytes > UNREAD * 4 * MIB - 65_535, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_is_not_taken_for_a_slow_origin() {
+    let origin = bulk().await;
+    // The origin's limit is far below what the client takes.
+    let edge = edge_with(origin, "write_timeout: 60s", "read_timeout: 1s").await;
+    let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 8 << 20)]).await;
+    raw.get(1, &format!("/{MIB}")).await;
+    raw.next_that("the header", |f| f.kind == HEADERS).await;
+    // No event tells that a limit has not struck.
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    raw.window(0, 8 << 20).await;
+    raw.next_that("the end", |f| f.kind == DATA && f.flags & END_STREAM != 0)
+        .await;
 }
 
 #[tokio::test]

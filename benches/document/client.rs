@@ -1,0 +1,111 @@
+//! A client that loads one path, and takes what is pushed, or nothing.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use h2::{RecvStream, client};
+use http::{Request, Response};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, task::JoinSet, time::Instant};
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a client takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taking {
+    /// Push is enabled.
+    Pushes,
+    /// Push is disabled.
+    None,
+}
+
+/// What came, and when, since it was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loaded {
+    /// The end of what was asked for.
+    pub(crate) document: Duration,
+    /// The end of the last push, or of the document.
+    pub(crate) all: Duration,
+    /// Bytes of pushes.
+    pub(crate) pushed: usize,
+}
+
+impl Loaded {
+    pub(crate) fn to_json(self) -> Value {
+        json!({
+            "document_us": u64::try_from(self.document.as_micros()).unwrap_or(u64::MAX),
+            "all_us": u64::try_from(self.all.as_micros()).unwrap_or(u64::MAX),
+            "pushed": self.pushed,
+        })
+    }
+
+    pub(crate) fn from_json(text: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(text).ok()?;
+        let time = |name: &str| value[name].as_u64().map(Duration::from_micros);
+        Some(Self {
+            document: time("document_us")?,
+            all: time("all_us")?,
+            pushed: usize::try_from(value["pushed"].as_u64()?).ok()?,
+        })
+    }
+}
+
+/// As large as a browser's, so that no window holds anything up.
+const WINDOW: u32 = 16 * 1024 * 1024;
+
+/// Longer than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Loads a path over a connection of its own.
+pub(crate) async fn load(address: SocketAddr, path: &str, taking: Taking) -> Result<Loaded, Failure> {
+    tokio::time::timeout(DEADLINE, load_at_last(address, path, taking)).await?
+}
+
+async fn load_at_last(address: SocketAddr, path: &str, taking: Taking) -> Result<Loaded, Failure> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = client::Builder::new()
+        .enable_push(taking == Taking::Pushes)
+        .initial_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .handshake::<_, Bytes>(stream)
+        .await?;
+    let connection = tokio::spawn(connection);
+    let request = Request::get(format!("http://{address}{path}")).body(())?;
+    let since = Instant::now();
+    let (mut response, _) = sender.send_request(request, true)?;
+    let mut promises = response.push_promises();
+    let pushing = tokio::spawn(async move {
+        let mut pushes = JoinSet::new();
+        while let Some(Ok(promise)) = promises.push_promise().await {
+            let (_, response) = promise.into_parts();
+            pushes.spawn(async move { whole(response.await?).await });
+        }
+        let mut pushed = 0;
+        while let Some(push) = pushes.join_next().await {
+            pushed += push??;
+        }
+        Ok::<usize, Failure>(pushed)
+    });
+    whole(response.await?).await?;
+    let document = since.elapsed();
+    let pushed = pushing.await??;
+    let all = since.elapsed();
+    connection.abort();
+    Ok(Loaded { document, all, pushed })
+}
+
+/// Reads a body to its end.
+async fn whole(response: Response<RecvStream>) -> Result<usize, Failure> {
+    if !response.status().is_success() {
+        return Err(response.status().to_string().into());
+    }
+    let mut stream = response.into_body();
+    let mut size = 0;
+    while let Some(bytes) = stream.data().await {
+        let length = bytes?.len();
+        size += length;
+        stream.flow_control().release_capacity(length)?;
+    }
+    Ok(size)
+}

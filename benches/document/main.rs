@@ -1,0 +1,172 @@
+//! What pushes cost the document over a slow line, and how fast a single download goes.
+//!
+//! The line: three network namespaces, server, router and client; between the last two 10 Mbit/s, and
+//! 100 ms of queue in the router. The origin thinks half a second about the document, and links to 2 MB of
+//! assets. linkpush has learned them, for the other proxies the origin sends a `103` at once (none for nginx, which
+//! takes it for the answer, and none for HAProxy, which has no push): the pushes are under way when the document comes. Its time with pushes
+//! is compared with that through the same server by a client that takes none.
+//!
+//! The download: 100 MB over loopback, no namespace; time and CPU of the server, compared with nginx.
+//!
+//! Rounds are interleaved, figures are medians. Needs root for the namespaces, and `ip` and `tc` (Debian: iproute2).
+//!
+//! Reading order: `line` (namespaces), `origin`, `servers` (who is compared), `client`, `report`.
+//!
+//! `cargo bench --bench document [-- --rounds N]`
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark prints, and stops where a figure is missing"
+)]
+
+mod client;
+mod line;
+mod origin;
+mod report;
+mod servers;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use client::{Loaded, Taking};
+use report::{Download, Page};
+
+/// Bytes of the documents that are measured.
+const DOCUMENTS: [usize; 3] = [20_000, 100_000, 400_000];
+/// What the origin needs for a document.
+const THINK: Duration = Duration::from_millis(500);
+/// Assets of each document, and bytes of each.
+const ASSETS: usize = 4;
+const ASSET: usize = 500_000;
+/// Bytes of the download.
+const DOWNLOAD: usize = 100_000_000;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
+    let rounds = value("--rounds").and_then(|n| n.parse().ok()).unwrap_or(5_usize).max(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    // The roles of this program in its namespaces.
+    if let (Some(address), Some(path)) = (value("--client"), value("--path")) {
+        let taking = if args.iter().any(|arg| arg == "--push") {
+            Taking::Pushes
+        } else {
+            Taking::None
+        };
+        let loaded = runtime.block_on(client::load(address.parse().expect("an address"), path, taking));
+        return loaded.map_or_else(
+            |e| {
+                eprintln!("{e}");
+                ExitCode::FAILURE
+            },
+            |loaded| {
+                println!("{}", loaded.to_json());
+                ExitCode::SUCCESS
+            },
+        );
+    }
+    if let Some(congestion) = value("--line") {
+        let pages = runtime.block_on(pages(congestion, rounds));
+        println!("{}", report::to_json(&pages));
+        return ExitCode::SUCCESS;
+    }
+    let mut pages = Vec::new();
+    match line::Line::open() {
+        Err(e) => eprintln!("the slow line is left out: {e}"),
+        Ok(line) => {
+            for congestion in line::congestion_controls() {
+                pages.extend(report::from_json(&line.run(&congestion, rounds)));
+            }
+        }
+    }
+    let downloads = runtime.block_on(downloads(rounds));
+    report::print(&pages, &downloads, rounds);
+    ExitCode::SUCCESS
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("linkpush-document-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    folder
+}
+
+/// Loads each document through each server, with pushes and without, over the line; runs in the
+/// server's namespace.
+async fn pages(congestion: &str, rounds: usize) -> Vec<Page> {
+    line::set_congestion_control(congestion);
+    let folder = folder("line");
+    let hinting = origin::start(origin::Early::Hints).await;
+    let plain = origin::start(origin::Early::Nothing).await;
+    let servers = servers::start_all(&folder, line::SERVER, |early| match early {
+        origin::Early::Hints => hinting,
+        origin::Early::Nothing => plain,
+    });
+    let mut pages = Vec::new();
+    for document in DOCUMENTS {
+        for server in &servers {
+            pages.push(Page::new(&server.name, server.is_peer, congestion, document));
+        }
+    }
+    // The first round is not counted: connections to the origin are opened, and what is learned is learned.
+    for round in 0..=rounds {
+        for page in &mut pages {
+            let server = servers
+                .iter()
+                .find(|server| server.name == page.server)
+                .expect("its server");
+            for taking in [Taking::None, Taking::Pushes] {
+                let loaded = line::load(server.address, &format!("/document/{}", page.document), taking).await;
+                if round > 0 {
+                    page.add(taking, &loaded);
+                }
+                settle().await;
+            }
+        }
+        eprint!(".");
+    }
+    eprintln!();
+    drop(servers);
+    let _ = std::fs::remove_dir_all(&folder);
+    pages
+}
+
+/// Until the queues of the line are empty.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
+
+/// Downloads over loopback, through each server that can be compared.
+async fn downloads(rounds: usize) -> Vec<Download> {
+    let folder = folder("download");
+    let origin = origin::start(origin::Early::Nothing).await;
+    let servers = servers::start_all(&folder, [127, 0, 0, 1].into(), |_| origin);
+    let mut downloads: Vec<Download> = servers
+        .iter()
+        .map(|server| Download::new(&server.name, server.is_peer))
+        .collect();
+    for round in 0..=rounds {
+        for (server, download) in servers.iter().zip(&mut downloads) {
+            let before = server.cpu();
+            let loaded: Loaded = load_here(server.address).await;
+            if round > 0 {
+                download.add(loaded.document, server.cpu() - before);
+            }
+        }
+    }
+    drop(servers);
+    let _ = std::fs::remove_dir_all(&folder);
+    downloads
+}
+
+async fn load_here(address: SocketAddr) -> Loaded {
+    let path = format!("/bytes/{DOWNLOAD}");
+    client::load(address, &path, Taking::None)
+        .await
+        .unwrap_or_else(|e| panic!("a download: {e}"))
+}

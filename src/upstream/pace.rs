@@ -1,0 +1,381 @@
+//! An origin is read no faster than the client takes what came: [`Pace`].
+//!
+//! Between the origin and the client Pingora 0.9.1 has a pipe of four pieces, takes another four out
+//! of it at a time, and reads the next one ahead: with pieces of up to 64 KiB over half a megabyte
+//! for every response that a client does not read. Its sizes cannot be set. But both ends of the pipe
+//! run in the task of the request, so the one that reads (a [`Paced`] connection) can be told by the one that
+//! writes (the client's session) how much it may.
+//!
+//! - Until the session has [seen](passed_on) the response header, one read a turn of the task, so that the
+//!   pipe is not filled before anybody knows.
+//! - From then on what is [granted], once all that came before was passed on: more while few responses
+//!   are under way, less when there are many, so that all together have their bounds.
+//! - Nobody waits for a session that takes no more: it [opens](opened) the pace, as where a cache goes
+//!   on to be filled.
+//!
+//! Without a pace (HTTP/1.x clients, requests of a cache's own) nothing is held back.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
+    task::futures::TaskLocalFuture,
+};
+
+/// What all responses of the process together are granted, as long as it is enough for [`MIN_GRANT`] each.
+/// Of each as much again stays in Pingora's buffer.
+const ALL_GRANTS: usize = 8 * 1024 * 1024;
+
+/// The least that is granted at a time: one frame. Half of it would cost a fifth more CPU for bytes
+/// in bulk, and [`MAX_GRANT`] a fifth less.
+const MIN_GRANT: usize = 16 * 1024;
+
+/// The most. Pingora has a buffer of 64 KiB for each response, of which no more is ever used than a grant; so
+/// what is behind never becomes resident, as long as nothing else of that size is allocated and used in full.
+const MAX_GRANT: usize = 48 * 1024;
+
+/// Responses of the process that are read by grants; memory is shared by all of it.
+static GRANTED: AtomicUsize = AtomicUsize::new(0);
+
+tokio::task_local! {
+    static PACE: Pace;
+}
+
+/// How fast the origin of one request may be read.
+#[derive(Debug)]
+struct Pace {
+    phase: Cell<Phase>,
+    /// Whoever would read on.
+    waiting: RefCell<Option<Waker>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The response header has not been passed on.
+    Header {
+        /// Something was read in this turn of the task.
+        has_read: bool,
+    },
+    /// So many bytes may be read.
+    Granted(usize),
+    /// Whatever comes.
+    Open,
+}
+
+impl Pace {
+    /// How many bytes may be read now; `None` is no limit. At 0 the task is woken when there are more.
+    fn allowance(&self, cx: &Context<'_>) -> Option<usize> {
+        match self.phase.get() {
+            Phase::Open => None,
+            Phase::Granted(0) => {
+                let mut waiting = self.waiting.borrow_mut();
+                if !waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    *waiting = Some(cx.waker().clone());
+                }
+                Some(0)
+            }
+            Phase::Granted(left) => Some(left),
+            Phase::Header { has_read: false } => Some(MIN_GRANT),
+            Phase::Header { has_read: true } => {
+                self.phase.set(Phase::Header { has_read: false });
+                cx.waker().wake_by_ref();
+                Some(0)
+            }
+        }
+    }
+
+    fn count_read(&self, bytes: usize) {
+        match self.phase.get() {
+            Phase::Open => {}
+            Phase::Granted(left) => self.phase.set(Phase::Granted(left.saturating_sub(bytes))),
+            Phase::Header { .. } => self.phase.set(Phase::Header { has_read: true }),
+        }
+    }
+
+    fn set(&self, phase: Phase) {
+        let before = self.phase.replace(phase);
+        match (before.is_granted(), phase.is_granted()) {
+            (false, true) => drop(GRANTED.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(GRANTED.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        if let Some(waker) = self.waiting.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Pace {
+    fn drop(&mut self) {
+        self.set(Phase::Open);
+    }
+}
+
+impl Phase {
+    const fn is_granted(self) -> bool {
+        matches!(self, Self::Granted(_))
+    }
+}
+
+/// Runs a request whose client has a session that grants.
+pub fn paced<F: Future>(request: F) -> impl Future<Output = F::Output> + use<F> {
+    let pace = Pace {
+        phase: Cell::new(Phase::Header { has_read: false }),
+        waiting: RefCell::new(None),
+    };
+    let paced: TaskLocalFuture<Pace, F> = PACE.scope(pace, request);
+    paced
+}
+
+/// What came of a response is being passed on: nothing more may be read until that is [done](granted).
+pub fn passed_on() {
+    let _ = PACE.try_with(|pace| {
+        if matches!(pace.phase.get(), Phase::Header { .. }) {
+            pace.set(Phase::Granted(0));
+        }
+    });
+}
+
+/// All that came of a response was passed on: the next bytes may be read.
+pub fn granted() {
+    // Outside of a request there is nothing to grant.
+    let _ = PACE.try_with(|pace| {
+        if pace.phase.get() != Phase::Open {
+            pace.set(Phase::Granted(grant(GRANTED.load(Ordering::Relaxed))));
+        }
+    });
+}
+
+/// What each of so many responses is granted.
+fn grant(responses: usize) -> usize {
+    (ALL_GRANTS / responses.max(1)).clamp(MIN_GRANT, MAX_GRANT)
+}
+
+/// The client has made us wait so long that Pingora's limit on reads may pass, though the origin is
+/// not to blame. A byte at a time fills the pipe up to where Pingora waits without a limit.
+pub fn trickled() {
+    let _ = PACE.try_with(|pace| {
+        if pace.phase.get() == Phase::Granted(0) {
+            pace.set(Phase::Granted(1));
+        }
+    });
+}
+
+/// The session takes no more.
+pub fn opened() {
+    let _ = PACE.try_with(|pace| pace.set(Phase::Open));
+}
+
+/// A connection to an origin that is read at the pace of the request which has it.
+#[derive(Debug)]
+pub(super) struct Paced(Take<Stream>);
+
+impl Paced {
+    pub(super) fn new(io: Stream) -> Self {
+        Self(io.take(0))
+    }
+
+    fn io(&self) -> &Stream {
+        self.0.get_ref()
+    }
+
+    fn io_mut(&mut self) -> &mut Stream {
+        self.0.get_mut()
+    }
+}
+
+impl AsyncRead for Paced {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Ok(Some(allowance)) = PACE.try_with(|pace| pace.allowance(cx)) else {
+            return Pin::new(self.io_mut()).poll_read(cx, buf);
+        };
+        if allowance == 0 {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        self.0.set_limit(u64::try_from(allowance).unwrap_or(u64::MAX));
+        ready!(Pin::new(&mut self.0).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        let _ = PACE.try_with(|pace| pace.count_read(read));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Paced {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self.io_mut()).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.io_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.io_mut()).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.io_mut()).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io().is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Paced {
+    async fn shutdown(&mut self) {
+        Shutdown::shutdown(&mut **self.io_mut()).await;
+    }
+}
+
+impl UniqueID for Paced {
+    fn id(&self) -> UniqueIDType {
+        self.io().id()
+    }
+}
+
+impl Ssl for Paced {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.io().get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.io().selected_alpn_proto()
+    }
+}
+
+impl Peek for Paced {}
+
+impl GetTimingDigest for Paced {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.io().get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.io().get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.io().get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Paced {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.io().get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Paced {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.io().get_socket_digest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// Reads what can be read in one turn of the task.
+    async fn read_in_a_turn(paced: &mut Paced) -> usize {
+        let mut total = 0;
+        std::future::poll_fn(|cx| {
+            loop {
+                let mut bytes = [0; 100_000];
+                let mut buffer = ReadBuf::new(&mut bytes);
+                match Pin::new(&mut *paced).poll_read(cx, &mut buffer) {
+                    Poll::Ready(Ok(())) => total += buffer.filled().len(),
+                    Poll::Ready(Err(e)) => unreachable!("{e}"),
+                    Poll::Pending => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+        total
+    }
+
+    async fn origin(bytes: usize) -> (tokio::io::DuplexStream, Paced) {
+        let (mut origin, io) = duplex(bytes);
+        origin.write_all(&vec![0; bytes]).await.expect("room");
+        (origin, Paced::new(Box::new(io)))
+    }
+
+    #[test]
+    fn many_responses_are_granted_less_each() {
+        assert_eq!([0, 1, 128].map(grant), [MAX_GRANT; 3]);
+        assert_eq!(grant(256), 32 * 1024);
+        assert_eq!([512, 100_000].map(grant), [MIN_GRANT; 2]);
+    }
+
+    #[tokio::test]
+    async fn the_origin_is_read_as_the_client_takes_what_came() {
+        let (_origin, mut io) = origin(1 << 20).await;
+        paced(async {
+            assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT, "one read before the header");
+            passed_on();
+            assert_eq!(read_in_a_turn(&mut io).await, 0);
+            granted();
+            assert_eq!(read_in_a_turn(&mut io).await, MAX_GRANT);
+            assert_eq!(read_in_a_turn(&mut io).await, 0, "until the next grant");
+            granted();
+            granted();
+            assert_eq!(read_in_a_turn(&mut io).await, MAX_GRANT, "grants are not added up");
+            trickled();
+            assert_eq!(read_in_a_turn(&mut io).await, 1);
+            opened();
+            granted();
+            assert!(read_in_a_turn(&mut io).await > MAX_GRANT, "no limit any more");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_is_woken_by_a_grant() {
+        let (_origin, mut io) = origin(1 << 20).await;
+        paced(async {
+            granted();
+            let mut bytes = vec![0; 4 * MAX_GRANT];
+            let granting = async {
+                loop {
+                    tokio::task::yield_now().await;
+                    granted();
+                }
+            };
+            tokio::select! {
+                read = io.read_exact(&mut bytes) => assert_eq!(read.expect("bytes"), 4 * MAX_GRANT),
+                () = granting => {}
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn without_a_pace_nothing_is_held_back() {
+        let (_origin, mut io) = origin(1 << 20).await;
+        assert_eq!(read_in_a_turn(&mut io).await, 1 << 20);
+    }
+}
