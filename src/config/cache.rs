@@ -17,14 +17,9 @@ use crate::{
 /// changes the keys that it has.
 pub(super) fn policy(at: &At<'_>, base: CachePolicy, found: &mut Found<'_>) -> Result<CachePolicy, Reported> {
     let mut policy = base;
-    if !at.is_mapping() {
-        policy.caching = at.word(CACHING, Some("a mapping"), found)?;
+    let Some(fields) = at.word_or_mapping((CACHING, &mut policy.caching), KEYS, found)? else {
         return Ok(policy);
-    }
-    let fields = at.mapping(KEYS, found)?;
-    fields.set("caching", &mut policy.caching, found, |at, found| {
-        at.word(CACHING, None, found)
-    });
+    };
     fields.set("status", &mut policy.status, found, |at, found| {
         at.word(STATUS, None, found)
     });

@@ -54,6 +54,24 @@ impl<'n> At<'n> {
         }
     }
 
+    /// One of a few words, or a mapping of which the word is the first key; the others are the caller's to read.
+    pub(super) fn word_or_mapping<T: Copy>(
+        &self,
+        (words, slot): (&[(&str, T)], &mut T),
+        keys: &'static [&'static str],
+        found: &mut Found<'_>,
+    ) -> Result<Option<Fields<'n>>, Reported> {
+        if !self.is_mapping() {
+            *slot = self.word(words, Some("a mapping"), found)?;
+            return Ok(None);
+        }
+        let fields = self.mapping(keys, found)?;
+        if let Some(first) = keys.first() {
+            fields.set(first, slot, found, |at, found| at.word(words, None, found));
+        }
+        Ok(Some(fields))
+    }
+
     /// A mapping with these keys; any other key is reported, and the known ones are still read.
     pub(super) fn mapping(&self, keys: &'static [&'static str], found: &mut Found<'_>) -> Result<Fields<'n>, Reported> {
         let keys_are = keys.join(", ");

@@ -15,14 +15,9 @@ use crate::learn::{LearnKey, LearnPolicy, Learning, Returning};
 /// it has.
 pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Found<'_>) -> Result<LearnPolicy, Reported> {
     let mut policy = base.clone();
-    if !at.is_mapping() {
-        policy.learning = at.word(LEARNING, Some("a mapping"), found)?;
+    let Some(fields) = at.word_or_mapping((LEARNING, &mut policy.learning), KEYS, found)? else {
         return Ok(policy);
-    }
-    let fields = at.mapping(KEYS, found)?;
-    fields.set("learning", &mut policy.learning, found, |at, found| {
-        at.word(LEARNING, None, found)
-    });
+    };
     fields.set("key", &mut policy.key, found, key);
     fields.set("vary", &mut policy.vary, found, |at, found| {
         at.list("a list of request fields", found, |at, found| {

@@ -11,14 +11,9 @@ use crate::push::{Credentials, Delivery, Destination, Destinations, HintRequests
 /// mapping changes the keys that it has.
 pub(super) fn policy(at: &At<'_>, base: &Policy, found: &mut Found<'_>) -> Result<Policy, Reported> {
     let mut policy = base.clone();
-    if !at.is_mapping() {
-        policy.delivery = at.word(DELIVERY, Some("a mapping"), found)?;
+    let Some(fields) = at.word_or_mapping((DELIVERY, &mut policy.delivery), KEYS, found)? else {
         return Ok(policy);
-    }
-    let fields = at.mapping(KEYS, found)?;
-    fields.set("delivery", &mut policy.delivery, found, |at, found| {
-        at.word(DELIVERY, None, found)
-    });
+    };
     fields.set("as", &mut policy.destinations, found, destinations);
     fields.set("max_promises", &mut policy.max_promises, found, |at, found| {
         at.integer(1..=100, found)

@@ -1,13 +1,14 @@
 //! A server whose configuration changes while it serves.
 
 use std::{
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
 use crate::support::{
     client::Client,
     edge::{BINARY, Edge, config},
+    h2load::H2load,
     origin::{Origin, Step, response},
     within,
 };
@@ -152,14 +153,8 @@ async fn reloads_under_load(reloads: usize, pause: Duration) {
     script(&origin, reloads + 1);
     let edge = Edge::with(&config(origin.address, &routes("push"))).await;
     let seconds = (pause * u32::try_from(reloads).expect("few")).as_secs() + 1;
-    let load = Command::new("h2load")
-        .args(["-c", "8", "-m", "8", "-D", &seconds.to_string()])
-        .arg(format!("http://{}/{reloads}", edge.address))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("h2load runs");
+    let arguments = ["-c", "8", "-m", "8", "-D", &seconds.to_string()];
+    let load = H2load::start(&arguments, edge.address, &format!("/{reloads}"));
     let client = Client::connect(edge.address).await;
     let mut pushes = true;
     for turn in 0..reloads {
@@ -184,14 +179,7 @@ async fn reloads_under_load(reloads: usize, pause: Duration) {
         // The pace of the load is what is tested, not an event.
         tokio::time::sleep(pause.saturating_sub(began.elapsed())).await;
     }
-    let output = tokio::task::spawn_blocking(move || load.wait_with_output())
-        .await
-        .expect("no panic")
-        .expect("h2load ends");
-    let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    eprintln!("{report}");
-    assert!(report.contains(" 0 failed, 0 errored, 0 timeout"), "{report}");
-    assert!(!report.contains(" 0 succeeded"), "{report}");
+    load.ends_well().await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,6 +16,7 @@ use crate::{
     support::{
         client::Client,
         edge::{BINARY, Edge, config},
+        h2load::H2load,
         origin::{Origin, Step, response},
         within,
     },
@@ -109,27 +110,13 @@ async fn soak_upgrades_under_load_cost_no_request() {
 
 /// Another program's load for as long as the upgrades take: a new HTTP/2 connection for each request,
 /// since h2load asks no more once a GOAWAY came, and counts as failed what it did not ask.
-fn h2load(address: SocketAddr, upgrades: usize) -> Child {
+fn h2load(address: SocketAddr, upgrades: usize) -> H2load {
     const RATE: usize = 100;
     const SECONDS_PER_UPGRADE: usize = 6;
     let connections = (upgrades * SECONDS_PER_UPGRADE * RATE).to_string();
-    Command::new("h2load")
-        .args([
-            "-n",
-            &connections,
-            "-c",
-            &connections,
-            "-r",
-            &RATE.to_string(),
-            "-m",
-            "1",
-        ])
-        .arg(format!("http://{address}/"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("h2load runs")
+    let rate = RATE.to_string();
+    let arguments = ["-n", &connections, "-c", &connections, "-r", &rate, "-m", "1"];
+    H2load::start(&arguments, address, "/")
 }
 
 async fn upgrades_under_load(upgrades: usize) {
@@ -159,13 +146,7 @@ async fn upgrades_under_load(upgrades: usize) {
     while let Some(ended) = clients.join_next().await {
         ended.expect("no client fails");
     }
-    let output = tokio::task::spawn_blocking(move || h2load.wait_with_output())
-        .await
-        .expect("no panic")
-        .expect("h2load ends");
-    let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    eprintln!("{report}");
-    assert!(report.contains(" 0 failed, 0 errored, 0 timeout"), "{report}");
+    h2load.ends_well().await;
     eprintln!(
         "{} answered, {} asked again after a GOAWAY",
         load.answered.load(Ordering::SeqCst),

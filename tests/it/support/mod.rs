@@ -3,6 +3,7 @@
 pub mod client;
 pub mod dns;
 pub mod edge;
+pub mod h2load;
 pub mod handmade;
 pub mod http1;
 pub mod origin;
