@@ -5,7 +5,10 @@
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
+use http::HeaderMap;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use crate::client::forwarded;
 
 /// A URL as a store knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,23 @@ impl UrlHasher {
         hasher.write_u8(SEPARATOR);
         hasher.write(path_and_query.as_bytes());
         UrlHash(hasher.finish128().as_u128())
+    }
+
+    /// The hash of a URL about which a trusted peer says more in these fields; `None` if it cannot be told apart
+    /// from what they say of the client.
+    #[must_use]
+    pub fn as_told(&self, url: UrlHash, fields: &HeaderMap) -> Option<UrlHash> {
+        let mut told: Option<Parts> = None;
+        let is_clear = forwarded::told_of_url(fields, &mut |name, value| {
+            let told = told.get_or_insert_with(|| {
+                let mut parts = self.parts();
+                parts.add(&url.to_bytes());
+                parts
+            });
+            told.add(name.as_str().as_bytes());
+            told.add(value.as_bytes());
+        });
+        is_clear.then(|| told.map_or(url, |told| UrlHash::from_bytes(told.finish())))
     }
 
     /// Begins a hash of parts.
@@ -193,6 +213,44 @@ mod tests {
             hasher.url("http", &format!("{long}b"), "/"),
             hasher.url("http", &format!("{long}c"), "/")
         );
+    }
+
+    #[test]
+    fn what_a_trusted_peer_says_of_the_url_counts() {
+        let hasher = UrlHasher::new((1, 2));
+        let url = hasher.url("http", "shop.example", "/");
+        let told = |list: &[(&'static str, &'static str)]| {
+            let field = |(name, value): &(&'static str, &'static str)| {
+                (
+                    http::HeaderName::from_static(name),
+                    http::HeaderValue::from_static(value),
+                )
+            };
+            hasher.as_told(url, &list.iter().map(field).collect())
+        };
+        assert_eq!(
+            told(&[
+                ("accept", "*/*"),
+                ("x-forwarded-for", "192.0.2.1"),
+                ("x-real-ip", "192.0.2.1")
+            ]),
+            Some(url)
+        );
+        assert_eq!(told(&[("forwarded", "for=192.0.2.1")]), Some(url));
+        let https = told(&[("x-forwarded-proto", "https")]);
+        assert_ne!(https, Some(url));
+        assert_eq!(
+            told(&[("x-forwarded-proto", "https"), ("x-forwarded-for", "192.0.2.7")]),
+            https
+        );
+        assert_ne!(told(&[("x-forwarded-host", "https")]), https);
+        assert_ne!(
+            told(&[("x-forwarded-prefix", "/a")]),
+            told(&[("x-forwarded-prefix", "/b")])
+        );
+        for unclear in ["for=192.0.2.1;Proto=https", "host=evil.example"] {
+            assert_eq!(told(&[("forwarded", unclear)]), None, "{unclear}");
+        }
     }
 
     #[test]

@@ -78,6 +78,9 @@ pub(super) fn begin(edge: &Edge, session: &mut Session, context: &mut Context) {
     } else if policy.caching == Caching::Assets && !store.assets().contains(hash) {
         return;
     }
+    let Some(hash) = as_told(store, hash, request, context) else {
+        return;
+    };
     if asks_for_less(request) && !store.has(hash) {
         // To keep the whole, all of it would have to be fetched.
         return;
@@ -96,21 +99,44 @@ pub(super) fn begin(edge: &Edge, session: &mut Session, context: &mut Context) {
         .enable(store, None, Some(unkept), Some(lock), Some(waiting));
 }
 
+/// The hash of a URL with what a trusted peer says of it; of a promise, what it said of its document.
+fn as_told(store: &Store, hash: UrlHash, request: &RequestHeader, context: &Context) -> Option<UrlHash> {
+    if let Some(received) = &context.received {
+        return store.hasher().as_told(hash, received.fields());
+    }
+    match &context.connection {
+        Some(connection) if connection.peer.is_trusted => store.hasher().as_told(hash, &request.headers),
+        _ => Some(hash),
+    }
+}
+
 /// Whether an answer to a request like this could be one for others, or be one that is kept for others.
 pub(super) fn may_be_kept(request: &RequestHeader) -> bool {
     (request.method == Method::GET || request.method == Method::HEAD) && fields_allow(&request.headers)
 }
 
 /// The same for its fields: no credentials, no condition that only the origin can judge, no wish that
-/// nothing be kept.
+/// nothing be kept, and nothing by which an application may answer for another URL or method.
 pub(super) fn fields_allow(fields: &http::HeaderMap) -> bool {
-    const ORIGINS_OWN: [header::HeaderName; 4] = [
-        header::AUTHORIZATION,
-        header::IF_MATCH,
-        header::IF_UNMODIFIED_SINCE,
-        header::UPGRADE,
+    const ORIGINS_OWN: [&str; 11] = [
+        "authorization",
+        "if-match",
+        "if-unmodified-since",
+        "upgrade",
+        "x-host",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-host",
+        "x-original-url",
+        "x-rewrite-url",
     ];
-    !ORIGINS_OWN.iter().any(|name| fields.contains_key(name)) && !has_directive(fields, "no-store")
+    let is_origins_own = |name: &header::HeaderName| {
+        let name = name.as_str();
+        // Most names end here.
+        name.starts_with(['a', 'i', 'u', 'x']) && ORIGINS_OWN.contains(&name)
+    };
+    !fields.keys().any(is_origins_own) && !has_directive(fields, "no-store")
 }
 
 /// Whether a part of the answer, or its header alone, is wanted.
@@ -265,6 +291,7 @@ pub(super) fn note_change(edge: &Edge, request: &RequestHeader, response: &Respo
         let url = Url::of(request, context);
         let store = edge.keeper.store;
         let hash = store.hasher().url(url.scheme, url.authority, url.path_and_query);
+        let hash = as_told(store, hash, request, context).unwrap_or(hash);
         store.forget(hash, &url_text(url.scheme, url.authority, url.path_and_query));
     }
 }
@@ -363,6 +390,8 @@ mod tests {
             ("if-unmodified-since", "x"),
             ("upgrade", "websocket"),
             ("cache-control", "max-age=0, No-Store"),
+            ("x-original-url", "/admin"),
+            ("x-http-method-override", "PUT"),
         ] {
             assert!(!may("GET", &[(name, value)]), "{name}");
         }

@@ -103,7 +103,13 @@ impl Memory {
         }
         let url = Url::of(request, connection)?;
         let scheme = url.scheme.name();
-        let hash = self.store.hasher().url(scheme, url.authority, url.path_and_query);
+        let asset = self.store.hasher().url(scheme, url.authority, url.path_and_query);
+        let hash = if connection.peer.is_trusted {
+            let fields = told_by_peer(request);
+            self.store.hasher().as_told(asset, fields)?
+        } else {
+            asset
+        };
         if !self.store.has(hash) || !is_usual(&request.headers) {
             return None;
         }
@@ -111,7 +117,7 @@ impl Memory {
         let (_, route) = route::find(&live.routes, &request.method, url.authority, url.path)?;
         let is_kept = match route.cache.caching {
             Caching::Off => false,
-            Caching::Assets => pushed_by.is_some() || self.store.assets().contains(hash),
+            Caching::Assets => pushed_by.is_some() || self.store.assets().contains(asset),
             Caching::All => true,
         };
         if !is_kept {
@@ -172,6 +178,12 @@ impl Memory {
 /// Whether a request asks for the whole of an answer, on no condition but that it has changed.
 fn is_usual(fields: &HeaderMap) -> bool {
     !fields.contains_key(header::RANGE) && !fields.contains_key(header::EXPECT) && fields_allow(fields)
+}
+
+/// What a peer says of its client: of a promise, what it said of the document's.
+fn told_by_peer(request: &Parts) -> &HeaderMap {
+    let received = request.extensions.get::<Arc<Received>>();
+    received.map_or(&request.headers, |received| received.fields())
 }
 
 enum Condition {
@@ -241,8 +253,7 @@ impl Line {
         response: &Response<()>,
         pushed_by: Option<PushedBy>,
     ) -> Self {
-        let received = request.extensions.get::<Arc<Received>>();
-        let fields = received.map_or(&request.headers, |received| received.fields());
+        let fields = told_by_peer(request);
         Self {
             started: Instant::now(),
             peer: connection.peer.address,

@@ -236,6 +236,32 @@ pub fn is_foreign(name: &str, trust: Trust) -> bool {
     }
 }
 
+/// Hands over what the fields of a trusted peer say of the URL that its client asked for, line by line: an
+/// origin may answer by it, so it belongs to what an answer is kept under. `false` if they say it together
+/// with who asks, in `Forwarded`.
+#[must_use]
+pub fn told_of_url(fields: &HeaderMap, tell: &mut dyn FnMut(&HeaderName, &HeaderValue)) -> bool {
+    for (name, value) in fields {
+        let text = name.as_str();
+        let is_of_url = starts(text, "x-forwarded") && *name != X_FORWARDED_FOR || OF_THE_URL.contains(&text);
+        if is_of_url {
+            tell(name, value);
+        } else if *name == header::FORWARDED {
+            let value = value.as_bytes().to_ascii_lowercase();
+            if [&b"host"[..], b"proto"]
+                .iter()
+                .any(|word| value.windows(word.len()).any(|part| part == *word))
+            {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Those of [`FAMILY`] that say nothing of the client.
+const OF_THE_URL: [&str; 2] = ["x-url-scheme", "front-end-https"];
+
 /// Whether a field speaks of the client on whose behalf a request is made. `name` is in lower case.
 fn is_of_family(name: &str) -> bool {
     starts(name, "x-forwarded") || FAMILY.iter().any(|of| name.len() == of.len() && starts(name, of))

@@ -372,3 +372,50 @@ async fn another_upstream_does_not_answer_with_what_the_first_one_said() {
     }
     assert_eq!(other.count("/a"), 1);
 }
+
+#[tokio::test]
+async fn what_a_trusted_peer_says_of_the_url_is_kept_apart() {
+    let origin = Origin::start().await;
+    let listener = "listeners:\n  - { address: '127.0.0.1:0', trusted: [127.0.0.1] }";
+    let text = config(origin.address, &routes("all")).replace("listeners:\n  - address: 127.0.0.1:0", listener);
+    let edge = crate::support::edge::Edge::with(&text).await;
+    let client = Client::connect(edge.address).await;
+    let cases: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("x-forwarded-proto", "https")],
+        &[("x-forwarded-host", "evil.example")],
+        &[("x-forwarded-prefix", "/shop")],
+    ];
+    for (number, fields) in cases.into_iter().enumerate() {
+        let body = number.to_string();
+        origin.serve_ok("/a", &[FRESH], body.as_bytes());
+        for address in ["192.0.2.1", "192.0.2.2"] {
+            let fields = [fields, &[("x-forwarded-for", address)]].concat();
+            assert_eq!(
+                get(&client, "/a", &fields).await.answer.body,
+                body.as_bytes(),
+                "{fields:?}"
+            );
+        }
+        assert_eq!(origin.count("/a"), number + 1);
+    }
+    // Here it is not to be told apart from who asks.
+    for _ in 0..2 {
+        get(&client, "/a", &[("forwarded", "for=192.0.2.1;host=evil.example")]).await;
+    }
+    assert_eq!(origin.count("/a"), 6);
+}
+
+#[tokio::test]
+async fn what_makes_an_application_answer_for_another_url_is_not_kept() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/a", &[FRESH], b"of another url");
+    let edge = keeping(&origin, "all").await;
+    let client = Client::connect(edge.address).await;
+    get(&client, "/a", &[("x-original-url", "/admin")]).await;
+    origin.serve_ok("/a", &[FRESH], b"its own");
+    for _ in 0..2 {
+        assert_eq!(client.get("/a").await.answer.body, b"its own");
+    }
+    assert_eq!(origin.count("/a"), 2);
+}

@@ -1,0 +1,204 @@
+//! The store under a scan: ten million small answers that are asked for once, then large ones, while a few
+//! are asked for again and again. What it holds, what the process has resident, and what a look-up costs.
+//!
+//! `cargo bench --bench cache -- --objects 10000000 --bytes 256 --minutes 10`: `bytes` in MiB; the minutes are of mixed load at
+//! the end, with the resident memory each tenth of them.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "a benchmark prints its figures"
+)]
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use linkpush::cache::{Store, StoreLimits, cache_key, url_text};
+use pingora::http::ResponseHeader;
+use pingora_cache::{CacheMeta, Storage, trace::Span};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const UPSTREAM: &str = "app";
+const AUTHORITY: &str = "shop.example";
+
+/// URLs that are asked for again and again.
+const USED: u64 = 10_000;
+
+fn main() {
+    let option = |name: &str, default: u64| {
+        let arguments: Vec<String> = std::env::args().collect();
+        let value = arguments.iter().position(|argument| argument == name);
+        let value = value.and_then(|at| arguments.get(at + 1)).map(|value| value.parse());
+        value.map_or(default, |value| value.expect("a number"))
+    };
+    let bound = option("--bytes", 256) << 20;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let bench = Bench::new(bound);
+        bench.tell("empty").await;
+        let asked = Instant::now();
+        let used = bench.scan("small", option("--objects", 10_000_000), 300).await;
+        bench.tell("small objects").await;
+        println!(
+            "  {:.1} µs for each, {used:.1} % of what is used was there",
+            asked.elapsed().as_secs_f64() * 1e6 / option("--objects", 10_000_000) as f64
+        );
+        let used = bench.scan("large", option("--large", 20_000), 1 << 20).await;
+        bench.tell("objects of 1 MiB").await;
+        println!("  {used:.1} % of what is used was there");
+        bench.look_up();
+        bench.soak(Duration::from_secs(60 * option("--minutes", 0))).await;
+    });
+}
+
+struct Bench {
+    store: &'static Store,
+    bound: u64,
+    fields: HeaderMap,
+    large: Bytes,
+}
+
+impl Bench {
+    fn new(bytes: u64) -> Self {
+        let limits = StoreLimits { bytes, object: 4 << 20 };
+        let fields = [
+            ("content-type", "text/css"),
+            ("cache-control", "public, max-age=31536000, immutable"),
+            ("etag", "\"5f3c8a6e-1b2d\""),
+            ("last-modified", "Wed, 25 Nov 2026 07:00:00 GMT"),
+            ("date", "Wed, 25 Nov 2026 07:00:00 GMT"),
+            ("server", "nginx"),
+            ("vary", "accept-encoding"),
+        ];
+        let field = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        Self {
+            store: Box::leak(Box::new(Store::new(limits, (1, 2)))),
+            bound: bytes,
+            fields: fields.map(field).into_iter().collect(),
+            large: Bytes::from(vec![b'x'; 4 << 20]),
+        }
+    }
+
+    /// Asks for a URL as a request does; whether it was there.
+    async fn ask(&self, path: &str, length: usize) -> bool {
+        let hash = self.store.hasher().url("https", AUTHORITY, path);
+        if self.store.find(hash, UPSTREAM, &self.fields).is_some() {
+            return true;
+        }
+        let text = url_text("https", AUTHORITY, path);
+        let key = cache_key(self.store, hash, text, UPSTREAM);
+        let trace = Span::inactive().handle();
+        let found = self.store.lookup(&key, &trace).await.expect("a look-up");
+        assert!(found.is_none(), "it was not there before");
+        let mut response = ResponseHeader::build(200, None).expect("a header");
+        for (name, value) in &self.fields {
+            response.append_header(name, value.clone()).expect("a field");
+        }
+        let now = SystemTime::now();
+        let mut meta = CacheMeta::new(now + Duration::from_secs(3600), now, 0, 0, response);
+        if let Some(variance) = self.store.variance(meta.headers(), &self.fields) {
+            meta.set_variance(variance);
+        }
+        let mut filling = self.store.get_miss_handler(&key, &meta, &trace).await.expect("a fill");
+        // Each is an allocation of its own, as what is read from an origin.
+        for part in self.large.slice(..length).chunks(64 * 1024) {
+            let written = filling.write_body(Bytes::copy_from_slice(part), false).await;
+            written.expect("written");
+        }
+        filling.finish().await.expect("an end");
+        false
+    }
+
+    /// Asks for so many URLs once each, and after each fifth for one that is used; returns how many of those were there, in
+    /// percent.
+    async fn scan(&self, kind: &str, count: u64, length: usize) -> f64 {
+        let (mut there, mut asked) = (0_u32, 0_u32);
+        for n in 0..count {
+            self.ask(&format!("/{kind}/{n}.css"), length).await;
+            if n % 5 == 0 {
+                // In no order that a period would fit.
+                let used = (n / 5).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+                there += u32::from(self.ask(&format!("/used/{}.css", used % USED), 1000).await);
+                asked += 1;
+            }
+        }
+        f64::from(there) * 100.0 / f64::from(asked.max(1))
+    }
+
+    async fn tell(&self, after: &str) {
+        let (answers, bytes) = self.store.size();
+        // What the runtime and the store drop later is dropped by now.
+        tokio::task::yield_now().await;
+        println!(
+            "{after}: {answers} answers, {} of {} MiB by weight, {} MiB resident",
+            bytes >> 20,
+            self.bound >> 20,
+            resident() >> 20
+        );
+        assert!(bytes <= self.bound, "the bound is passed");
+    }
+
+    /// What it costs to find one, or none.
+    fn look_up(&self) {
+        const TIMES: u32 = 2_000_000;
+        let each = |path: &str| {
+            let started = Instant::now();
+            for _ in 0..TIMES {
+                let hash = self.store.hasher().url("https", AUTHORITY, black_box(path));
+                black_box(self.store.find(hash, UPSTREAM, &self.fields));
+            }
+            started.elapsed().as_secs_f64() * 1e9 / f64::from(TIMES)
+        };
+        let there = (0..USED)
+            .map(|n| format!("/used/{n}.css"))
+            .find(|path| {
+                let hash = self.store.hasher().url("https", AUTHORITY, path);
+                self.store.find(hash, UPSTREAM, &self.fields).is_some()
+            })
+            .expect("something that is used is there");
+        println!("look-up: {:.0} ns of what is there, with Vary", each(&there));
+        println!("look-up: {:.0} ns of what is not", each("/absent.css"));
+    }
+
+    /// Small and large, new and used, for this long.
+    async fn soak(&self, time: Duration) {
+        let started = Instant::now();
+        let (mut n, mut told) = (0_u64, 0);
+        while started.elapsed() < time {
+            n += 1;
+            let spread = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+            match n % 100 {
+                0 => self.ask(&format!("/soak/large/{n}"), 1 << 20).await,
+                1..20 => {
+                    self.ask(&format!("/soak/{n}"), usize::try_from(spread % 20_000).expect("small"))
+                        .await
+                }
+                _ => self.ask(&format!("/used/{}.css", spread % USED), 1000).await,
+            };
+            if started.elapsed() * 10 > time * told {
+                told += 1;
+                println!(
+                    "mixed, {:.1} minutes: {} MiB resident",
+                    started.elapsed().as_secs_f64() / 60.0,
+                    resident() >> 20
+                );
+            }
+        }
+    }
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("statm");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.expect("resident pages") * 4096
+}
