@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl Contestant {
-    /// linkpush as it is without further settings, then with less, then the others.
+    /// linkpush as it is by default, then with less, then the others.
     pub(crate) fn all() -> Vec<Self> {
         let linkpush = |name, settings, pushes, caches| Self {
             name,
@@ -35,8 +35,9 @@ impl Contestant {
             kind: Kind::Linkpush(settings),
         };
         let mut all = vec![
-            linkpush(LINKPUSH, "push: auto", true, false),
-            linkpush("push off", "push: off", false, false),
+            linkpush(LINKPUSH, "push: auto, cache: assets", true, true),
+            linkpush("cache off", "push: auto, cache: off", true, false),
+            linkpush("push off", "push: off, cache: off", false, false),
             Self {
                 name: "plain Pingora",
                 pushes: false,
