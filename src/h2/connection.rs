@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -277,13 +277,12 @@ async fn accept(
             return Poll::Pending;
         }
         cork.begin();
-        let polled = openings.around(cx, |cx| {
-            let polled = accept.as_mut().poll(cx);
-            if polled.is_pending() && cork.poll_end(cx).is_pending() {
+        let leave = |cx: &mut Context<'_>| {
+            if cork.poll_end(cx).is_pending() {
                 transport.set_write_blocked(true);
             }
-            polled
-        });
+        };
+        let polled = openings.around(cx, |cx| accept.as_mut().poll(cx), leave);
         waited = true;
         polled
     })

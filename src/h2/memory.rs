@@ -75,20 +75,51 @@ pub(super) fn respond<A>(
         stream.open_lane(&connection.order, urgency(response.headers()), asked);
     }
     let begun = stream.begin(response, body.is_empty());
+    go_on(connection, stream, begun, body, Telling(report));
+}
+
+/// Answers a promise, once it is written: then the task of the connection goes on with it.
+pub(super) fn fulfil<A>(connection: &Arc<Connection<A>>, mut stream: Stream, recalled: Recalled)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let Recalled { response, body, report } = recalled;
+    if !body.is_empty() {
+        stream.open_lane(&connection.order, urgency(response.headers()), None);
+    }
+    let telling = Telling(report);
+    let active = connection.active.begin();
+    let connection = Arc::clone(connection);
+    stream.open_then(response, body.is_empty(), move |stream, begun| {
+        go_on(&connection, stream, begun, body, telling);
+        drop(active);
+    });
+}
+
+/// Sends the content of an answer that has begun: at once, or what has to wait in a task of its own.
+fn go_on<A>(
+    connection: &Arc<Connection<A>>,
+    mut stream: Stream,
+    begun: Result<(), StreamError>,
+    body: Body,
+    telling: Telling,
+) where
+    A: HttpServerApp + Send + Sync + 'static,
+{
     let at_once = begun.and_then(|()| match body.pieces() {
         [] => Ok(true),
         [only] => stream.send_at_once(only),
         _ => Ok(false),
     });
     match at_once {
-        Ok(true) => tell(report, body.len(), None),
-        Ok(false) => carry_on(connection, stream, body, report),
-        Err(e) => tell(report, 0, Some(&e)),
+        Ok(true) => telling.tell(body.len(), None),
+        Ok(false) => carry_on(connection, stream, body, telling),
+        Err(e) => end(&mut stream, 0, telling, Err(e)),
     }
 }
 
 /// Sends the content of an answer as the client's windows take it.
-fn carry_on<A>(connection: &Arc<Connection<A>>, mut stream: Stream, body: Body, report: Option<Box<dyn Report>>)
+fn carry_on<A>(connection: &Arc<Connection<A>>, mut stream: Stream, body: Body, telling: Telling)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
@@ -99,31 +130,7 @@ where
         let _active = active;
         let mut sent = 0;
         let outcome = content(&mut stream, &body, &queue, limit, &mut sent).await;
-        end(&mut stream, sent, report, outcome);
-    });
-}
-
-/// Answers a promise, in a task of its own: it waits for its promise to be written, and for its turn.
-pub(super) fn fulfil<A>(connection: &Arc<Connection<A>>, mut stream: Stream, recalled: Recalled)
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
-    let active = connection.active.begin();
-    let order = Arc::clone(&connection.order);
-    let queue = connection.queue.clone();
-    let limit = connection.limits.write_timeout;
-    tokio::spawn(async move {
-        let _active = active;
-        let Recalled { response, body, report } = recalled;
-        if !body.is_empty() {
-            stream.open_lane(&order, urgency(response.headers()), None);
-        }
-        let mut sent = 0;
-        let outcome = match stream.send_header(response, body.is_empty(), limit).await {
-            Ok(()) => content(&mut stream, &body, &queue, limit, &mut sent).await,
-            Err(e) => Err(e),
-        };
-        end(&mut stream, sent, report, outcome);
+        end(&mut stream, sent, telling, outcome);
     });
 }
 
@@ -144,16 +151,29 @@ async fn content(
     Ok(())
 }
 
-fn end(stream: &mut Stream, sent: usize, report: Option<Box<dyn Report>>, outcome: Result<(), StreamError>) {
+fn end(stream: &mut Stream, sent: usize, telling: Telling, outcome: Result<(), StreamError>) {
     if let Err(e) = &outcome {
         debug!("stream {}: an answer from memory is not complete: {e}", stream.id());
         stream.reset(stream.failure_reason());
     }
-    tell(report, sent, outcome.err().as_ref());
+    telling.tell(sent, outcome.err().as_ref());
 }
 
-fn tell(report: Option<Box<dyn Report>>, sent: usize, failure: Option<&StreamError>) {
-    if let Some(report) = report {
-        report.sent(sent, failure.map(ToString::to_string).as_deref());
+/// Whoever wants to know what became of an answer; is told in any case.
+struct Telling(Option<Box<dyn Report>>);
+
+impl Telling {
+    fn tell(mut self, sent: usize, failure: Option<&StreamError>) {
+        if let Some(report) = self.0.take() {
+            report.sent(sent, failure.map(ToString::to_string).as_deref());
+        }
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let Some(report) = self.0.take() {
+            report.sent(0, Some(&StreamError::Gone.to_string()));
+        }
     }
 }

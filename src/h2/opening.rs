@@ -133,7 +133,32 @@ pub(super) struct Opening {
     respond: SendPushedResponse<Bytes>,
     response: Response<()>,
     end: bool,
-    reply: oneshot::Sender<Result<SendStream<Bytes>, NotOpened>>,
+    reply: Reply,
+}
+
+/// Who hears of the outcome.
+enum Reply {
+    /// A task that waits for it.
+    Task(oneshot::Sender<Result<SendStream<Bytes>, NotOpened>>),
+    /// Nobody else: this is done with it at once.
+    Call(Call),
+}
+
+/// Done by the task of the connection, so it may not wait.
+type Call = Box<dyn FnOnce(Result<SendStream<Bytes>, NotOpened>) + Send>;
+
+impl Reply {
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Task(task) if task.is_closed())
+    }
+
+    fn tell(self, outcome: Result<SendStream<Bytes>, NotOpened>) {
+        match self {
+            // Whoever asked may be gone by now.
+            Self::Task(task) => drop(task.send(outcome)),
+            Self::Call(call) => call(outcome),
+        }
+    }
 }
 
 /// Why a promised stream cannot answer.
@@ -160,9 +185,24 @@ impl Opening {
             respond,
             response,
             end,
-            reply,
+            reply: Reply::Task(reply),
         };
         (opening, opened)
+    }
+
+    /// One that goes on by `call` in the connection's task; it is dropped if the connection ends before.
+    pub(super) fn then(
+        respond: SendPushedResponse<Bytes>,
+        response: Response<()>,
+        end: bool,
+        call: impl FnOnce(Result<SendStream<Bytes>, NotOpened>) + Send + 'static,
+    ) -> Self {
+        Self {
+            respond,
+            response,
+            end,
+            reply: Reply::Call(Box::new(call)),
+        }
     }
 
     fn stream(&self) -> u32 {
@@ -174,14 +214,13 @@ impl Opening {
             return self.give_up(NotOpened::NeverPromised);
         }
         let sent = self.respond.send_response(self.response, self.end);
-        let _ = self.reply.send(sent.map_err(NotOpened::H2));
+        self.reply.tell(sent.map_err(NotOpened::H2));
     }
 
     /// Resets explicitly: h2 0.4.20 panics on a promised stream that is dropped at a bad moment.
     fn give_up(mut self, reason: NotOpened) {
         self.respond.send_reset(Reason::CANCEL);
-        // Whoever asked may be gone by now.
-        let _ = self.reply.send(Err(reason));
+        self.reply.tell(Err(reason));
     }
 }
 
@@ -215,11 +254,13 @@ impl Openings {
         (sender, openings)
     }
 
-    /// Polls a connection with `poll`, which reads, then writes.
+    /// Polls a connection with `poll`, which reads, then writes; and then with `leave`, which lets go what was
+    /// written. What was promised in this turn is answered in it.
     pub(super) fn around<T>(
         &mut self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+        leave: impl FnOnce(&mut Context<'_>),
     ) -> Poll<T> {
         // While the transport is blocked, frames may wait unread in the h2 crate.
         let was_blocked = self.transport.is_write_blocked();
@@ -227,11 +268,16 @@ impl Openings {
             while let Poll::Ready(Some(opening)) = self.queue.poll_recv(cx) {
                 self.waiting.push(opening);
             }
-            if !self.waiting.is_empty() {
-                self.carry_out();
-            }
+            self.carry_out();
         }
-        let polled = poll(cx);
+        let mut polled = poll(cx);
+        // Those that were taken from the queue before: the promise of one that comes now may not be written.
+        while polled.is_pending() && !was_blocked && !self.transport.is_write_blocked() && self.carry_out() {
+            polled = poll(cx);
+        }
+        if polled.is_pending() {
+            leave(cx);
+        }
         if was_blocked && !self.transport.is_write_blocked() {
             // The queue was not looked at.
             cx.waker().wake_by_ref();
@@ -247,7 +293,12 @@ impl Openings {
         polled
     }
 
-    fn carry_out(&mut self) {
+    /// Returns whether there is something to be written.
+    fn carry_out(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            return false;
+        }
+        let before = self.waiting.len();
         let limit = self.client.max_concurrent_streams();
         for opening in std::mem::take(&mut self.waiting) {
             let stream = opening.stream();
@@ -261,6 +312,7 @@ impl Openings {
                 self.waiting.push(opening);
             }
         }
+        self.waiting.len() < before
     }
 
     /// After a poll that wrote all there was: a promise that was queued before it is written, or
@@ -338,7 +390,7 @@ mod tests {
     async fn outcome(conn: &mut Connection, openings: &mut Openings, mut opened: Opened) -> Result<(), NotOpened> {
         poll_fn(|cx| {
             let mut accept = std::pin::pin!(conn.accept());
-            let accepted = openings.around(cx, |cx| accept.as_mut().poll(cx));
+            let accepted = openings.around(cx, |cx| accept.as_mut().poll(cx), |_| ());
             assert!(accepted.is_pending(), "no other request");
             Pin::new(&mut opened).poll(cx)
         })
@@ -351,6 +403,19 @@ mod tests {
     async fn a_stream_answers_once_its_promise_is_written() {
         let (_client, mut conn, mut openings, opened) = with_queued_promise().await;
         assert!(outcome(&mut conn, &mut openings, opened).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_promise_is_answered_in_the_turn_that_writes_it() {
+        let (_client, mut conn, mut openings, mut opened) = with_queued_promise().await;
+        poll_fn(|cx| {
+            let mut accept = std::pin::pin!(conn.accept());
+            let accepted = openings.around(cx, |cx| accept.as_mut().poll(cx), |_| ());
+            assert!(accepted.is_pending(), "no other request");
+            Poll::Ready(())
+        })
+        .await;
+        assert!(opened.try_recv().is_ok_and(|outcome| outcome.is_ok()));
     }
 
     #[tokio::test]

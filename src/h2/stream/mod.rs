@@ -1,4 +1,8 @@
 //! One stream as the h2 crate sees it: a client's request, or our own promise.
+//!
+//! Here is what may have to wait; `at_once` is what never does.
+
+mod at_once;
 
 use std::{
     future::{Future, poll_fn},
@@ -229,8 +233,12 @@ impl Stream {
         end: bool,
         limit: Duration,
     ) -> Result<(), StreamError> {
-        let sender = match &mut self.respond {
-            Respond::Requested(respond) => respond.send_response(response, end)?,
+        match &mut self.respond {
+            Respond::Requested(respond) => {
+                self.sender = Some(respond.send_response(response, end)?);
+                self.end_if(end);
+                Ok(())
+            }
             Respond::Promised(respond, promised) => {
                 let respond = respond.take().ok_or(StreamError::NoHeader)?;
                 let (opening, opened) = Opening::new(respond, response, end);
@@ -239,40 +247,21 @@ impl Stream {
                     .await
                     .map_err(|_| StreamError::WriteTimeout(limit))?;
                 promised.reserved = None;
-                let opened = opened.map_err(|_| StreamError::Gone)?;
-                if let (Err(NotOpened::NeverPromised), Some(slot)) = (&opened, &promised.slot) {
-                    slot.mark_lost();
-                }
-                opened?
+                self.opened(opened.map_err(|_| StreamError::Gone)?, end)
             }
-        };
-        self.sender = Some(sender);
-        self.end_if(end);
-        Ok(())
+        }
     }
 
-    /// Sends the final HEADERS of the answer to a request, for which nothing has to be waited for.
-    pub(super) fn begin(&mut self, response: Response<()>, end: bool) -> Result<(), StreamError> {
-        let Respond::Requested(respond) = &mut self.respond else {
-            return Err(StreamError::NoHeader);
-        };
-        self.sender = Some(respond.send_response(response, end)?);
+    fn opened(&mut self, opened: Result<SendStream<Bytes>, NotOpened>, end: bool) -> Result<(), StreamError> {
+        if let Respond::Promised(_, promised) = &mut self.respond {
+            promised.reserved = None;
+            if let (Err(NotOpened::NeverPromised), Some(slot)) = (&opened, &promised.slot) {
+                slot.mark_lost();
+            }
+        }
+        self.sender = Some(opened?);
         self.end_if(end);
         Ok(())
-    }
-
-    /// Sends a whole content if the client's windows take it now; `false` leaves all of it to `send_body`.
-    pub(super) fn send_at_once(&mut self, data: &Bytes) -> Result<bool, StreamError> {
-        let sender = self.sender.as_mut().ok_or(StreamError::NoHeader)?;
-        if !self.lane.as_ref().is_some_and(Lane::may_send) {
-            return Ok(false);
-        }
-        sender.reserve_capacity(data.len());
-        if sender.capacity() < data.len() {
-            return Ok(false);
-        }
-        let data = data.clone();
-        self.end_with(|sender| sender.send_data(data, true)).map(|()| true)
     }
 
     /// Sends body bytes, as fast as the client's windows, the queue and the order of the connection
