@@ -6,7 +6,7 @@ use bytes::Bytes;
 use h2::{RecvStream, client};
 use http::{Request, Response};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, task::JoinSet, time::Instant};
+use tokio::{net::TcpStream, sync::oneshot, task::JoinSet, time::Instant};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -75,9 +75,17 @@ async fn load_at_last(address: SocketAddr, path: &str, taking: Taking) -> Result
     let since = Instant::now();
     let (mut response, _) = sender.send_request(request, true)?;
     let mut promises = response.push_promises();
+    let (document_done, mut is_done) = oneshot::channel();
     let pushing = tokio::spawn(async move {
         let mut pushes = JoinSet::new();
-        while let Some(Ok(promise)) = promises.push_promise().await {
+        // Every promise comes before the end of its document.
+        loop {
+            let promise = tokio::select! {
+                biased;
+                promise = promises.push_promise() => promise,
+                _ = &mut is_done => break,
+            };
+            let Some(Ok(promise)) = promise else { break };
             let (_, response) = promise.into_parts();
             pushes.spawn(async move { whole(response.await?).await });
         }
@@ -89,6 +97,7 @@ async fn load_at_last(address: SocketAddr, path: &str, taking: Taking) -> Result
     });
     whole(response.await?).await?;
     let document = since.elapsed();
+    let _ = document_done.send(());
     let pushed = pushing.await??;
     let all = since.elapsed();
     connection.abort();

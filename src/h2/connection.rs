@@ -76,7 +76,7 @@ pub(super) struct Connection<A> {
     pub(super) digest: Arc<Digest>,
     pub(super) shutdown: ShutdownWatch,
     pub(super) active: Arc<Active>,
-    pub(super) openings: mpsc::UnboundedSender<Opening>,
+    pub(super) openings: mpsc::UnboundedSender<Box<Opening>>,
 }
 
 /// Serves a connection until it is closed: by the client, by idleness, or by a shutdown once its

@@ -179,7 +179,7 @@ pub(super) enum NotOpened {
 pub(super) type Opened = oneshot::Receiver<Result<SendStream<Bytes>, NotOpened>>;
 
 impl Opening {
-    pub(super) fn new(respond: SendPushedResponse<Bytes>, response: Response<()>, end: bool) -> (Self, Opened) {
+    pub(super) fn new(respond: SendPushedResponse<Bytes>, response: Response<()>, end: bool) -> (Box<Self>, Opened) {
         let (reply, opened) = oneshot::channel();
         let opening = Self {
             respond,
@@ -187,7 +187,7 @@ impl Opening {
             end,
             reply: Reply::Task(reply),
         };
-        (opening, opened)
+        (Box::new(opening), opened)
     }
 
     /// One that goes on by `call` in the connection's task; it is dropped if the connection ends before.
@@ -196,13 +196,13 @@ impl Opening {
         response: Response<()>,
         end: bool,
         call: impl FnOnce(Result<SendStream<Bytes>, NotOpened>) + Send + 'static,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             respond,
             response,
             end,
             reply: Reply::Call(Box::new(call)),
-        }
+        })
     }
 
     fn stream(&self) -> u32 {
@@ -226,7 +226,8 @@ impl Opening {
 
 /// Carries openings out around the polls of a connection.
 pub(super) struct Openings {
-    queue: mpsc::UnboundedReceiver<Opening>,
+    /// Boxed, since the channel sets room for 32 of them aside for every connection.
+    queue: mpsc::UnboundedReceiver<Box<Opening>>,
     /// Taken from the queue, and not safe yet; at most one a promised stream.
     waiting: Vec<Opening>,
     transport: Arc<Transport>,
@@ -241,7 +242,7 @@ impl Openings {
         transport: Arc<Transport>,
         promises: Arc<Promises>,
         client: Arc<Client>,
-    ) -> (mpsc::UnboundedSender<Opening>, Self) {
+    ) -> (mpsc::UnboundedSender<Box<Opening>>, Self) {
         let (sender, queue) = mpsc::unbounded_channel();
         let openings = Self {
             queue,
@@ -266,7 +267,7 @@ impl Openings {
         let was_blocked = self.transport.is_write_blocked();
         if !was_blocked && !self.transport.are_reads_held() {
             while let Poll::Ready(Some(opening)) = self.queue.poll_recv(cx) {
-                self.waiting.push(opening);
+                self.waiting.push(*opening);
             }
             self.carry_out();
         }

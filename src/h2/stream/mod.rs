@@ -48,7 +48,7 @@ enum Respond {
 struct Promised {
     stream: u32,
     rank: Rank,
-    openings: mpsc::UnboundedSender<Opening>,
+    openings: mpsc::UnboundedSender<Box<Opening>>,
     /// Until its HEADERS are sent.
     reserved: Option<Reserved>,
     _ordered: PromisedStream,
@@ -120,7 +120,7 @@ impl Stream {
         respond: SendPushedResponse<Bytes>,
         urgency: Urgency,
         slot: Option<Arc<Slot>>,
-        openings: mpsc::UnboundedSender<Opening>,
+        openings: mpsc::UnboundedSender<Box<Opening>>,
         (reserved, ordered): (Reserved, PromisedStream),
         bottleneck: Arc<Bottleneck>,
         parent: Arc<AtomicBool>,
