@@ -45,10 +45,12 @@ lint:
 	@tests/support/install.sh build
 	@tests/support/check.sh format clippy
 
-# A server that cannot be installed is left out, and said to be: here, and below.
+# A server that cannot be installed is left out, and said to be: here, and below. What is said to the first benchmark
+# (BENCH=--only=plain) is not for the second.
 bench:
 	@tests/support/install.sh build load peers
 	cargo bench --locked --bench edge -- $(BENCH)
+	$(if $(filter-out --quick,$(BENCH)),,cargo bench --locked --bench document $(if $(BENCH),-- --rounds 1))
 
 bench-browser: build
 	@tests/support/install.sh test

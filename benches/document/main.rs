@@ -27,6 +27,8 @@ mod line;
 mod origin;
 mod report;
 mod servers;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -165,7 +167,8 @@ async fn downloads(rounds: usize) -> Vec<Download> {
             let before = server.cpu();
             let loaded: Loaded = load_here(server.address).await;
             if round > 0 {
-                download.add(loaded.document, server.cpu() - before);
+                let used = server.cpu().since(before);
+                download.add(loaded.document, Duration::from_secs_f64(used.user + used.system));
             }
         }
     }

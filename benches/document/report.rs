@@ -1,12 +1,13 @@
 //! What was measured: two tables for people, and a file for programs.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{
     ASSET, ASSETS, DOCUMENTS, DOWNLOAD, THINK,
     client::{Loaded, Taking},
+    support::figures,
 };
 
 /// A document through one server.
@@ -199,10 +200,8 @@ pub(crate) fn print(pages: &[Page], downloads: &[Download], rounds: usize) {
             "cpu_ratio_to_nginx": ratios[1],
         }));
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../bench-document.json");
-    let text = json!({ "rounds": rounds, "pages": to_json(pages), "downloads": records });
-    match std::fs::write(&target, format!("{text:#}\n")) {
-        Ok(()) => println!("\nAll figures: target/bench-document.json"),
-        Err(e) => eprintln!("the figures could not be written: {e}"),
-    }
+    figures::write(
+        "document",
+        &json!({ "rounds": rounds, "pages": to_json(pages), "downloads": records }),
+    );
 }

@@ -8,7 +8,7 @@
 //! was missing, the cache was not used, the table says so in place of a figure.
 //!
 //! Reading order: `contestant` (who), `measure` (what, and how), `origin`, the loads (`h2load`, `pages`,
-//! `idle`), what a server used (`process`), `machine`, `report`. How each is configured is in `benches/support`.
+//! `idle`), `machine`, `report`. How each is configured, and what it used, is in `benches/support`.
 //!
 //! `make bench`, or `cargo bench --bench edge -- --help`
 
@@ -27,7 +27,6 @@ mod measure;
 mod origin;
 mod pages;
 mod plain;
-mod process;
 mod report;
 #[path = "../support/mod.rs"]
 mod support;
@@ -106,6 +105,7 @@ fn main() -> ExitCode {
     let origin = Origin::start();
     let site = Site {
         folder,
+        host: [127, 0, 0, 1].into(),
         origin: origin.address,
         linkpush: args
             .linkpush

@@ -12,9 +12,11 @@ use super::{
     idle::Idle,
     origin::Origin,
     pages::{self, Pages},
-    process::{self, Cpu},
     report::{Better, Cell, Row, Standing},
-    support::servers::{Server, Site},
+    support::{
+        process::{self, Cpu},
+        servers::{Server, Site},
+    },
 };
 
 /// Something that costs CPU time.
@@ -202,7 +204,7 @@ impl Bench<'_> {
 
     fn attempt(&self, work: Work, on: &Running, number: u64) -> Result<Round, String> {
         let address = on.server.address;
-        let before = process::cpu(on.server.process());
+        let before = on.server.cpu();
         let (seconds, pushed) = match work.load {
             Load::Path(path, bytes) | Load::CachedPath(path, bytes) => {
                 (h2load::run(address, Requests { path, bytes, number })?, 0)
@@ -213,7 +215,7 @@ impl Bench<'_> {
             seconds,
             number: number as f64,
             pushed: pushed as f64,
-            cpu: process::cpu(on.server.process()).since(before),
+            cpu: on.server.cpu().since(before),
         })
     }
 

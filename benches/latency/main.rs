@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         let origin = origin::start(THINK).await;
         let site = Site {
             folder: folder.clone(),
+            host: [127, 0, 0, 1].into(),
             origin,
             linkpush: env!("CARGO_BIN_EXE_linkpush").into(),
             prefix: Vec::new(),

@@ -10,7 +10,7 @@ pub(crate) struct Peer {
     pub(crate) program: &'static str,
     /// The argument that makes it tell its version.
     pub(crate) version: &'static str,
-    /// `LISTEN`, `PORT`, `ORIGIN`, `ORIGIN_PORT` and `FOLDER` are filled in.
+    /// `LISTEN`, which is `HOST` and `PORT`, `ORIGIN`, `ORIGIN_PORT` and `FOLDER` are filled in.
     pub(crate) config: &'static str,
     /// `CONFIG` is the file's path; the others as above.
     pub(crate) args: &'static [&'static str],

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -10,7 +10,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::peers::Peer;
+use super::{
+    peers::Peer,
+    process::{self, Cpu},
+};
 
 /// A running server.
 #[derive(Debug)]
@@ -28,6 +31,11 @@ impl Server {
     /// The process that was started; it may have children.
     pub(crate) fn process(&self) -> u32 {
         self.process.id()
+    }
+
+    /// CPU that it has used, workers included.
+    pub(crate) fn cpu(&self) -> Cpu {
+        process::cpu(self.process())
     }
 }
 
@@ -54,6 +62,8 @@ impl Drop for Server {
 pub(crate) struct Site {
     /// For their configurations and logs.
     pub(crate) folder: PathBuf,
+    /// Where they listen.
+    pub(crate) host: IpAddr,
     /// What they stand in front of.
     pub(crate) origin: SocketAddr,
     /// The linkpush to start.
@@ -65,7 +75,7 @@ pub(crate) struct Site {
 impl Site {
     /// linkpush with one thread and one route that has these settings, `push: auto, learn: on`.
     pub(crate) fn linkpush(&self, name: &str, settings: &str) -> Option<Server> {
-        let address = free_port();
+        let address = free_port(self.host);
         let key: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let config = self.folder.join(format!("{key}.yaml"));
         let text = format!(
@@ -87,10 +97,11 @@ impl Site {
             eprintln!("{} is left out: {} is not installed", peer.name, peer.program);
             return None;
         };
-        let address = free_port();
+        let address = free_port(self.host);
         let config = self.folder.join(format!("{}.conf", peer.program));
         let fill = |text: &str| {
             text.replace("LISTEN", &address.to_string())
+                .replace("HOST", &self.host.to_string())
                 .replace("ORIGIN_PORT", &self.origin.port().to_string())
                 .replace("ORIGIN", &self.origin.to_string())
                 .replace("PORT", &address.port().to_string())
@@ -111,7 +122,7 @@ impl Site {
 
     /// This program itself, which serves when its arguments say so.
     pub(crate) fn this_program(&self, name: &str, args: impl FnOnce(SocketAddr) -> Vec<String>) -> Option<Server> {
-        let address = free_port();
+        let address = free_port(self.host);
         let mut command = self.command(&std::env::current_exe().expect("this program"));
         command.args(args(address));
         self.start(name, address, command, "this", None)
@@ -206,7 +217,7 @@ fn version(program: &Path, argument: &str) -> String {
         .to_owned()
 }
 
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0");
+fn free_port(host: IpAddr) -> SocketAddr {
+    let listener = TcpListener::bind((host, 0));
     listener.and_then(|l| l.local_addr()).expect("a free port")
 }
