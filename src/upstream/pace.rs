@@ -10,6 +10,7 @@
 //!   pipe is not filled before anybody knows.
 //! - From then on what is [granted], once all that came before was passed on: more while few responses
 //!   are under way, less when there are many, so that all together have their bounds.
+//! - While [few](FEW) responses are under way, nothing is held back: the pipe costs less CPU when it is full.
 //! - Nobody waits for a session that takes no more: it [opens](opened) the pace, as where a cache goes
 //!   on to be filled.
 //!
@@ -41,6 +42,9 @@ use tokio::{
 /// What all responses of the process together are granted, as long as it is enough for [`MIN_GRANT`] each.
 /// Of each as much again stays in Pingora's buffer.
 const ALL_GRANTS: usize = 8 * 1024 * 1024;
+
+/// Responses of the process that may fill Pingora's pipe: 20 MB at most.
+const FEW: usize = 32;
 
 /// The least that is granted at a time: one frame. Half of it would cost a fifth more CPU for bytes
 /// in bulk, and [`MAX_GRANT`] a fifth less.
@@ -91,6 +95,7 @@ impl Pace {
                 Some(0)
             }
             Phase::Granted(left) => Some(left),
+            Phase::Header { .. } if are_few() => None,
             Phase::Header { has_read: false } => Some(MIN_GRANT),
             Phase::Header { has_read: true } => {
                 self.phase.set(Phase::Header { has_read: false });
@@ -147,7 +152,7 @@ pub fn paced<F: Future>(request: F) -> impl Future<Output = F::Output> + use<F> 
 pub fn passed_on() {
     let _ = PACE.try_with(|pace| {
         if matches!(pace.phase.get(), Phase::Header { .. }) {
-            pace.set(Phase::Granted(0));
+            pace.set(Phase::Granted(if are_few() { usize::MAX } else { 0 }));
         }
     });
 }
@@ -162,8 +167,15 @@ pub fn granted() {
     });
 }
 
+fn are_few() -> bool {
+    GRANTED.load(Ordering::Relaxed) <= FEW
+}
+
 /// What each of so many responses is granted.
 fn grant(responses: usize) -> usize {
+    if responses <= FEW {
+        return usize::MAX;
+    }
     (ALL_GRANTS / responses.max(1)).clamp(MIN_GRANT, MAX_GRANT)
 }
 
@@ -326,24 +338,44 @@ mod tests {
 
     #[test]
     fn many_responses_are_granted_less_each() {
-        assert_eq!([0, 1, 128].map(grant), [MAX_GRANT; 3]);
+        assert_eq!([0, FEW].map(grant), [usize::MAX; 2]);
+        assert_eq!([FEW + 1, 128].map(grant), [MAX_GRANT; 2]);
         assert_eq!(grant(256), 32 * 1024);
         assert_eq!([512, 100_000].map(grant), [MIN_GRANT; 2]);
     }
 
+    /// So many others that each is granted the least.
+    struct Crowd;
+
+    impl Crowd {
+        const SIZE: usize = 10_000;
+
+        fn new() -> Self {
+            GRANTED.fetch_add(Self::SIZE, Ordering::Relaxed);
+            Self
+        }
+    }
+
+    impl Drop for Crowd {
+        fn drop(&mut self) {
+            GRANTED.fetch_sub(Self::SIZE, Ordering::Relaxed);
+        }
+    }
+
     #[tokio::test]
     async fn the_origin_is_read_as_the_client_takes_what_came() {
+        let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
         paced(async {
             assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT, "one read before the header");
             passed_on();
             assert_eq!(read_in_a_turn(&mut io).await, 0);
             granted();
-            assert_eq!(read_in_a_turn(&mut io).await, MAX_GRANT);
+            assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT);
             assert_eq!(read_in_a_turn(&mut io).await, 0, "until the next grant");
             granted();
             granted();
-            assert_eq!(read_in_a_turn(&mut io).await, MAX_GRANT, "grants are not added up");
+            assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT, "grants are not added up");
             trickled();
             assert_eq!(read_in_a_turn(&mut io).await, 1);
             opened();
@@ -355,6 +387,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_waits_is_woken_by_a_grant() {
+        let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
         paced(async {
             granted();
