@@ -88,11 +88,10 @@ where
         stream.open_lane(&connection.order, urgency(response.headers()), None);
     }
     let telling = Telling(report);
-    let active = connection.active.begin();
+    // Until then it is no stream at work: a client that reads nothing at all is idle.
     let connection = Arc::clone(connection);
     stream.open_then(response, body.is_empty(), move |stream, begun| {
         go_on(&connection, stream, begun, body, telling);
-        drop(active);
     });
 }
 

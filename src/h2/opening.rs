@@ -147,6 +147,9 @@ enum Reply {
 /// Done by the task of the connection, so it may not wait.
 type Call = Box<dyn FnOnce(Result<SendStream<Bytes>, NotOpened>) + Send>;
 
+/// A call with its outcome.
+type Begun = (Call, Result<SendStream<Bytes>, NotOpened>);
+
 impl Reply {
     fn is_closed(&self) -> bool {
         matches!(self, Self::Task(task) if task.is_closed())
@@ -209,12 +212,21 @@ impl Opening {
         self.respond.stream_id().as_u32()
     }
 
-    fn carry_out(mut self) {
+    /// Queues the HEADERS. What is to be called then is returned: it can send only when they are written.
+    fn carry_out(mut self) -> Option<Begun> {
         if self.reply.is_closed() {
-            return self.give_up(NotOpened::NeverPromised);
+            self.give_up(NotOpened::NeverPromised);
+            return None;
         }
         let sent = self.respond.send_response(self.response, self.end);
-        self.reply.tell(sent.map_err(NotOpened::H2));
+        let outcome = sent.map_err(NotOpened::H2);
+        match self.reply {
+            Reply::Call(call) => Some((call, outcome)),
+            task @ Reply::Task(_) => {
+                task.tell(outcome);
+                None
+            }
+        }
     }
 
     /// Resets explicitly: h2 0.4.20 panics on a promised stream that is dropped at a bad moment.
@@ -230,6 +242,8 @@ pub(super) struct Openings {
     queue: mpsc::UnboundedReceiver<Box<Opening>>,
     /// Taken from the queue, and not safe yet; at most one a promised stream.
     waiting: Vec<Opening>,
+    /// Their HEADERS are queued.
+    begun: Vec<Begun>,
     transport: Arc<Transport>,
     promises: Arc<Promises>,
     client: Arc<Client>,
@@ -247,6 +261,7 @@ impl Openings {
         let openings = Self {
             queue,
             waiting: Vec::new(),
+            begun: Vec::new(),
             transport,
             promises,
             client,
@@ -272,9 +287,14 @@ impl Openings {
             self.carry_out();
         }
         let mut polled = poll(cx);
-        // Those that were taken from the queue before: the promise of one that comes now may not be written.
-        while polled.is_pending() && !was_blocked && !self.transport.is_write_blocked() && self.carry_out() {
+        let mut has_more = self.go_on();
+        while polled.is_pending() && !was_blocked && !self.transport.is_write_blocked() {
+            // Those that were taken from the queue before: the promise of one that comes now may not be written.
+            if !self.carry_out() && !has_more {
+                break;
+            }
             polled = poll(cx);
+            has_more = self.go_on();
         }
         if polled.is_pending() {
             leave(cx);
@@ -307,13 +327,22 @@ impl Openings {
                 opening.give_up(NotOpened::NoRoom);
             } else if self.promises.is_written(stream) && self.promises.open_count() < limit {
                 self.promises.open(stream);
-                opening.carry_out();
+                self.begun.extend(opening.carry_out());
                 self.transport.hold_reads(true);
             } else {
                 self.waiting.push(opening);
             }
         }
         self.waiting.len() < before
+    }
+
+    /// After a poll: those that have begun go on. Returns whether there are any.
+    fn go_on(&mut self) -> bool {
+        let has_begun = !self.begun.is_empty();
+        for (call, outcome) in self.begun.drain(..) {
+            call(outcome);
+        }
+        has_begun
     }
 
     /// After a poll that wrote all there was: a promise that was queued before it is written, or

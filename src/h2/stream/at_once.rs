@@ -10,8 +10,8 @@ use super::{
 
 impl Stream {
     /// Sends the final HEADERS of a promised stream, and goes on with `then` in the task of the connection. There is
-    /// no time limit: what makes it wait, other pushes of the connection, has one. `then` is dropped if the
-    /// connection ends before.
+    /// no time limit: what makes it wait, other pushes of the connection, has one, and so has the connection
+    /// when it is idle. `then` is dropped if the connection ends before.
     pub(in crate::h2) fn open_then(
         mut self,
         response: Response<()>,
