@@ -9,8 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of all streams: as many as leave in one write.
-const CAPACITY: usize = 64 * 1024;
+/// Bytes of all streams: a few times what leaves in one write, so that streams need not wait for each
+/// other's turn of the connection's task.
+const CAPACITY: usize = 256 * 1024;
 
 /// Bytes of a place: less of a semaphore's counting, and no more than what small chunks waste.
 const UNIT: usize = 1024;
