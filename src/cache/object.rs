@@ -104,8 +104,8 @@ impl Head {
     }
 }
 
-/// Bytes of an entry besides what it holds: the object itself, and the place in the store (measured with
-/// `benches/cache.rs`: what ten million small ones took).
+/// Bytes of an entry besides what it holds: the object itself, and the place in the store. Chosen so that the
+/// process stays below the sum of all weights under a scan of small answers (`benches/cache.rs`).
 const HEAD: usize = 1024;
 
 /// Bytes of a field besides its name and value, in a map that is at most half empty.
