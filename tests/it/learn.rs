@@ -50,8 +50,10 @@ async fn the_second_visitor_has_the_assets_before_the_origin_answers() {
         let client = client.clone();
         async move { client.get("/").await }
     });
-    // Both assets are asked for while the page's answer is held back.
+    // Both assets are sent while the page's answer is held back; what is asked for then comes after them.
     edge.lines("pushed_by=", 4).await;
+    origin.serve_ok("/later", &[], b"later");
+    client.get("/later").await;
     origin.open("page");
     let page = within("the page", visit).await.expect("no panic");
     assert_eq!(page.promised(), ["/a.css", "/b.js"]);
