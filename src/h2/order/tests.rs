@@ -1,3 +1,5 @@
+//! The order, without a connection: patience is given, so that no test depends on the time it takes.
+
 use super::{lane::Waiting, *};
 use crate::push::Destination;
 
