@@ -1,6 +1,7 @@
 //! The accept loop: drives one connection, starts a task for each request.
 
 use std::{
+    collections::VecDeque,
     future::{Future, pending, poll_fn},
     pin::pin,
     sync::{
@@ -31,6 +32,7 @@ use tokio::{
 
 use super::{
     Limits, Memory,
+    admission::{ADMISSION, AtWork},
     bottleneck::Bottleneck,
     cork::{Cork, Corked},
     memory,
@@ -207,6 +209,8 @@ async fn accept_loop<A>(
     let mut phase = Phase::Serving;
     let mut malformed = 0;
     let mut progress = 0;
+    let mut deferred = VecDeque::new();
+    let mut turn = pin!(ADMISSION.turn());
     loop {
         let accepted = tokio::select! {
             // The signal first, so that it is seen on a busy connection too. `accept` may be
@@ -220,6 +224,14 @@ async fn accept_loop<A>(
             () = settled(phase, &connection.active), if phase != Phase::Draining => {
                 conn.graceful_shutdown();
                 phase = Phase::Draining;
+                continue;
+            }
+            number = turn.as_mut(), if !deferred.is_empty() => {
+                turn.set(ADMISSION.turn());
+                for _ in 0..number {
+                    let Some(request) = deferred.pop_front() else { break };
+                    begin(&connection, request, ADMISSION.begin());
+                }
                 continue;
             }
             accepted = accept(&mut conn, &cork, transport, &mut openings) => accepted,
@@ -237,7 +249,7 @@ async fn accept_loop<A>(
             None => return,
             Some(Err(e)) => return debug!("HTTP/2 connection ended: {e}"),
             Some(Ok((request, respond))) => {
-                if !admit(&connection, request, respond) {
+                if !admit(&connection, request, respond, &mut deferred) {
                     malformed += 1;
                 }
                 if malformed >= connection.limits.max_malformed {
@@ -290,7 +302,12 @@ async fn accept(
 }
 
 /// Starts the task of a request, or refuses it; `false` if it was malformed.
-fn admit<A>(connection: &Arc<Connection<A>>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> bool
+fn admit<A>(
+    connection: &Arc<Connection<A>>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    deferred: &mut VecDeque<Deferred>,
+) -> bool
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
@@ -318,9 +335,40 @@ where
     let stream = Stream::requested(respond, body);
     match recalled {
         Some(recalled) => memory::respond(connection, stream, urgency(&head.headers), recalled),
-        None => run(connection, head, stream),
+        None => {
+            let request = Deferred {
+                head,
+                stream,
+                _active: connection.active.begin(),
+            };
+            match ADMISSION.try_begin().filter(|_| deferred.is_empty()) {
+                Some(at_work) => begin(connection, request, at_work),
+                None => deferred.push_back(request),
+            }
+        }
     }
     true
+}
+
+/// A request that has not begun.
+struct Deferred {
+    head: http::request::Parts,
+    stream: Stream,
+    /// It is a stream of its connection all the same.
+    _active: ActiveStream,
+}
+
+fn begin<A>(connection: &Arc<Connection<A>>, mut request: Deferred, at_work: AtWork)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    if request
+        .stream
+        .poll_reset(&mut Context::from_waker(std::task::Waker::noop()))
+        .is_pending()
+    {
+        run(connection, request.head, request.stream, at_work);
+    }
 }
 
 /// Resolves when the server begins to shut down; never if its signal is gone.

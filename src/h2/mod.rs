@@ -7,6 +7,7 @@
 //! (a plan carried out), `memory` (answers that need no application), `order` and `documents` (the document first), `queue`
 //! (how much waits in the h2 crate), `bottleneck` (how much of pushes is on its way).
 
+mod admission;
 mod bottleneck;
 mod connection;
 mod cork;

@@ -6,14 +6,20 @@ use http::request::Parts;
 use log::debug;
 use pingora::{apps::HttpServerApp, protocols::http::ServerSession};
 
-use super::{connection::Connection, memory, session::Session, stream::Stream};
+use super::{
+    admission::{ADMISSION, AtWork},
+    connection::Connection,
+    memory,
+    session::Session,
+    stream::Stream,
+};
 use crate::{
     push::{Promise, PushedBy},
     upstream::paced,
 };
 
 /// Serves one stream, a request or a promise, in a task of its own: a panic ends that stream only.
-pub(super) fn run<A>(connection: &Arc<Connection<A>>, head: Parts, stream: Stream)
+pub(super) fn run<A>(connection: &Arc<Connection<A>>, head: Parts, stream: Stream, at_work: AtWork)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
@@ -22,7 +28,7 @@ where
     let shutdown = connection.shutdown.clone();
     let session = Session::new(head, stream, Arc::clone(connection));
     tokio::spawn(paced(async move {
-        let _active = active;
+        let _counted = (active, at_work);
         app.process_new_http(ServerSession::new_custom(Box::new(session)), &shutdown)
             .await;
     }));
@@ -67,7 +73,7 @@ where
             Some(recalled) => memory::fulfil(connection, stream, recalled),
             None => {
                 head.extensions.insert(pushed_by);
-                run(connection, head, stream);
+                run(connection, head, stream, ADMISSION.begin());
             }
         }
     }
