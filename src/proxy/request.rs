@@ -1,6 +1,6 @@
 //! The request: its client, its route, and what can be delivered before the origin is asked.
 
-use std::sync::Arc;
+use std::{cell::LazyCell, sync::Arc};
 
 use http::{Method, StatusCode, Version, header};
 use pingora::{
@@ -12,7 +12,8 @@ use pingora_proxy::Session;
 use super::{Context, Edge, cache, learn, page, response};
 use crate::{
     client::{Connection, Scheme, forwarded::Received},
-    push::{Delivery, PushedBy, Source},
+    learn::Links,
+    push::{self, Plan, PushedBy, Source},
     route,
 };
 
@@ -33,7 +34,7 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
     if let (Some(client), None, &Method::GET) = (context.client(), context.pushed_by, &request.method) {
         client.record_fetched(url.scheme, url.authority, url.path_and_query);
     }
-    let Some(route) = context.route() else {
+    if context.route().is_none() {
         if context.pushed_by.is_some() {
             response::remember_bad(edge, session, context);
             context.failure = Some("no route".to_owned());
@@ -47,39 +48,44 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
             page::answer(session, 404).await?;
         }
         return Ok(true);
-    };
-    let has_links = !route.push.links.is_empty();
-    let delivers = route.push.delivery != Delivery::Off && context.client().is_some();
-    let learned = learn::begin(edge, session, context);
-    if has_links || !learned.is_empty() {
-        let named = || route_links(context).iter().map(|link| link.as_bytes());
-        let links = || named().chain(learned.iter().map(|link| &**link));
-        cache::note_links(edge, session.req_header(), context, links);
     }
-    if delivers && (has_links || !learned.is_empty()) {
-        let live = Arc::clone(&context.live);
-        let configured = context
-            .route
-            .and_then(|index| live.routes.get(index))
-            .map_or(&[][..], |route| &route.push.links);
-        let configured = configured.iter().map(|link| (Source::Configured, link.as_bytes()));
-        let links = configured.chain(learned.iter().map(|link| (Source::Learned, &**link)));
-        let plan = response::plan(edge, session, context, None, links);
-        context.told.clone_from(&plan.hints);
-        if !plan.is_empty() {
-            let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, Some(0))?;
-            early.extensions_mut().insert(plan);
-            session
-                .downstream_session
-                .write_response_header(Box::new(early))
-                .await?;
-        }
+    let learned = learn::begin(edge, session, context);
+    let plan = early_plan(edge, session, context, &learned);
+    if !plan.is_empty() {
+        let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, Some(0))?;
+        early.extensions_mut().insert(plan);
+        session
+            .downstream_session
+            .write_response_header(Box::new(early))
+            .await?;
     }
     Ok(false)
 }
 
-fn route_links(context: &Context) -> &[Box<str>] {
-    context.route().map_or(&[][..], |route| &route.push.links)
+/// Plans what is known before the origin is asked: the links that the route names, and the learned ones.
+fn early_plan(edge: &Edge, session: &Session, context: &mut Context, learned: &Links) -> Plan {
+    let names_links = context.route().is_some_and(|route| !route.push.links.is_empty());
+    if !names_links && learned.is_empty() {
+        return Plan::default();
+    }
+    let live = Arc::clone(&context.live);
+    let configured = context
+        .route
+        .and_then(|index| live.routes.get(index))
+        .map_or(&[][..], |route| &route.push.links);
+    let fields = || {
+        let configured = configured.iter().map(|link| (Source::Configured, link.as_bytes()));
+        configured.chain(learned.iter().map(|link| (Source::Learned, &**link)))
+    };
+    let mentions = LazyCell::new(|| push::mentions(fields()));
+    let lines = fields().map(|(_, field)| field);
+    cache::note_links(edge, session.req_header(), context, lines, || &mentions);
+    if !context.delivers() {
+        return Plan::default();
+    }
+    let plan = response::plan(edge, session, context, None, &mentions);
+    context.told.clone_from(&plan.hints);
+    plan
 }
 
 /// The facts of the connection and, of our own promises, their document.
