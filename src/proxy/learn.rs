@@ -8,19 +8,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode, header};
 use log::{debug, info};
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::{Context, Edge, request::Url};
 use crate::{
-    learn::{DocumentKey, Evidence, Learning, Links, Observation, VisitorFacts},
+    learn::{DocumentKey, Evidence, LearnPolicy, Learning, Links, Observation, VisitorFacts},
     push::Mention,
 };
 
 /// What one request is to teach.
 #[derive(Debug)]
 pub(super) struct Lesson {
-    key: DocumentKey,
+    /// Its document, if that was looked up.
+    key: Option<DocumentKey>,
     /// What was known of the document.
     pub(super) delivered: Links,
     /// Links of the origin's 103s.
@@ -45,12 +46,13 @@ pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Li
     {
         return Links::default();
     }
-    let url = Url::of(request, context);
-    let document = (url.scheme, url.authority, request.uri.path(), request.uri.query());
-    let key = edge.manifests.hasher().document(policy, document, &request.headers);
-    let links = edge.manifests.links(key, policy, now()).unwrap_or_default();
-    // What nobody is given early is not judged.
-    let delivered = if context.delivers() { links } else { Links::default() };
+    // Who is given nothing early waits for an answer that teaches: many do not.
+    let (key, delivered) = if context.delivers() {
+        let (key, links) = look_up(edge, request, context, policy);
+        (Some(key), links)
+    } else {
+        (None, Links::default())
+    };
     let returning = policy.returning.skips(&request.headers);
     context.lesson = Some(Box::new(Lesson {
         key,
@@ -60,6 +62,14 @@ pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Li
         missed: 0,
     }));
     delivered
+}
+
+/// The document that a request asks for, and what was learned of it. It counts as a visit.
+fn look_up(edge: &Edge, request: &RequestHeader, context: &Context, policy: &LearnPolicy) -> (DocumentKey, Links) {
+    let url = Url::of(request, context);
+    let document = (url.scheme, url.authority, request.uri.path(), request.uri.query());
+    let key = edge.manifests.hasher().document(policy, document, &request.headers);
+    (key, edge.manifests.links(key, policy, now()).unwrap_or_default())
 }
 
 /// Learns from a header of the origin, which mentions these: notes the links of a 103, observes those of a
@@ -100,7 +110,10 @@ fn finish(
             found.push(link);
         }
     }
-    if found.is_empty() && lesson.delivered.is_empty() && edge.manifests.is_unknown(lesson.key) {
+    let key = lesson
+        .key
+        .unwrap_or_else(|| look_up(edge, request, context, &route.learn).0);
+    if found.is_empty() && lesson.delivered.is_empty() && edge.manifests.is_unknown(key) {
         return;
     }
     let cookies: Vec<&[u8]> = values(&request.headers, &header::COOKIE);
@@ -119,7 +132,7 @@ fn finish(
         links: &found,
         delivered: &lesson.delivered,
     };
-    let verdict = edge.manifests.observe(lesson.key, &route.learn, &seen);
+    let verdict = edge.manifests.observe(key, &route.learn, &seen);
     lesson.missed = verdict.wrong;
     if verdict.wrong > 0 {
         debug!("{}: {} learned links are gone", request.uri, verdict.wrong);
