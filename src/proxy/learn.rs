@@ -67,7 +67,7 @@ pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Li
 /// The document that a request asks for, and what was learned of it. It counts as a visit.
 fn look_up(edge: &Edge, request: &RequestHeader, context: &Context, policy: &LearnPolicy) -> (DocumentKey, Links) {
     let url = Url::of(request, context);
-    let document = (url.scheme, url.authority, request.uri.path(), request.uri.query());
+    let document = (url.scheme, url.authority, url.path, request.uri.query());
     let key = edge.manifests.hasher().document(policy, document, &request.headers);
     (key, edge.manifests.links(key, policy, now()).unwrap_or_default())
 }

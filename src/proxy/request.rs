@@ -2,11 +2,8 @@
 
 use std::{cell::LazyCell, sync::Arc};
 
-use http::{Method, StatusCode, Version, header};
-use pingora::{
-    Error, Result,
-    http::{RequestHeader, ResponseHeader},
-};
+use http::{Method, StatusCode, Version, header, request::Parts};
+use pingora::{Error, Result, http::ResponseHeader};
 use pingora_proxy::Session;
 
 use super::{Context, Edge, cache, learn, page, response};
@@ -29,8 +26,7 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
     }
     let request = session.req_header();
     let url = Url::of(request, context);
-    context.route =
-        route::find(&context.live.routes, &request.method, url.authority, request.uri.path()).map(|(index, _)| index);
+    context.route = route::find(&context.live.routes, &request.method, url.authority, url.path).map(|(index, _)| index);
     if let (Some(client), None, &Method::GET) = (context.client(), context.pushed_by, &request.method) {
         client.record_fetched(url.scheme, url.authority, url.path_and_query);
     }
@@ -127,13 +123,17 @@ fn take_facts(session: &mut Session, context: &mut Context) {
 impl Context {
     /// The scheme that the client of a request used: what its connection tells, else the `:scheme` of
     /// HTTP/2. What an HTTP/1.x request line says of it is not asked: nothing but TLS makes it https.
-    pub(super) fn scheme(&self, request: &RequestHeader) -> Scheme {
+    pub(super) fn scheme(&self, request: &Parts) -> Scheme {
+        scheme(self.told_scheme(), request)
+    }
+
+    fn told_scheme(&self) -> Option<Scheme> {
         let told = self.connection.as_ref().and_then(|connection| connection.peer.scheme);
-        scheme(told.or(self.scheme), request)
+        told.or(self.scheme)
     }
 }
 
-fn scheme(told: Option<Scheme>, request: &RequestHeader) -> Scheme {
+fn scheme(told: Option<Scheme>, request: &Parts) -> Scheme {
     let claimed = || match request.uri.scheme_str() {
         Some("https") if request.version == Version::HTTP_2 => Scheme::Https,
         _ => Scheme::Http,
@@ -146,15 +146,22 @@ fn scheme(told: Option<Scheme>, request: &RequestHeader) -> Scheme {
 pub(super) struct Url<'r> {
     pub(super) scheme: &'static str,
     pub(super) authority: &'r str,
+    pub(super) path: &'r str,
     pub(super) path_and_query: &'r str,
 }
 
 impl<'r> Url<'r> {
-    pub(super) fn of(request: &'r RequestHeader, context: &Context) -> Self {
-        let host = || request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    pub(super) fn of(request: &'r Parts, context: &Context) -> Self {
+        Self::with_scheme(request, context.told_scheme())
+    }
+
+    /// The URL of a request whose connection tells this of its scheme.
+    pub(super) fn with_scheme(request: &'r Parts, told: Option<Scheme>) -> Self {
+        let host = || request.headers.get(header::HOST)?.to_str().ok();
         Self {
-            scheme: context.scheme(request).name(),
+            scheme: scheme(told, request).name(),
             authority: request.uri.authority().map(|a| a.as_str()).or_else(host).unwrap_or(""),
+            path: request.uri.path(),
             path_and_query: request.uri.path_and_query().map_or("/", |pq| pq.as_str()),
         }
     }
@@ -162,6 +169,8 @@ impl<'r> Url<'r> {
 
 #[cfg(test)]
 mod tests {
+    use pingora::http::RequestHeader;
+
     use super::*;
 
     #[test]
