@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use super::USAGE;
 use crate::{
-    config,
     learn::Learning,
     link::Document,
     push::{self, Client, Facts, Plan, SkipReason, Source},
@@ -81,12 +80,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(USAGE));
         }
     };
-    let config = match config::read(&args.config) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some(config) = super::configured(&args.config) else {
+        return Ok(ExitCode::FAILURE);
     };
     let found = route::find(&config.routes, &request.method, &request.authority, request.uri.path());
     let route = found.map(|(_, route)| route);
