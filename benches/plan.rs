@@ -6,7 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, Method, StatusCode};
 use linkpush::{
     link::Document,
-    push::{Client, Facts, Plan, Policy, Source, plan},
+    push::{Client, Facts, Plan, Policy, Source, mentions, plan},
 };
 
 const THREE: &str = "</css/main.css>; rel=preload; as=style, </js/app.js>; rel=preload; as=script, \
@@ -31,7 +31,7 @@ fn planned(client: &Arc<Client>, policy: &Policy, request: &HeaderMap, field: &s
             policy,
             &facts,
             &document,
-            [(Source::Response, field.as_bytes())],
+            &mentions([(Source::Response, field.as_bytes())]),
             &mut |_, _| {},
         )
     })

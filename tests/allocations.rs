@@ -1,7 +1,8 @@
-//! What a route that pushes costs where there is no `Link` header: not one allocation more.
+//! What a route that pushes costs where there is no `Link` header: not one allocation more. Where there is
+//! one, it is parsed once, whatever is done with it.
 //!
-//! A test binary of its own, since the allocator that counts is one of a whole process. Two servers
-//! run in it, one with every push off; the same requests go to both, and the counts are compared.
+//! A test binary of its own, since the allocator that counts is one of a whole process. Servers run in it
+//! that differ in what their route does; the same requests go to them, and the counts are compared.
 
 #![allow(missing_docs, clippy::panic, reason = "a test that fails panics")]
 
@@ -9,6 +10,10 @@ use std::{
     alloc::System,
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,7 +31,13 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const REQUESTS: usize = 200;
 const ROUNDS: usize = 7;
 
-/// A keep-alive origin whose answers have no `Link`, or one, by path.
+/// The counts are those of the process, so one test runs at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Links in the header of one page that is parsed.
+const LINKS: usize = 8;
+
+/// A keep-alive origin whose answers have the `Link` that the first part of their path asks for.
 fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -35,15 +46,18 @@ fn origin() -> SocketAddr {
             std::thread::spawn(move || {
                 stream.set_nodelay(true).expect("a socket");
                 let mut writer = stream.try_clone().expect("a socket");
-                let mut linked = false;
+                let mut link = String::new();
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    linked |= line.starts_with("GET /linked ");
-                    if line.is_empty() {
-                        let link = if std::mem::take(&mut linked) {
-                            "link: </a.css>; rel=preload\r\n"
-                        } else {
-                            ""
+                    if let Some(path) = line.strip_prefix("GET /") {
+                        link = match path.split(['/', ' ']).next() {
+                            Some("linked") => "link: </a.css>; rel=preload\r\n".to_owned(),
+                            Some("plain") => format!("link: {}\r\n", "</b>; rel=\"next\", ".repeat(LINKS)),
+                            // To take a backslash out takes an allocation, each time that it is parsed.
+                            Some("escaped") => format!("link: {}\r\n", "</b>; rel=\"nex\\t\", ".repeat(LINKS)),
+                            _ => String::new(),
                         };
+                    }
+                    if line.is_empty() {
                         let answer = format!("HTTP/1.1 200 OK\r\n{link}content-length: 4\r\n\r\npage");
                         let _ = writer.write_all(answer.as_bytes());
                     }
@@ -54,10 +68,10 @@ fn origin() -> SocketAddr {
     address
 }
 
-fn edge(push: &str, origin: SocketAddr) -> SocketAddr {
+fn edge(route: &str, origin: SocketAddr) -> SocketAddr {
     let text = format!(
         "server: {{ threads: 1 }}\nlisteners: [{{ address: '127.0.0.1:0' }}]\n\
-         upstreams: {{ app: {{ servers: ['{origin}'] }} }}\nroutes: [{{ name: all, upstream: app, push: {push} }}]\n"
+         upstreams: {{ app: {{ servers: ['{origin}'] }} }}\nroutes: [{{ name: all, upstream: app, {route} }}]\n"
     );
     let config = config::parse("test.yaml", &text).expect("a valid configuration");
     let server = Server::new(config, None, Sockets::Open).expect("a server");
@@ -80,10 +94,10 @@ async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
 }
 
 /// Allocations of the whole process for some requests, one after another.
-async fn allocations(send: &mut SendRequest<Bytes>, url: &str) -> usize {
+async fn allocations(send: &mut SendRequest<Bytes>, url: impl Fn() -> String) -> usize {
     let before = ALLOCATOR.stats().allocations;
     for _ in 0..REQUESTS {
-        let request = http::Request::builder().uri(url).body(()).expect("a request");
+        let request = http::Request::builder().uri(url()).body(()).expect("a request");
         let (response, _) = send.send_request(request, true).expect("sent");
         let mut body = response.await.expect("answered").into_body();
         while let Some(data) = body.data().await {
@@ -94,22 +108,26 @@ async fn allocations(send: &mut SendRequest<Bytes>, url: &str) -> usize {
     ALLOCATOR.stats().allocations - before
 }
 
-#[test]
-fn a_push_route_allocates_nothing_for_a_response_without_links() {
-    let origin = origin();
-    let (off, on) = (edge("off", origin), edge("auto", origin));
-    let runtime = tokio::runtime::Builder::new_current_thread()
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+        .expect("a runtime")
+}
+
+#[test]
+fn a_push_route_allocates_nothing_for_a_response_without_links() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let origin = origin();
+    let (off, on) = (edge("push: off", origin), edge("push: auto", origin));
+    runtime().block_on(async {
         let (mut to_off, mut to_on) = (connect(off).await, connect(on).await);
         let mut fewest = [usize::MAX; 3];
         for _ in 0..ROUNDS {
             let rounds = [
-                allocations(&mut to_off, &format!("http://{off}/page")).await,
-                allocations(&mut to_on, &format!("http://{on}/page")).await,
-                allocations(&mut to_on, &format!("http://{on}/linked")).await,
+                allocations(&mut to_off, || format!("http://{off}/page")).await,
+                allocations(&mut to_on, || format!("http://{on}/page")).await,
+                allocations(&mut to_on, || format!("http://{on}/linked")).await,
             ];
             for (fewest, round) in fewest.iter_mut().zip(rounds) {
                 *fewest = round.min(*fewest);
@@ -127,4 +145,45 @@ fn a_push_route_allocates_nothing_for_a_response_without_links() {
             "the count sees what a Link header costs: {linked} against {on}"
         );
     });
+}
+
+#[test]
+fn a_link_header_is_parsed_once_and_where_nothing_asks_for_it_never() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let origin = origin();
+    let folders = AtomicUsize::new(1);
+    let next = || folders.fetch_add(1, Ordering::Relaxed);
+    let (new, old): (&dyn Fn() -> usize, &dyn Fn() -> usize) = (&next, &|| 0);
+    for (route, folder, expected) in [
+        ("push: auto, learn: on", new, 1),
+        ("push: auto, learn: on", old, 1),
+        ("push: auto", new, 1),
+        ("push: off, learn: on", new, 1),
+        ("push: off", new, 1),
+        // What these fields name is known to be an asset.
+        ("push: off", old, 0),
+        ("push: off, cache: off", new, 0),
+    ] {
+        let edge = edge(route, origin);
+        let (plain, escaped) = runtime().block_on(async {
+            let mut send = connect(edge).await;
+            let mut fewest = (usize::MAX, usize::MAX);
+            // Two will do: a parse that is one too many makes more of them than a busy machine does.
+            for _ in 0..2 {
+                let mut count = async |kind: &str| {
+                    let url = || format!("http://{edge}/{kind}/{:06}/page", folder());
+                    allocations(&mut send, url).await
+                };
+                fewest.0 = count("plain").await.min(fewest.0);
+                fewest.1 = count("escaped").await.min(fewest.1);
+            }
+            fewest
+        });
+        let one = REQUESTS * LINKS;
+        let parses = (escaped.saturating_sub(plain) + one / 2) / one;
+        assert_eq!(
+            parses, expected,
+            "{route}: {plain} allocations, {escaped} with what each parse costs"
+        );
+    }
 }

@@ -8,8 +8,8 @@ use moka::sync::Cache;
 
 use super::key::{TakeAsIs, UrlHash, UrlHasher};
 use crate::{
-    link::{self, Document, Target},
-    push::Authority,
+    link::Document,
+    push::{Mention, Policy},
 };
 
 /// What documents have linked to.
@@ -26,9 +26,6 @@ const MOST_URLS: u64 = 65_536;
 /// Link fields that are remembered, and for how long: what was forgotten meanwhile is noted again.
 const MOST_FIELDS: u64 = 4096;
 const FIELDS_FOR: Duration = Duration::from_secs(60);
-
-/// As many as a plan looks at.
-const MOST_LINKS: usize = 1000;
 
 impl Default for Assets {
     fn default() -> Self {
@@ -59,23 +56,23 @@ impl Assets {
         }
     }
 
-    /// Remembers what these Link fields of a document preload from its own origin, or from an authority that
-    /// its route lists. The document is given as scheme, authority, and path with query.
-    pub fn note_links<'f, F>(
+    /// Remembers what the Link fields of a document preload from its own origin, or from an authority that
+    /// its route lists. The document is given as scheme, authority, and path with query. What the fields
+    /// mention is asked for only if it is not remembered.
+    pub fn note_links<'f, 'm>(
         &self,
         hasher: &UrlHasher,
         (scheme, authority, path_and_query): (&str, &str, &str),
-        listed: &[Authority],
-        fields: impl Fn() -> F,
-    ) where
-        F: Iterator<Item = &'f [u8]>,
-    {
+        policy: &Policy,
+        fields: impl Iterator<Item = &'f [u8]>,
+        mentions: impl FnOnce() -> &'m [Mention<'m>],
+    ) {
         let folder = path_and_query.split('?').next().and_then(|path| path.rsplit_once('/'));
         let mut parts = hasher.parts();
         for part in [scheme, authority, folder.map_or("", |(folder, _)| folder)] {
             parts.add(part.as_bytes());
         }
-        fields().for_each(|field| parts.add(field));
+        fields.for_each(|field| parts.add(field));
         let mark = UrlHash::from_bytes(parts.finish());
         if self.fields.contains_key(&mark) {
             return;
@@ -83,12 +80,12 @@ impl Assets {
         let Ok(document) = Document::new(scheme, authority, path_and_query) else {
             return;
         };
-        let links = fields().flat_map(link::parse).take(MOST_LINKS).filter_map(Result::ok);
+        let links = mentions().iter().filter_map(|mention| mention.link.as_ref().ok());
         for link in links.filter(|link| link.has_relation("preload")) {
             let Ok(target) = document.resolve(link.target) else {
                 continue;
             };
-            if document.is_same_origin(&target) || is_listed(&target, &document, listed) {
+            if document.is_same_origin(&target) || policy.lists(&document, &target) {
                 self.note(hasher.url(target.scheme(), target.authority(), target.path_and_query()));
             }
         }
@@ -96,27 +93,25 @@ impl Assets {
     }
 }
 
-fn is_listed(target: &Target, document: &Document, listed: &[Authority]) -> bool {
-    let default_port = if target.scheme() == "https" { 443 } else { 80 };
-    target.scheme() == document.scheme()
-        && listed
-            .iter()
-            .any(|one| *one.host == *target.host() && one.port.unwrap_or(default_port) == target.port())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::push::{Authority, Source, mentions};
 
     const HASHER: UrlHasher = UrlHasher::new((1, 2));
 
     fn note(assets: &Assets, path: &str, field: &str) {
-        let listed = [Authority {
-            host: "cdn.example".into(),
-            port: None,
-        }];
+        let policy = Policy {
+            authorities: vec![Authority {
+                host: "cdn.example".into(),
+                port: None,
+            }],
+            ..Policy::default()
+        };
         let document = ("https", "shop.example", path);
-        assets.note_links(&HASHER, document, &listed, || [field.as_bytes()].into_iter());
+        let fields = [field.as_bytes()].into_iter();
+        let mentions = mentions([(Source::Response, field.as_bytes())]);
+        assets.note_links(&HASHER, document, &policy, fields, || &mentions);
     }
 
     #[test]

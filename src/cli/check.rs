@@ -2,8 +2,6 @@
 
 use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 
-use crate::config;
-
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -15,24 +13,20 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in &args.files {
-        match config::read(file) {
-            Ok(config) => {
-                for warning in config.warnings(SystemTime::now()) {
-                    eprintln!("{}: warning: {warning}", file.display());
-                }
-                println!(
-                    "{}: ok, {} listeners, {} upstreams, {} routes",
-                    file.display(),
-                    config.listeners.len(),
-                    config.upstreams.len(),
-                    config.routes.len()
-                );
-            }
-            Err(problems) => {
-                eprintln!("{problems}");
-                code = ExitCode::FAILURE;
-            }
+        let Some(config) = super::configured(file) else {
+            code = ExitCode::FAILURE;
+            continue;
+        };
+        for warning in config.warnings(SystemTime::now()) {
+            eprintln!("{}: warning: {warning}", file.display());
         }
+        println!(
+            "{}: ok, {} listeners, {} upstreams, {} routes",
+            file.display(),
+            config.listeners.len(),
+            config.upstreams.len(),
+            config.routes.len()
+        );
     }
     code
 }

@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use super::USAGE;
 use crate::{
-    config,
     learn::Learning,
     link::Document,
     push::{self, Client, Facts, Plan, SkipReason, Source},
@@ -81,12 +80,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(USAGE));
         }
     };
-    let config = match config::read(&args.config) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some(config) = super::configured(&args.config) else {
+        return Ok(ExitCode::FAILURE);
     };
     let found = route::find(&config.routes, &request.method, &request.authority, request.uri.path());
     let route = found.map(|(_, route)| route);
@@ -211,7 +206,7 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
         .chain(std::iter::once((Some(request.status), last)));
     let mut told: Option<Vec<HeaderValue>> = None;
     for (status, fields) in steps {
-        let fields = fields.into_iter();
+        let mentions = push::mentions(fields);
         let promised = explanation.promises.len();
         let skipped = &mut explanation.skipped;
         let mut skip = |target: &[u8], reason: SkipReason| {
@@ -233,13 +228,13 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
             is_bad: &|_| false,
         };
         let plan = match args.client {
-            ClientKind::Http1 => push::plan(&route.push, &facts, &request.document, fields, &mut skip),
+            ClientKind::Http1 => push::plan(&route.push, &facts, &request.document, &mentions, &mut skip),
             ClientKind::Push | ClientKind::Hint => client.plan(|http2| {
                 let facts = Facts {
                     http2: Some(*http2),
                     ..facts
                 };
-                push::plan(&route.push, &facts, &request.document, fields, &mut skip)
+                push::plan(&route.push, &facts, &request.document, &mentions, &mut skip)
             }),
         };
         explanation.add(&plan);

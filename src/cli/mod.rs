@@ -16,9 +16,11 @@ mod run;
 mod target;
 mod upgrade;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::Subcommand;
+
+use crate::config::{self, Config};
 
 /// What linkpush is asked to do.
 #[derive(Debug, Subcommand)]
@@ -56,6 +58,17 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Demo(args) => demo::run(&args),
+    }
+}
+
+/// What a file configures; `None` if the file is wrong, which is told then.
+fn configured(file: &Path) -> Option<Config> {
+    match config::read(file) {
+        Ok(config) => Some(config),
+        Err(problems) => {
+            eprintln!("{problems}");
+            None
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use http::StatusCode;
 
 use crate::{
-    config::{self, Admin},
+    config::Admin,
     server::{PURGE_PATH, PurgeRequest, Purged, Refused},
 };
 
@@ -36,12 +36,8 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = match config::read(&args.config) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some(config) = super::configured(&args.config) else {
+        return Ok(ExitCode::FAILURE);
     };
     let Some(admin) = config.server.admin else {
         bail!("server.admin is not set, so a running server cannot be reached");

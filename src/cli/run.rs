@@ -2,10 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use crate::{
-    config,
-    server::{Server, Sockets},
-};
+use crate::server::{Server, Sockets};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -20,12 +17,8 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = match config::read(&args.config) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some(config) = super::configured(&args.config) else {
+        return Ok(ExitCode::FAILURE);
     };
     let sockets = if args.take_over {
         Sockets::TakeOver

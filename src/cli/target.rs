@@ -2,19 +2,12 @@
 
 use std::path::Path;
 
-use crate::{
-    config,
-    server::{ProcessError, Running},
-};
+use crate::server::{ProcessError, Running};
 
 /// The server of a configuration file; `None` if the file is wrong, which is told then.
 pub(super) fn find(file: &Path) -> anyhow::Result<Option<Running>> {
-    let config = match config::read(file) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return Ok(None);
-        }
+    let Some(config) = super::configured(file) else {
+        return Ok(None);
     };
     let pid_file = config.server.pid_file.ok_or(ProcessError::NoPidFile)?;
     Ok(Some(Running::find(&pid_file)?))

@@ -11,6 +11,7 @@ use super::{
     key::{DocumentKey, KeyHasher},
     manifest::{Links, Manifest, Observation, Verdict},
     policy::LearnPolicy,
+    visitor::Evidence,
 };
 
 /// How much a store may hold.
@@ -113,8 +114,8 @@ impl Store {
     /// Learns from the first response of a document. Of two at the same time one is lost, as if it had
     /// come before.
     fn begin(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
-        // Most responses link to nothing, and most clients never come back.
-        if seen.links.is_empty() {
+        // Most responses link to nothing, and most clients never come back; nothing counts with Authorization.
+        if seen.links.is_empty() || *seen.evidence == Evidence::Authorized {
             return Verdict::default();
         }
         let mut manifest = Manifest::default();
@@ -180,7 +181,7 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::visitor::Evidence, *};
+    use super::*;
 
     const NOW: u64 = 1_000_000;
 
@@ -227,6 +228,30 @@ mod tests {
             .filter(|n| delivered(&store, NOW, spread(*n)).is_some())
             .count();
         assert!(kept >= 95, "{kept} of 100 are kept");
+    }
+
+    #[test]
+    fn a_document_that_teaches_nothing_takes_no_place() {
+        let store = Store::new(StoreLimits::default(), (1, 2));
+        let seen = Observation {
+            now: NOW,
+            evidence: &Evidence::Authorized,
+            links: &[b"</a>; rel=preload"],
+            delivered: &[],
+        };
+        store.observe(DocumentKey(1), &LearnPolicy::default(), &seen);
+        assert!(store.is_unknown(DocumentKey(1)));
+        see(&store, NOW, 1, &[b"</a>; rel=preload"]);
+        assert_eq!(delivered(&store, NOW, 1).expect("known").len(), 1);
+        store.observe(
+            DocumentKey(1),
+            &LearnPolicy::default(),
+            &Observation { links: &[], ..seen },
+        );
+        assert!(
+            delivered(&store, NOW, 1).is_none_or(|links| links.is_empty()),
+            "what is gone is gone"
+        );
     }
 
     #[test]

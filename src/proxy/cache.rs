@@ -18,7 +18,7 @@ use pingora_proxy::Session;
 use super::{Context, Edge, hops, page, request::Url};
 use crate::{
     cache::{self, Asked, NotKept, Store, Unkept, UrlHash, WithCookie, url_text},
-    push::{self, Credentials},
+    push::{self, Credentials, Mention},
     route::{Caching, Route, StatusField},
 };
 
@@ -265,11 +265,14 @@ pub(super) fn repeated(session: &mut Session) {
     }
 }
 
-/// What these Link fields of a document preload are assets.
-pub(super) fn note_links<'f, F>(edge: &Edge, request: &RequestHeader, context: &Context, fields: impl Fn() -> F)
-where
-    F: Iterator<Item = &'f [u8]>,
-{
+/// What these Link fields of a document preload are assets. What they mention is asked for where they are new.
+pub(super) fn note_links<'f, 'm>(
+    edge: &Edge,
+    request: &RequestHeader,
+    context: &Context,
+    fields: impl Iterator<Item = &'f [u8]>,
+    mentions: impl FnOnce() -> &'m [Mention<'m>],
+) {
     let Some(route) = context.route() else { return };
     if route.cache.caching == Caching::Off {
         return;
@@ -279,7 +282,7 @@ where
     let store = edge.keeper.store;
     store
         .assets()
-        .note_links(store.hasher(), document, &route.push.authorities, fields);
+        .note_links(store.hasher(), document, &route.push, fields, mentions);
 }
 
 /// An answer to a request that changes something ends what is kept of its URL (RFC 9111 section 4.4).

@@ -16,7 +16,7 @@ use crate::{
         Connection, Scheme,
         forwarded::{self, Received},
     },
-    push::{Client, PushedBy, Skips},
+    push::{Client, Delivery, PushedBy, Skips},
     route::Route,
     upstream::{InFlight, Pool, Server},
 };
@@ -112,6 +112,12 @@ impl Context {
         // Of a promise, its document's.
         let fields = self.received.as_ref().map_or(fields, |received| received.fields());
         Some(forwarded::client(peer, fields))
+    }
+
+    /// Whether its document's links may be delivered at all.
+    pub(super) fn delivers(&self) -> bool {
+        let is_off = self.route().is_none_or(|route| route.push.delivery == Delivery::Off);
+        !is_off && self.client().is_some()
     }
 
     /// What is known of pushes to its client, over HTTP/2 only.

@@ -8,20 +8,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode, header};
 use log::{debug, info};
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::{Context, Edge, request::Url};
 use crate::{
-    learn::{DocumentKey, Evidence, Learning, Links, Observation, VisitorFacts},
-    link,
-    push::Delivery,
+    learn::{DocumentKey, Evidence, LearnPolicy, Learning, Links, Observation, VisitorFacts},
+    push::Mention,
 };
 
 /// What one request is to teach.
 #[derive(Debug)]
 pub(super) struct Lesson {
-    key: DocumentKey,
+    /// Its document, if that was looked up.
+    key: Option<DocumentKey>,
     /// What was known of the document.
     pub(super) delivered: Links,
     /// Links of the origin's 103s.
@@ -46,13 +46,13 @@ pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Li
     {
         return Links::default();
     }
-    let url = Url::of(request, context);
-    let document = (url.scheme, url.authority, request.uri.path(), request.uri.query());
-    let key = edge.manifests.hasher().document(policy, document, &request.headers);
-    let links = edge.manifests.links(key, policy, now()).unwrap_or_default();
-    // What nobody is given early is not judged.
-    let delivers = route.push.delivery != Delivery::Off && context.client().is_some();
-    let delivered = if delivers { links } else { Links::default() };
+    // Who is given nothing early waits for an answer that teaches: many do not.
+    let (key, delivered) = if context.delivers() {
+        let (key, links) = look_up(edge, request, context, policy);
+        (Some(key), links)
+    } else {
+        (None, Links::default())
+    };
     let returning = policy.returning.skips(&request.headers);
     context.lesson = Some(Box::new(Lesson {
         key,
@@ -64,32 +64,56 @@ pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Li
     delivered
 }
 
-/// Learns from a header of the origin: notes the links of a 103, observes those of a final answer.
-pub(super) fn observe(edge: &Edge, session: &Session, response: &ResponseHeader, context: &mut Context) {
+/// The document that a request asks for, and what was learned of it. It counts as a visit.
+fn look_up(edge: &Edge, request: &RequestHeader, context: &Context, policy: &LearnPolicy) -> (DocumentKey, Links) {
+    let url = Url::of(request, context);
+    let document = (url.scheme, url.authority, url.path, request.uri.query());
+    let key = edge.manifests.hasher().document(policy, document, &request.headers);
+    (key, edge.manifests.links(key, policy, now()).unwrap_or_default())
+}
+
+/// Learns from a header of the origin, which mentions these: notes the links of a 103, observes those of a
+/// final answer.
+pub(super) fn observe(
+    edge: &Edge,
+    session: &Session,
+    response: &ResponseHeader,
+    mentions: &[Mention<'_>],
+    context: &mut Context,
+) {
     let Some(mut lesson) = context.lesson.take() else {
         return;
     };
     if response.status == StatusCode::EARLY_HINTS {
-        lesson.early.extend(links(&response.headers).map(Box::from));
+        lesson.early.extend(links(mentions).map(Box::from));
         lesson.early.truncate(MAX_EARLY);
     } else if teaches(response.status) {
-        finish(edge, session, response, context, &mut lesson);
+        finish(edge, session, (response, mentions), context, &mut lesson);
     }
     context.lesson = Some(lesson);
 }
 
-fn finish(edge: &Edge, session: &Session, response: &ResponseHeader, context: &Context, lesson: &mut Lesson) {
+fn finish(
+    edge: &Edge,
+    session: &Session,
+    (response, mentions): (&ResponseHeader, &[Mention<'_>]),
+    context: &Context,
+    lesson: &mut Lesson,
+) {
     let request = session.req_header();
     let (Some(route), Some(address)) = (context.route(), context.client_address(&request.headers)) else {
         return;
     };
     let mut found: Vec<&[u8]> = Vec::new();
-    for link in links(&response.headers).chain(lesson.early.iter().map(AsRef::as_ref)) {
+    for link in links(mentions).chain(lesson.early.iter().map(AsRef::as_ref)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
             found.push(link);
         }
     }
-    if found.is_empty() && lesson.delivered.is_empty() && edge.manifests.is_unknown(lesson.key) {
+    let key = lesson
+        .key
+        .unwrap_or_else(|| look_up(edge, request, context, &route.learn).0);
+    if found.is_empty() && lesson.delivered.is_empty() && edge.manifests.is_unknown(key) {
         return;
     }
     let cookies: Vec<&[u8]> = values(&request.headers, &header::COOKIE);
@@ -108,7 +132,7 @@ fn finish(edge: &Edge, session: &Session, response: &ResponseHeader, context: &C
         links: &found,
         delivered: &lesson.delivered,
     };
-    let verdict = edge.manifests.observe(lesson.key, &route.learn, &seen);
+    let verdict = edge.manifests.observe(key, &route.learn, &seen);
     lesson.missed = verdict.wrong;
     if verdict.wrong > 0 {
         debug!("{}: {} learned links are gone", request.uri, verdict.wrong);
@@ -130,20 +154,14 @@ fn teaches(status: StatusCode) -> bool {
 }
 
 /// The links that can be delivered early: printable, with a relation that asks for something.
-fn links(fields: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let all = fields
-        .get_all(header::LINK)
+fn links<'m>(mentions: &'m [Mention<'_>]) -> impl Iterator<Item = &'m [u8]> {
+    mentions
         .iter()
-        .flat_map(|field| link::parse(field.as_bytes()));
-    all.take(MAX_PARSED)
-        .filter_map(Result::ok)
+        .filter_map(|mention| mention.link.as_ref().ok())
         .filter(|link| RELATIONS.iter().any(|relation| link.has_relation(relation)))
         .map(|link| link.raw)
         .filter(|raw| raw.iter().all(|b| matches!(b, b' '..=b'~')))
 }
-
-/// As many as a plan looks at.
-const MAX_PARSED: usize = 1000;
 
 const RELATIONS: [&str; 3] = ["preload", "modulepreload", "preconnect"];
 

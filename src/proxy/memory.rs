@@ -16,11 +16,12 @@ use pingora::protocols::http::conditional_filter::weak_validate_etag;
 use super::{
     Live,
     cache::{CACHE_STATUS, fields_allow, hit_status},
+    request::Url,
 };
 use crate::{
     cache::{Body, Object, Store},
     client::{
-        Connection, Scheme,
+        Connection,
         forwarded::{self, Received},
     },
     learn::{Learning, Store as Manifests},
@@ -63,31 +64,6 @@ pub struct Line {
     pushed_by: Option<u32>,
 }
 
-/// The URL of a request, in parts.
-struct Url<'r> {
-    scheme: Scheme,
-    authority: &'r str,
-    path: &'r str,
-    path_and_query: &'r str,
-}
-
-impl<'r> Url<'r> {
-    fn of(request: &'r Parts, connection: &Connection) -> Option<Self> {
-        let claimed = || match request.uri.scheme_str() {
-            Some("https") => Scheme::Https,
-            _ => Scheme::Http,
-        };
-        let host = || request.headers.get(header::HOST)?.to_str().ok();
-        let path_and_query = request.uri.path_and_query()?;
-        Some(Self {
-            scheme: connection.peer.scheme.unwrap_or_else(claimed),
-            authority: request.uri.authority().map(|a| a.as_str()).or_else(host)?,
-            path: path_and_query.path(),
-            path_and_query: path_and_query.as_str(),
-        })
-    }
-}
-
 impl Memory {
     /// What is kept in this store, as far as what is live lets it be used.
     #[must_use]
@@ -101,9 +77,8 @@ impl Memory {
         if request.method != Method::GET && request.method != Method::HEAD {
             return None;
         }
-        let url = Url::of(request, connection)?;
-        let scheme = url.scheme.name();
-        let asset = self.store.hasher().url(scheme, url.authority, url.path_and_query);
+        let url = Url::with_scheme(request, connection.peer.scheme);
+        let asset = self.store.hasher().url(url.scheme, url.authority, url.path_and_query);
         let hash = if connection.peer.is_trusted {
             let fields = told_by_peer(request);
             self.store.hasher().as_told(asset, fields)?
@@ -140,7 +115,7 @@ impl Memory {
             Condition::None => false,
         };
         if let (Some(client), None, &Method::GET) = (&connection.http2, pushed_by, &request.method) {
-            client.record_fetched(scheme, url.authority, url.path_and_query);
+            client.record_fetched(url.scheme, url.authority, url.path_and_query);
         }
         let response = response(&object, route, now, is_unchanged);
         let has_content = !is_unchanged && request.method != Method::HEAD;
@@ -162,7 +137,7 @@ impl Memory {
             return false;
         }
         let learns = || {
-            let document = (url.scheme.name(), url.authority, url.path, request.uri.query());
+            let document = (url.scheme, url.authority, url.path, request.uri.query());
             let key = self
                 .manifests
                 .hasher()
@@ -259,7 +234,7 @@ impl Line {
             peer: connection.peer.address,
             client: forwarded::client(&connection.peer, fields),
             method: request.method.clone(),
-            scheme: url.scheme.name(),
+            scheme: url.scheme,
             authority: url.authority.into(),
             path_and_query: url.path_and_query.into(),
             status: response.status().as_u16(),

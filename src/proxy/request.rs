@@ -1,18 +1,16 @@
 //! The request: its client, its route, and what can be delivered before the origin is asked.
 
-use std::sync::Arc;
+use std::{cell::LazyCell, sync::Arc};
 
-use http::{Method, StatusCode, Version, header};
-use pingora::{
-    Error, Result,
-    http::{RequestHeader, ResponseHeader},
-};
+use http::{Method, StatusCode, Version, header, request::Parts};
+use pingora::{Error, Result, http::ResponseHeader};
 use pingora_proxy::Session;
 
 use super::{Context, Edge, cache, learn, page, response};
 use crate::{
     client::{Connection, Scheme, forwarded::Received},
-    push::{Delivery, PushedBy, Source},
+    learn::Links,
+    push::{self, Plan, PushedBy, Source},
     route,
 };
 
@@ -28,12 +26,11 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
     }
     let request = session.req_header();
     let url = Url::of(request, context);
-    context.route =
-        route::find(&context.live.routes, &request.method, url.authority, request.uri.path()).map(|(index, _)| index);
+    context.route = route::find(&context.live.routes, &request.method, url.authority, url.path).map(|(index, _)| index);
     if let (Some(client), None, &Method::GET) = (context.client(), context.pushed_by, &request.method) {
         client.record_fetched(url.scheme, url.authority, url.path_and_query);
     }
-    let Some(route) = context.route() else {
+    if context.route().is_none() {
         if context.pushed_by.is_some() {
             response::remember_bad(edge, session, context);
             context.failure = Some("no route".to_owned());
@@ -47,39 +44,44 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
             page::answer(session, 404).await?;
         }
         return Ok(true);
-    };
-    let has_links = !route.push.links.is_empty();
-    let delivers = route.push.delivery != Delivery::Off && context.client().is_some();
-    let learned = learn::begin(edge, session, context);
-    if has_links || !learned.is_empty() {
-        let named = || route_links(context).iter().map(|link| link.as_bytes());
-        let links = || named().chain(learned.iter().map(|link| &**link));
-        cache::note_links(edge, session.req_header(), context, links);
     }
-    if delivers && (has_links || !learned.is_empty()) {
-        let live = Arc::clone(&context.live);
-        let configured = context
-            .route
-            .and_then(|index| live.routes.get(index))
-            .map_or(&[][..], |route| &route.push.links);
-        let configured = configured.iter().map(|link| (Source::Configured, link.as_bytes()));
-        let links = configured.chain(learned.iter().map(|link| (Source::Learned, &**link)));
-        let plan = response::plan(edge, session, context, None, links);
-        context.told.clone_from(&plan.hints);
-        if !plan.is_empty() {
-            let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, Some(0))?;
-            early.extensions_mut().insert(plan);
-            session
-                .downstream_session
-                .write_response_header(Box::new(early))
-                .await?;
-        }
+    let learned = learn::begin(edge, session, context);
+    let plan = early_plan(edge, session, context, &learned);
+    if !plan.is_empty() {
+        let mut early = ResponseHeader::build_no_case(StatusCode::EARLY_HINTS, Some(0))?;
+        early.extensions_mut().insert(plan);
+        session
+            .downstream_session
+            .write_response_header(Box::new(early))
+            .await?;
     }
     Ok(false)
 }
 
-fn route_links(context: &Context) -> &[Box<str>] {
-    context.route().map_or(&[][..], |route| &route.push.links)
+/// Plans what is known before the origin is asked: the links that the route names, and the learned ones.
+fn early_plan(edge: &Edge, session: &Session, context: &mut Context, learned: &Links) -> Plan {
+    let names_links = context.route().is_some_and(|route| !route.push.links.is_empty());
+    if !names_links && learned.is_empty() {
+        return Plan::default();
+    }
+    let live = Arc::clone(&context.live);
+    let configured = context
+        .route
+        .and_then(|index| live.routes.get(index))
+        .map_or(&[][..], |route| &route.push.links);
+    let fields = || {
+        let configured = configured.iter().map(|link| (Source::Configured, link.as_bytes()));
+        configured.chain(learned.iter().map(|link| (Source::Learned, &**link)))
+    };
+    let mentions = LazyCell::new(|| push::mentions(fields()));
+    let lines = fields().map(|(_, field)| field);
+    cache::note_links(edge, session.req_header(), context, lines, || &mentions);
+    if !context.delivers() {
+        return Plan::default();
+    }
+    let plan = response::plan(edge, session, context, None, &mentions);
+    context.told.clone_from(&plan.hints);
+    plan
 }
 
 /// The facts of the connection and, of our own promises, their document.
@@ -121,13 +123,17 @@ fn take_facts(session: &mut Session, context: &mut Context) {
 impl Context {
     /// The scheme that the client of a request used: what its connection tells, else the `:scheme` of
     /// HTTP/2. What an HTTP/1.x request line says of it is not asked: nothing but TLS makes it https.
-    pub(super) fn scheme(&self, request: &RequestHeader) -> Scheme {
+    pub(super) fn scheme(&self, request: &Parts) -> Scheme {
+        scheme(self.told_scheme(), request)
+    }
+
+    fn told_scheme(&self) -> Option<Scheme> {
         let told = self.connection.as_ref().and_then(|connection| connection.peer.scheme);
-        scheme(told.or(self.scheme), request)
+        told.or(self.scheme)
     }
 }
 
-fn scheme(told: Option<Scheme>, request: &RequestHeader) -> Scheme {
+fn scheme(told: Option<Scheme>, request: &Parts) -> Scheme {
     let claimed = || match request.uri.scheme_str() {
         Some("https") if request.version == Version::HTTP_2 => Scheme::Https,
         _ => Scheme::Http,
@@ -140,15 +146,22 @@ fn scheme(told: Option<Scheme>, request: &RequestHeader) -> Scheme {
 pub(super) struct Url<'r> {
     pub(super) scheme: &'static str,
     pub(super) authority: &'r str,
+    pub(super) path: &'r str,
     pub(super) path_and_query: &'r str,
 }
 
 impl<'r> Url<'r> {
-    pub(super) fn of(request: &'r RequestHeader, context: &Context) -> Self {
-        let host = || request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    pub(super) fn of(request: &'r Parts, context: &Context) -> Self {
+        Self::with_scheme(request, context.told_scheme())
+    }
+
+    /// The URL of a request whose connection tells this of its scheme.
+    pub(super) fn with_scheme(request: &'r Parts, told: Option<Scheme>) -> Self {
+        let host = || request.headers.get(header::HOST)?.to_str().ok();
         Self {
-            scheme: context.scheme(request).name(),
+            scheme: scheme(told, request).name(),
             authority: request.uri.authority().map(|a| a.as_str()).or_else(host).unwrap_or(""),
+            path: request.uri.path(),
             path_and_query: request.uri.path_and_query().map_or("/", |pq| pq.as_str()),
         }
     }
@@ -156,6 +169,8 @@ impl<'r> Url<'r> {
 
 #[cfg(test)]
 mod tests {
+    use pingora::http::RequestHeader;
+
     use super::*;
 
     #[test]

@@ -1,11 +1,12 @@
 //! The origin's answer: what its links come to, and whether a pushed one may be delivered.
 
 use std::{
+    cell::LazyCell,
     sync::{Arc, PoisonError},
     time::Instant,
 };
 
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use log::debug;
 use pingora::{
     Error, ErrorType, Result,
@@ -17,7 +18,7 @@ use super::{Context, Edge, cache, learn, request::Url};
 use crate::{
     client::forwarded::Received,
     link::Document,
-    push::{self, Delivery, Facts, Plan, Policy, Source},
+    push::{self, Facts, Mention, Plan, Policy, Source},
 };
 
 /// A pushed answer that is not delivered; the proxy knows errors by this name.
@@ -49,39 +50,26 @@ pub(super) fn filter(
             Error::new(NOT_PUSHABLE)
         });
     }
-    if response.headers.contains_key(header::LINK) {
-        let fields = || {
-            response
-                .headers
-                .get_all(header::LINK)
-                .iter()
-                .map(|field| field.as_bytes())
-        };
-        cache::note_links(edge, session.req_header(), context, fields);
+    let has_links = response.headers.contains_key(header::LINK);
+    let source = if informational { Source::Early } else { Source::Response };
+    let fields = || response.headers.get_all(header::LINK).iter().map(HeaderValue::as_bytes);
+    // Parsed by whoever asks first, for all of them.
+    let mentions = LazyCell::new(|| push::mentions(fields().map(|field| (source, field))));
+    if has_links {
+        cache::note_links(edge, session.req_header(), context, fields(), || &mentions);
     }
-    learn::observe(edge, session, response, context);
-    let Some(route) = context.route() else {
-        return Ok(());
-    };
-    if route.push.delivery == Delivery::Off
-        || context.client().is_none()
-        || !response.headers.contains_key(header::LINK)
-    {
+    if context.lesson.is_some() {
+        learn::observe(edge, session, response, &mentions, context);
+    }
+    if !has_links || !context.delivers() {
         return Ok(());
     }
-    let (source, status) = match response.status {
-        StatusCode::EARLY_HINTS => (Source::Early, None),
+    let status = match response.status {
+        StatusCode::EARLY_HINTS => None,
         _ if informational => return Ok(()),
-        status => (Source::Response, Some(status)),
+        status => Some(status),
     };
-    let fields = response.headers.get_all(header::LINK).iter();
-    let mut plan = plan(
-        edge,
-        session,
-        context,
-        status,
-        fields.map(|field| (source, field.as_bytes())),
-    );
+    let mut plan = plan(edge, session, context, status, &mentions);
     if !plan.hints.is_empty() && *context.hinting_attempt.get_or_insert(context.attempts) != context.attempts {
         // The server that was asked before said it already; clients use the first 103 only.
         context.hinted -= plan.hints.len();
@@ -93,13 +81,13 @@ pub(super) fn filter(
     Ok(())
 }
 
-/// Plans some Link fields for this request's client, and counts what comes of them.
-pub(super) fn plan<'f>(
+/// Plans what Link fields mention for this request's client, and counts what comes of them.
+pub(super) fn plan(
     edge: &Edge,
     session: &Session,
     context: &mut Context,
     status: Option<StatusCode>,
-    fields: impl Iterator<Item = (Source, &'f [u8])>,
+    mentions: &[Mention<'_>],
 ) -> Plan {
     let live = Arc::clone(&context.live);
     let route = context.route.and_then(|index| live.routes.get(index));
@@ -130,7 +118,7 @@ pub(super) fn plan<'f>(
             http2: Some(*http2),
             is_bad: &is_bad,
         };
-        push::plan(&route.push, &facts, &document, fields, &mut |_, reason| {
+        push::plan(&route.push, &facts, &document, mentions, &mut |_, reason| {
             skips.add(reason)
         })
     });

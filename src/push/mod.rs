@@ -1,7 +1,7 @@
 //! What to do for one document: promises, hints, and every link skipped with its reason. Pure.
 //!
-//! Reading order: [`Policy`] (what the operator decided) and [`Destination`], [`plan()`] (the
-//! decision), [`SkipReason`] (why not), `request` (what a promise asks), `urgency` (in which
+//! Reading order: [`Policy`] (what the operator decided) and [`Destination`], [`Mention`] (what there is to
+//! deliver), [`plan()`] (the decision), [`SkipReason`] (why not), `request` (what a promise asks), `urgency` (in which
 //! order), [`Client`] and `diary` (what a connection remembers), [`judge`] (may this answer be
 //! pushed).
 
@@ -9,6 +9,7 @@ mod answer;
 mod client;
 mod destination;
 mod diary;
+mod mention;
 mod plan;
 mod policy;
 mod reason;
@@ -19,6 +20,7 @@ pub use answer::{BadAnswer, BadAnswers, judge};
 pub use client::{Client, Slot};
 pub use destination::Destination;
 pub use diary::{Diary, Known, UrlKey};
+pub use mention::{Mention, mentions};
 pub use plan::{Facts, Http2Facts, Plan, Promise, Source, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::Destination;
+use crate::link::{Document, Target};
 
 /// How a route delivers what its documents link to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -105,6 +106,18 @@ pub struct Policy {
     pub max_refusals: u32,
     /// For how long a URL whose pushed answer could not be used is not promised again.
     pub retry_bad_after: Duration,
+}
+
+impl Policy {
+    /// Whether the route lists a target's authority; its scheme must still be the document's.
+    #[must_use]
+    pub fn lists(&self, document: &Document, target: &Target) -> bool {
+        let default_port = if target.scheme() == "https" { 443 } else { 80 };
+        target.scheme() == document.scheme()
+            && self.authorities.iter().any(|authority| {
+                *authority.host == *target.host() && authority.port.unwrap_or(default_port) == target.port()
+            })
+    }
 }
 
 impl Default for Policy {

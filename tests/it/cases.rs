@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use linkpush::{
     link::Document,
-    push::{Client as PushClient, Facts, Policy, Source, plan},
+    push::{Client as PushClient, Facts, Policy, Source, mentions, plan},
 };
 use serde::Deserialize;
 
@@ -113,7 +113,7 @@ fn planned(case: &LinkCase) -> Vec<String> {
                 &policy,
                 &facts,
                 &document,
-                lines.iter().map(|l| (source, l.as_bytes())),
+                &mentions(lines.iter().map(|l| (source, l.as_bytes()))),
                 &mut |_, _| {},
             )
         }));

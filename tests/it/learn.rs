@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::support::{
     client::Client,
     edge::{Edge, config},
+    http1::Http1,
     origin::{Origin, Step, early_hints, response},
     within,
 };
@@ -104,6 +105,30 @@ async fn a_link_that_is_gone_is_delivered_once_more_at_most() {
     edge.log_line(&["/ 200", "learned=1 missed=1"]).await;
     let third = Client::connect(edge.address).await.get("/").await;
     assert_eq!(third.promised(), ["/b.js"]);
+}
+
+#[tokio::test]
+async fn who_is_given_nothing_early_teaches_and_makes_forget_all_the_same() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE]);
+    let edge = edge(&origin, "push").await;
+    let visit = async || {
+        let head = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", edge.address);
+        Http1::sending(edge.address, head).await.answer().await
+    };
+    visit().await;
+    gated(&origin, &[STYLE]);
+    let client = Client::connect(edge.address).await;
+    let slow = client.begin("/");
+    edge.log_line(&["/a.css", "pushed_by="]).await;
+    origin.open("page");
+    let second = within("the page", slow).await.expect("no panic").expect("a page");
+    assert_eq!(second.promised(), ["/a.css"]);
+    page(&origin, &[]);
+    visit().await;
+    page(&origin, &[SCRIPT]);
+    let last = Client::connect(edge.address).await.get("/").await;
+    assert_eq!(last.promised(), ["/b.js"]);
 }
 
 #[tokio::test]

@@ -116,10 +116,7 @@ async fn a_reset_promise_frees_everything_it_held() {
     let edge = Edge::with(&config(origin.address, routes)).await;
     let mut raw = Raw::connect(edge.address, &[(MAX_CONCURRENT_STREAMS, 1)]).await;
     raw.get(1, "/").await;
-    let promise = raw
-        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
-        .await
-        .promised();
+    let promise = raw.next_promise().await;
     origin.request("/a.css").await;
     raw.send(RST_STREAM, 0, promise, &CANCEL).await;
     // The idle connection of the page is kept, that of the push is closed.
@@ -445,10 +442,7 @@ async fn a_stream_limit_lowered_after_the_promise_never_costs_the_connection() {
     let edge = Edge::start(origin.address).await;
     let mut raw = Raw::connect(edge.address, &[]).await;
     raw.get(1, "/").await;
-    let promise = raw
-        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
-        .await
-        .promised();
+    let promise = raw.next_promise().await;
     raw.settings(&[(MAX_CONCURRENT_STREAMS, 0)]).await;
     raw.settle().await;
     origin.open("css");

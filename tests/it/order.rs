@@ -5,7 +5,7 @@ use crate::support::{
     client::Client,
     edge::Edge,
     origin::{Origin, Step},
-    raw::{DATA, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PUSH_PROMISE, Raw, get},
+    raw::{DATA, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, Raw, get},
 };
 
 const BIG: usize = 1_500_000;
@@ -103,10 +103,7 @@ async fn a_client_that_reads_its_pushes_first_is_not_left_waiting() {
     let mut raw = Raw::connect(edge.address, &[(INITIAL_WINDOW_SIZE, 60_000)]).await;
     raw.window(0, 8 << 20).await;
     raw.get(1, "/").await;
-    let promise = raw
-        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
-        .await
-        .promised();
+    let promise = raw.next_promise().await;
     // The document's own window stays shut after 60,000 bytes; the push still arrives.
     raw.next_that("the end of the push", |f| {
         f.kind == DATA && f.stream == promise && f.flags & END_STREAM != 0
@@ -140,10 +137,7 @@ async fn a_document_whose_body_is_late_does_not_hold_its_pushes_back() {
     let edge = Edge::start(origin.address).await;
     let mut raw = Raw::connect(edge.address, &[]).await;
     raw.get(1, "/").await;
-    let promise = raw
-        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
-        .await
-        .promised();
+    let promise = raw.next_promise().await;
     let body = raw.next_that("the pushed body", |f| f.kind == DATA).await;
     assert_eq!((body.stream, body.payload.as_slice()), (promise, b"css".as_slice()));
     origin.open("body");

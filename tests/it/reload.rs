@@ -60,8 +60,7 @@ async fn what_is_in_flight_keeps_what_it_began_with() {
     new.serve_ok("/slow", &[], b"new");
     let edge = Edge::with(&config(old.address, &routes("auto"))).await;
     let client = Client::connect(edge.address).await;
-    let request = client.get_request("/slow", &[]);
-    let slow = tokio::spawn(client.clone().try_fetch(request));
+    let slow = client.begin("/slow");
     old.request("/slow").await;
     edge.rewrite(&config(new.address, &routes("auto")));
     edge.signal("HUP");
@@ -214,8 +213,7 @@ async fn a_second_sigterm_ends_at_once() {
     origin.on("/slow", [Step::Gate("never")]);
     let mut edge = Edge::with(&config(origin.address, &routes("push"))).await;
     let client = Client::connect(edge.address).await;
-    let request = client.get_request("/slow", &[]);
-    let slow = tokio::spawn(client.clone().try_fetch(request));
+    let slow = client.begin("/slow");
     origin.request("/slow").await;
     edge.signal("TERM");
     edge.log_line(&["waiting for connections to finish"]).await;

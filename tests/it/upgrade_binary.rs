@@ -164,8 +164,7 @@ async fn what_is_in_flight_finishes_in_the_old_process() {
     origin.serve_ok("/", &[], b"page");
     let mut edge = Edge::with(&configured(origin.address, free_port())).await;
     let client = Client::connect(edge.address).await;
-    let request = client.get_request("/slow", &[]);
-    let slow = tokio::spawn(client.clone().try_fetch(request));
+    let slow = client.begin("/slow");
     origin.request("/slow").await;
     upgrade(&edge).await;
     assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
@@ -216,8 +215,7 @@ async fn a_sigint_after_the_hand_over_cuts_what_is_in_flight() {
     origin.on("/slow", [Step::Gate("never")]);
     let mut edge = Edge::with(&configured(origin.address, free_port())).await;
     let client = Client::connect(edge.address).await;
-    let request = client.get_request("/slow", &[]);
-    let slow = tokio::spawn(client.clone().try_fetch(request));
+    let slow = client.begin("/slow");
     origin.request("/slow").await;
     upgrade(&edge).await;
     edge.signal("INT");

@@ -6,10 +6,11 @@ use super::{
     Delivery, Destination, HintRequests, Nopush, Policy, SkipReason,
     client::Slot,
     diary::{Diary, Known, UrlKey},
+    mention::{MAX_LINKS, Mention},
     request::promised_request,
     urgency::Urgency,
 };
-use crate::link::{self, Document, Link, Target};
+use crate::link::{Document, Link, Target};
 
 /// Where a link was found, earliest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,16 +135,16 @@ enum Way {
     Neither(SkipReason),
 }
 
-/// Plans the links of some field values, in order.
+/// Plans the links of some fields, in order.
 ///
 /// `skipped` hears of every link that is neither promised nor hinted, with its target as received.
 /// What a caller knows to be without effect (a route that is off, no `Link` field at all) it need
 /// not bring here.
-pub fn plan<'f>(
+pub fn plan(
     policy: &Policy,
     facts: &Facts<'_>,
     document: &Document,
-    fields: impl IntoIterator<Item = (Source, &'f [u8])>,
+    mentions: &[Mention<'_>],
     skipped: &mut dyn FnMut(&[u8], SkipReason),
 ) -> Plan {
     let way = way(policy, facts);
@@ -155,30 +156,22 @@ pub fn plan<'f>(
         hint_bytes: 0,
         plan: Plan::default(),
     };
-    let mut links = 0_usize;
-    for (source, field) in fields {
-        for link in link::parse(field) {
-            links += 1;
-            if links > MAX_LINKS {
-                skipped(b"", SkipReason::TooManyLinks);
-                return planner.plan;
-            }
-            let outcome = match link {
-                Err(malformed) => Err((malformed.raw, SkipReason::Malformed)),
-                Ok(link) => planner
-                    .decide(way, source, &link)
-                    .map_err(|reason| (link.target, reason)),
-            };
-            if let Err((target, reason)) = outcome {
-                skipped(target, reason);
-            }
+    for Mention { source, link } in mentions.iter().take(MAX_LINKS) {
+        let outcome = match link {
+            Err(malformed) => Err((malformed.raw, SkipReason::Malformed)),
+            Ok(link) => planner
+                .decide(way, *source, link)
+                .map_err(|reason| (link.target, reason)),
+        };
+        if let Err((target, reason)) = outcome {
+            skipped(target, reason);
         }
+    }
+    if mentions.len() > MAX_LINKS {
+        skipped(b"", SkipReason::TooManyLinks);
     }
     planner.plan
 }
-
-/// Links that are looked at in one response: far above any page, far below what would cost time.
-const MAX_LINKS: usize = 1000;
 
 /// Bytes of all links in one 103: browsers' and proxies' header limits start at 8 KiB.
 const MAX_HINT_BYTES: usize = 4096;
@@ -288,7 +281,7 @@ impl Planner<'_> {
         }
         let target = self.resolve(link)?;
         let same_origin = self.document.is_same_origin(&target);
-        if !same_origin && !self.is_listed(&target) {
+        if !same_origin && !self.policy.lists(self.document, &target) {
             return Err(SkipReason::OtherOrigin);
         }
         let authority = if same_origin {
@@ -376,15 +369,6 @@ impl Planner<'_> {
             return Err(SkipReason::Itself);
         }
         Ok(target)
-    }
-
-    /// Whether the route lists the target's authority; its scheme must still be the document's.
-    fn is_listed(&self, target: &Target) -> bool {
-        let default_port = if target.scheme() == "https" { 443 } else { 80 };
-        target.scheme() == self.document.scheme()
-            && self.policy.authorities.iter().any(|authority| {
-                *authority.host == *target.host() && authority.port.unwrap_or(default_port) == target.port()
-            })
     }
 }
 

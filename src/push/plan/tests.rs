@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use url::Url;
 
 use super::*;
-use crate::push::{Authority, Client, Credentials, Destinations};
+use crate::push::{Authority, Client, Credentials, Destinations, mentions};
 
 /// All that a plan depends on, to be changed by a test.
 #[derive(Debug, Clone)]
@@ -122,7 +122,7 @@ impl Scene {
             &self.policy,
             &facts,
             &self.document(),
-            self.fields.iter().map(|(source, field)| (*source, field.as_slice())),
+            &mentions(self.fields.iter().map(|(source, field)| (*source, field.as_slice()))),
             &mut |_, reason| reasons.push(reason),
         );
         (plan, reasons)

@@ -137,10 +137,7 @@ async fn a_reset_promise_gives_its_place_back_though_its_answer_is_fetched_on() 
     let edge = keeping(&origin, "assets").await;
     let mut raw = Raw::connect(edge.address, &[(MAX_CONCURRENT_STREAMS, 1)]).await;
     raw.get(1, "/").await;
-    let promise = raw
-        .next_that("the promise", |f| f.kind == PUSH_PROMISE)
-        .await
-        .promised();
+    let promise = raw.next_promise().await;
     origin.request("/a.css").await;
     raw.send(RST_STREAM, 0, promise, &[0, 0, 0, 8]).await;
     // Its place among the client's streams is given back by a task that nothing here can wait for.

@@ -150,6 +150,11 @@ impl Client {
         self.fetch(self.get_request(path, &[])).await
     }
 
+    /// Begins to fetch a page whose answer is to take its time.
+    pub fn begin(&self, path: &str) -> JoinHandle<Result<Page, h2::Error>> {
+        tokio::spawn(self.clone().try_fetch(self.get_request(path, &[])))
+    }
+
     /// Fetches a page as a browser's navigation.
     pub async fn navigate(&self, path: &str) -> Page {
         self.fetch(self.get_request(path, &[("sec-fetch-mode", "navigate")]))

@@ -203,6 +203,12 @@ impl Raw {
         }
     }
 
+    /// The stream that the next PUSH_PROMISE promises.
+    pub async fn next_promise(&mut self) -> u32 {
+        let promise = self.next_that("the promise", |f| f.kind == PUSH_PROMISE).await;
+        promise.promised()
+    }
+
     /// Everything until the connection has answered a PING: what was under way has arrived by then.
     pub async fn settle(&mut self) -> Vec<Frame> {
         let mark = *b"settled?";

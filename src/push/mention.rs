@@ -1,0 +1,27 @@
+//! What `Link` fields mention, parsed once for all who look at it: the plan, what is learned, what is an asset.
+
+use super::Source;
+use crate::link::{self, Link, Malformed};
+
+/// A link, or what is wrong with it, and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mention<'f> {
+    /// Where it was found.
+    pub source: Source,
+    /// The link.
+    pub link: Result<Link<'f>, Malformed<'f>>,
+}
+
+/// Parses the `Link` fields of one header, in order: as many links as a plan looks at, and one more, by
+/// which [`plan`](super::plan()) sees that there are too many.
+#[must_use]
+pub fn mentions<'f>(fields: impl IntoIterator<Item = (Source, &'f [u8])>) -> Vec<Mention<'f>> {
+    fields
+        .into_iter()
+        .flat_map(|(source, field)| link::parse(field).map(move |link| Mention { source, link }))
+        .take(MAX_LINKS + 1)
+        .collect()
+}
+
+/// Links that are looked at in one response: far above any page, far below what would cost time.
+pub(super) const MAX_LINKS: usize = 1000;
