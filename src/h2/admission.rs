@@ -1,53 +1,55 @@
 //! Which requests begin at once, and which wait while others are finished: [`Admission`].
 //!
 //! A request under Pingora's proxy keeps some tens of kilobytes in use. With hundreds of them begun, a processor that
-//! has more to do than it can finds none of it in its caches, and each costs half as much again (measured: 55 us
-//! for 1 KB with 512 begun, 33 with 16). So what was begun is finished first. A request that waits
-//! is no more than its header.
+//! has more to do than it can finds none of that in its caches, and each costs half as much again. So what
+//! was begun is finished first; a request that waits is no more than its header.
 //!
-//! - While [few](FEW) requests are at work in the process, the next one begins at once.
-//! - Otherwise it waits for its turn, which comes when another one ends, or when the processor has time: turns of the
-//!   run queue are [short](SHORT). So nothing waits longer than that for an origin that is slow, or for
-//!   answers that never end.
-//! - And while turns are long, one begins [every so often](PATIENCE) all the same, so that a page does not wait for
+//! - While [few](FEW) of the requests that began [lately](LATELY) are at work, the next one begins at once. A
+//!   slow origin, a slow client and an answer that never ends do not count for long.
+//! - Otherwise it waits for its turn, which comes when only [some](LOW) are left, or when the processor has time:
+//!   turns of its run queue are [short](SHORT). Then nobody waits longer than such a turn.
+//! - And while turns are long, one begins [every so often](PATIENCE) all the same: a page does not wait for
 //!   downloads.
 //!
-//! Connections have their turns in the order in which they began to wait, each for one request.
+//! Connections have their turns in the order in which they began to wait, each for a [batch](BATCH) of requests:
+//! answers that are ready at the same time leave in one write.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use tokio::{sync::Notify, task::yield_now};
 
-/// Requests at work that need not wait.
-const FEW: usize = 32;
+/// Requests at work that others need not wait for, for each thread.
+const FEW: usize = 24;
 
-const LOW: usize = 16;
+/// When so many are left, others begin.
+const LOW: usize = 12;
 
-/// A turn of the run queue is short if it takes no longer than this: a few requests.
-const SHORT: Duration = Duration::from_micros(300);
-
-/// Requests that begin after a short turn.
-const AT_ONCE: usize = 1;
+/// The most requests that one connection begins in a turn.
 const BATCH: usize = 16;
 
-/// While turns are long, one request begins in this time.
+/// A turn of the run queue is short if it takes no longer than this: a few requests.
+const SHORT: Duration = Duration::from_micros(50);
+
+/// Connections that have their turn after a short one.
+const AT_ONCE: usize = 4;
+
+/// While turns of the run queue are long, one connection has its turn in this time.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// All requests of the process: they share its processors.
-pub(super) static ADMISSION: Admission = Admission {
-    at_work: AtomicUsize::new(0),
-    waiting: AtomicUsize::new(0),
-    is_turning: AtomicBool::new(false),
-    turns: Notify::const_new(),
-};
+/// A request counts for once to twice this time.
+const LATELY: Duration = Duration::from_millis(128);
 
-/// Says which requests begin.
+/// Says which requests begin. All connections of a process share one, as they share its processors.
 #[derive(Debug)]
-pub(super) struct Admission {
-    at_work: AtomicUsize,
+pub struct Admission {
+    threads: usize,
+    lately: Mutex<Lately>,
     /// Connections that wait.
     waiting: AtomicUsize,
     /// The task that gives turns runs.
@@ -55,83 +57,299 @@ pub(super) struct Admission {
     turns: Notify,
 }
 
+/// Requests at work, by when they began.
+#[derive(Debug)]
+struct Lately {
+    generation: u64,
+    since: Instant,
+    /// Of this generation.
+    young: usize,
+    /// Of the one before.
+    old: usize,
+}
+
 /// One request at work, until dropped.
 #[derive(Debug)]
-pub(super) struct AtWork(&'static Admission);
-
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        let left = self.0.at_work.fetch_sub(1, Ordering::Relaxed) - 1;
-        if left <= LOW && self.0.waiting.load(Ordering::Relaxed) > 0 {
-            self.0.turns.notify_one();
-        }
-    }
+pub(super) struct AtWork {
+    admission: Arc<Admission>,
+    generation: u64,
 }
 
 /// One connection that waits, until dropped.
-struct Waiting(&'static Admission);
-
-impl Waiting {
-    fn new(admission: &'static Admission) -> Self {
-        admission.waiting.fetch_add(1, Ordering::SeqCst);
-        Self(admission)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
-}
+struct Waiting<'a>(&'a AtomicUsize);
 
 impl Admission {
+    /// For a server with so many threads.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        Self {
+            threads: threads.max(1),
+            lately: Mutex::new(Lately {
+                generation: 0,
+                since: Instant::now(),
+                young: 0,
+                old: 0,
+            }),
+            waiting: AtomicUsize::new(0),
+            is_turning: AtomicBool::new(false),
+            turns: Notify::new(),
+        }
+    }
+
     /// Begins a request, whatever else is at work.
-    pub(super) fn begin(&'static self) -> AtWork {
-        self.at_work.fetch_add(1, Ordering::Relaxed);
-        AtWork(self)
+    pub(super) fn begin(self: &Arc<Self>) -> AtWork {
+        AtWork {
+            generation: self.lately().begin(Instant::now()),
+            admission: Arc::clone(self),
+        }
     }
 
     /// Begins a request that need not wait.
-    pub(super) fn try_begin(&'static self) -> Option<AtWork> {
-        let is_free = self.waiting.load(Ordering::Relaxed) == 0 && self.at_work.load(Ordering::Relaxed) < FEW;
-        is_free.then(|| self.begin())
+    pub(super) fn try_begin(self: &Arc<Self>) -> Option<AtWork> {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let mut lately = self.lately();
+        let now = Instant::now();
+        if lately.count(now) >= FEW * self.threads {
+            return None;
+        }
+        Some(AtWork {
+            generation: lately.begin(now),
+            admission: Arc::clone(self),
+        })
     }
 
-    /// Begins a request when it is its turn.
-    pub(super) async fn turn(&'static self) -> usize {
-        let waiting = Waiting::new(self);
+    /// Waits until a connection may begin requests: so many.
+    pub(super) async fn turn(self: Arc<Self>) -> usize {
+        let waiting = Waiting::new(&self.waiting);
         if !self.is_turning.swap(true, Ordering::SeqCst) {
-            tokio::spawn(self.give_turns());
+            tokio::spawn(Arc::clone(&self).give_turns());
         }
         self.turns.notified().await;
         drop(waiting);
-        FEW.saturating_sub(self.at_work.load(Ordering::Relaxed)).clamp(1, BATCH)
+        let count = self.lately().count(Instant::now());
+        (FEW * self.threads).saturating_sub(count).clamp(1, BATCH)
     }
 
-    /// Gives turns as long as anybody waits.
-    async fn give_turns(&'static self) {
-        let mut began = Instant::now();
+    /// Gives turns for as long as anybody waits.
+    async fn give_turns(self: Arc<Self>) {
+        let mut last = Instant::now();
         loop {
             let since = Instant::now();
             yield_now().await;
-            let turn = since.elapsed();
-            let waiting = self.waiting.load(Ordering::SeqCst);
-            if waiting == 0 {
+            let now = Instant::now();
+            if self.waiting.load(Ordering::SeqCst) == 0 {
                 self.is_turning.store(false, Ordering::SeqCst);
-                if self.waiting.load(Ordering::SeqCst) == 0 || self.is_turning.swap(true, Ordering::SeqCst) {
+                let is_over = self.waiting.load(Ordering::SeqCst) == 0 || self.is_turning.swap(true, Ordering::SeqCst);
+                if is_over {
                     return;
                 }
-                continue;
             }
-            let begin = match turn {
-                turn if turn < SHORT => AT_ONCE,
-                _ if began.elapsed() >= PATIENCE => 1,
-                _ => 0,
+            let turns = if now.duration_since(since) <= SHORT {
+                AT_ONCE
+            } else if now.duration_since(last) >= PATIENCE || self.has_room(now) {
+                1
+            } else {
+                0
             };
-            for _ in 0..begin.min(waiting) {
-                began = since;
+            for _ in 0..turns.min(self.waiting.load(Ordering::SeqCst)) {
+                last = now;
                 self.turns.notify_one();
             }
         }
+    }
+
+    fn has_room(&self, now: Instant) -> bool {
+        self.lately().count(now) <= LOW * self.threads
+    }
+
+    fn lately(&self) -> MutexGuard<'_, Lately> {
+        self.lately.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lately {
+    /// Requests that began lately and are at work.
+    fn count(&mut self, now: Instant) -> usize {
+        self.advance(now);
+        self.young + self.old
+    }
+
+    /// Counts one, which is of the generation that is returned.
+    fn begin(&mut self, now: Instant) -> u64 {
+        self.advance(now);
+        self.young += 1;
+        self.generation
+    }
+
+    fn end(&mut self, generation: u64) {
+        if generation == self.generation {
+            self.young -= 1;
+        } else if generation + 1 == self.generation {
+            self.old -= 1;
+        }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since);
+        if passed < LATELY {
+            return;
+        }
+        if passed < 2 * LATELY {
+            self.generation += 1;
+            self.old = self.young;
+        } else {
+            self.generation += 2;
+            self.old = 0;
+        }
+        self.young = 0;
+        self.since = now;
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let admission = &self.admission;
+        let mut lately = admission.lately();
+        lately.end(self.generation);
+        let left = lately.young + lately.old;
+        drop(lately);
+        if left <= LOW * admission.threads && admission.waiting.load(Ordering::SeqCst) > 0 {
+            admission.turns.notify_one();
+        }
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn new(number: &'a AtomicUsize) -> Self {
+        number.fetch_add(1, Ordering::SeqCst);
+        Self(number)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, pin::pin, task::Poll};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn busy(number: usize) -> (Arc<Admission>, Vec<AtWork>) {
+        let admission = Arc::new(Admission::new(1));
+        let at_work = (0..number).map(|_| admission.begin()).collect();
+        (admission, at_work)
+    }
+
+    async fn is_pending(turn: std::pin::Pin<&mut impl Future<Output = usize>>) -> bool {
+        let mut turn = Some(turn);
+        std::future::poll_fn(|cx| Poll::Ready(turn.take().is_some_and(|turn| turn.poll(cx).is_pending()))).await
+    }
+
+    #[tokio::test]
+    async fn a_few_requests_begin_at_once() {
+        let (admission, at_work) = busy(0);
+        let begun: Vec<_> = std::iter::from_fn(|| admission.try_begin()).take(1000).collect();
+        assert_eq!(begun.len(), FEW);
+        drop((begun, at_work));
+        assert!(admission.try_begin().is_some());
+    }
+
+    #[tokio::test]
+    async fn the_others_begin_when_some_are_left_and_not_before_those_that_wait() {
+        let (admission, mut at_work) = busy(FEW);
+        let mut turn = pin!(Arc::clone(&admission).turn());
+        assert!(is_pending(turn.as_mut()).await);
+        at_work.truncate(LOW + 1);
+        assert!(is_pending(turn.as_mut()).await);
+        assert!(admission.try_begin().is_none(), "somebody waits");
+        at_work.truncate(LOW);
+        let mut number = 0;
+        std::future::poll_fn(|cx| match turn.as_mut().poll(cx) {
+            Poll::Ready(turn) => {
+                number = turn;
+                Poll::Ready(())
+            }
+            Poll::Pending => unreachable!("it is its turn"),
+        })
+        .await;
+        assert_eq!(number, FEW - LOW);
+        assert!(admission.try_begin().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_processor_with_time_lets_all_begin() {
+        let (admission, _at_work) = busy(10 * FEW);
+        for _ in 0..100 {
+            let turn = timeout(DEADLINE, Arc::clone(&admission).turn()).await;
+            assert_eq!(turn.expect("a turn"), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn while_turns_are_long_one_begins_every_so_often() {
+        let (admission, _at_work) = busy(10 * FEW);
+        let long_turns = async {
+            loop {
+                let since = Instant::now();
+                while since.elapsed() < SHORT * 4 {}
+                yield_now().await;
+            }
+        };
+        let turn = async {
+            let since = Instant::now();
+            for _ in 0..5 {
+                Arc::clone(&admission).turn().await;
+            }
+            since.elapsed()
+        };
+        tokio::select! {
+            biased;
+            () = long_turns => {}
+            took = timeout(DEADLINE, turn) => assert!(took.expect("turns") >= PATIENCE * 4),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_gone_passes_its_turn_on() {
+        let (admission, at_work) = busy(FEW);
+        let mut first = Box::pin(Arc::clone(&admission).turn());
+        let mut second = pin!(Arc::clone(&admission).turn());
+        assert!(is_pending(first.as_mut()).await && is_pending(second.as_mut()).await);
+        drop(at_work);
+        drop(first);
+        assert!(!is_pending(second.as_mut()).await);
+    }
+
+    #[test]
+    fn what_began_long_ago_does_not_count() {
+        let start = Instant::now();
+        let mut lately = Lately {
+            generation: 0,
+            since: start,
+            young: 0,
+            old: 0,
+        };
+        let first = lately.begin(start);
+        let second = lately.begin(start + LATELY);
+        assert_eq!(lately.count(start + LATELY), 2);
+        assert_eq!(lately.count(start + 2 * LATELY), 1);
+        lately.end(first);
+        assert_eq!(lately.count(start + 2 * LATELY), 1, "the first is counted no more");
+        lately.end(second);
+        assert_eq!(lately.count(start + 2 * LATELY), 0);
+        let third = lately.begin(start + 2 * LATELY);
+        assert_eq!(lately.count(start + 9 * LATELY), 0);
+        lately.end(third);
+        assert_eq!(lately.count(start + 9 * LATELY), 0);
     }
 }

@@ -1,7 +1,6 @@
 //! The accept loop: drives one connection, starts a task for each request.
 
 use std::{
-    collections::VecDeque,
     future::{Future, pending, poll_fn},
     pin::pin,
     sync::{
@@ -17,7 +16,7 @@ use h2::{
     Reason, RecvStream,
     server::{Builder, SendResponse},
 };
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use log::{debug, warn};
 use pingora::{
     apps::HttpServerApp,
@@ -32,18 +31,15 @@ use tokio::{
 
 use super::{
     Limits, Memory,
-    admission::{ADMISSION, AtWork},
+    admission::Admission,
+    admit::Backlog,
     bottleneck::Bottleneck,
     cork::{Cork, Corked},
-    memory,
     observe::{Noted, Observed},
     opening::{Opening, Openings, Promises, Transport},
     order::{Patience, SendOrder},
-    promise::run,
     queue::Queue,
-    stream::{Stream, urgency},
     upgrade::{Beginning, Upgraded},
-    validate::{Answer, validate},
 };
 use crate::{client, push::Client};
 
@@ -57,9 +53,6 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// How long a connection that is being closed may take to flush its GOAWAY.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Streams at work, for each that may be open: a client may reset what has begun, and go on.
-const BACKLOG: usize = 4;
-
 /// How long the GOAWAY of a shutdown waits for promises to begin their answers.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -68,6 +61,7 @@ pub(super) struct Connection<A> {
     pub(super) app: Arc<A>,
     /// Asked before the application.
     pub(super) memory: Arc<dyn Memory>,
+    pub(super) admission: Arc<Admission>,
     pub(super) client: Arc<Client>,
     /// What is known of the client, if its connection told.
     pub(super) facts: Option<Arc<client::Connection>>,
@@ -81,15 +75,31 @@ pub(super) struct Connection<A> {
     pub(super) openings: mpsc::UnboundedSender<Box<Opening>>,
 }
 
+/// What answers the requests of all connections.
+pub struct Answers<A> {
+    /// Asked first.
+    pub memory: Arc<dyn Memory>,
+    /// Asked for the others.
+    pub app: Arc<A>,
+    /// Says when it is.
+    pub admission: Arc<Admission>,
+}
+
+impl<A> std::fmt::Debug for Answers<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answers")
+            .field("admission", &self.admission)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Serves a connection until it is closed: by the client, by idleness, or by a shutdown once its
 /// streams have finished. An upgraded one begins with a request, and the client's preface is still
 /// to come.
-///
-/// Memory is asked before the application.
 pub async fn serve<A>(
     io: Io,
     beginning: Option<Beginning>,
-    answers: (Arc<dyn Memory>, Arc<A>),
+    answers: Answers<A>,
     limits: Limits,
     shutdown: ShutdownWatch,
 ) where
@@ -104,7 +114,7 @@ pub(super) async fn serve_in_order<A>(
     order: Arc<SendOrder>,
     io: Io,
     beginning: Option<Beginning>,
-    (memory, app): (Arc<dyn Memory>, Arc<A>),
+    answers: Answers<A>,
     limits: Limits,
     shutdown: ShutdownWatch,
 ) where
@@ -130,8 +140,9 @@ pub(super) async fn serve_in_order<A>(
     };
     let (sender, openings) = Openings::new(Arc::clone(&transport), promises, Arc::clone(&client));
     let connection = Arc::new(Connection {
-        app,
-        memory,
+        app: answers.app,
+        memory: answers.memory,
+        admission: answers.admission,
         client,
         facts,
         order,
@@ -209,8 +220,9 @@ async fn accept_loop<A>(
     let mut phase = Phase::Serving;
     let mut malformed = 0;
     let mut progress = 0;
-    let mut deferred = VecDeque::new();
-    let mut turn = pin!(ADMISSION.turn());
+    let mut backlog = Backlog::default();
+    let turn = || Arc::clone(&connection.admission).turn();
+    let mut next_turn = pin!(turn());
     loop {
         let accepted = tokio::select! {
             // The signal first, so that it is seen on a busy connection too. `accept` may be
@@ -226,12 +238,9 @@ async fn accept_loop<A>(
                 phase = Phase::Draining;
                 continue;
             }
-            number = turn.as_mut(), if !deferred.is_empty() => {
-                turn.set(ADMISSION.turn());
-                for _ in 0..number {
-                    let Some(request) = deferred.pop_front() else { break };
-                    begin(&connection, request, ADMISSION.begin());
-                }
+            requests = next_turn.as_mut(), if !backlog.is_empty() => {
+                next_turn.set(turn());
+                backlog.begin(&connection, requests);
                 continue;
             }
             accepted = accept(&mut conn, &cork, transport, &mut openings) => accepted,
@@ -249,7 +258,7 @@ async fn accept_loop<A>(
             None => return,
             Some(Err(e)) => return debug!("HTTP/2 connection ended: {e}"),
             Some(Ok((request, respond))) => {
-                if !admit(&connection, request, respond, &mut deferred) {
+                if !backlog.admit(&connection, request, respond) {
                     malformed += 1;
                 }
                 if malformed >= connection.limits.max_malformed {
@@ -301,76 +310,6 @@ async fn accept(
     .await
 }
 
-/// Starts the task of a request, or refuses it; `false` if it was malformed.
-fn admit<A>(
-    connection: &Arc<Connection<A>>,
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-    deferred: &mut VecDeque<Deferred>,
-) -> bool
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
-    let (head, body) = request.into_parts();
-    if let Err(rejection) = validate(&head) {
-        debug!("refusing a malformed HTTP/2 request: {rejection}");
-        match rejection.answer() {
-            Answer::Reset => respond.send_reset(Reason::PROTOCOL_ERROR),
-            Answer::BadRequest => {
-                let mut response = Response::new(());
-                *response.status_mut() = StatusCode::BAD_REQUEST;
-                // A client that has reset the stream meanwhile needs no answer.
-                let _ = respond.send_response(response, true);
-            }
-        }
-        return false;
-    }
-    if connection.active.count() >= usize::try_from(connection.limits.max_streams).unwrap_or(usize::MAX) * BACKLOG {
-        debug!("refusing a stream: too many that were reset are not finished");
-        respond.send_reset(Reason::REFUSED_STREAM);
-        return false;
-    }
-    // A request with content is nobody else's.
-    let recalled = body.is_end_stream().then(|| connection.recall(&head, None)).flatten();
-    let stream = Stream::requested(respond, body);
-    match recalled {
-        Some(recalled) => memory::respond(connection, stream, urgency(&head.headers), recalled),
-        None => {
-            let request = Deferred {
-                head,
-                stream,
-                _active: connection.active.begin(),
-            };
-            match ADMISSION.try_begin().filter(|_| deferred.is_empty()) {
-                Some(at_work) => begin(connection, request, at_work),
-                None => deferred.push_back(request),
-            }
-        }
-    }
-    true
-}
-
-/// A request that has not begun.
-struct Deferred {
-    head: http::request::Parts,
-    stream: Stream,
-    /// It is a stream of its connection all the same.
-    _active: ActiveStream,
-}
-
-fn begin<A>(connection: &Arc<Connection<A>>, mut request: Deferred, at_work: AtWork)
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
-    if request
-        .stream
-        .poll_reset(&mut Context::from_waker(std::task::Waker::noop()))
-        .is_pending()
-    {
-        run(connection, request.head, request.stream, at_work);
-    }
-}
-
 /// Resolves when the server begins to shut down; never if its signal is gone.
 async fn shutdown_begins(shutdown: &mut ShutdownWatch) {
     if shutdown.wait_for(|&begun| begun).await.is_err() {
@@ -412,7 +351,7 @@ impl Active {
         ActiveStream(Arc::clone(self))
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.streams.load(Ordering::Relaxed)
     }
 

@@ -2,12 +2,13 @@
 //!
 //! Reading order: [`serve`] in `connection` (accept loop, idle and shutdown), `upgrade` (a connection that began as
 //! HTTP/1.1), `cork` (few writes), `observe` and
-//! `frames` (what the bytes of both directions say), `validate` (which requests are served), `stream` (one request or promise,
+//! `frames` (what the bytes of both directions say), `validate` (which requests are served), `admit` and `admission` (when they begin), `stream` (one request or promise,
 //! as the h2 crate sees it), `opening` (how a promise begins its answer), `session` (the same as Pingora sees it: the doc-hidden seam), `promise`
 //! (a plan carried out), `memory` (answers that need no application), `order` and `documents` (the document first), `queue`
 //! (how much waits in the h2 crate), `bottleneck` (how much of pushes is on its way).
 
 mod admission;
+mod admit;
 mod bottleneck;
 mod connection;
 mod cork;
@@ -28,7 +29,8 @@ mod validate;
 
 use std::time::Duration;
 
-pub use connection::serve;
+pub use admission::Admission;
+pub use connection::{Answers, serve};
 pub use memory::{Memory, Recalled, Report};
 pub use upgrade::{Beginning, NotUpgradable};
 pub use validate::Rejection;

@@ -7,7 +7,7 @@ use log::debug;
 use pingora::{apps::HttpServerApp, protocols::http::ServerSession};
 
 use super::{
-    admission::{ADMISSION, AtWork},
+    admission::AtWork,
     connection::Connection,
     memory,
     session::Session,
@@ -73,7 +73,7 @@ where
             Some(recalled) => memory::fulfil(connection, stream, recalled),
             None => {
                 head.extensions.insert(pushed_by);
-                run(connection, head, stream, ADMISSION.begin());
+                run(connection, head, stream, connection.admission.begin());
             }
         }
     }

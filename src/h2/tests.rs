@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Limits, Memory, Recalled,
+    Admission, Answers, Limits, Recalled,
     connection::serve_in_order,
     frames::{
         DATA, END_STREAM, Frames, HEADERS, INITIAL_WINDOW_SIZE, Note, PREFACE, SETTINGS,
@@ -180,7 +180,11 @@ async fn asked_for_a_document(app: &Arc<App>) -> Reader {
         stalled: DEADLINE,
     };
     let (sender, shutdown) = watch::channel(false);
-    let answers = (Arc::new(Empty) as Arc<dyn Memory>, Arc::clone(app));
+    let answers = Answers {
+        memory: Arc::new(Empty),
+        app: Arc::clone(app),
+        admission: Arc::new(Admission::new(1)),
+    };
     tokio::spawn(async move {
         let _sender = sender;
         serve_in_order(

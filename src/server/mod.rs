@@ -142,6 +142,7 @@ impl Server {
                 Arc::clone(&parts.manifests),
                 parts.cache,
             ))),
+            admission: Arc::new(h2::Admission::new(pingora.configuration.threads)),
             parts: Arc::clone(&parts),
         };
         let entrance = Entrance::new(http2, Arc::clone(&parts.entrance), connections.clone());
@@ -294,6 +295,7 @@ fn all_custom() -> HttpServerOptions {
 /// HTTP/2 connections go to our own session layer, under the same proxy.
 struct Http2 {
     memory: Arc<FromMemory>,
+    admission: Arc<h2::Admission>,
     parts: Arc<Parts>,
 }
 
@@ -340,7 +342,11 @@ impl ServeHttp2<Proxy> for Http2 {
         shutdown: ShutdownWatch,
     ) {
         let limits = **self.parts.http2.load();
-        let memory: Arc<dyn h2::Memory> = Arc::<FromMemory>::clone(&self.memory);
-        h2::serve(stream, beginning, (memory, Arc::clone(proxy)), limits, shutdown).await;
+        let answers = h2::Answers {
+            memory: Arc::<FromMemory>::clone(&self.memory),
+            app: Arc::clone(proxy),
+            admission: Arc::clone(&self.admission),
+        };
+        h2::serve(stream, beginning, answers, limits, shutdown).await;
     }
 }
