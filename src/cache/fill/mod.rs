@@ -172,6 +172,11 @@ impl Fill {
         })
     }
 
+    /// Whether a reader could begin now.
+    pub(super) fn is_readable(&self) -> bool {
+        self.state().is_readable()
+    }
+
     /// The whole content, if it is to be kept.
     pub(super) fn whole(&self) -> Option<Body> {
         let state = self.state();
