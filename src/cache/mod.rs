@@ -2,8 +2,9 @@
 //!
 //! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key`
 //! (what an answer is found by), `freshness` and `vary` (which may be kept), `object` and `body` (a kept one), `fill` (one on its way), `store`
-//! (all of them, bounded), `purge` (what is to be forgotten), `assets` (which URLs count as such), `storage` (the store
-//! as Pingora sees it), `unkept` (what it need not ask for).
+//! (all of them, bounded), `purge` (what is to be forgotten), `assets` (which URLs count as such), `trail` (what a request
+//! carries through Pingora's cache), `storage` (the store as that sees it), `lock` (who asks the origin, and who waits), `unkept`
+//! (what need not be waited for).
 //!
 //! Bodies are shared: whoever sends one holds references to the same bytes.
 
@@ -12,10 +13,12 @@ mod body;
 mod fill;
 mod freshness;
 mod key;
+mod lock;
 mod object;
 mod purge;
 mod storage;
 mod store;
+mod trail;
 mod unkept;
 mod vary;
 
@@ -23,9 +26,10 @@ pub use assets::Assets;
 pub use body::Body;
 pub use freshness::{Asked, Freshness, NotKept, keep};
 pub use key::{UrlHash, UrlHasher, url_text};
+pub use lock::Lock;
 pub use object::{Head, Object};
 pub use purge::{BadUrl, Purge};
-pub use storage::cache_key;
 pub use store::{Store, StoreLimits};
+pub use trail::cache_key;
 pub use unkept::{Unkept, WithCookie};
 pub use vary::BadVary;

@@ -37,6 +37,8 @@ pub struct Head {
 /// A whole answer.
 #[derive(Debug)]
 pub struct Object {
+    /// That of the fill that brought it, unless it was revalidated since.
+    pub(super) id: u64,
     pub(super) head: Head,
     pub(super) body: Body,
     is_pushable: bool,
@@ -93,6 +95,11 @@ impl Head {
         self.fields.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
+    /// Whether it is fresh at this time.
+    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
+        self.fresh_until >= now
+    }
+
     /// What it takes in memory.
     pub(super) fn size(&self) -> usize {
         let fields = self.fields.iter();
@@ -116,12 +123,13 @@ const PIECE: usize = 64;
 
 impl Object {
     /// A whole answer: its length is known now.
-    pub(super) fn new(mut head: Head, body: Body) -> Self {
+    pub(super) fn new(id: u64, mut head: Head, body: Body) -> Self {
         head.fields.remove(header::TRANSFER_ENCODING);
         head.fields
             .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         let is_pushable = push::judge(head.status, &head.fields, Credentials::Omit).is_ok();
         Self {
+            id,
             head,
             body,
             is_pushable,
@@ -149,7 +157,7 @@ impl Object {
     /// Whether it is fresh at this time.
     #[must_use]
     pub fn is_fresh(&self, now: SystemTime) -> bool {
-        self.head.fresh_until >= now
+        self.head.is_fresh(now)
     }
 
     /// Seconds since it was new (RFC 9111 section 4.2.3).

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use pingora::{Error, ErrorType, OrErr as _, Result};
 use pingora_cache::{
     CacheKey, CacheMeta, HitHandler, MissHandler, PurgeType, Storage,
-    key::CacheHashKey,
     storage::{HandleHit, HandleMiss, MissFinishType, PurgeOutcome, PurgeTarget, streaming_write::U64WriteId},
     trace::SpanHandle,
 };
@@ -15,32 +14,21 @@ use pingora_cache::{
 use super::{
     body::Body,
     fill::{Fill, Reader},
-    key::{EntryKey, UrlHash},
+    key::EntryKey,
     object::{Head, Object},
     purge::Begun,
     store::Store,
+    trail::{Trail, entry_of},
 };
 
-/// The key of an answer for Pingora's cache: `text` is its URL, whose hash is `url`.
-///
-/// The request's begin rides along, so that a purge that comes later is heeded.
-#[must_use]
-pub fn cache_key(store: &Store, url: UrlHash, text: String, upstream: &str) -> CacheKey {
-    let mut key = CacheKey::new(text, upstream);
-    key.set_primary_bin_override(url.to_bytes());
-    key.extensions.insert(store.begin());
-    key
-}
-
-fn entry_of(key: &impl CacheHashKey) -> EntryKey {
-    EntryKey {
-        url: UrlHash::from_bytes(key.primary_bin()),
-        variance: key.variance_bin(),
-    }
-}
-
 fn begun(key: &CacheKey) -> Begun {
-    key.extensions.get::<Begun>().copied().unwrap_or_default()
+    Trail::of(key).map(|trail| trail.begun).unwrap_or_default()
+}
+
+fn note(key: &CacheKey, found: Option<u64>) {
+    if let Some(trail) = Trail::of(key) {
+        trail.note(found);
+    }
 }
 
 /// What was found rides in its record, so that a revalidation changes that and nothing else.
@@ -52,17 +40,19 @@ impl Storage for Store {
         let entry = entry_of(key);
         // What is on its way is newer than what is there.
         for fill in self.fills_of(entry) {
-            if *fill.head.upstream == *key.user_tag
-                && !self.is_purged(&fill)
+            if self.may_follow(&fill, &key.user_tag)
                 && let Some(reader) = fill.reader()
             {
+                note(key, Some(fill.id));
                 let handler: HitHandler = Box::new(Following(reader));
                 return Ok(Some((fill.head.meta(), handler)));
             }
         }
         let Some(object) = self.get(entry).filter(|object| *object.head.upstream == *key.user_tag) else {
+            note(key, None);
             return Ok(None);
         };
+        note(key, Some(object.id));
         let mut meta = object.head.meta();
         let handler = Reading::new(object.body.clone());
         meta.extensions_mut().insert(object);
@@ -124,7 +114,7 @@ impl Storage for Store {
             return Ok(false);
         };
         let head = Head::of(meta, &found.head.url, &found.head.upstream);
-        let object = Object::new(head, found.body.clone());
+        let object = Object::new(self.next_id(), head, found.body.clone());
         Ok(self.replace(entry_of(key), found, object, begun(key)))
     }
 
@@ -240,7 +230,7 @@ impl HandleMiss for Writing {
             return Error::e_explain(ErrorType::ConnectionClosed, "an answer is shorter than it said");
         }
         if let Some(body) = self.fill.whole() {
-            let object = Object::new(self.fill.head.clone(), body);
+            let object = Object::new(self.fill.id, self.fill.head.clone(), body);
             self.store.keep(self.entry, object, self.fill.begun);
         }
         self.fill.complete();

@@ -11,13 +11,13 @@ use pingora_cache::{
     CacheKey, CacheMeta, CacheOptionOverrides, CachePhase, ForcedFreshness, NoCacheReason,
     RespCacheable::{self, Cacheable, Uncacheable},
     key::HashBinary,
-    lock::{CacheKeyLockImpl, CacheLock},
+    lock::CacheKeyLockImpl,
 };
 use pingora_proxy::Session;
 
 use super::{Context, Edge, hops, page, request::Url};
 use crate::{
-    cache::{self, Asked, NotKept, Store, Unkept, UrlHash, WithCookie, url_text},
+    cache::{self, Asked, Lock, NotKept, Store, Unkept, UrlHash, WithCookie, url_text},
     push::{self, Credentials, Mention},
     route::{Caching, Route, StatusField},
 };
@@ -38,7 +38,7 @@ impl Keeper {
         Self {
             store,
             unkept: Box::leak(Box::new(Unkept::new(store))),
-            lock: Box::leak(CacheLock::new_boxed(LONGEST_LOCK)),
+            lock: Box::leak(Box::new(Lock::new(store, LONGEST_LOCK))),
         }
     }
 }

@@ -161,7 +161,7 @@ impl Fill {
     /// A reader from the beginning; `None` if that is not held any more.
     pub(super) fn reader(self: &Arc<Self>) -> Option<Reader> {
         let mut state = self.state();
-        if matches!(state.phase, Phase::PassingOn | Phase::Aborted) {
+        if !state.is_readable() {
             return None;
         }
         state.readers.push(Some(0));
@@ -170,6 +170,11 @@ impl Fill {
             fill: Arc::clone(self),
             place,
         })
+    }
+
+    /// Whether a reader could begin now.
+    pub(super) fn is_readable(&self) -> bool {
+        self.state().is_readable()
     }
 
     /// The whole content, if it is to be kept.
@@ -218,6 +223,13 @@ impl Fill {
     /// A panic elsewhere leaves the state usable, so a poisoned lock is taken all the same.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_readable(&self) -> bool {
+        // What was only passed on may be complete by now, and its beginning gone.
+        !matches!(self.phase, Phase::PassingOn | Phase::Aborted) && self.first == 0
     }
 }
 

@@ -94,6 +94,7 @@ fn what_is_too_large_is_passed_on_and_not_held() {
     read.extend(rest);
     assert_eq!(end, Some(Ok(())));
     assert!(read == expected);
+    assert!(fill.reader().is_none(), "it stays gone");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::SystemTime,
 };
 
 use http::HeaderMap;
@@ -47,7 +48,7 @@ pub struct Store {
     objects: Cache<EntryKey, Arc<Object>, TakeAsIs>,
     fills: Mutex<HashMap<EntryKey, Vec<Arc<Fill>>, TakeAsIs>>,
     fill_count: AtomicUsize,
-    next_fill: AtomicU64,
+    next_id: AtomicU64,
     budget: Arc<Budget>,
     purges: RwLock<PurgeLog>,
     assets: Assets,
@@ -71,7 +72,8 @@ impl Store {
             objects,
             fills: Mutex::default(),
             fill_count: AtomicUsize::new(0),
-            next_fill: AtomicU64::new(0),
+            // 0 is none.
+            next_id: AtomicU64::new(1),
             budget: Arc::new(Budget::new(all.max(one), one)),
             purges: RwLock::default(),
             assets: Assets::default(),
@@ -142,17 +144,38 @@ impl Store {
 
     /// Begins to keep an answer.
     pub(super) fn fill(&self, key: EntryKey, head: Head, begun: Begun) -> Arc<Fill> {
-        let id = self.next_fill.fetch_add(1, Ordering::Relaxed);
-        let fill = Arc::new(Fill::new(id, head, begun, Arc::clone(&self.budget)));
+        let fill = Arc::new(Fill::new(self.next_id(), head, begun, Arc::clone(&self.budget)));
         self.fills().entry(key).or_default().push(Arc::clone(&fill));
         self.fill_count.fetch_add(1, Ordering::SeqCst);
         fill
     }
 
-    /// Whether what this fill brings was purged since it was asked for.
-    pub(super) fn is_purged(&self, fill: &Fill) -> bool {
-        let purges = self.purges.read().unwrap_or_else(PoisonError::into_inner);
-        purges.reached(fill.begun, &fill.head.url)
+    /// A number that no other answer has.
+    pub(super) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether a request to this upstream may have what this fill brings: not what was purged since it was asked for.
+    pub(super) fn may_follow(&self, fill: &Fill, upstream: &str) -> bool {
+        let is_purged = || {
+            let purges = self.purges.read().unwrap_or_else(PoisonError::into_inner);
+            purges.reached(fill.begun, &fill.head.url)
+        };
+        *fill.head.upstream == *upstream && !is_purged()
+    }
+
+    /// The id of what a look-up would find now, if that is fresh.
+    pub(super) fn fresh_id(&self, key: EntryKey, upstream: &str, now: SystemTime) -> Option<u64> {
+        let mut fills = self.fills_of(key).into_iter();
+        if let Some(fill) = fills.find(|fill| self.may_follow(fill, upstream) && fill.is_readable()) {
+            return fill.head.is_fresh(now).then_some(fill.id);
+        }
+        // To miss would count as a visit, and the look-up before counts already.
+        if !self.objects.contains_key(&key) {
+            return None;
+        }
+        let object = self.objects.get(&key)?;
+        (*object.head.upstream == *upstream && object.is_fresh(now)).then_some(object.id)
     }
 
     /// The fills of an entry, the latest first.

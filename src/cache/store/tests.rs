@@ -48,6 +48,7 @@ fn keep(store: &Store, path: &str, vary: &'static str, asked: &HeaderMap, body: 
         }
     }
     let object = Object::new(
+        store.next_id(),
         Head::of(&meta, &url(path), "app"),
         Body::new([Bytes::from_static(body)]),
     );
@@ -109,7 +110,7 @@ fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
         let response = ResponseHeader::build(200, None).expect("a header");
         let now = SystemTime::UNIX_EPOCH;
         let head = Head::of(&CacheMeta::new(now, now, 0, 0, response), &url(path), "app");
-        Object::new(head, Body::default())
+        Object::new(store.next_id(), head, Body::default())
     };
     store.purge(&Purge::Prefix(url("/static/").into()));
     assert!(!store.keep(key(&store, "/static/a"), object("/static/a"), begun));
@@ -127,7 +128,7 @@ fn only_the_same_answer_gets_a_new_head() {
     keep(&store, "/a", "", &HeaderMap::new(), b"one", 1);
     let one = store.get(key(&store, "/a")).expect("kept");
     keep(&store, "/a", "", &HeaderMap::new(), b"two", 2);
-    let renewed = Object::new(one.head().clone(), one.body().clone());
+    let renewed = Object::new(store.next_id(), one.head().clone(), one.body().clone());
     assert!(!store.replace(key(&store, "/a"), &one, renewed, store.begin()));
     assert_eq!(found(&store, "/a", &[]).as_deref(), Some(&b"two"[..]));
 }
