@@ -6,13 +6,7 @@ use http::request::Parts;
 use log::debug;
 use pingora::{apps::HttpServerApp, protocols::http::ServerSession};
 
-use super::{
-    admission::AtWork,
-    connection::Connection,
-    memory,
-    session::Session,
-    stream::Stream,
-};
+use super::{admission::AtWork, connection::Connection, memory, session::Session, stream::Stream};
 use crate::{
     push::{Promise, PushedBy},
     upstream::paced,

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Admission, Answers, Limits, Recalled,
+    Admission, Answers, Limits, Memory, Recalled,
     connection::serve_in_order,
     frames::{
         DATA, END_STREAM, Frames, HEADERS, INITIAL_WINDOW_SIZE, Note, PREFACE, SETTINGS,
