@@ -11,6 +11,8 @@
     reason = "a benchmark prints its figures"
 )]
 
+mod support;
+
 use std::{
     hint::black_box,
     time::{Duration, Instant, SystemTime},
@@ -21,6 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use linkpush::cache::{Store, StoreLimits, cache_key, url_text};
 use pingora::http::ResponseHeader;
 use pingora_cache::{CacheMeta, Storage, trace::Span};
+use support::{process::own_resident, program};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,12 +35,8 @@ const AUTHORITY: &str = "shop.example";
 const USED: u64 = 10_000;
 
 fn main() {
-    let option = |name: &str, default: u64| {
-        let arguments: Vec<String> = std::env::args().collect();
-        let value = arguments.iter().position(|argument| argument == name);
-        let value = value.and_then(|at| arguments.get(at + 1)).map(|value| value.parse());
-        value.map_or(default, |value| value.expect("a number"))
-    };
+    let option =
+        |name: &str, default: u64| program::value(name).map_or(default, |value| value.parse().expect("a number"));
     let bound = option("--bytes", 256) << 20;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -142,7 +141,7 @@ impl Bench {
             "{after}: {answers} answers, {} of {} MiB by weight, {} MiB resident",
             bytes >> 20,
             self.bound >> 20,
-            resident() >> 20
+            own_resident() >> 20
         );
         assert!(bytes <= self.bound, "the bound is passed");
     }
@@ -189,16 +188,9 @@ impl Bench {
                 println!(
                     "mixed, {:.1} minutes: {} MiB resident",
                     started.elapsed().as_secs_f64() / 60.0,
-                    resident() >> 20
+                    own_resident() >> 20
                 );
             }
         }
     }
-}
-
-/// Resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("statm");
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.expect("resident pages") * 4096
 }
