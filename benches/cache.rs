@@ -2,7 +2,7 @@
 //! are asked for again and again. What it holds, what the process has resident, and what a look-up costs.
 //!
 //! `cargo bench --bench cache -- --objects 10000000 --bytes 256 --minutes 10`: `bytes` in MiB; the minutes are of mixed load at
-//! the end, with the resident memory each tenth of them.
+//! the end, with a line each minute: in a store that is full, what is resident must not go on growing with what was asked.
 
 #![allow(
     clippy::print_stdout,
@@ -10,6 +10,8 @@
     missing_docs,
     reason = "a benchmark prints its figures"
 )]
+
+mod support;
 
 use std::{
     hint::black_box,
@@ -21,6 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use linkpush::cache::{Store, StoreLimits, cache_key, url_text};
 use pingora::http::ResponseHeader;
 use pingora_cache::{CacheMeta, Storage, trace::Span};
+use support::{process::own_resident, program};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,12 +35,8 @@ const AUTHORITY: &str = "shop.example";
 const USED: u64 = 10_000;
 
 fn main() {
-    let option = |name: &str, default: u64| {
-        let arguments: Vec<String> = std::env::args().collect();
-        let value = arguments.iter().position(|argument| argument == name);
-        let value = value.and_then(|at| arguments.get(at + 1)).map(|value| value.parse());
-        value.map_or(default, |value| value.expect("a number"))
-    };
+    let option =
+        |name: &str, default: u64| program::value(name).map_or(default, |value| value.parse().expect("a number"));
     let bound = option("--bytes", 256) << 20;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -56,7 +55,7 @@ fn main() {
         bench.tell("objects of 1 MiB").await;
         println!("  {used:.1} % of what is used was there");
         bench.look_up();
-        bench.soak(Duration::from_secs(60 * option("--minutes", 0))).await;
+        bench.soak(option("--minutes", 0)).await;
     });
 }
 
@@ -142,7 +141,7 @@ impl Bench {
             "{after}: {answers} answers, {} of {} MiB by weight, {} MiB resident",
             bytes >> 20,
             self.bound >> 20,
-            resident() >> 20
+            own_resident() >> 20
         );
         assert!(bytes <= self.bound, "the bound is passed");
     }
@@ -169,11 +168,11 @@ impl Bench {
         println!("look-up: {:.0} ns of what is not", each("/absent.css"));
     }
 
-    /// Small and large, new and used, for this long.
-    async fn soak(&self, time: Duration) {
+    /// Small and large, new and used, for so many minutes; tells of each.
+    async fn soak(&self, minutes: u64) {
         let started = Instant::now();
-        let (mut n, mut told) = (0_u64, 0);
-        while started.elapsed() < time {
+        let (mut n, mut minute) = (0_u64, 0);
+        while minute < minutes {
             n += 1;
             let spread = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
             match n % 100 {
@@ -184,21 +183,10 @@ impl Bench {
                 }
                 _ => self.ask(&format!("/used/{}.css", spread % USED), 1000).await,
             };
-            if started.elapsed() * 10 > time * told {
-                told += 1;
-                println!(
-                    "mixed, {:.1} minutes: {} MiB resident",
-                    started.elapsed().as_secs_f64() / 60.0,
-                    resident() >> 20
-                );
+            if started.elapsed() >= Duration::from_secs(60 * (minute + 1)) {
+                minute += 1;
+                self.tell(&format!("mixed, minute {minute}, {n} asked for")).await;
             }
         }
     }
-}
-
-/// Resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("statm");
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.expect("resident pages") * 4096
 }

@@ -2,22 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use bytes::Bytes;
-use h2::{RecvStream, client};
+use h2::RecvStream;
 use http::{Request, Response};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::oneshot, task::JoinSet, time::Instant};
+use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// What a client takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taking {
-    /// Push is enabled.
-    Pushes,
-    /// Push is disabled.
-    None,
-}
+use super::support::client::{BROWSER_WINDOW, Failure, Taking, connect, read_to_end};
 
 /// What came, and when, since it was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +40,6 @@ impl Loaded {
     }
 }
 
-/// As large as a browser's, so that no window holds anything up.
-const WINDOW: u32 = 16 * 1024 * 1024;
-
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -62,15 +49,7 @@ pub(crate) async fn load(address: SocketAddr, path: &str, taking: Taking) -> Res
 }
 
 async fn load_at_last(address: SocketAddr, path: &str, taking: Taking) -> Result<Loaded, Failure> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = client::Builder::new()
-        .enable_push(taking == Taking::Pushes)
-        .initial_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .handshake::<_, Bytes>(stream)
-        .await?;
-    let connection = tokio::spawn(connection);
+    let (mut sender, connection) = connect(address, taking, BROWSER_WINDOW).await?;
     let request = Request::get(format!("http://{address}{path}")).body(())?;
     let since = Instant::now();
     let (mut response, _) = sender.send_request(request, true)?;
@@ -109,12 +88,5 @@ async fn whole(response: Response<RecvStream>) -> Result<usize, Failure> {
     if !response.status().is_success() {
         return Err(response.status().to_string().into());
     }
-    let mut stream = response.into_body();
-    let mut size = 0;
-    while let Some(bytes) = stream.data().await {
-        let length = bytes?.len();
-        size += length;
-        stream.flow_control().release_capacity(length)?;
-    }
-    Ok(size)
+    Ok(read_to_end(response.into_body()).await?)
 }

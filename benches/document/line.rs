@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::client::{Loaded, Taking};
+use super::{client::Loaded, support::client::Taking};
 
 /// The server's address on the line.
 pub(crate) const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));

@@ -30,10 +30,15 @@ mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
-use client::{Loaded, Taking};
+use client::Loaded;
+use origin::Early;
 use report::{Download, Page};
+use support::{
+    client::Taking,
+    program::{self, Folder},
+};
 
 /// Bytes of the documents that are measured.
 const DOCUMENTS: [usize; 3] = [20_000, 100_000, 400_000];
@@ -46,22 +51,16 @@ const ASSET: usize = 500_000;
 const DOWNLOAD: usize = 100_000_000;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
-    let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
-    let rounds = value("--rounds").and_then(|n| n.parse().ok()).unwrap_or(5_usize).max(1);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let rounds = program::rounds(5);
+    let runtime = program::runtime();
     // The roles of this program in its namespaces.
-    if let (Some(address), Some(path)) = (value("--client"), value("--path")) {
-        let taking = if args.iter().any(|arg| arg == "--push") {
+    if let (Some(address), Some(path)) = (program::value("--client"), program::value("--path")) {
+        let taking = if std::env::args().any(|arg| arg == "--push") {
             Taking::Pushes
         } else {
             Taking::None
         };
-        let loaded = runtime.block_on(client::load(address.parse().expect("an address"), path, taking));
+        let loaded = runtime.block_on(client::load(address.parse().expect("an address"), &path, taking));
         return loaded.map_or_else(
             |e| {
                 eprintln!("{e}");
@@ -73,8 +72,8 @@ fn main() -> ExitCode {
             },
         );
     }
-    if let Some(congestion) = value("--line") {
-        let pages = runtime.block_on(pages(congestion, rounds));
+    if let Some(congestion) = program::value("--line") {
+        let pages = runtime.block_on(pages(&congestion, rounds));
         println!("{}", report::to_json(&pages));
         return ExitCode::SUCCESS;
     }
@@ -92,21 +91,15 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("linkpush-document-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a temporary folder");
-    folder
-}
-
 /// Loads each document through each server, with pushes and without, over the line; runs in the
 /// server's namespace.
 async fn pages(congestion: &str, rounds: usize) -> Vec<Page> {
-    let folder = folder("line");
-    let hinting = origin::start(origin::Early::Hints).await;
-    let plain = origin::start(origin::Early::Nothing).await;
-    let servers = servers::start_all(&folder, line::SERVER, |early| match early {
-        origin::Early::Hints => hinting,
-        origin::Early::Nothing => plain,
+    let folder = Folder::new("document-line");
+    let hinting = support::origin::start(Early::Hints).await;
+    let plain = support::origin::start(Early::Nothing).await;
+    let servers = servers::start_all(folder.path(), line::SERVER, |early| match early {
+        Early::Hints => hinting,
+        Early::Nothing => plain,
     });
     let mut pages = Vec::new();
     for document in DOCUMENTS {
@@ -143,8 +136,6 @@ async fn pages(congestion: &str, rounds: usize) -> Vec<Page> {
     }
     pages.retain(|page| !failed.contains(&page.server));
     eprintln!();
-    drop(servers);
-    let _ = std::fs::remove_dir_all(&folder);
     pages
 }
 
@@ -155,9 +146,9 @@ async fn settle() {
 
 /// Downloads over loopback, through each server that can be compared.
 async fn downloads(rounds: usize) -> Vec<Download> {
-    let folder = folder("download");
-    let origin = origin::start(origin::Early::Nothing).await;
-    let servers = servers::start_all(&folder, [127, 0, 0, 1].into(), |_| origin);
+    let folder = Folder::new("document-download");
+    let origin = support::origin::start(Early::Nothing).await;
+    let servers = servers::start_all(folder.path(), [127, 0, 0, 1].into(), |_| origin);
     let mut downloads: Vec<Download> = servers
         .iter()
         .map(|server| Download::new(&server.name, server.is_peer))
@@ -172,8 +163,6 @@ async fn downloads(rounds: usize) -> Vec<Download> {
             }
         }
     }
-    drop(servers);
-    let _ = std::fs::remove_dir_all(&folder);
     downloads
 }
 

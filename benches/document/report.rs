@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     ASSET, ASSETS, DOCUMENTS, DOWNLOAD, THINK,
-    client::{Loaded, Taking},
-    support::figures,
+    client::Loaded,
+    support::{client::Taking, figures},
 };
 
 /// A document through one server.
@@ -130,9 +130,7 @@ fn millis(time: Duration) -> f64 {
 }
 
 fn median(times: &[f64]) -> f64 {
-    let mut times = times.to_vec();
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+    figures::median(times.iter().copied())
 }
 
 /// Prints the tables, and writes `target/bench-document.json`.

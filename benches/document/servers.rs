@@ -24,13 +24,7 @@ const PUSHING: [(&str, Early); 4] = [
 
 /// Starts linkpush and each peer that is installed on this address. Says which are not.
 pub(crate) fn start_all(folder: &Path, host: IpAddr, origin: impl Fn(Early) -> SocketAddr) -> Vec<Server> {
-    let site = |early| Site {
-        folder: folder.to_owned(),
-        host,
-        origin: origin(early),
-        linkpush: env!("CARGO_BIN_EXE_linkpush").into(),
-        prefix: Vec::new(),
-    };
+    let site = |early| Site::new(folder, host, origin(early));
     let linkpush = site(Early::Nothing).linkpush("linkpush", "push: auto, learn: on");
     let mut servers = vec![linkpush.expect("linkpush starts")];
     for peer in &PEERS {

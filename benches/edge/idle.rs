@@ -7,7 +7,7 @@ use h2::client::SendRequest;
 use http::Request;
 use tokio::{net::TcpStream, task::JoinHandle};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use super::support::client::{Connection, Failure, read_to_end};
 
 /// Connections that are open.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Idle(Vec<Open>);
 #[derive(Debug)]
 struct Open {
     _sender: SendRequest<Bytes>,
-    task: JoinHandle<Result<(), h2::Error>>,
+    task: Connection,
 }
 
 impl Idle {
@@ -55,11 +55,7 @@ async fn one(address: SocketAddr) -> Result<Open, Failure> {
     let mut sender = sender.ready().await?;
     let request = Request::get(format!("http://{address}/1k")).body(())?;
     let response = sender.send_request(request, true)?.0.await?;
-    let mut body = response.into_body();
-    while let Some(bytes) = body.data().await {
-        let bytes = bytes?;
-        body.flow_control().release_capacity(bytes.len())?;
-    }
+    read_to_end(response.into_body()).await?;
     Ok(Open { _sender: sender, task })
 }
 

@@ -42,6 +42,7 @@ use origin::Origin;
 use report::Row;
 use support::{
     figures,
+    program::Folder,
     servers::{Site, installed},
 };
 
@@ -100,21 +101,14 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let prefix = machine::share_processors();
-    let folder = std::env::temp_dir().join(format!("linkpush-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let folder = Folder::new("bench");
     let origin = Origin::start();
-    let site = Site {
-        folder,
-        host: [127, 0, 0, 1].into(),
-        origin: origin.address,
-        linkpush: args
-            .linkpush
-            .clone()
-            .unwrap_or_else(|| env!("CARGO_BIN_EXE_linkpush").into()),
-        prefix,
-    };
+    let mut site = Site::new(folder.path(), [127, 0, 0, 1].into(), origin.address);
+    site.prefix = prefix;
+    if let Some(linkpush) = &args.linkpush {
+        site.linkpush.clone_from(linkpush);
+    }
     run(&args, &site, &origin);
-    let _ = std::fs::remove_dir_all(&site.folder);
     ExitCode::SUCCESS
 }
 

@@ -14,6 +14,7 @@ use super::{
     pages::{self, Pages},
     report::{Better, Cell, Row, Standing},
     support::{
+        client::Failure,
         process::{self, Cpu},
         servers::{Server, Site},
     },
@@ -355,7 +356,7 @@ fn streams(server: &Server) -> Result<process::Resident, String> {
 }
 
 /// Memory before and with so many connections.
-async fn idle(server: &Server, number: usize) -> Result<(u64, u64), Box<dyn std::error::Error + Send + Sync>> {
+async fn idle(server: &Server, number: usize) -> Result<(u64, u64), Failure> {
     drop(Idle::open(server.address, 1).await?);
     let before = process::resident(server.process()).now;
     let connections = match tokio::time::timeout(LIMIT, Idle::open(server.address, number)).await {

@@ -19,6 +19,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use super::support::origin::NOT_FOUND;
+
 /// Bytes of a page, and of each asset.
 pub(crate) const SMALL: usize = 1024;
 
@@ -113,7 +115,7 @@ fn respond(path: &str, answer: &mut Vec<u8>) -> &'static [u8] {
     } else if let Some((_, size)) = BODIES.iter().find(|(known, _)| *known == path) {
         ("text/plain", String::new(), *size)
     } else {
-        answer.extend_from_slice(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        answer.extend_from_slice(NOT_FOUND);
         return &[];
     };
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{fields}content-length: {size}\r\n\r\n");

@@ -18,9 +18,11 @@ use std::{
 use bytes::Bytes;
 use h2::{RecvStream, client::SendRequest};
 use http::{Request, Response, StatusCode};
-use tokio::net::TcpStream;
 
-use super::origin::{ASSETS, SMALL};
+use super::{
+    origin::{ASSETS, SMALL},
+    support::client::{Failure, Taking, connect, read_to_end},
+};
 
 /// Which pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +40,6 @@ pub(crate) struct Loaded {
     /// Pages of which all assets were pushed.
     pub(crate) pushed: u64,
 }
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Loads so many pages.
 pub(crate) async fn load(address: SocketAddr, pages: Pages, number: u64) -> Result<Loaded, Failure> {
@@ -62,15 +62,7 @@ pub(crate) async fn load(address: SocketAddr, pages: Pages, number: u64) -> Resu
 async fn visit(address: SocketAddr, pages: Pages, visitor: u64, left: Arc<AtomicU64>) -> Result<u64, Failure> {
     let mut pushed = 0;
     loop {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = h2::client::Builder::new()
-            .enable_push(true)
-            .initial_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .handshake::<_, Bytes>(stream)
-            .await?;
-        let connection = tokio::spawn(connection);
+        let (sender, connection) = connect(address, Taking::Pushes, WINDOW).await?;
         let mut sender = sender.ready().await?;
         for turn in 0..PAGES_PER_CONNECTION {
             let one_less = |left: u64| left.checked_sub(1);
@@ -145,13 +137,8 @@ async fn one(
 
 /// Reads a body; an error, if it is not what the origin sent.
 async fn whole(response: Response<RecvStream>) -> Result<(), Failure> {
-    let (head, mut body) = response.into_parts();
-    let mut size = 0;
-    while let Some(bytes) = body.data().await {
-        let bytes = bytes?;
-        size += bytes.len();
-        body.flow_control().release_capacity(bytes.len())?;
-    }
+    let (head, body) = response.into_parts();
+    let size = read_to_end(body).await?;
     if (head.status, size) == (StatusCode::OK, SMALL) {
         Ok(())
     } else {

@@ -17,29 +17,12 @@ use h2::{
 };
 use http::{HeaderMap, Request, Response, header};
 use linkpush::link;
-use tokio::{net::TcpStream, sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, time::Instant};
 
-use super::origin::{FONT, PAGE, SCRIPT, STYLE, resource};
-
-/// Which kind of browser.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Client {
-    /// One that takes pushes.
-    Push,
-    /// One that does not, as all that are in use today.
-    NoPush,
-}
-
-impl Client {
-    pub(crate) const ALL: [Self; 2] = [Self::Push, Self::NoPush];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Push => "takes pushes",
-            Self::NoPush => "as browsers are, no push",
-        }
-    }
-}
+use super::{
+    origin::{FONT, PAGE, SCRIPT, STYLE, resource},
+    support::client::{BROWSER_WINDOW, Failure, Taking, connect, read_to_end},
+};
 
 /// One page load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +34,6 @@ pub(crate) struct Load {
     /// Interim responses.
     pub(crate) hints: usize,
 }
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What happens on the connection, in its order.
 enum Event {
@@ -66,20 +47,12 @@ enum Event {
 }
 
 /// Loads the page over a new connection.
-pub(crate) async fn load(address: SocketAddr, client: Client) -> Result<Load, Failure> {
-    tokio::time::timeout(Duration::from_secs(20), unlimited(address, client)).await?
+pub(crate) async fn load(address: SocketAddr, taking: Taking) -> Result<Load, Failure> {
+    tokio::time::timeout(Duration::from_secs(20), unlimited(address, taking)).await?
 }
 
-async fn unlimited(address: SocketAddr, client: Client) -> Result<Load, Failure> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = h2::client::Builder::new()
-        .enable_push(client == Client::Push)
-        .initial_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .handshake::<_, bytes::Bytes>(stream)
-        .await?;
-    let connection = tokio::spawn(connection);
+async fn unlimited(address: SocketAddr, taking: Taking) -> Result<Load, Failure> {
+    let (mut sender, connection) = connect(address, taking, BROWSER_WINDOW).await?;
     let start = Instant::now();
     let (events, mut happens) = mpsc::unbounded_channel();
     let response = ask(&mut sender, address, PAGE)?;
@@ -132,9 +105,6 @@ async fn unlimited(address: SocketAddr, client: Client) -> Result<Load, Failure>
         hints,
     })
 }
-
-/// As large as a browser's, so that no window holds anything up.
-const WINDOW: u32 = 16 * 1024 * 1024;
 
 fn ask(sender: &mut SendRequest<bytes::Bytes>, address: SocketAddr, path: &str) -> Result<ResponseFuture, Failure> {
     let (mode, accept) = match path {
@@ -225,14 +195,7 @@ async fn body(path: String, response: Result<Response<RecvStream>, h2::Error>, e
 
 /// Reads a body to its end, and checks that all of it came.
 async fn whole(path: &str, response: Result<Response<RecvStream>, h2::Error>) -> Result<(), Failure> {
-    let response = response?;
-    let mut stream = response.into_body();
-    let mut size = 0;
-    while let Some(bytes) = stream.data().await {
-        let length = bytes?.len();
-        size += length;
-        stream.flow_control().release_capacity(length)?;
-    }
+    let size = read_to_end(response?.into_body()).await?;
     let expected = resource(path).map(|(_, size, _)| size);
     if expected == Some(size) {
         Ok(())

@@ -29,10 +29,13 @@ mod support;
 
 use std::{process::ExitCode, time::Duration};
 
-use browser::{Client, Load};
+use browser::Load;
+use origin::Thinking;
 use report::Row;
 use support::{
+    client::Taking,
     peers::PEERS,
+    program::{self, Folder},
     servers::{Server, Site},
 };
 
@@ -43,28 +46,11 @@ const ROUND_TRIPS: [Duration; 2] = [Duration::from_millis(50), Duration::from_mi
 const THINK: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
-    let rounds = args.iter().position(|arg| arg == "--rounds");
-    let rounds = rounds
-        .and_then(|at| args.get(at + 1)?.parse().ok())
-        .unwrap_or(7_usize)
-        .max(1);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let folder = std::env::temp_dir().join(format!("linkpush-latency-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a temporary folder");
-    let rows = runtime.block_on(async {
-        let origin = origin::start(THINK).await;
-        let site = Site {
-            folder: folder.clone(),
-            host: [127, 0, 0, 1].into(),
-            origin,
-            linkpush: env!("CARGO_BIN_EXE_linkpush").into(),
-            prefix: Vec::new(),
-        };
+    let rounds = program::rounds(7);
+    let folder = Folder::new("latency");
+    let rows = program::runtime().block_on(async {
+        let origin = support::origin::start(Thinking(THINK)).await;
+        let site = Site::new(folder.path(), [127, 0, 0, 1].into(), origin);
         let mut servers = Vec::new();
         servers.extend(site.linkpush("linkpush, learned", "push: auto, learn: on"));
         servers.extend(site.linkpush("linkpush, without learning", "push: auto, learn: off"));
@@ -72,7 +58,6 @@ fn main() -> ExitCode {
         servers.extend(PEERS.iter().filter_map(|peer| site.peer(peer)));
         measure(&servers, rounds).await
     });
-    let _ = std::fs::remove_dir_all(&folder);
     report::print(&rows, rounds);
     ExitCode::SUCCESS
 }
@@ -80,9 +65,9 @@ fn main() -> ExitCode {
 /// Loads the page through each server, by each client, at each round trip.
 async fn measure(servers: &[Server], rounds: usize) -> Vec<Row> {
     let mut rows = Vec::new();
-    for client in Client::ALL {
+    for taking in [Taking::Pushes, Taking::None] {
         for server in servers {
-            rows.push(Row::new(server, client));
+            rows.push(Row::new(server, taking));
         }
     }
     for (column, round_trip) in ROUND_TRIPS.into_iter().enumerate() {
@@ -97,8 +82,8 @@ async fn measure(servers: &[Server], rounds: usize) -> Vec<Row> {
                     .iter()
                     .position(|server| server.name == row.server)
                     .expect("its server");
-                let loaded = browser::load(relays[at], row.client).await;
-                let load: Load = loaded.unwrap_or_else(|e| panic!("{}, {}: {e}", row.server, row.client.name()));
+                let loaded = browser::load(relays[at], row.taking).await;
+                let load: Load = loaded.unwrap_or_else(|e| panic!("{}, {}: {e}", row.server, row.client()));
                 if round > 0 {
                     row.loads[column].push(load);
                 }

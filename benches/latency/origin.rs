@@ -1,11 +1,10 @@
 //! The application: one page that takes its time, and three assets that are there at once.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use super::support::origin::{Application, NOT_FOUND};
 
 /// The page.
 pub(crate) const PAGE: &str = "/";
@@ -33,47 +32,22 @@ pub(crate) fn resource(path: &str) -> Option<(&'static str, usize, &'static str)
     }
 }
 
-/// Starts it; the page takes `think`.
-pub(crate) async fn start(think: Duration) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, think));
-        }
-    });
-    address
-}
+/// The application; it takes this long over the page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thinking(pub(crate) Duration);
 
-async fn serve(stream: TcpStream, think: Duration) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    let mut path = String::new();
-    let mut closes = false;
-    while stream.read_line(&mut line).await? > 0 {
-        if path.is_empty() {
-            path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        } else if line.to_ascii_lowercase().trim() == "connection: close" {
-            closes = true;
-        } else if line == "\r\n" {
-            if path == PAGE {
-                tokio::time::sleep(think).await;
-            }
-            stream.write_all(&answer(&path)).await?;
-            if closes {
-                return Ok(());
-            }
-            path.clear();
+impl Application for Thinking {
+    async fn answer(self, path: &str, stream: &mut TcpStream) -> std::io::Result<()> {
+        if path == PAGE {
+            tokio::time::sleep(self.0).await;
         }
-        line.clear();
+        stream.write_all(&answer(path)).await
     }
-    Ok(())
 }
 
 fn answer(path: &str) -> Vec<u8> {
     let Some((kind, size, fields)) = resource(path) else {
-        return b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec();
+        return NOT_FOUND.to_vec();
     };
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{fields}content-length: {size}\r\n\r\n");
     let mut answer = head.into_bytes();

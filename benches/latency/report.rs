@@ -6,27 +6,35 @@ use serde_json::json;
 
 use super::{
     ROUND_TRIPS, THINK,
-    browser::{Client, Load},
-    support::{figures, servers::Server},
+    browser::Load,
+    support::{client::Taking, figures, servers::Server},
 };
 
 /// One server with one kind of client.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) server: String,
-    pub(crate) client: Client,
+    pub(crate) taking: Taking,
     is_peer: bool,
     /// By round trip.
     pub(crate) loads: [Vec<Load>; ROUND_TRIPS.len()],
 }
 
 impl Row {
-    pub(crate) fn new(server: &Server, client: Client) -> Self {
+    pub(crate) fn new(server: &Server, taking: Taking) -> Self {
         Self {
             server: server.name.clone(),
-            client,
+            taking,
             is_peer: server.is_peer,
             loads: Default::default(),
+        }
+    }
+
+    /// What loads, as the table calls it.
+    pub(crate) const fn client(&self) -> &'static str {
+        match self.taking {
+            Taking::Pushes => "takes pushes",
+            Taking::None => "as browsers are, no push",
         }
     }
 
@@ -38,8 +46,7 @@ impl Row {
     }
 
     fn median(&self, column: usize) -> f64 {
-        let times = self.times(column);
-        times[times.len() / 2]
+        figures::median(self.times(column))
     }
 
     /// How its assets came: what most loads had.
@@ -60,8 +67,8 @@ impl Row {
 }
 
 /// The best median among the peers, for one kind of client at one round trip.
-fn best_peer(rows: &[Row], client: Client, column: usize) -> Option<f64> {
-    let peers = rows.iter().filter(|row| row.is_peer && row.client == client);
+fn best_peer(rows: &[Row], taking: Taking, column: usize) -> Option<f64> {
+    let peers = rows.iter().filter(|row| row.is_peer && row.taking == taking);
     peers.map(|row| row.median(column)).min_by(f64::total_cmp)
 }
 
@@ -80,14 +87,14 @@ pub(crate) fn print(rows: &[Row], rounds: usize) {
     println!("|---|---|---|--:|--:|--:|--:|");
     let mut records = Vec::new();
     for row in rows {
-        print!("| {:<23} | {:<26} | {:<10} |", row.client.name(), row.server, row.way());
+        print!("| {:<23} | {:<26} | {:<10} |", row.client(), row.server, row.way());
         for (column, round_trip) in ROUND_TRIPS.into_iter().enumerate() {
             let median = row.median(column);
-            let ratio = best_peer(rows, row.client, column).map(|best| median / best);
+            let ratio = best_peer(rows, row.taking, column).map(|best| median / best);
             let shown = ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
             print!(" {median:>width$.0} | {shown:>5} |", width = times[column].len());
             records.push(json!({
-                "client": row.client.name(),
+                "client": row.client(),
                 "server": row.server,
                 "is_peer": row.is_peer,
                 "assets": row.way(),

@@ -10,12 +10,15 @@
 )]
 
 mod site;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{hint::black_box, time::Instant};
 
 use http::{HeaderMap, HeaderValue, header};
 use linkpush::learn::{DocumentKey, Evidence, LearnPolicy, Observation, Store, StoreLimits};
 use site::{Kind, Setting, Tally};
+use support::{figures::median, process};
 
 /// As in the program itself.
 #[global_allocator]
@@ -89,10 +92,7 @@ const NOW: u64 = 1_000_000;
 
 /// Resident memory of this process in MB.
 fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.unwrap_or(f64::NAN) / 1024.0
+    process::own_resident() as f64 / 1_048_576.0
 }
 
 /// What a request pays before its origin is asked: the key, and the links that are known.
@@ -111,9 +111,8 @@ fn look_up(store: &Store) {
         ("an unknown one", &plain, &unknown),
         ("an unknown one, varied by a field", &varied, &unknown),
     ] {
-        let mut rounds: Vec<f64> = (0..9).map(|_| nanoseconds(store, policy, paths, &fields)).collect();
-        rounds.sort_by(f64::total_cmp);
-        println!("| {what} | {:.0} |", rounds.get(4).copied().unwrap_or(f64::NAN));
+        let rounds = (0..9).map(|_| nanoseconds(store, policy, paths, &fields));
+        println!("| {what} | {:.0} |", median(rounds));
     }
     println!("\nMedians of 9 rounds of 200000.\n");
 }

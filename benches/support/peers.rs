@@ -56,8 +56,7 @@ pub(crate) const PEERS: [Peer; 6] = [
         config: include_str!("peers/apache.conf"),
         args: &["-f", "CONFIG", "-DFOREGROUND"],
         pushes: true,
-        // Measured: mod_cache with mod_cache_socache stores nothing that is pushed.
-        caches: false,
+        caches: true,
     },
     Peer {
         name: "Caddy",

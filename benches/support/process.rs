@@ -52,17 +52,31 @@ pub(crate) fn cpu(root: u32) -> Cpu {
 /// What a process and its children occupy.
 pub(crate) fn resident(root: u32) -> Resident {
     tree(root).into_iter().fold(Resident::default(), |sum, pid| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let bytes = |name: &str| -> u64 {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-            number.unwrap_or_default() * 1024
-        };
+        let one = resident_alone(pid);
         Resident {
-            now: sum.now + bytes("VmRSS:"),
-            peak: sum.peak + bytes("VmHWM:"),
+            now: sum.now + one.now,
+            peak: sum.peak + one.peak,
         }
     })
+}
+
+/// What this process occupies itself, in bytes. No other is looked at, so it may be asked often.
+pub(crate) fn own_resident() -> u64 {
+    resident_alone(std::process::id()).now
+}
+
+/// What one process occupies; nothing, if it is gone.
+fn resident_alone(pid: u32) -> Resident {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let bytes = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        number.unwrap_or_default() * 1024
+    };
+    Resident {
+        now: bytes("VmRSS:"),
+        peak: bytes("VmHWM:"),
+    }
 }
 
 /// Lets the peaks begin anew, at what is resident now.

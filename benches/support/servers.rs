@@ -73,6 +73,17 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// In front of this origin, with the linkpush that was built and no prefix.
+    pub(crate) fn new(folder: &Path, host: IpAddr, origin: SocketAddr) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            host,
+            origin,
+            linkpush: env!("CARGO_BIN_EXE_linkpush").into(),
+            prefix: Vec::new(),
+        }
+    }
+
     /// linkpush with one thread and one route that has these settings, `push: auto, learn: on`.
     pub(crate) fn linkpush(&self, name: &str, settings: &str) -> Option<Server> {
         let address = free_port(self.host);
