@@ -6,7 +6,6 @@ use std::{
     task::{Context, Waker},
 };
 
-use bytes::Bytes;
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::{Request, Response, StatusCode, request::Parts};
 use log::debug;
@@ -14,6 +13,7 @@ use pingora::apps::HttpServerApp;
 
 use super::{
     admission::AtWork,
+    chunk::Chunk,
     connection::{ActiveStream, Connection},
     memory,
     promise::run,
@@ -47,7 +47,7 @@ impl Backlog {
         &mut self,
         connection: &Arc<Connection<A>>,
         request: Request<RecvStream>,
-        mut respond: SendResponse<Bytes>,
+        mut respond: SendResponse<Chunk>,
     ) -> bool
     where
         A: HttpServerApp + Send + Sync + 'static,

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use h2::{
     Reason, RecvStream,
     server::{Builder, SendResponse},
@@ -34,6 +33,7 @@ use super::{
     admission::Admission,
     admit::Backlog,
     bottleneck::Bottleneck,
+    chunk::Chunk,
     cork::{Cork, Corked},
     observe::{Noted, Observed},
     opening::{Opening, Openings, Promises, Transport},
@@ -132,7 +132,7 @@ pub(super) async fn serve_in_order<A>(
     };
     let (io, cork) = Corked::new(Upgraded::new(io, beginning));
     let io = Observed::new(io, noted, Arc::clone(&transport));
-    let handshake = builder(&limits).handshake::<_, Bytes>(io);
+    let handshake = builder(&limits).handshake::<_, Chunk>(io);
     let conn = match timeout(limits.handshake_timeout, handshake).await {
         Ok(Ok(conn)) => conn,
         Ok(Err(e)) => return debug!("HTTP/2 handshake failed: {e}"),
@@ -192,7 +192,7 @@ fn builder(limits: &Limits) -> Builder {
     builder
 }
 
-type H2Connection = h2::server::Connection<Observed<Corked<Upgraded<Io>>>, Bytes>;
+type H2Connection = h2::server::Connection<Observed<Corked<Upgraded<Io>>>, Chunk>;
 
 /// How far a shutdown has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,7 +288,7 @@ async fn accept(
     cork: &Cork<Upgraded<Io>>,
     transport: &Transport,
     openings: &mut Openings,
-) -> Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>> {
+) -> Option<Result<(Request<RecvStream>, SendResponse<Chunk>), h2::Error>> {
     let mut accept = pin!(conn.accept());
     let mut waited = false;
     poll_fn(|cx| {

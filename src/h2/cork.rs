@@ -11,12 +11,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::chunk::{Rope, Shown};
+
 /// Bytes that are gathered; what is larger goes to the transport as it is. Four default frames: a
-/// response of 64 KB is one system call instead of four, which pays for the copy.
+/// response of 64 KB is one system call instead of four.
 const MAX_HELD: usize = 72 * 1024;
+
+/// Slices of what is gathered that leave in one write: twice for each frame.
+const MOST_SLICES: usize = 32;
 
 /// A transport that gathers small writes.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ pub(super) struct Cork<T>(Arc<Mutex<Gathering<T>>>);
 #[derive(Debug)]
 struct Gathering<T> {
     io: T,
-    held: BytesMut,
+    held: Rope,
     /// A turn is under way: flushes of the h2 crate wait for its end.
     is_corked: bool,
     /// The transport failed between two turns; the next call is told.
@@ -41,7 +45,7 @@ impl<T> Corked<T> {
     pub(super) fn new(io: T) -> (Self, Cork<T>) {
         let gathering = Arc::new(Mutex::new(Gathering {
             io,
-            held: BytesMut::new(),
+            held: Rope::default(),
             is_corked: false,
             failed: None,
         }));
@@ -83,14 +87,17 @@ impl<T: AsyncWrite + Unpin> Cork<T> {
 impl<T: AsyncWrite + Unpin> Gathering<T> {
     fn poll_write_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
-            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.held))?;
+            let mut slices = [io::IoSlice::new(&[]); MOST_SLICES];
+            let number = self.held.slices(&mut slices);
+            let slices = slices.get(..number).unwrap_or_default();
+            let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.held.advance(written);
         }
         // An idle connection holds no buffer.
-        self.held = BytesMut::new();
+        self.held = Rope::default();
         Poll::Ready(Ok(()))
     }
 
@@ -109,18 +116,7 @@ impl<T: AsyncWrite + Unpin> Gathering<T> {
         }
         Poll::Ready(Ok(wanted <= MAX_HELD))
     }
-
-    fn hold(&mut self, bytes: &[u8]) {
-        if self.held.capacity() - self.held.len() < bytes.len() {
-            let is_first = self.held.capacity() == 0 && bytes.len() <= FIRST_RESERVE;
-            self.held.reserve(if is_first { FIRST_RESERVE } else { MAX_HELD });
-        }
-        self.held.extend_from_slice(bytes);
-    }
 }
-
-/// Bytes that are set aside at first: a few small responses. What outgrows them is moved once.
-const FIRST_RESERVE: usize = 8 * 1024;
 
 impl<T: AsyncRead + Unpin> AsyncRead for Corked<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -136,7 +132,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut gathering = self.lock();
         if ready!(gathering.poll_room(cx, buf.len()))? {
-            gathering.hold(buf);
+            gathering.held.append(&Shown::take(), [buf]);
             return Poll::Ready(Ok(buf.len()));
         }
         Pin::new(&mut gathering.io).poll_write(cx, buf)
@@ -147,12 +143,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let shown = Shown::take();
         let mut gathering = self.lock();
         let all = bufs.iter().map(|buf| buf.len()).sum();
         if ready!(gathering.poll_room(cx, all))? {
-            for buf in bufs {
-                gathering.hold(buf);
-            }
+            gathering.held.append(&shown, bufs.iter().map(|buf| &**buf));
             return Poll::Ready(Ok(all));
         }
         Pin::new(&mut gathering.io).poll_write_vectored(cx, bufs)
@@ -251,7 +246,7 @@ mod tests {
         assert_eq!(writes(&corked).len(), 1);
         assert!(end(&cork));
         assert_eq!(writes(&corked), [&b"settings"[..], b"one two"]);
-        assert_eq!(corked.lock().held.capacity(), 0, "no buffer is kept");
+        assert_eq!(corked.lock().held.reserved(), 0, "no buffer is kept");
     }
 
     #[test]

@@ -24,7 +24,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use h2::{Reason, SendStream, server::SendPushedResponse};
 use http::Response;
 use tokio::{
@@ -32,6 +31,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::chunk::Chunk;
 use crate::push::Client;
 
 /// The most that reading is held up for a client that does not read itself: it may be a simple one
@@ -130,7 +130,7 @@ impl Promises {
 
 /// The response header of a promised stream, on its way to the connection's task.
 pub(super) struct Opening {
-    respond: SendPushedResponse<Bytes>,
+    respond: SendPushedResponse<Chunk>,
     response: Response<()>,
     end: bool,
     reply: Reply,
@@ -139,23 +139,23 @@ pub(super) struct Opening {
 /// Who hears of the outcome.
 enum Reply {
     /// A task that waits for it.
-    Task(oneshot::Sender<Result<SendStream<Bytes>, NotOpened>>),
+    Task(oneshot::Sender<Result<SendStream<Chunk>, NotOpened>>),
     /// Nobody else: this is done with it at once.
     Call(Call),
 }
 
 /// Done by the task of the connection, so it may not wait.
-type Call = Box<dyn FnOnce(Result<SendStream<Bytes>, NotOpened>) + Send>;
+type Call = Box<dyn FnOnce(Result<SendStream<Chunk>, NotOpened>) + Send>;
 
 /// A call with its outcome.
-type Begun = (Call, Result<SendStream<Bytes>, NotOpened>);
+type Begun = (Call, Result<SendStream<Chunk>, NotOpened>);
 
 impl Reply {
     fn is_closed(&self) -> bool {
         matches!(self, Self::Task(task) if task.is_closed())
     }
 
-    fn tell(self, outcome: Result<SendStream<Bytes>, NotOpened>) {
+    fn tell(self, outcome: Result<SendStream<Chunk>, NotOpened>) {
         match self {
             // Whoever asked may be gone by now.
             Self::Task(task) => drop(task.send(outcome)),
@@ -179,10 +179,10 @@ pub(super) enum NotOpened {
 }
 
 /// What became of an [`Opening`]; an error of the channel if the connection is gone.
-pub(super) type Opened = oneshot::Receiver<Result<SendStream<Bytes>, NotOpened>>;
+pub(super) type Opened = oneshot::Receiver<Result<SendStream<Chunk>, NotOpened>>;
 
 impl Opening {
-    pub(super) fn new(respond: SendPushedResponse<Bytes>, response: Response<()>, end: bool) -> (Box<Self>, Opened) {
+    pub(super) fn new(respond: SendPushedResponse<Chunk>, response: Response<()>, end: bool) -> (Box<Self>, Opened) {
         let (reply, opened) = oneshot::channel();
         let opening = Self {
             respond,
@@ -195,10 +195,10 @@ impl Opening {
 
     /// One that goes on by `call` in the connection's task; it is dropped if the connection ends before.
     pub(super) fn then(
-        respond: SendPushedResponse<Bytes>,
+        respond: SendPushedResponse<Chunk>,
         response: Response<()>,
         end: bool,
-        call: impl FnOnce(Result<SendStream<Bytes>, NotOpened>) + Send + 'static,
+        call: impl FnOnce(Result<SendStream<Chunk>, NotOpened>) + Send + 'static,
     ) -> Box<Self> {
         Box::new(Self {
             respond,
@@ -383,7 +383,7 @@ mod tests {
         order::{Patience, SendOrder},
     };
 
-    type Connection = h2::server::Connection<Observed<DuplexStream>, Bytes>;
+    type Connection = h2::server::Connection<Observed<DuplexStream>, Chunk>;
 
     /// A connection with one request accepted, and a promise for it queued in the h2 crate.
     async fn with_queued_promise() -> (DuplexStream, Connection, Openings, Opened) {

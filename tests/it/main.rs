@@ -16,6 +16,7 @@
 
 mod support;
 
+mod admission;
 mod balance;
 mod browser;
 mod cache;

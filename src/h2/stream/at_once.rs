@@ -70,6 +70,7 @@ impl Stream {
             lane.queue(data.len());
         }
         let data = data.clone();
-        self.end_with(|sender| sender.send_data(data, true)).map(|()| true)
+        self.end_with(|sender| sender.send_data(data.into(), true))
+            .map(|()| true)
     }
 }

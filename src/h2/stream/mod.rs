@@ -28,6 +28,7 @@ use tokio::{
 
 use super::{
     bottleneck::{Bottleneck, Room},
+    chunk::Chunk,
     connection::Reserved,
     opening::{NotOpened, Opening},
     order::{Lane, PromisedStream, Rank, SendOrder},
@@ -40,8 +41,8 @@ use crate::{
 
 /// The sending half before the response HEADERS.
 enum Respond {
-    Requested(SendResponse<Bytes>),
-    Promised(Option<SendPushedResponse<Bytes>>, Promised),
+    Requested(SendResponse<Chunk>),
+    Promised(Option<SendPushedResponse<Chunk>>, Promised),
 }
 
 /// What a promised stream keeps of its promise.
@@ -63,7 +64,7 @@ struct Promised {
 pub(super) struct Stream {
     respond: Respond,
     body: Option<RecvStream>,
-    sender: Option<SendStream<Bytes>>,
+    sender: Option<SendStream<Chunk>>,
     lane: Option<Lane>,
     /// It has waited long enough for others.
     is_impatient: bool,
@@ -112,12 +113,12 @@ const FOREIGN_PATIENCE: Duration = Duration::from_secs(2);
 const TRICKLE: Duration = Duration::from_millis(250);
 
 impl Stream {
-    pub(super) fn requested(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
+    pub(super) fn requested(respond: SendResponse<Chunk>, body: RecvStream) -> Self {
         Self::new(Respond::Requested(respond), Some(body))
     }
 
     pub(super) fn promised(
-        respond: SendPushedResponse<Bytes>,
+        respond: SendPushedResponse<Chunk>,
         urgency: Urgency,
         slot: Option<Arc<Slot>>,
         openings: mpsc::UnboundedSender<Box<Opening>>,
@@ -195,7 +196,7 @@ impl Stream {
     }
 
     /// Promises a request in the name of this stream's client.
-    pub(super) fn push(&mut self, request: Request<()>) -> Result<SendPushedResponse<Bytes>, StreamError> {
+    pub(super) fn push(&mut self, request: Request<()>) -> Result<SendPushedResponse<Chunk>, StreamError> {
         match &mut self.respond {
             Respond::Requested(respond) => Ok(respond.push_request(request)?),
             Respond::Promised(..) => Err(StreamError::NoHeader),
@@ -252,7 +253,7 @@ impl Stream {
         }
     }
 
-    fn opened(&mut self, opened: Result<SendStream<Bytes>, NotOpened>, end: bool) -> Result<(), StreamError> {
+    fn opened(&mut self, opened: Result<SendStream<Chunk>, NotOpened>, end: bool) -> Result<(), StreamError> {
         if let Respond::Promised(_, promised) = &mut self.respond {
             promised.reserved = None;
             if let (Err(NotOpened::NeverPromised), Some(slot)) = (&opened, &promised.slot) {
@@ -310,9 +311,9 @@ impl Stream {
             }
             lane.queue(length);
             if end && data.is_empty() {
-                return self.end_with(|sender| sender.send_data(chunk, true));
+                return self.end_with(|sender| sender.send_data(chunk.into(), true));
             }
-            sender.send_data(chunk, false)?;
+            sender.send_data(chunk.into(), false)?;
         }
         Ok(())
     }
@@ -327,13 +328,13 @@ impl Stream {
         if self.ended || self.sender.is_none() {
             return Ok(());
         }
-        self.end_with(|sender| sender.send_data(Bytes::new(), true))
+        self.end_with(|sender| sender.send_data(Bytes::new().into(), true))
     }
 
     /// Hands over what ends the stream.
     fn end_with(
         &mut self,
-        send: impl FnOnce(&mut SendStream<Bytes>) -> Result<(), h2::Error>,
+        send: impl FnOnce(&mut SendStream<Chunk>) -> Result<(), h2::Error>,
     ) -> Result<(), StreamError> {
         let stream = self.id();
         let order = self.lane.as_ref().map(Lane::order);

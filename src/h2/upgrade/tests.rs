@@ -1,12 +1,14 @@
 //! An upgraded connection with the h2 crate on it, and the pieces by themselves.
 
-use bytes::Bytes;
 use h2::{RecvStream, server};
 use http::{HeaderValue, Method, Request, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
-use crate::h2::frames::tests::{frame, setting};
+use crate::h2::{
+    chunk::Chunk,
+    frames::tests::{frame, setting},
+};
 
 fn limits() -> Limits {
     Limits {
@@ -29,7 +31,7 @@ fn request(fields: &[(&'static str, &str)]) -> Parts {
     request.body(()).expect("a request").into_parts().0
 }
 
-type Conn = server::Connection<Upgraded<DuplexStream>, Bytes>;
+type Conn = server::Connection<Upgraded<DuplexStream>, Chunk>;
 
 /// A connection that begins with this request, and its client; the transport holds `capacity` bytes.
 async fn begun(request: &Parts, settings: &[u8], capacity: usize) -> (DuplexStream, Conn) {
@@ -39,7 +41,7 @@ async fn begun(request: &Parts, settings: &[u8], capacity: usize) -> (DuplexStre
     (client, conn.await.expect("a handshake"))
 }
 
-async fn first_request(conn: &mut Conn) -> (Request<RecvStream>, server::SendResponse<Bytes>) {
+async fn first_request(conn: &mut Conn) -> (Request<RecvStream>, server::SendResponse<Chunk>) {
     conn.accept().await.expect("a request").expect("well-formed")
 }
 
