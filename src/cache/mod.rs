@@ -1,7 +1,7 @@
 //! Answers kept in memory, for pushes and requests alike.
 //!
 //! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key`
-//! (what an answer is found by), `freshness` and `vary` (which may be kept), `object` and `body` (a kept one), `fill` (one on its way), `store`
+//! (what an answer is found by), `freshness` and `vary` (which may be kept), `object`, `fields` and `body` (a kept one), `fill` (one on its way), `store`
 //! (all of them, bounded), `purge` (what is to be forgotten), `assets` (which URLs count as such), `trail` (what a request
 //! carries through Pingora's cache), `storage` (the store as that sees it), `lock` (who asks the origin, and who waits), `unkept`
 //! (what need not be waited for).
@@ -10,6 +10,7 @@
 
 mod assets;
 mod body;
+mod fields;
 mod fill;
 mod freshness;
 mod key;
@@ -24,6 +25,7 @@ mod vary;
 
 pub use assets::Assets;
 pub use body::Body;
+pub use fields::compact;
 pub use freshness::{Asked, Freshness, NotKept, keep};
 pub use key::{UrlHash, UrlHasher, url_text};
 pub use lock::Lock;

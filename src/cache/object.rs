@@ -8,6 +8,7 @@ use pingora_cache::CacheMeta;
 
 use super::{
     body::Body,
+    fields::compact,
     key::{UrlHasher, Variance},
     vary,
 };
@@ -48,11 +49,13 @@ impl Head {
     /// The head that Pingora's record of an answer tells.
     pub(super) fn of(meta: &CacheMeta, url: &str, upstream: &str) -> Self {
         let response = meta.response_header();
+        let mut fields = response.headers.clone();
+        compact(&mut fields);
         Self {
             url: url.into(),
             upstream: upstream.into(),
             status: response.status,
-            fields: response.headers.clone(),
+            fields,
             // What varies by too much was refused before.
             vary: vary::names(&response.headers).unwrap_or_default(),
             variance: meta.variance(),

@@ -134,7 +134,8 @@ pub(super) async fn serve_in_order<A>(
     let io = Observed::new(io, noted, Arc::clone(&transport));
     let handshake = builder(&limits).handshake::<_, Chunk>(io);
     let conn = match timeout(limits.handshake_timeout, handshake).await {
-        Ok(Ok(conn)) => conn,
+        // Boxed: whatever it is handed on to would set aside room for another one.
+        Ok(Ok(conn)) => Box::new(conn),
         Ok(Err(e)) => return debug!("HTTP/2 handshake failed: {e}"),
         Err(_) => return debug!("HTTP/2 handshake took longer than {:?}", limits.handshake_timeout),
     };
@@ -208,7 +209,7 @@ enum Phase {
 }
 
 async fn accept_loop<A>(
-    mut conn: H2Connection,
+    mut conn: Box<H2Connection>,
     cork: Cork<Upgraded<Io>>,
     mut openings: Openings,
     transport: &Transport,
@@ -318,12 +319,12 @@ async fn shutdown_begins(shutdown: &mut ShutdownWatch) {
 }
 
 /// Says GOAWAY on an idle connection and closes it.
-async fn close(mut conn: H2Connection) {
+async fn close(mut conn: Box<H2Connection>) {
     conn.abrupt_shutdown(Reason::NO_ERROR);
     flush(conn).await;
 }
 
-async fn flush(mut conn: H2Connection) {
+async fn flush(mut conn: Box<H2Connection>) {
     // A dead peer must not keep the task.
     let _ = timeout(CLOSE_TIMEOUT, async { while conn.accept().await.is_some() {} }).await;
 }

@@ -38,6 +38,7 @@ use super::{
     stream::{Stream, StreamError, urgency},
 };
 use crate::{
+    cache::compact,
     client::{AnswerLimit, Scheme, hop::HOP_BY_HOP},
     push::Plan,
     upstream::{granted, opened, passed_on},
@@ -111,6 +112,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         let mut written = ResponseHeader::build_no_case(header.status, Some(0))?;
         written.set_version(Version::HTTP_2);
         let mut parts = http::response::Parts::from(*header);
+        // The h2 crate keeps some for as long as the connection lives.
+        compact(&mut parts.headers);
         parts.version = Version::HTTP_2;
         let response = Response::from_parts(parts, ());
         if let Err(e) = self.stream.send_header(response, end, self.write_timeout).await {

@@ -502,3 +502,32 @@ async fn a_push_does_not_wait_for_ever_behind_somebody_elses_download() {
         }
     }
 }
+
+/// A value that changes from answer to answer goes into the table of the connection's header compression. It
+/// must not keep the buffer that it came in, or fifty of them are 200 KB a connection.
+#[tokio::test]
+async fn a_connection_does_not_keep_what_headers_were_read_into() {
+    const CONNECTIONS: usize = 100;
+    const MOST: usize = 10 << 20;
+    let origin = Origin::start().await;
+    let paths: Vec<_> = (0..60).map(|n| format!("/{n}")).collect();
+    for path in &paths {
+        let id = format!("{path}-a-request-has-a-name-of-its-own");
+        origin.serve_ok(path, &[("X-Request-Id", &id)], b"");
+    }
+    let edge = Edge::start(origin.address).await;
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let client = Client::connect(edge.address).await;
+        client.get(&paths[0]).await;
+        clients.push(client);
+    }
+    let before = edge.memory();
+    for client in &clients {
+        for path in &paths {
+            assert_eq!(client.get(path).await.answer.status, 200);
+        }
+    }
+    let more = edge.memory().saturating_sub(before);
+    assert!(more < MOST, "{more} bytes more");
+}

@@ -123,6 +123,18 @@ fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
 }
 
 #[test]
+fn a_kept_answer_does_not_keep_what_its_header_was_read_into() {
+    let buffer = Bytes::from(vec![b'a'; 4096]);
+    let mut response = ResponseHeader::build(200, None).expect("a header");
+    let value = HeaderValue::from_maybe_shared(buffer.slice(..9)).expect("a value");
+    response.insert_header("server", value).expect("a field");
+    let now = SystemTime::UNIX_EPOCH;
+    let head = Head::of(&CacheMeta::new(now, now, 0, 0, response), &url("/a"), "app");
+    assert!(head.fields.get("server").is_some_and(|value| value == "aaaaaaaaa"));
+    assert!(buffer.is_unique());
+}
+
+#[test]
 fn only_the_same_answer_gets_a_new_head() {
     let store = store(1 << 20);
     keep(&store, "/a", "", &HeaderMap::new(), b"one", 1);
