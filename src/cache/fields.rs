@@ -4,19 +4,29 @@
 //! answers. Whoever keeps one value keeps all of it: a kept answer, and the table by which the h2 crate compresses
 //! headers (RFC 7541 section 2.3.2), which would hold up to half a megabyte for a connection that way.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 
-/// Copies the values into one buffer that has just room for them.
+/// Bytes that are kept together: less than their own allocations would take.
+const TOGETHER: usize = 1024;
+
+/// Copies the values into one buffer that has just room for them; each into its own, where they are long.
 pub fn compact(fields: &mut HeaderMap) {
     let length = fields.values().map(HeaderValue::len).sum();
-    let mut buffer = BytesMut::with_capacity(length);
-    for value in fields.values() {
-        buffer.extend_from_slice(value.as_bytes());
+    let mut rest = Bytes::new();
+    if length <= TOGETHER {
+        let mut buffer = BytesMut::with_capacity(length);
+        for value in fields.values() {
+            buffer.extend_from_slice(value.as_bytes());
+        }
+        rest = buffer.freeze();
     }
-    let mut rest = buffer.freeze();
     for value in fields.values_mut() {
-        let bytes = rest.split_to(value.len());
+        let bytes = if length <= TOGETHER {
+            rest.split_to(value.len())
+        } else {
+            Bytes::copy_from_slice(value.as_bytes())
+        };
         // What was a value is one.
         if let Ok(mut copy) = HeaderValue::from_maybe_shared(bytes) {
             copy.set_sensitive(value.is_sensitive());
@@ -27,10 +37,27 @@ pub fn compact(fields: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use http::header;
 
     use super::*;
+
+    #[test]
+    fn one_long_value_is_not_kept_for_the_sake_of_another() {
+        let mut fields = HeaderMap::new();
+        fields.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(LONG));
+        fields.insert(header::ETAG, HeaderValue::from_static("one"));
+        let before = fields.clone();
+        compact(&mut fields);
+        assert_eq!(fields, before);
+        let [long, etag] = [header::CONTENT_SECURITY_POLICY, header::ETAG]
+            .map(|name| fields.get(name).map_or(0, |value| value.as_bytes().as_ptr().addr()));
+        assert!(!(long..=long + LONG.len()).contains(&etag));
+    }
+
+    const LONG: &str = match str::from_utf8(&[b'a'; 2 * TOGETHER]) {
+        Ok(long) => long,
+        Err(_) => "",
+    };
 
     #[test]
     fn values_are_the_same_and_let_go_of_what_they_were_part_of() {

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::HeaderName;
+use http::{HeaderName, Version, request::Parts};
 
 pub use trusted::{ProxyProtocol, Trusted, canonical};
 
@@ -33,6 +33,17 @@ impl Scheme {
     /// The field that tells it to ourselves, in a request that Pingora makes of an HTTP/2 client's: that has
     /// no `:scheme`. Any other is a client's invention.
     pub const FIELD: HeaderName = HeaderName::from_static("x-linkpush-scheme");
+
+    /// That of a request: what its connection tells, else the `:scheme` of HTTP/2. What an HTTP/1.x request
+    /// line says of it is not asked: nothing but TLS makes it https.
+    #[must_use]
+    pub fn of(told: Option<Self>, request: &Parts) -> Self {
+        let claimed = || match request.uri.scheme_str() {
+            Some("https") if request.version == Version::HTTP_2 => Self::Https,
+            _ => Self::Http,
+        };
+        told.unwrap_or_else(claimed)
+    }
 
     /// Its name in URLs.
     #[must_use]
@@ -66,6 +77,11 @@ pub struct Connection {
     /// What HTTP/2 knows of it; `None` for HTTP/1.x.
     pub http2: Option<Arc<push::Client>>,
 }
+
+/// When a request came that had to wait before it began. It rides in the request's extensions, so that
+/// the access line tells what the client saw.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrived(pub Instant);
 
 /// How long the origin's final answer may take to begin. It rides in the extensions of the client's
 /// request: Pingora waits for the client and the origin at once, and only the client's side of that

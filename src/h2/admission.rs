@@ -2,22 +2,25 @@
 //!
 //! A request under Pingora's proxy keeps some tens of kilobytes in use. With hundreds of them begun, a processor that
 //! has more to do than it can finds none of that in its caches, and each costs half as much again. So what
-//! was begun is finished first; a request that waits is no more than its header.
+//! was begun is finished first; a request that waits is its header, and what the client has sent of its content.
 //!
 //! - While [few](FEW) of the requests that began [lately](LATELY) are at work, the next one begins at once. A
 //!   slow origin, a slow client and an answer that never ends do not count for long.
-//! - Otherwise it waits for its turn, which comes when only [some](LOW) are left, or when the processor has time:
-//!   turns of its run queue are [short](SHORT). Then nobody waits longer than such a turn.
-//! - And while turns are long, one begins [every so often](PATIENCE) all the same: a page does not wait for
-//!   downloads.
+//! - Otherwise it waits for its turn, which comes when only [some](LOW) are left, or when it is not those that keep
+//!   the processor busy: it has [little](SHORT) to do, or does something else [most](SHARE) of the time. Then
+//!   [several](AT_ONCE) connections have their turn with each turn of the run queue.
+//! - And while that is so, one begins [every so often](PATIENCE) all the same: a page does not wait for downloads.
 //!
-//! Connections have their turns in the order in which they began to wait, each for a [batch](BATCH) of requests:
-//! answers that are ready at the same time leave in one write.
+//! Connections on HTTP/2 have their turns in the order in which they began to wait, each for a [batch](BATCH) of
+//! requests: answers that are ready at the same time leave in one write. HTTP/1.x has one request a connection, and
+//! does not wait.
 
 use std::{
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -33,27 +36,35 @@ const LOW: usize = 12;
 /// The most requests that one connection begins in a turn.
 const BATCH: usize = 16;
 
-/// A turn of the run queue is short if it takes no longer than this: a few requests.
+/// A run queue that takes no longer than this has little to do: a few requests.
 const SHORT: Duration = Duration::from_micros(50);
 
-/// Connections that have their turn after a short one.
+/// Requests that began lately have at least this part of the processors before others wait for them: one in so many.
+/// What their connections do for them, encoding and writing, is not theirs.
+const SHARE: u32 = 4;
+
+/// Connections that have their turn then.
 const AT_ONCE: usize = 4;
 
-/// While turns of the run queue are long, one connection has its turn in this time.
+/// Otherwise one connection for each thread has its turn in this time.
 const PATIENCE: Duration = Duration::from_millis(2);
 
 /// A request counts for once to twice this time.
 const LATELY: Duration = Duration::from_millis(128);
 
-/// Says which requests begin. All connections of a process share one, as they share its processors.
+/// Says which requests begin. All HTTP/2 connections of a process share one, as they share its processors.
 #[derive(Debug)]
 pub struct Admission {
     threads: usize,
     lately: Mutex<Lately>,
+    /// That of `lately`, to be read without the lock.
+    generation: AtomicU64,
     /// Connections that wait.
     waiting: AtomicUsize,
     /// The task that gives turns runs.
     is_turning: AtomicBool,
+    /// Nanoseconds for which requests that began lately had a processor, while somebody waited.
+    busy: AtomicU64,
     turns: Notify,
 }
 
@@ -90,18 +101,17 @@ impl Admission {
                 young: 0,
                 old: 0,
             }),
+            generation: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             is_turning: AtomicBool::new(false),
+            busy: AtomicU64::new(0),
             turns: Notify::new(),
         }
     }
 
     /// Begins a request, whatever else is at work.
     pub(super) fn begin(self: &Arc<Self>) -> AtWork {
-        AtWork {
-            generation: self.lately().begin(Instant::now()),
-            admission: Arc::clone(self),
-        }
+        self.count(&mut self.lately(), Instant::now())
     }
 
     /// Begins a request that need not wait.
@@ -111,13 +121,16 @@ impl Admission {
         }
         let mut lately = self.lately();
         let now = Instant::now();
-        if lately.count(now) >= FEW * self.threads {
-            return None;
-        }
-        Some(AtWork {
-            generation: lately.begin(now),
+        (lately.at_work(now) < FEW * self.threads).then(|| self.count(&mut lately, now))
+    }
+
+    fn count(self: &Arc<Self>, lately: &mut Lately, now: Instant) -> AtWork {
+        let generation = lately.begin(now);
+        self.generation.store(generation, Ordering::Relaxed);
+        AtWork {
             admission: Arc::clone(self),
-        })
+            generation,
+        }
     }
 
     /// Waits until a connection may begin requests: so many.
@@ -128,8 +141,15 @@ impl Admission {
         }
         self.turns.notified().await;
         drop(waiting);
-        let count = self.lately().count(Instant::now());
-        (FEW * self.threads).saturating_sub(count).clamp(1, BATCH)
+        let at_work = self.lately().at_work(Instant::now());
+        (FEW * self.threads).saturating_sub(at_work).clamp(1, BATCH)
+    }
+
+    /// Gives a turn that was of no use to the next connection.
+    pub(super) fn pass_on(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.turns.notify_one();
+        }
     }
 
     /// Gives turns for as long as anybody waits.
@@ -137,6 +157,7 @@ impl Admission {
         let mut last = Instant::now();
         loop {
             let since = Instant::now();
+            let busy = self.busy.load(Ordering::Relaxed);
             yield_now().await;
             let now = Instant::now();
             if self.waiting.load(Ordering::SeqCst) == 0 {
@@ -146,22 +167,26 @@ impl Admission {
                     return;
                 }
             }
-            let turns = if now.duration_since(since) <= SHORT {
+            let took = now.duration_since(since);
+            let busy = Duration::from_nanos(self.busy.load(Ordering::Relaxed).wrapping_sub(busy));
+            let connections = if took <= SHORT || !self.keep_busy(busy, took) {
                 AT_ONCE
-            } else if now.duration_since(last) >= PATIENCE || self.has_room(now) {
-                1
+            } else if now.duration_since(last) >= PATIENCE {
+                self.threads
             } else {
-                0
+                usize::from(self.lately().at_work(now) <= LOW * self.threads)
             };
-            for _ in 0..turns.min(self.waiting.load(Ordering::SeqCst)) {
+            for _ in 0..connections.min(self.waiting.load(Ordering::SeqCst)) {
                 last = now;
                 self.turns.notify_one();
             }
         }
     }
 
-    fn has_room(&self, now: Instant) -> bool {
-        self.lately().count(now) <= LOW * self.threads
+    /// Whether requests that had a processor for `busy` of this time have their share of all.
+    fn keep_busy(&self, busy: Duration, took: Duration) -> bool {
+        let threads = u32::try_from(self.threads).unwrap_or(u32::MAX);
+        busy.saturating_mul(SHARE) >= took.saturating_mul(threads)
     }
 
     fn lately(&self) -> MutexGuard<'_, Lately> {
@@ -169,9 +194,30 @@ impl Admission {
     }
 }
 
+impl AtWork {
+    /// Carries out the work of the request.
+    pub(super) async fn spend<F: Future>(self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        let admission = &self.admission;
+        poll_fn(|cx| {
+            if !admission.is_turning.load(Ordering::Relaxed) {
+                return work.as_mut().poll(cx);
+            }
+            let since = Instant::now();
+            let polled = work.as_mut().poll(cx);
+            if self.generation + 1 >= admission.generation.load(Ordering::Relaxed) {
+                let spent = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                admission.busy.fetch_add(spent, Ordering::Relaxed);
+            }
+            polled
+        })
+        .await
+    }
+}
+
 impl Lately {
     /// Requests that began lately and are at work.
-    fn count(&mut self, now: Instant) -> usize {
+    fn at_work(&mut self, now: Instant) -> usize {
         self.advance(now);
         self.young + self.old
     }
@@ -215,8 +261,8 @@ impl Drop for AtWork {
         lately.end(self.generation);
         let left = lately.young + lately.old;
         drop(lately);
-        if left <= LOW * admission.threads && admission.waiting.load(Ordering::SeqCst) > 0 {
-            admission.turns.notify_one();
+        if left <= LOW * admission.threads {
+            admission.pass_on();
         }
     }
 }
@@ -236,7 +282,7 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::Future, pin::pin, task::Poll};
+    use std::{cell::Cell, task::Poll};
 
     use tokio::time::timeout;
 
@@ -252,7 +298,7 @@ mod tests {
 
     async fn is_pending(turn: std::pin::Pin<&mut impl Future<Output = usize>>) -> bool {
         let mut turn = Some(turn);
-        std::future::poll_fn(|cx| Poll::Ready(turn.take().is_some_and(|turn| turn.poll(cx).is_pending()))).await
+        poll_fn(|cx| Poll::Ready(turn.take().is_some_and(|turn| turn.poll(cx).is_pending()))).await
     }
 
     #[tokio::test]
@@ -274,7 +320,7 @@ mod tests {
         assert!(admission.try_begin().is_none(), "somebody waits");
         at_work.truncate(LOW);
         let mut number = 0;
-        std::future::poll_fn(|cx| match turn.as_mut().poll(cx) {
+        poll_fn(|cx| match turn.as_mut().poll(cx) {
             Poll::Ready(turn) => {
                 number = turn;
                 Poll::Ready(())
@@ -295,37 +341,58 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn while_turns_are_long_one_begins_every_so_often() {
-        let (admission, _at_work) = busy(10 * FEW);
-        let long_turns = async {
-            loop {
-                let since = Instant::now();
-                while since.elapsed() < SHORT * 4 {}
-                yield_now().await;
-            }
-        };
-        let turn = async {
+    /// Keeps the processor busy, each time for longer than a short turn, and counts the times.
+    async fn toil(times: &Cell<usize>) {
+        loop {
             let since = Instant::now();
-            for _ in 0..5 {
-                Arc::clone(&admission).turn().await;
-            }
-            since.elapsed()
-        };
-        tokio::select! {
-            biased;
-            () = long_turns => {}
-            took = timeout(DEADLINE, turn) => assert!(took.expect("turns") >= PATIENCE * 4),
+            while since.elapsed() < SHORT * 4 {}
+            times.set(times.get() + 1);
+            yield_now().await;
+        }
+    }
+
+    /// A connection has its turn so many times.
+    async fn turns(admission: &Arc<Admission>, number: usize) {
+        for _ in 0..number {
+            timeout(DEADLINE, Arc::clone(admission).turn()).await.expect("a turn");
         }
     }
 
     #[tokio::test]
+    async fn while_requests_keep_the_processor_busy_one_begins_every_so_often() {
+        let (admission, mut at_work) = busy(10 * FEW);
+        let times = Cell::new(0);
+        let request = at_work.pop().expect("a request").spend(toil(&times));
+        let since = Instant::now();
+        tokio::select! {
+            biased;
+            () = request => {}
+            () = turns(&admission, 5) => assert!(since.elapsed() >= PATIENCE * 4),
+        }
+    }
+
+    #[tokio::test]
+    async fn for_what_else_keeps_the_processor_busy_requests_do_not_wait() {
+        let (admission, _at_work) = busy(10 * FEW);
+        let times = Cell::new(0);
+        tokio::select! {
+            biased;
+            () = toil(&times) => {}
+            () = turns(&admission, 200) => {}
+        }
+        // Patience alone would have taken 400 ms.
+        assert!(times.get() <= 1000, "{} long turns", times.get());
+    }
+
+    #[tokio::test]
     async fn a_connection_that_is_gone_passes_its_turn_on() {
-        let (admission, at_work) = busy(FEW);
+        let (admission, mut at_work) = busy(FEW);
         let mut first = Box::pin(Arc::clone(&admission).turn());
         let mut second = pin!(Arc::clone(&admission).turn());
         assert!(is_pending(first.as_mut()).await && is_pending(second.as_mut()).await);
-        drop(at_work);
+        // One turn, which is the first one's.
+        at_work.truncate(LOW);
+        assert!(is_pending(second.as_mut()).await);
         drop(first);
         assert!(!is_pending(second.as_mut()).await);
     }
@@ -341,15 +408,15 @@ mod tests {
         };
         let first = lately.begin(start);
         let second = lately.begin(start + LATELY);
-        assert_eq!(lately.count(start + LATELY), 2);
-        assert_eq!(lately.count(start + 2 * LATELY), 1);
+        assert_eq!(lately.at_work(start + LATELY), 2);
+        assert_eq!(lately.at_work(start + 2 * LATELY), 1);
         lately.end(first);
-        assert_eq!(lately.count(start + 2 * LATELY), 1, "the first is counted no more");
+        assert_eq!(lately.at_work(start + 2 * LATELY), 1, "the first is counted no more");
         lately.end(second);
-        assert_eq!(lately.count(start + 2 * LATELY), 0);
+        assert_eq!(lately.at_work(start + 2 * LATELY), 0);
         let third = lately.begin(start + 2 * LATELY);
-        assert_eq!(lately.count(start + 9 * LATELY), 0);
+        assert_eq!(lately.at_work(start + 9 * LATELY), 0);
         lately.end(third);
-        assert_eq!(lately.count(start + 9 * LATELY), 0);
+        assert_eq!(lately.at_work(start + 9 * LATELY), 0);
     }
 }

@@ -45,6 +45,7 @@ impl Buf for Chunk {
         let Some(first) = slices.first_mut().filter(|_| !self.0.is_empty()) else {
             return 0;
         };
+        // Of a longer one the window may still take less.
         if self.0.len() >= LEAST_SHARED {
             SHOWN.set(Some(self.0.clone()));
         }
@@ -93,7 +94,8 @@ impl Rope {
     /// Appends what is being written; of what was shown for it, a share.
     pub(super) fn append<'s>(&mut self, shown: &Shown, slices: impl IntoIterator<Item = &'s [u8]>) {
         for slice in slices {
-            match shown.0.as_ref().and_then(|shown| part(shown, slice)) {
+            let long = Some(slice).filter(|slice| slice.len() >= LEAST_SHARED);
+            match long.and_then(|long| part(shown.0.as_ref()?, long)) {
                 Some(share) => self.share(share),
                 None => self.copy(slice),
             }
@@ -156,7 +158,7 @@ impl Rope {
 fn part(bytes: &Bytes, slice: &[u8]) -> Option<Bytes> {
     let start = slice.as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
     let end = start.checked_add(slice.len())?;
-    (!slice.is_empty() && end <= bytes.len()).then(|| bytes.slice(start..end))
+    (end <= bytes.len()).then(|| bytes.slice(start..end))
 }
 
 #[cfg(test)]
@@ -200,10 +202,14 @@ mod tests {
         let mut all = [IoSlice::new(&[]); 1];
         assert_eq!(chunk.chunks_vectored(&mut all), 1);
         let part = all.first().and_then(|slice| slice.get(100..5000)).expect("a part");
+        let short = part.get(..LEAST_SHARED - 1).expect("a part");
         let mut rope = Rope::default();
         rope.append(&Shown::take(), [part]);
         assert_eq!(slices(&rope), [part.to_vec()]);
         assert!(rope.tail.is_empty(), "nothing was copied");
+        chunk.chunks_vectored(&mut [IoSlice::new(&[])]);
+        rope.append(&Shown::take(), [short]);
+        assert_eq!(rope.tail.len(), short.len(), "a share in so little costs more");
     }
 
     #[test]

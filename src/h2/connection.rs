@@ -265,6 +265,9 @@ async fn accept_loop<A>(
                 if malformed >= connection.limits.max_malformed {
                     warn!("closing an HTTP/2 connection after {malformed} malformed requests");
                     conn.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    // Nobody is to wait for the turn of this connection.
+                    next_turn.set(turn());
+                    drop(backlog);
                     return flush(conn).await;
                 }
             }

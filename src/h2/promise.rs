@@ -21,11 +21,11 @@ where
     let app = Arc::clone(&connection.app);
     let shutdown = connection.shutdown.clone();
     let session = Session::new(head, stream, Arc::clone(connection));
-    tokio::spawn(paced(async move {
-        let _counted = (active, at_work);
+    tokio::spawn(paced(at_work.spend(async move {
+        let _active = active;
         app.process_new_http(ServerSession::new_custom(Box::new(session)), &shutdown)
             .await;
-    }));
+    })));
 }
 
 /// Promises assets on the stream of their document, and starts their answers.

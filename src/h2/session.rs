@@ -303,6 +303,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         for name in &HOP_BY_HOP {
             trailers.remove(name);
         }
+        compact(&mut trailers);
         self.stream.send_trailers(trailers).map_err(write_error)
     }
 

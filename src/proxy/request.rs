@@ -2,13 +2,13 @@
 
 use std::{cell::LazyCell, sync::Arc};
 
-use http::{Method, StatusCode, Version, header, request::Parts};
+use http::{Method, StatusCode, header, request::Parts};
 use pingora::{Error, Result, http::ResponseHeader};
 use pingora_proxy::Session;
 
 use super::{Context, Edge, cache, learn, page, response};
 use crate::{
-    client::{Connection, Scheme, forwarded::Received},
+    client::{Arrived, Connection, Scheme, forwarded::Received},
     learn::Links,
     push::{self, Plan, PushedBy, Source},
     route,
@@ -113,6 +113,9 @@ fn take_facts(session: &mut Session, context: &mut Context) {
     }
     let extensions = session.downstream_session.req_header_mut().extensions_mut();
     if !extensions.is_empty() {
+        if let Some(Arrived(since)) = extensions.remove() {
+            context.started = since;
+        }
         context.pushed_by = extensions.remove::<PushedBy>();
         context.received = extensions.remove::<Arc<Received>>();
         // Pingora copies the request; nothing is to be copied with it.
@@ -121,24 +124,15 @@ fn take_facts(session: &mut Session, context: &mut Context) {
 }
 
 impl Context {
-    /// The scheme that the client of a request used: what its connection tells, else the `:scheme` of
-    /// HTTP/2. What an HTTP/1.x request line says of it is not asked: nothing but TLS makes it https.
+    /// The scheme that the client of a request used.
     pub(super) fn scheme(&self, request: &Parts) -> Scheme {
-        scheme(self.told_scheme(), request)
+        Scheme::of(self.told_scheme(), request)
     }
 
     fn told_scheme(&self) -> Option<Scheme> {
         let told = self.connection.as_ref().and_then(|connection| connection.peer.scheme);
         told.or(self.scheme)
     }
-}
-
-fn scheme(told: Option<Scheme>, request: &Parts) -> Scheme {
-    let claimed = || match request.uri.scheme_str() {
-        Some("https") if request.version == Version::HTTP_2 => Scheme::Https,
-        _ => Scheme::Http,
-    };
-    told.unwrap_or_else(claimed)
 }
 
 /// The effective request URI in parts (RFC 9110 section 7.1).
@@ -159,7 +153,7 @@ impl<'r> Url<'r> {
     pub(super) fn with_scheme(request: &'r Parts, told: Option<Scheme>) -> Self {
         let host = || request.headers.get(header::HOST)?.to_str().ok();
         Self {
-            scheme: scheme(told, request).name(),
+            scheme: Scheme::of(told, request).name(),
             authority: request.uri.authority().map(|a| a.as_str()).or_else(host).unwrap_or(""),
             path: request.uri.path(),
             path_and_query: request.uri.path_and_query().map_or("/", |pq| pq.as_str()),
@@ -169,6 +163,7 @@ impl<'r> Url<'r> {
 
 #[cfg(test)]
 mod tests {
+    use http::Version;
     use pingora::http::RequestHeader;
 
     use super::*;
@@ -179,7 +174,7 @@ mod tests {
             let mut request = RequestHeader::build("GET", b"/", None).expect("a request");
             request.set_version(version);
             request.set_uri(uri.parse().expect("a URI"));
-            scheme(told, &request)
+            Scheme::of(told, &request)
         };
         let (http, https) = (Scheme::Http, Scheme::Https);
         assert_eq!(told(None, Version::HTTP_2, "https://a/"), https);
