@@ -9,7 +9,7 @@
 //! - Otherwise it waits for its turn, which comes when only [some](LOW) are left, or when it is not those that keep
 //!   the processor busy: it has [little](SHORT) to do, or does something else [most](SHARE) of the time. Then
 //!   [several](AT_ONCE) connections have their turn with each turn of the run queue.
-//! - And while that is so, one begins [every so often](PATIENCE) all the same: a page does not wait for downloads.
+//! - While they do keep it busy, one begins [every so often](PATIENCE) all the same.
 //!
 //! Connections on HTTP/2 have their turns in the order in which they began to wait, each for a [batch](BATCH) of
 //! requests: answers that are ready at the same time leave in one write. HTTP/1.x has one request a connection, and

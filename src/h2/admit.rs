@@ -173,27 +173,14 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        client,
-        h2::{
-            Admission, Answers, Limits, Memory, Recalled,
-            frames::{HEADERS, PREFACE, RST_STREAM, SETTINGS, tests::frame},
-            serve,
-        },
-        push::PushedBy,
+    use crate::h2::{
+        Admission, Answers,
+        frames::{HEADERS, PREFACE, RST_STREAM, SETTINGS, tests::frame},
+        serve,
+        tests::{Empty, LIMITS},
     };
 
     const DEADLINE: Duration = Duration::from_secs(20);
-    const LIMITS: Limits = Limits {
-        max_streams: 100,
-        max_header_bytes: 16 * 1024,
-        max_malformed: 1,
-        diary_entries: 16,
-        handshake_timeout: DEADLINE,
-        idle_timeout: DEADLINE,
-        read_timeout: DEADLINE,
-        write_timeout: DEADLINE,
-    };
 
     /// Notes which paths it was asked for, in order.
     #[derive(Default)]
@@ -218,14 +205,6 @@ mod tests {
                 .await
                 .expect("a header goes");
             session.finish().await.expect("it ends");
-            None
-        }
-    }
-
-    struct Empty;
-
-    impl Memory for Empty {
-        fn recall(&self, _: &Parts, _: &client::Connection, _: Option<PushedBy>) -> Option<Recalled> {
             None
         }
     }

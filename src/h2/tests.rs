@@ -94,8 +94,20 @@ impl HttpServerApp for App {
     }
 }
 
+/// No limit is reached.
+pub(super) const LIMITS: Limits = Limits {
+    max_streams: 100,
+    max_header_bytes: 16 * 1024,
+    max_malformed: 1,
+    diary_entries: 16,
+    handshake_timeout: DEADLINE,
+    idle_timeout: DEADLINE,
+    read_timeout: DEADLINE,
+    write_timeout: DEADLINE,
+};
+
 /// Has nothing in it.
-struct Empty;
+pub(super) struct Empty;
 
 impl Memory for Empty {
     fn recall(&self, _: &Parts, _: &client::Connection, _: Option<PushedBy>) -> Option<Recalled> {
@@ -165,16 +177,6 @@ impl Reader {
 /// not matter.
 async fn asked_for_a_document(app: &Arc<App>) -> Reader {
     let (mut io, server) = duplex(16 * 1024);
-    let limits = Limits {
-        max_streams: 100,
-        max_header_bytes: 16 * 1024,
-        max_malformed: 1,
-        diary_entries: 16,
-        handshake_timeout: DEADLINE,
-        idle_timeout: DEADLINE,
-        read_timeout: DEADLINE,
-        write_timeout: DEADLINE,
-    };
     let patience = Patience {
         quiet: DEADLINE,
         stalled: DEADLINE,
@@ -192,7 +194,7 @@ async fn asked_for_a_document(app: &Arc<App>) -> Reader {
             Box::new(server),
             None,
             answers,
-            limits,
+            LIMITS,
             shutdown,
         )
         .await;
