@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use linkpush::cli::{self, Command};
+use linkpush::{
+    cli::{self, Command},
+    telemetry::Quiet,
+};
 
 /// Every proxied request allocates; this allocator makes that cheaper than the system's.
 #[global_allocator]
@@ -33,5 +36,8 @@ fn main() -> ExitCode {
 fn init_log() {
     let env = env_logger::Env::default()
         .default_filter_or("info,pingora_core=warn,pingora_proxy=warn,pingora_proxy::proxy_cache=off");
-    env_logger::Builder::from_env(env).format_timestamp_millis().init();
+    let logger = env_logger::Builder::from_env(env).format_timestamp_millis().build();
+    log::set_max_level(logger.filter());
+    // Nobody was before us.
+    let _ = log::set_boxed_logger(Box::new(Quiet(logger)));
 }
