@@ -57,8 +57,6 @@ const LATELY: Duration = Duration::from_millis(128);
 pub struct Admission {
     threads: usize,
     lately: Mutex<Lately>,
-    /// That of `lately`, to be read without the lock.
-    generation: AtomicU64,
     /// Connections that wait.
     waiting: AtomicUsize,
     /// The task that gives turns runs.
@@ -83,6 +81,7 @@ struct Lately {
 #[derive(Debug)]
 pub(super) struct AtWork {
     admission: Arc<Admission>,
+    began: Instant,
     generation: u64,
 }
 
@@ -101,7 +100,6 @@ impl Admission {
                 young: 0,
                 old: 0,
             }),
-            generation: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             is_turning: AtomicBool::new(false),
             busy: AtomicU64::new(0),
@@ -125,11 +123,10 @@ impl Admission {
     }
 
     fn count(self: &Arc<Self>, lately: &mut Lately, now: Instant) -> AtWork {
-        let generation = lately.begin(now);
-        self.generation.store(generation, Ordering::Relaxed);
         AtWork {
             admission: Arc::clone(self),
-            generation,
+            began: now,
+            generation: lately.begin(now),
         }
     }
 
@@ -205,7 +202,7 @@ impl AtWork {
             }
             let since = Instant::now();
             let polled = work.as_mut().poll(cx);
-            if self.generation + 1 >= admission.generation.load(Ordering::Relaxed) {
+            if since.duration_since(self.began) < 2 * LATELY {
                 let spent = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 admission.busy.fetch_add(spent, Ordering::Relaxed);
             }

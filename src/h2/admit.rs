@@ -217,6 +217,11 @@ mod tests {
 
     /// Paths in the order in which requests begin that all came while others kept the processor busy.
     async fn begun(frames: &[Vec<u8>], number: usize) -> Vec<String> {
+        let (_sender, shutdown) = watch::channel(false);
+        begun_until(shutdown, frames, number).await
+    }
+
+    async fn begun_until(shutdown: ShutdownWatch, frames: &[Vec<u8>], number: usize) -> Vec<String> {
         let admission = Arc::new(Admission::new(1));
         let busy: Vec<_> = (0..100).map(|_| admission.begin()).collect();
         tokio::spawn(admission.begin().spend(async move {
@@ -230,7 +235,6 @@ mod tests {
         let (mut io, server) = duplex(16 * 1024);
         let sent = [PREFACE.as_slice(), &frame(SETTINGS, 0, 0, &[]), &frames.concat()].concat();
         io.write_all(&sent).await.expect("sent");
-        let (_sender, shutdown) = watch::channel(false);
         let answers = Answers {
             memory: Arc::new(Empty),
             app: Arc::clone(&app),
@@ -254,6 +258,13 @@ mod tests {
     async fn the_most_urgent_begins_first_and_then_who_waits_longest() {
         let frames = [get(1, "/img", "u=5"), get(3, "/pic", "u=5"), get(5, "/doc", "u=0")];
         assert_eq!(begun(&frames, 3).await, ["/doc", "/img", "/pic"]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_a_shutdown_begins_is_answered() {
+        let (_sender, shutdown) = watch::channel(true);
+        let frames = [get(1, "/one", "u=3"), get(3, "/two", "u=3")];
+        assert_eq!(begun_until(shutdown, &frames, 2).await, ["/one", "/two"]);
     }
 
     #[tokio::test]
