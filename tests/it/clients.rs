@@ -395,7 +395,7 @@ pub fn heads(printed: &str) -> Vec<Head> {
 }
 
 /// Runs a script of `tests/it/clients` and returns what it printed.
-async fn node(script: &str, arguments: &[&str]) -> Value {
+pub async fn node(script: &str, arguments: &[&str]) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/clients")
         .join(script);

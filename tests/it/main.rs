@@ -35,6 +35,7 @@ mod learned_site;
 mod limits;
 mod order;
 mod origin_tls;
+mod promises;
 mod proxy_protocol;
 mod push;
 mod reload;
