@@ -72,6 +72,7 @@ pub(super) struct Connection<A> {
     pub(super) digest: Arc<Digest>,
     pub(super) shutdown: ShutdownWatch,
     pub(super) active: Arc<Active>,
+    pub(super) promises: Arc<Promises>,
     pub(super) openings: mpsc::UnboundedSender<Box<Opening>>,
 }
 
@@ -139,7 +140,7 @@ pub(super) async fn serve_in_order<A>(
         Ok(Err(e)) => return debug!("HTTP/2 handshake failed: {e}"),
         Err(_) => return debug!("HTTP/2 handshake took longer than {:?}", limits.handshake_timeout),
     };
-    let (sender, openings) = Openings::new(Arc::clone(&transport), promises, Arc::clone(&client));
+    let (sender, openings) = Openings::new(Arc::clone(&transport), Arc::clone(&promises), Arc::clone(&client));
     let connection = Arc::new(Connection {
         app: answers.app,
         memory: answers.memory,
@@ -153,6 +154,7 @@ pub(super) async fn serve_in_order<A>(
         digest,
         shutdown,
         active: Arc::new(Active::default()),
+        promises,
         openings: sender,
     });
     accept_loop(conn, cork, openings, &transport, connection).await;

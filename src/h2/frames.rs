@@ -11,6 +11,11 @@ pub(super) trait Note {
     /// A frame header; `length` is that of the payload.
     fn frame(&self, kind: u8, flags: u8, stream: u32, length: usize);
 
+    /// Whether nothing behind the frame header that was told last may be read now.
+    fn stops(&self) -> bool {
+        false
+    }
+
     /// A PUSH_PROMISE for this stream.
     fn promise(&self, _stream: u32) {}
 
@@ -88,9 +93,9 @@ impl Frames {
         }
     }
 
-    /// Reads the next piece.
-    pub(super) fn read(&mut self, mut bytes: &[u8], note: &impl Note) {
-        while !bytes.is_empty() {
+    /// Reads the next piece, and returns how much of it is left where the note stops it.
+    pub(super) fn read(&mut self, mut bytes: &[u8], note: &impl Note) -> usize {
+        while !bytes.is_empty() && !note.stops() {
             let wanted = match self.position {
                 Position::Header(have) => HEADER_LEN - have,
                 Position::Settings { left, have } => left.min(SETTING_LEN - have),
@@ -151,6 +156,7 @@ impl Frames {
                 Position::Skip(left) => Position::Skip(left - taken.len()),
             };
         }
+        bytes.len()
     }
 
     fn fill(&mut self, have: usize, taken: &[u8]) {

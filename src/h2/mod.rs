@@ -4,7 +4,7 @@
 //! HTTP/1.1), `cork` and `chunk` (few writes, and no copies), `observe` and `frames` (what the bytes of both
 //! directions say), `validate` (which requests are served), `admit` and `admission` (when they begin), `stream`
 //! (one request or promise, as the h2 crate sees it), `opening` (how a promise begins its answer), `session` (the
-//! same as Pingora sees it: the doc-hidden seam), `promise` (a plan carried out), `memory` (answers that need no
+//! same as Pingora sees it: the doc-hidden seam), `promise` (a plan carried out), `unwritten` (in which order), `memory` (answers that need no
 //! application), `order` and `documents` (the document first), `queue` (how much waits in the h2 crate),
 //! `bottleneck` (how much of pushes is on its way).
 
@@ -26,6 +26,7 @@ mod session;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unwritten;
 mod upgrade;
 mod validate;
 

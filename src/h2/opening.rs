@@ -31,7 +31,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::chunk::Chunk;
+use super::{chunk::Chunk, unwritten::Unwritten};
 use crate::push::Client;
 
 /// The most that reading is held up for a client that does not read itself: it may be a simple one
@@ -43,6 +43,7 @@ const MAX_HOLD: Duration = Duration::from_millis(200);
 pub(super) struct Transport {
     write_blocked: AtomicBool,
     reads_held: AtomicBool,
+    is_goaway_held: AtomicBool,
     progress: AtomicU64,
 }
 
@@ -72,6 +73,11 @@ impl Transport {
         self.write_blocked.load(Ordering::Relaxed)
     }
 
+    /// The client's GOAWAY was seen, and h2 is not to read it yet; or it may again.
+    pub(super) fn hold_goaway(&self, held: bool) {
+        self.is_goaway_held.store(held, Ordering::Relaxed);
+    }
+
     fn hold_reads(&self, held: bool) {
         self.reads_held.store(held, Ordering::Relaxed);
     }
@@ -79,7 +85,10 @@ impl Transport {
 
 /// The promised streams of a connection, as their frames tell.
 #[derive(Debug, Default)]
-pub(super) struct Promises(Mutex<PromiseStates>);
+pub(super) struct Promises {
+    states: Mutex<PromiseStates>,
+    pub(super) unwritten: Unwritten,
+}
 
 #[derive(Debug, Default)]
 struct PromiseStates {
@@ -100,6 +109,8 @@ impl Promises {
             states.written.remove(0);
         }
         states.written.push(stream);
+        drop(states);
+        self.unwritten.written(stream);
     }
 
     /// The end of a promised stream was written, or the client reset it.
@@ -124,7 +135,7 @@ impl Promises {
     }
 
     fn states(&self) -> MutexGuard<'_, PromiseStates> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -316,7 +327,8 @@ impl Openings {
 
     /// Returns whether there is something to be written.
     fn carry_out(&mut self) -> bool {
-        if self.waiting.is_empty() {
+        // Of a stream above the identifier of a GOAWAY the client hears nothing.
+        if self.waiting.is_empty() || self.transport.is_goaway_held.load(Ordering::Relaxed) {
             return false;
         }
         let before = self.waiting.len();
@@ -348,7 +360,8 @@ impl Openings {
     /// After a poll that wrote all there was: a promise that was queued before it is written, or
     /// never will be.
     fn settle_waiting(&mut self, cx: &Context<'_>) {
-        let has_room = self.promises.open_count() < self.client.max_concurrent_streams();
+        let has_room = self.promises.open_count() < self.client.max_concurrent_streams()
+            && !self.transport.is_goaway_held.load(Ordering::Relaxed);
         for opening in std::mem::take(&mut self.waiting) {
             if !self.promises.is_written(opening.stream()) {
                 opening.give_up(NotOpened::NeverPromised);

@@ -1,6 +1,6 @@
 //! A plan carried out: promises on the wire, each with a task that answers it.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use http::request::Parts;
 use log::debug;
@@ -31,23 +31,39 @@ where
 /// Promises assets on the stream of their document, and starts their answers.
 ///
 /// Must come before the HEADERS that would make the client ask (RFC 9113 section 8.4). What
-/// cannot be promised any more is dropped, which gives its place back.
-pub(super) fn send<A>(connection: &Arc<Connection<A>>, document: &mut Stream, promises: Vec<Promise>)
+/// cannot be promised any more is dropped, which gives its place back; so is what would have to wait for long until
+/// another document's promises are written.
+pub(super) async fn send<A>(connection: &Arc<Connection<A>>, document: &mut Stream, promises: Vec<Promise>)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
+    if promises.is_empty() {
+        return;
+    }
+    let parent = document.id();
+    let Some(turn) = connection.promises.unwritten.turn(parent).await else {
+        return debug!("stream {parent}: not promised: others' promises are not written");
+    };
+    // A document that was reset while it waited would have its promises written all the same.
+    if poll_fn(|cx| Poll::Ready(document.poll_reset(cx).is_ready())).await {
+        return;
+    }
     for promise in promises {
         // Reserved first: a shutdown that finds nothing reserved says GOAWAY.
         let reserved = connection.active.reserve();
-        if !connection.client.accepts_push() {
-            return;
-        }
-        let parent = document.id();
         let request = promise.request.clone();
-        let pushed = match document.push(request) {
-            Ok(pushed) => pushed,
-            Err(e) => return debug!("stream {parent}: not promised: {e}"),
+        let ask = || {
+            // Asked under the lock of what is unwritten, so that a GOAWAY of the client's waits for it or forbids it.
+            if !connection.client.accepts_push() {
+                return None;
+            }
+            let pushed = document.push(request);
+            let pushed = pushed
+                .inspect_err(|e| debug!("stream {parent}: not promised: {e}"))
+                .ok()?;
+            Some((pushed.stream_id().as_u32(), pushed))
         };
+        let Some(pushed) = turn.ask(ask) else { return };
         if let Some(slot) = &promise.slot {
             slot.mark_sent();
         }

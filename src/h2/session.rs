@@ -90,7 +90,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             return self.write_continue();
         }
         if header.status.is_informational() {
-            return self.write_informational(plan.unwrap_or_default());
+            return self.write_informational(plan.unwrap_or_default()).await;
         }
         if !end {
             // Before the promises: their bodies must find the document's place taken.
@@ -98,7 +98,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             self.stream.open_lane(&self.connection.order, origin, client);
         }
         if let Some(plan) = plan {
-            promise::send(&self.connection, &mut self.stream, plan.promises);
+            promise::send(&self.connection, &mut self.stream, plan.promises).await;
         }
         // Fewer comparisons than look-ups, and most responses have none.
         if header.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
@@ -133,8 +133,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
     }
 
     /// Carries out an early plan. What goes wrong here never reaches the document.
-    fn write_informational(&mut self, plan: Plan) -> Result<()> {
-        promise::send(&self.connection, &mut self.stream, plan.promises);
+    async fn write_informational(&mut self, plan: Plan) -> Result<()> {
+        promise::send(&self.connection, &mut self.stream, plan.promises).await;
         if plan.hints.is_empty() {
             return Ok(());
         }

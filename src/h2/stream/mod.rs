@@ -6,6 +6,7 @@ mod at_once;
 
 use std::{
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
         Arc,
@@ -543,10 +544,20 @@ async fn patiently<T>(limit: Duration, client: impl Future<Output = T>) -> Optio
 impl Drop for Stream {
     fn drop(&mut self) {
         self.close_flag();
-        if matches!(self.respond, Respond::Promised(..)) {
-            // Explicitly: h2 0.4.20 panics on a promised stream that is dropped at a bad moment.
-            self.reset(Reason::CANCEL);
+        let body = self.body.take();
+        if std::thread::panicking() {
+            // Where h2 has panicked its lock is poisoned, and h2 panics once more when a body is dropped: two panics at
+            // once abort the process. The other handles look for themselves.
+            return std::mem::forget(body);
         }
+        // The lock may be poisoned by another thread's panic; then the first panic is to end here.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            drop(body);
+            if matches!(self.respond, Respond::Promised(..)) {
+                // Explicitly: h2 0.4.20 panics on a promised stream that is dropped at a bad moment.
+                self.reset(Reason::CANCEL);
+            }
+        }));
     }
 }
 
@@ -556,5 +567,59 @@ impl std::fmt::Debug for Stream {
             .field("id", &self.id())
             .field("ended", &self.ended)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncWriteExt, duplex},
+        task::spawn,
+    };
+
+    use super::*;
+    use crate::h2::frames::{GOAWAY, HEADERS, PREFACE, SETTINGS, tests::frame};
+
+    /// Requests of a connection of which the h2 crate has panicked: it read a GOAWAY below a promise that it had not
+    /// written.
+    async fn of_a_broken_connection() -> Vec<Stream> {
+        let (mut client, server) = duplex(1 << 16);
+        let get = b"\x82\x86\x84\x41\x01h";
+        let sent = [
+            PREFACE.as_slice(),
+            &frame(SETTINGS, 0, 0, b""),
+            // Their content is still to come.
+            &frame(HEADERS, 4, 1, get),
+            &frame(HEADERS, 4, 3, get),
+        ];
+        client.write_all(&sent.concat()).await.expect("sent");
+        let handshake = h2::server::Builder::new().handshake::<_, Chunk>(server);
+        let mut connection = handshake.await.expect("a handshake");
+        let mut streams = Vec::new();
+        for _ in 0..2 {
+            let (request, respond) = connection.accept().await.expect("a request").expect("well-formed");
+            streams.push(Stream::requested(respond, request.into_body()));
+        }
+        let promised = Request::get("http://h/a.css").body(()).expect("a request");
+        let promise = streams.first_mut().expect("two").push(promised).expect("a promise");
+        client.write_all(&frame(GOAWAY, 0, 0, &[0; 8])).await.expect("sent");
+        let accepting = spawn(async move { connection.accept().await.is_some() });
+        assert!(accepting.await.is_err_and(|e| e.is_panic()), "h2 is to panic here");
+        std::mem::forget(promise);
+        streams
+    }
+
+    /// If one panicked in the middle of another, the process would abort.
+    #[tokio::test]
+    async fn streams_of_a_broken_connection_end_with_one_panic_at_most() {
+        let mut streams = of_a_broken_connection().await;
+        let (one, other) = (streams.pop(), streams.pop());
+        let dropped = spawn(async move { drop(one) }).await;
+        let unwound = spawn(async move {
+            let _other = other;
+            unreachable!("a panic while it holds a stream");
+        })
+        .await;
+        assert!(dropped.is_err_and(|e| e.is_panic()) && unwound.is_err());
     }
 }
