@@ -2,7 +2,7 @@
 //!
 //! It stands directly behind TLS termination, talks HTTP/2 to clients and HTTP/1.1 to origins, and is
 //! built on Pingora. Pingora's own HTTP/2 server has no push and drops every 1xx, so the client's
-//! HTTP/2 connection is served here, over the h2 crate, under Pingora's proxy.
+//! HTTP/2 connection is served here, by a server of our own, under Pingora's proxy.
 //!
 //! # Words
 //!
@@ -29,7 +29,7 @@
 //! # Modules
 //!
 //! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`learn`], [`route`]), then state ([`cache`],
-//! [`certificate`], [`upstream`], [`telemetry`]), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
+//! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
 pub mod cache;
@@ -37,6 +37,7 @@ pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod exchange;
 pub mod h2;
 pub mod learn;
 pub mod link;

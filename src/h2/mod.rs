@@ -1,42 +1,37 @@
-//! One client's HTTP/2 connection: the only user of the h2 crate.
+//! One client's HTTP/2 connection: a server of our own, made for push.
 //!
-//! Reading order: [`serve`] in `connection` (accept loop, idle and shutdown), `upgrade` (a connection that began as
-//! HTTP/1.1), `cork` and `chunk` (few writes, and no copies), `observe` and `frames` (what the bytes of both
-//! directions say), `validate` (which requests are served), `admit` and `admission` (when they begin), `stream`
-//! (one request or promise, as the h2 crate sees it), `opening` (how a promise begins its answer), `session` (the
-//! same as Pingora sees it: the doc-hidden seam), `promise` (a plan carried out), `unwritten` (in which order), `memory` (answers that need no
-//! application), `order` and `documents` (the document first), `queue` (how much waits in the h2 crate),
-//! `bottleneck` (how much of pushes is on its way).
+//! A request goes down these rooms, its response comes back up:
+//!
+//! - `accept`: the driver of a connection ([`serve`]), which requests are served and when they start;
+//! - `respond`: Pingora's session, a stored response, a promise;
+//! - `stream`: one stream as its task has it, and what streams of a connection share;
+//! - `core`: the connection as a pure state machine: bytes in, events out; commands in, bytes out;
+//! - `priority`: who sends next, and how much of pushes;
+//! - `hpack`, `wire`: fields and frames as bytes.
+//!
+//! A room knows those below it only.
 
-mod admission;
-mod admit;
-mod bottleneck;
-mod chunk;
-mod connection;
-mod cork;
-mod documents;
-mod frames;
-mod memory;
-mod observe;
-mod opening;
-mod order;
-mod promise;
-mod queue;
-mod session;
+mod accept;
+mod core;
+mod hpack;
+mod priority;
+mod respond;
 mod stream;
+mod wire;
+
 #[cfg(test)]
 mod tests;
-mod unwritten;
-mod upgrade;
-mod validate;
 
 use std::time::Duration;
 
-pub use admission::Admission;
-pub use connection::{Answers, serve};
-pub use memory::{Memory, Recalled, Report};
-pub use upgrade::{Beginning, NotUpgradable};
-pub use validate::Rejection;
+pub use self::core::Fault;
+pub use accept::{
+    Answers,
+    h2c::{Beginning, NotUpgradable},
+    scheduler::RequestScheduler,
+    serve::serve,
+    validate::Rejection,
+};
 
 /// What a connection may use.
 #[derive(Debug, Clone, Copy)]

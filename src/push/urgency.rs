@@ -1,5 +1,7 @@
-//! In which order bodies are sent (rule 12): RFC 9218 urgencies from `as` and `fetchpriority`, and from
-//! what client and origin say in `priority`.
+//! In which order bodies are sent (rule 12): RFC 9218 urgencies from `as` and `fetchpriority`, and priorities
+//! that client and origin ask for in `priority`.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Destination;
 
@@ -31,26 +33,6 @@ impl Urgency {
         })
     }
 
-    /// The urgency that a `priority` field asks for (RFC 9218 section 4.1), if it does: a client's in a request or
-    /// in a PRIORITY_UPDATE frame, an origin's in a response.
-    ///
-    /// It is read leniently, without a parser for structured fields: what looks like `u` inside a quoted
-    /// string of some other parameter is taken for it. It decides no more than an order.
-    #[must_use]
-    pub fn asked(priority: &[u8]) -> Option<Self> {
-        let members = priority.split(|&b| b == b',').map(<[u8]>::trim_ascii);
-        // The last one counts (RFC 8941 section 4.2.2).
-        members
-            .filter_map(|member| match member.strip_prefix(b"u=")? {
-                [digit @ b'0'..=b'7'] | [digit @ b'0'..=b'7', b';' | b' ' | b'\t', ..] => Some(Self(digit - b'0')),
-                _ => None,
-            })
-            .next_back()
-    }
-
-    /// How many there are.
-    pub const LEVELS: usize = 8;
-
     /// The number, 0 to 7.
     #[must_use]
     pub const fn value(self) -> u8 {
@@ -64,30 +46,165 @@ impl Default for Urgency {
     }
 }
 
+/// The parameters of a `priority` field, as far as they are given (RFC 9218 section 4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Priority {
+    urgency: Option<Urgency>,
+    incremental: Option<bool>,
+}
+
+impl Priority {
+    /// Returns the priority that the fields of a request or response ask for.
+    #[must_use]
+    pub fn of(fields: &HeaderMap) -> Self {
+        let mut values = fields.get_all(PRIORITY).iter().map(HeaderValue::as_bytes);
+        match (values.next(), values.next()) {
+            (None, _) => Self::default(),
+            (Some(only), None) => Self::parse(only),
+            // Several lines are one list (RFC 9110 section 5.3).
+            (Some(first), Some(second)) => {
+                let lines: Vec<_> = [first, second].into_iter().chain(values).collect();
+                Self::parse(&lines.join(&b", "[..]))
+            }
+        }
+    }
+
+    /// Parses the field value of a request, a response or a PRIORITY_UPDATE frame.
+    ///
+    /// It is a dictionary of RFC 9651: one error voids the whole, the last of doubled keys counts. A parameter of
+    /// another type, or out of range, is ignored (RFC 9218 section 4).
+    #[must_use]
+    pub fn parse(field: &[u8]) -> Self {
+        if let Some(priority) = Self::parse_plain(field) {
+            return priority;
+        }
+        let Ok(dictionary) = sfv::Parser::new(field).parse::<sfv::Dictionary>() else {
+            return Self::default();
+        };
+        let bare = |key: &str| match dictionary.get(key) {
+            Some(sfv::ListEntry::Item(item)) => Some(&item.bare_item),
+            _ => None,
+        };
+        let urgency = bare("u").and_then(sfv::BareItem::as_integer);
+        Self {
+            urgency: urgency
+                .and_then(|urgency| u8::try_from(i64::from(urgency)).ok())
+                .filter(|urgency| *urgency <= 7)
+                .map(Urgency),
+            incremental: bare("i").and_then(sfv::BareItem::as_boolean),
+        }
+    }
+
+    /// Parses what browsers send: `u=N`, `i`, and both.
+    fn parse_plain(field: &[u8]) -> Option<Self> {
+        let (urgency, rest) = match field {
+            [b'u', b'=', digit @ b'0'..=b'7', rest @ ..] => (Some(Urgency(digit - b'0')), rest),
+            b"i" => (None, b", i".as_slice()),
+            _ => return None,
+        };
+        let incremental = match rest {
+            b"" => None,
+            b", i" | b",i" => Some(true),
+            _ => return None,
+        };
+        Some(Self { urgency, incremental })
+    }
+
+    /// Asks for an urgency alone.
+    #[must_use]
+    pub const fn urgent(urgency: Urgency) -> Self {
+        Self {
+            urgency: Some(urgency),
+            incremental: None,
+        }
+    }
+
+    /// Returns these parameters, and of those that are not given the other's (RFC 9218 section 8).
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            urgency: self.urgency.or(other.urgency),
+            incremental: self.incremental.or(other.incremental),
+        }
+    }
+
+    /// Whether no parameter is given.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.urgency.is_none() && self.incremental.is_none()
+    }
+
+    /// The urgency, or its default.
+    #[must_use]
+    pub fn urgency(self) -> Urgency {
+        self.urgency.unwrap_or_default()
+    }
+
+    /// Whether a part of the content is of use by itself; by default not.
+    #[must_use]
+    pub fn is_incremental(self) -> bool {
+        self.incremental.unwrap_or_default()
+    }
+
+    /// Returns these parameters, incremental where they do not say otherwise.
+    #[must_use]
+    pub fn or_incremental(self) -> Self {
+        Self {
+            incremental: self.incremental.or(Some(true)),
+            ..self
+        }
+    }
+}
+
+/// RFC 9218 section 5.
+const PRIORITY: HeaderName = HeaderName::from_static("priority");
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_priority_field_tells_an_urgency() {
-        for (field, expected) in [
-            ("u=0", Some(0)),
-            ("u=5, i", Some(5)),
-            ("i, u=7", Some(7)),
-            ("i;x=1 ,u=2;y", Some(2)),
-            ("u=1, u=4", Some(4)),
-            ("i", None),
-            ("", None),
-            ("u=8", None),
-            ("u=-1", None),
-            ("u=10", None),
-            ("u", None),
-            ("uu=1", None),
-            ("U=1", None),
+    fn a_priority_field_is_a_dictionary() {
+        for (field, urgency, incremental) in [
+            ("u=0", Some(0), None),
+            ("u=5, i", Some(5), Some(true)),
+            ("i, u=7", Some(7), Some(true)),
+            ("i;x=1 ,u=2;y", Some(2), Some(true)),
+            ("u=1, u=4", Some(4), None),
+            ("u=1, i, i=?0", Some(1), Some(false)),
+            ("u=3,i", Some(3), Some(true)),
+            ("i=?1", None, Some(true)),
+            ("i", None, Some(true)),
+            ("", None, None),
+            ("u=8", None, None),
+            ("u=-1", None, None),
+            ("u=10", None, None),
+            ("u=1.0", None, None),
+            ("u=\"1\"", None, None),
+            ("u=(1)", None, None),
+            ("i=1", None, None),
+            ("u", None, None),
+            ("uu=1", None, None),
+            ("U=1", None, None),
+            ("u=0, @bad", None, None),
+            ("u=0,", None, None),
+            ("u=0 i", None, None),
+            ("x=\"a, u=1\"", None, None),
+            ("u=1, x=@1659578233, y=%\"f\"", Some(1), None),
         ] {
-            let asked = Urgency::asked(field.as_bytes());
-            assert_eq!(asked.map(Urgency::value), expected, "{field}");
+            let priority = Priority::parse(field.as_bytes());
+            assert_eq!(priority.urgency.map(Urgency::value), urgency, "{field}");
+            assert_eq!(priority.incremental, incremental, "{field}");
         }
+    }
+
+    #[test]
+    fn one_party_fills_in_what_the_other_leaves_out() {
+        let priority = |field: &str| Priority::parse(field.as_bytes());
+        assert_eq!(priority("u=1").or(priority("u=5, i")), priority("u=1, i"));
+        assert_eq!(priority("i=?0").or(priority("u=5, i")), priority("u=5, i=?0"));
+        assert_eq!(priority("").urgency().value(), 3);
+        assert!(priority("").or_incremental().is_incremental() && !priority("i=?0").or_incremental().is_incremental());
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub use process::{ProcessError, Running};
 use crate::{
     client,
     config::Config,
+    exchange::{OnSent, ResponseSource, StoredResponse},
     h2,
     listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
     proxy::{Edge, Line, Memory},
@@ -142,7 +143,7 @@ impl Server {
                 Arc::clone(&parts.manifests),
                 parts.cache,
             ))),
-            admission: Arc::new(h2::Admission::new(pingora.configuration.threads)),
+            scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
             parts: Arc::clone(&parts),
         };
         let entrance = Entrance::new(http2, Arc::clone(&parts.entrance), connections.clone());
@@ -295,30 +296,30 @@ fn all_custom() -> HttpServerOptions {
 /// HTTP/2 connections go to our own session layer, under the same proxy.
 struct Http2 {
     memory: Arc<FromMemory>,
-    admission: Arc<h2::Admission>,
+    scheduler: Arc<h2::RequestScheduler>,
     parts: Arc<Parts>,
 }
 
 /// What is kept answers before the proxy does.
 struct FromMemory(Memory);
 
-impl h2::Memory for FromMemory {
-    fn recall(
+impl ResponseSource for FromMemory {
+    fn find(
         &self,
         request: &http::request::Parts,
         connection: &client::Connection,
         pushed_by: Option<PushedBy>,
-    ) -> Option<h2::Recalled> {
+    ) -> Option<StoredResponse> {
         let answer = self.0.recall(request, connection, pushed_by)?;
-        Some(h2::Recalled {
-            response: answer.response,
+        Some(StoredResponse {
+            head: answer.response,
             body: answer.body,
-            report: answer.line.map(|line| line as Box<dyn h2::Report>),
+            on_sent: answer.line.map(|line| line as Box<dyn OnSent>),
         })
     }
 }
 
-impl h2::Report for Line {
+impl OnSent for Line {
     fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>) {
         self.write(bytes, failure);
     }
@@ -343,9 +344,9 @@ impl ServeHttp2<Proxy> for Http2 {
     ) {
         let limits = **self.parts.http2.load();
         let answers = h2::Answers {
-            memory: Arc::<FromMemory>::clone(&self.memory),
+            stored: Arc::<FromMemory>::clone(&self.memory),
             app: Arc::clone(proxy),
-            admission: Arc::clone(&self.admission),
+            scheduler: Arc::clone(&self.scheduler),
         };
         h2::serve(stream, beginning, answers, limits, shutdown).await;
     }

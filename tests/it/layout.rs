@@ -14,6 +14,7 @@ const ROWS: &[&[&str]] = &[
     &["learn"],
     &["route"],
     &["cache", "certificate", "upstream", "telemetry"],
+    &["exchange"],
     &["listen", "h2", "proxy", "config"],
     &["server"],
     &["cli"],
@@ -153,7 +154,7 @@ fn only_their_folders_know_h2_and_the_custom_session() {
         }
         if code.contains("custom::") {
             assert!(
-                path.ends_with("h2/session.rs") || path.ends_with("upstream/origins.rs"),
+                path.ends_with("h2/respond/session.rs") || path.ends_with("upstream/origins.rs"),
                 "{} touches custom sessions or connectors",
                 path.display()
             );

@@ -1,0 +1,32 @@
+//! The beginning of everything on a connection: its driver (`serve`), which requests are served (`validate`), when they
+//! start (`pending`, `scheduler`, `start`), and a connection that began as HTTP/1.1 (`h2c`).
+
+pub(super) mod h2c;
+mod pending;
+pub(super) mod scheduler;
+pub(super) mod serve;
+mod start;
+pub(super) mod validate;
+
+use std::sync::Arc;
+
+use crate::exchange::ResponseSource;
+use scheduler::RequestScheduler;
+
+/// Answers the requests of all connections.
+pub struct Answers<A> {
+    /// Asked first.
+    pub stored: Arc<dyn ResponseSource>,
+    /// Asked for the others.
+    pub app: Arc<A>,
+    /// Says when it is.
+    pub scheduler: Arc<RequestScheduler>,
+}
+
+impl<A> std::fmt::Debug for Answers<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answers")
+            .field("scheduler", &self.scheduler)
+            .finish_non_exhaustive()
+    }
+}

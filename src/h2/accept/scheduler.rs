@@ -1,0 +1,436 @@
+//! Which requests start at once, and which wait while others finish: [`RequestScheduler`].
+//!
+//! A request under Pingora's proxy keeps some tens of kilobytes in use. With hundreds of them started, a busy
+//! processor finds none of that in its caches, and each request costs half as much again. So running requests finish
+//! before queued ones start; a queued request is its header, and what the client has sent of its content.
+//!
+//! - While fewer requests than the limit are running, the next one starts at once. The limit is
+//!   [`RUNNING_PER_THREAD`] for each thread at first.
+//! - While requests wait, the limit is looked at every [`TICK`]. It doubles when the running requests leave the
+//!   processor idle, as they do while they wait for origins or clients. It falls back, and lets a single
+//!   request a thread start, when the running requests keep the processor busy.
+//! - A request that has been running for longer than [`RECENT`] does not count: an answer that never ends, or
+//!   an origin that never answers, holds nobody up.
+//!
+//! Nothing of it runs while no request waits. HTTP/2 connections start requests in the order in which they
+//! began to wait; HTTP/1.x has one request a connection, and does not wait.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Notify, time::sleep};
+
+/// Running requests that others need not wait for, for each thread.
+const RUNNING_PER_THREAD: usize = 24;
+
+/// The most requests that one connection starts in a turn: responses that are ready together leave in one write.
+pub(super) const BATCH: usize = 16;
+
+/// How often the limit is looked at while requests wait: as fine as timers are.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Running requests that have at least this part of the processors keep them busy: one in so many. What their
+/// connections do for them, encoding and writing, is not counted.
+const SHARE: u32 = 4;
+
+/// A request counts as running for once to twice this time.
+const RECENT: Duration = Duration::from_millis(128);
+
+/// Says which requests start. All HTTP/2 connections of a process share one, as they share its processors.
+#[derive(Debug)]
+pub struct RequestScheduler {
+    threads: usize,
+    state: Mutex<State>,
+    /// Connections that wait.
+    waiting: AtomicUsize,
+    /// The task that looks at the limit runs.
+    is_ticking: AtomicBool,
+    /// Nanoseconds for which running requests had a processor, while somebody waited.
+    busy: AtomicU64,
+    turns: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    running: Running,
+    limit: usize,
+}
+
+/// Running requests, by when they started.
+#[derive(Debug)]
+struct Running {
+    generation: u64,
+    since: Instant,
+    /// Those of this generation.
+    young: usize,
+    /// Those of the one before.
+    old: usize,
+}
+
+/// One running request, until dropped.
+#[derive(Debug)]
+pub(in crate::h2) struct RunPermit {
+    scheduler: Arc<RequestScheduler>,
+    started: Instant,
+    generation: u64,
+}
+
+/// One connection that waits, until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl RequestScheduler {
+    /// Returns the scheduler of a server with so many threads.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        let threads = threads.max(1);
+        Self {
+            threads,
+            state: Mutex::new(State {
+                running: Running {
+                    generation: 0,
+                    since: Instant::now(),
+                    young: 0,
+                    old: 0,
+                },
+                limit: RUNNING_PER_THREAD * threads,
+            }),
+            waiting: AtomicUsize::new(0),
+            is_ticking: AtomicBool::new(false),
+            busy: AtomicU64::new(0),
+            turns: Notify::new(),
+        }
+    }
+
+    /// Starts a request that need not wait.
+    pub(in crate::h2) fn try_start(self: &Arc<Self>) -> Option<RunPermit> {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        self.start_within_limit()
+    }
+
+    /// Starts another request of a connection whose turn it is.
+    pub(in crate::h2) fn start_within_limit(self: &Arc<Self>) -> Option<RunPermit> {
+        let mut state = self.state();
+        let now = Instant::now();
+        (state.running.count(now) < state.limit).then(|| self.permit(&mut state, now))
+    }
+
+    fn permit(self: &Arc<Self>, state: &mut State, now: Instant) -> RunPermit {
+        RunPermit {
+            scheduler: Arc::clone(self),
+            started: now,
+            generation: state.running.start(now),
+        }
+    }
+
+    /// Waits until a connection may start a request.
+    pub(in crate::h2) async fn turn(self: Arc<Self>) -> RunPermit {
+        let _waiting = Waiting::new(&self.waiting);
+        if !self.is_ticking.swap(true, Ordering::SeqCst) {
+            tokio::spawn(Arc::clone(&self).tick());
+        }
+        loop {
+            self.turns.notified().await;
+            if let Some(permit) = self.start_within_limit() {
+                return permit;
+            }
+        }
+    }
+
+    /// Adapts the limit for as long as anybody waits.
+    async fn tick(self: Arc<Self>) {
+        loop {
+            let (since, busy) = (Instant::now(), self.busy.load(Ordering::Relaxed));
+            sleep(TICK).await;
+            if self.waiting.load(Ordering::SeqCst) == 0 {
+                self.is_ticking.store(false, Ordering::SeqCst);
+                let is_over = self.waiting.load(Ordering::SeqCst) == 0 || self.is_ticking.swap(true, Ordering::SeqCst);
+                if is_over {
+                    self.state().limit = self.base();
+                    return;
+                }
+            }
+            let busy = self.busy.load(Ordering::Relaxed).wrapping_sub(busy);
+            let is_busy = self.keep_busy(Duration::from_nanos(busy), since.elapsed());
+            let turns = {
+                let mut state = self.state();
+                let running = state.running.count(Instant::now());
+                state.limit = if is_busy {
+                    self.base().max(running + self.threads)
+                } else {
+                    state.limit.max(running).saturating_mul(2)
+                };
+                state.limit.saturating_sub(running)
+            };
+            for _ in 0..turns.min(self.waiting.load(Ordering::SeqCst)) {
+                self.turns.notify_one();
+            }
+        }
+    }
+
+    fn base(&self) -> usize {
+        RUNNING_PER_THREAD * self.threads
+    }
+
+    /// Whether requests that had a processor for `busy` of this time have their share of all.
+    fn keep_busy(&self, busy: Duration, took: Duration) -> bool {
+        let threads = u32::try_from(self.threads).unwrap_or(u32::MAX);
+        busy.saturating_mul(SHARE) >= took.saturating_mul(threads)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RunPermit {
+    /// Carries out the work of the request, and meters it while others wait.
+    pub(in crate::h2) async fn metered<F: Future>(self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        let scheduler = &self.scheduler;
+        poll_fn(|cx| {
+            if !scheduler.is_ticking.load(Ordering::Relaxed) {
+                return work.as_mut().poll(cx);
+            }
+            let since = Instant::now();
+            let polled = work.as_mut().poll(cx);
+            if since.duration_since(self.started) < 2 * RECENT {
+                let spent = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                scheduler.busy.fetch_add(spent, Ordering::Relaxed);
+            }
+            polled
+        })
+        .await
+    }
+}
+
+impl Running {
+    /// Counts requests that started recently and are running.
+    fn count(&mut self, now: Instant) -> usize {
+        self.advance(now);
+        self.young + self.old
+    }
+
+    /// Counts one more, and returns its generation.
+    fn start(&mut self, now: Instant) -> u64 {
+        self.advance(now);
+        self.young += 1;
+        self.generation
+    }
+
+    fn end(&mut self, generation: u64) {
+        if generation == self.generation {
+            self.young -= 1;
+        } else if generation + 1 == self.generation {
+            self.old -= 1;
+        }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since);
+        if passed < RECENT {
+            return;
+        }
+        if passed < 2 * RECENT {
+            self.generation += 1;
+            self.old = self.young;
+        } else {
+            self.generation += 2;
+            self.old = 0;
+        }
+        self.young = 0;
+        self.since = now;
+    }
+}
+
+impl Drop for RunPermit {
+    fn drop(&mut self) {
+        let scheduler = &self.scheduler;
+        let mut state = scheduler.state();
+        state.running.end(self.generation);
+        let is_free = state.running.young + state.running.old < state.limit;
+        drop(state);
+        if is_free && scheduler.waiting.load(Ordering::SeqCst) > 0 {
+            scheduler.turns.notify_one();
+        }
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn new(number: &'a AtomicUsize) -> Self {
+        number.fetch_add(1, Ordering::SeqCst);
+        Self(number)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, pin::Pin, task::Poll};
+
+    use tokio::{task::yield_now, time::timeout};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn running(number: usize) -> (Arc<RequestScheduler>, Vec<RunPermit>) {
+        let scheduler = Arc::new(RequestScheduler::new(1));
+        let permits = (0..number).map(|_| {
+            let mut state = scheduler.state();
+            scheduler.permit(&mut state, Instant::now())
+        });
+        let permits = permits.collect();
+        (scheduler, permits)
+    }
+
+    async fn is_pending(turn: Pin<&mut impl Future<Output = RunPermit>>) -> bool {
+        let mut turn = Some(turn);
+        poll_fn(|cx| Poll::Ready(turn.take().is_some_and(|turn| turn.poll(cx).is_pending()))).await
+    }
+
+    #[tokio::test]
+    async fn requests_within_the_limit_start_at_once() {
+        let (scheduler, _) = running(0);
+        let started: Vec<_> = std::iter::from_fn(|| scheduler.try_start()).take(1000).collect();
+        assert_eq!(started.len(), RUNNING_PER_THREAD);
+        drop(started);
+        assert!(scheduler.try_start().is_some());
+    }
+
+    #[tokio::test]
+    async fn queued_requests_start_when_running_ones_end_and_new_ones_not_before_them() {
+        let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
+        let mut turn = pin!(Arc::clone(&scheduler).turn());
+        assert!(is_pending(turn.as_mut()).await);
+        permits.pop();
+        assert!(scheduler.try_start().is_none(), "somebody waits");
+        assert!(!is_pending(turn.as_mut()).await);
+    }
+
+    #[tokio::test]
+    async fn an_idle_processor_lets_all_start() {
+        let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
+        let since = Instant::now();
+        for _ in 0..1000 {
+            let permit = match scheduler.start_within_limit() {
+                Some(permit) => permit,
+                None => timeout(DEADLINE, Arc::clone(&scheduler).turn()).await.expect("a turn"),
+            };
+            permits.push(permit);
+        }
+        assert!(
+            since.elapsed() < RECENT,
+            "some ticks, not until requests are no longer recent"
+        );
+    }
+
+    /// Keeps the processor busy, and counts the times.
+    async fn toil(times: &Cell<usize>) {
+        loop {
+            let since = Instant::now();
+            while since.elapsed() < TICK / 5 {}
+            times.set(times.get() + 1);
+            yield_now().await;
+        }
+    }
+
+    async fn turns(scheduler: &Arc<RequestScheduler>, permits: &mut Vec<RunPermit>, number: usize) {
+        for _ in 0..number {
+            let turn = Arc::clone(scheduler).turn();
+            permits.push(timeout(DEADLINE, turn).await.expect("a turn"));
+        }
+    }
+
+    #[tokio::test]
+    async fn while_requests_keep_the_processor_busy_one_starts_each_tick() {
+        let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
+        let times = Cell::new(0);
+        let request = permits.pop().expect("a request").metered(toil(&times));
+        // So that nothing has to be waited for but ticks.
+        permits.push(scheduler.start_within_limit().expect("a place"));
+        let since = Instant::now();
+        tokio::select! {
+            biased;
+            () = request => {}
+            () = turns(&scheduler, &mut permits, 5) => assert!(since.elapsed() >= TICK * 4),
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_do_not_wait_for_other_work_of_the_processor() {
+        let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
+        let times = Cell::new(0);
+        tokio::select! {
+            biased;
+            () = toil(&times) => {}
+            () = turns(&scheduler, &mut permits, 200) => {}
+        }
+        assert!(times.get() <= 5000, "{} long turns", times.get());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_gone_passes_its_turn_on() {
+        let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
+        let mut first = Box::pin(Arc::clone(&scheduler).turn());
+        let mut second = pin!(Arc::clone(&scheduler).turn());
+        assert!(is_pending(first.as_mut()).await && is_pending(second.as_mut()).await);
+        permits.pop();
+        assert!(is_pending(second.as_mut()).await, "the turn is the first one's");
+        drop(first);
+        assert!(!is_pending(second.as_mut()).await);
+    }
+
+    #[tokio::test]
+    async fn nothing_runs_while_nobody_waits() {
+        let (scheduler, _permits) = running(RUNNING_PER_THREAD);
+        for _ in 0..100 {
+            let mut turn = Box::pin(Arc::clone(&scheduler).turn());
+            assert!(is_pending(turn.as_mut()).await);
+        }
+        let is_over = async {
+            while scheduler.is_ticking.load(Ordering::SeqCst) {
+                yield_now().await;
+            }
+        };
+        timeout(DEADLINE, is_over).await.expect("the task ends");
+        assert_eq!(scheduler.waiting.load(Ordering::SeqCst), 0);
+        assert_eq!(Arc::strong_count(&scheduler), 1 + RUNNING_PER_THREAD);
+    }
+
+    #[test]
+    fn requests_that_started_long_ago_do_not_count() {
+        let start = Instant::now();
+        let mut running = Running {
+            generation: 0,
+            since: start,
+            young: 0,
+            old: 0,
+        };
+        let first = running.start(start);
+        let second = running.start(start + RECENT);
+        assert_eq!(running.count(start + RECENT), 2);
+        assert_eq!(running.count(start + 2 * RECENT), 1);
+        running.end(first);
+        assert_eq!(running.count(start + 2 * RECENT), 1, "the first is counted no more");
+        running.end(second);
+        assert_eq!(running.count(start + 2 * RECENT), 0);
+        let third = running.start(start + 2 * RECENT);
+        assert_eq!(running.count(start + 9 * RECENT), 0);
+        running.end(third);
+        assert_eq!(running.count(start + 9 * RECENT), 0);
+    }
+}

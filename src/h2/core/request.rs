@@ -1,0 +1,369 @@
+//! The header section of a request, field by field as HPACK decodes it (RFC 9113 sections 8.2 and 8.3).
+//!
+//! Limits are asked before a field is allocated. Once a section is malformed or too large nothing more of it is
+//! kept, though HPACK goes on: its table must stay the client's.
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header,
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+use super::Fault;
+use crate::h2::hpack::{FieldSink, Name, Value};
+
+/// What a header section may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FieldLimits {
+    /// Bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts them.
+    pub(super) bytes: usize,
+    /// Fields; the crumbs of a cookie count as one.
+    pub(super) fields: usize,
+}
+
+/// Gathers the fields of a request, or of its trailers.
+pub(super) struct FieldSection {
+    limits: FieldLimits,
+    method: Option<Bytes>,
+    scheme: Option<Bytes>,
+    authority: Option<Bytes>,
+    path: Option<Bytes>,
+    headers: HeaderMap,
+    cookie: Cookie,
+    size: usize,
+    fields: usize,
+    /// Regular fields have begun: no pseudo-header may follow.
+    is_regular: bool,
+    is_too_large: bool,
+    fault: Option<Fault>,
+    content_length: Option<u64>,
+}
+
+/// The crumbs of a cookie, joined as they come (RFC 9113 section 8.2.3).
+enum Cookie {
+    None,
+    Whole(HeaderValue),
+    Joined(BytesMut),
+}
+
+/// A request whose fields are complete.
+#[derive(Debug)]
+pub(super) struct RequestHead {
+    pub(super) parts: Parts,
+    pub(super) content_length: Option<u64>,
+    /// Bytes that were allocated for it, roughly.
+    pub(super) size: usize,
+}
+
+/// Why there is no request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoRequest {
+    Malformed,
+    TooLarge,
+}
+
+impl FieldSection {
+    pub(super) fn new(limits: FieldLimits) -> Self {
+        Self {
+            limits,
+            method: None,
+            scheme: None,
+            authority: None,
+            path: None,
+            headers: HeaderMap::new(),
+            cookie: Cookie::None,
+            size: 0,
+            fields: 0,
+            is_regular: false,
+            is_too_large: false,
+            fault: None,
+            content_length: None,
+        }
+    }
+
+    /// Returns the trailers, which have no pseudo-header (RFC 9113 section 8.1).
+    pub(super) fn into_trailers(self) -> Result<HeaderMap, NoRequest> {
+        let pseudo = [&self.method, &self.scheme, &self.authority, &self.path];
+        if pseudo.iter().any(|pseudo| pseudo.is_some()) {
+            return Err(NoRequest::Malformed);
+        }
+        self.outcome()?;
+        Ok(self.headers)
+    }
+
+    fn outcome(&self) -> Result<(), NoRequest> {
+        match self.fault {
+            Some(_) => Err(NoRequest::Malformed),
+            None if self.is_too_large => Err(NoRequest::TooLarge),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the request (RFC 9113 section 8.3.1).
+    pub(super) fn into_request(mut self) -> Result<RequestHead, NoRequest> {
+        self.outcome()?;
+        let method = self.method.take().ok_or(NoRequest::Malformed)?;
+        let method = Method::from_bytes(&method).map_err(|_| NoRequest::Malformed)?;
+        let uri = self.uri(&method).ok_or(NoRequest::Malformed)?;
+        match std::mem::replace(&mut self.cookie, Cookie::None) {
+            Cookie::None => {}
+            Cookie::Whole(value) => drop(self.headers.insert(header::COOKIE, value)),
+            Cookie::Joined(joined) => {
+                let value = HeaderValue::from_maybe_shared(joined.freeze()).map_err(|_| NoRequest::Malformed)?;
+                self.headers.insert(header::COOKIE, value);
+            }
+        }
+        let mut parts = Request::new(()).into_parts().0;
+        parts.method = method;
+        parts.uri = uri;
+        parts.version = Version::HTTP_2;
+        parts.headers = self.headers;
+        Ok(RequestHead {
+            parts,
+            content_length: self.content_length,
+            size: self.size,
+        })
+    }
+
+    /// Returns the target; `None` if its pseudo-headers are not those that the method has.
+    fn uri(&mut self, method: &Method) -> Option<Uri> {
+        let mut uri = http::uri::Parts::default();
+        let has_authority = match self.authority.take() {
+            Some(authority) if !authority.is_empty() => {
+                uri.authority = Some(Authority::from_maybe_shared(authority).ok()?);
+                true
+            }
+            _ => false,
+        };
+        let (scheme, path) = (self.scheme.take(), self.path.take());
+        if method == Method::CONNECT {
+            // RFC 9113 section 8.5.
+            return (has_authority && scheme.is_none() && path.is_none())
+                .then(|| Uri::from_parts(uri).ok())
+                .flatten();
+        }
+        let scheme = Scheme::try_from(&*scheme?).ok()?;
+        let path = path.filter(|path| !path.is_empty())?;
+        uri.path_and_query = Some(PathAndQuery::from_maybe_shared(path).ok()?);
+        if has_authority {
+            // The http crate has no URI of a scheme and a path alone.
+            uri.scheme = Some(scheme);
+        }
+        Uri::from_parts(uri).ok()
+    }
+
+    fn pseudo(&mut self, name: &Name, value: Bytes) {
+        let slot = match name {
+            Name::Method => &mut self.method,
+            Name::Scheme => &mut self.scheme,
+            Name::Authority => &mut self.authority,
+            Name::Path => &mut self.path,
+            // :status is a response's, :protocol was not offered (RFC 8441 section 3).
+            _ => return self.fault = Some(Fault::Malformed),
+        };
+        if self.is_regular || slot.is_some() {
+            self.fault = Some(Fault::Malformed);
+        } else {
+            *slot = Some(value);
+        }
+    }
+
+    fn regular(&mut self, name: HeaderName, value: HeaderValue) {
+        self.is_regular = true;
+        if name == header::COOKIE {
+            return self.crumb(value);
+        }
+        if is_connection_specific(&name) || (name == header::TE && value != "trailers") {
+            self.fault = Some(Fault::Malformed);
+            return;
+        }
+        self.fields += 1;
+        if self.fields > self.limits.fields {
+            self.is_too_large = true;
+            return;
+        }
+        if name == header::CONTENT_LENGTH {
+            match (content_length(&value), self.content_length) {
+                (Some(length), None) => self.content_length = Some(length),
+                (Some(length), Some(other)) if length == other => {}
+                _ => return self.fault = Some(Fault::Malformed),
+            }
+        }
+        if self.headers.is_empty() {
+            self.headers.reserve(FIRST_FIELDS);
+        }
+        if self.headers.try_append(name, value).is_err() {
+            self.is_too_large = true;
+        }
+    }
+
+    fn crumb(&mut self, crumb: HeaderValue) {
+        match &mut self.cookie {
+            Cookie::None => self.cookie = Cookie::Whole(crumb),
+            Cookie::Whole(first) => {
+                let mut joined = BytesMut::with_capacity(first.len() + 2 + crumb.len());
+                joined.extend_from_slice(first.as_bytes());
+                push_crumb(&mut joined, &crumb);
+                self.cookie = Cookie::Joined(joined);
+            }
+            Cookie::Joined(joined) => push_crumb(joined, &crumb),
+        }
+    }
+}
+
+impl FieldSink for FieldSection {
+    fn admit(&mut self, size: usize) -> bool {
+        self.size = self.size.saturating_add(size);
+        self.is_too_large |= self.size > self.limits.bytes;
+        !self.is_too_large && self.fault.is_none()
+    }
+
+    fn field(&mut self, name: Name, value: Value) {
+        match (name, value) {
+            (Name::Malformed, _) | (_, Value::Malformed) => self.fault = Some(Fault::Malformed),
+            (Name::Field(name), Value::Field(value)) => self.regular(name, value),
+            (name, Value::Pseudo(value)) => self.pseudo(&name, value),
+            (_, Value::Field(_)) => self.fault = Some(Fault::Malformed),
+        }
+    }
+}
+
+/// Room for the fields of an ordinary request.
+const FIRST_FIELDS: usize = 12;
+
+fn push_crumb(joined: &mut BytesMut, crumb: &HeaderValue) {
+    joined.extend_from_slice(b"; ");
+    joined.extend_from_slice(crumb.as_bytes());
+}
+
+/// Whether a field belongs to a connection of HTTP/1.1 (RFC 9113 section 8.2.2).
+fn is_connection_specific(name: &HeaderName) -> bool {
+    *name == header::CONNECTION
+        || *name == header::TRANSFER_ENCODING
+        || *name == header::UPGRADE
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+fn content_length(value: &HeaderValue) -> Option<u64> {
+    let bytes = value.as_bytes();
+    if bytes.is_empty() || !bytes.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: FieldLimits = FieldLimits { bytes: 1000, fields: 4 };
+
+    fn pseudo(name: &str) -> Name {
+        match name {
+            ":method" => Name::Method,
+            ":scheme" => Name::Scheme,
+            ":authority" => Name::Authority,
+            ":path" => Name::Path,
+            ":protocol" => Name::Protocol,
+            ":status" => Name::Status,
+            _ => Name::Malformed,
+        }
+    }
+
+    fn section(fields: &[(&str, &str)]) -> FieldSection {
+        let mut section = FieldSection::new(LIMITS);
+        for (name, value) in fields {
+            if !section.admit(name.len() + value.len() + 32) {
+                continue;
+            }
+            if name.starts_with(':') {
+                section.field(pseudo(name), Value::Pseudo(Bytes::copy_from_slice(value.as_bytes())));
+            } else {
+                section.field(
+                    Name::Field(name.parse().expect("a name")),
+                    Value::Field(value.parse().expect("a value")),
+                );
+            }
+        }
+        section
+    }
+
+    const GET: [(&str, &str); 4] = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":path", "/a?b"),
+        (":authority", "h:8443"),
+    ];
+
+    fn with(more: &[(&str, &str)]) -> Result<RequestHead, NoRequest> {
+        section(&[&GET, more].concat()).into_request()
+    }
+
+    #[test]
+    fn a_request_has_its_target_and_its_fields() {
+        let head = with(&[("accept", "*/*"), ("accept", "x/y")]).expect("a request");
+        assert_eq!(head.parts.uri, "https://h:8443/a?b");
+        assert_eq!(head.parts.method, Method::GET);
+        assert_eq!(head.parts.headers.get_all("accept").iter().count(), 2);
+        let star = section(&[(":method", "OPTIONS"), (":scheme", "http"), (":path", "*")]);
+        assert_eq!(star.into_request().expect("a request").parts.uri.path(), "*");
+        let tunnel = section(&[(":method", "CONNECT"), (":authority", "h:1")]);
+        assert_eq!(tunnel.into_request().expect("a request").parts.uri, "h:1");
+    }
+
+    #[test]
+    fn crumbs_of_a_cookie_become_one_field_in_their_order() {
+        let head = with(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3")]).expect("a request");
+        let cookies: Vec<_> = head.parts.headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
+    }
+
+    #[test]
+    fn malformed_requests_are_told() {
+        let table: &[&[(&str, &str)]] = &[
+            &GET[1..],
+            &GET[..1],
+            &[GET[0], GET[1]],
+            &[GET[0], GET[2]],
+            &[GET[0], GET[1], (":path", "")],
+            &[GET[0], GET[0], GET[1], GET[2]],
+            &[GET[0], GET[1], ("x", "y"), GET[2]],
+            &[GET[0], GET[1], GET[2], (":status", "200")],
+            &[GET[0], GET[1], GET[2], (":protocol", "websocket")],
+            &[GET[0], GET[1], GET[2], (":other", "x")],
+            &[GET[0], GET[1], GET[2], ("connection", "close")],
+            &[GET[0], GET[1], GET[2], ("keep-alive", "1")],
+            &[GET[0], GET[1], GET[2], ("proxy-connection", "close")],
+            &[GET[0], GET[1], GET[2], ("upgrade", "h2c")],
+            &[GET[0], GET[1], GET[2], ("transfer-encoding", "chunked")],
+            &[GET[0], GET[1], GET[2], ("te", "trailers, deflate")],
+            &[GET[0], GET[1], GET[2], ("content-length", "1"), ("content-length", "2")],
+            &[GET[0], GET[1], GET[2], ("content-length", "+1")],
+            &[GET[0], GET[1], GET[2], ("content-length", "99999999999999999999")],
+            &[(":method", "CONNECT"), GET[1], GET[3]],
+            &[(":method", "G T"), GET[1], GET[2]],
+        ];
+        for fields in table {
+            let outcome = section(fields).into_request();
+            assert_eq!(outcome.expect_err("malformed"), NoRequest::Malformed, "{fields:?}");
+        }
+        assert!(with(&[("te", "trailers"), ("content-length", "7"), ("content-length", "7")]).is_ok());
+        assert!(section(&[("x", "y")]).into_trailers().is_ok());
+        assert!(section(&[(":path", "/")]).into_trailers().is_err());
+    }
+
+    #[test]
+    fn a_section_that_is_too_large_keeps_no_more() {
+        let long = "x".repeat(950);
+        assert_eq!(with(&[("a", &long)]).expect_err("too large"), NoRequest::TooLarge);
+        let many = [("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")];
+        assert!(with(&many).is_ok());
+        assert_eq!(
+            with(&[&many[..], &[("e", "1")]].concat()).expect_err("too many"),
+            NoRequest::TooLarge
+        );
+        let mut section = section(&GET);
+        assert!(!section.admit(usize::MAX) && !section.admit(33));
+    }
+}

@@ -1,0 +1,401 @@
+//! Commands of the owner: responses, promises, content, resets.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, StatusCode};
+
+use super::{
+    Core, Ending, Event, Key, MAX_PROMISES, Reason, Response, StreamEnd,
+    stream::{Ending as BodyEnd, Head, State, Stream},
+};
+use crate::{
+    h2::{
+        hpack::{Encoder, PseudoName},
+        wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, MAX_WINDOW, flag, kind},
+    },
+    push::Priority,
+};
+
+/// Why a stream takes nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in crate::h2) enum SendError {
+    /// It was reset, by either side.
+    #[error("stream reset: {0}")]
+    Reset(Reason),
+    /// Its response is complete, or the command comes out of order: our own fault.
+    #[error("nothing can be sent in this state")]
+    State,
+}
+
+/// Why a promise is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in crate::h2) enum NotPromised {
+    /// The client does not take promises, or either side is going away.
+    #[error("the client takes no promise")]
+    Disabled,
+    /// The document is complete or was reset; a promised stream promises nothing (RFC 9113 section 8.4).
+    #[error("the document's stream takes no promise")]
+    Parent,
+    /// Too many promises are under way.
+    #[error("too many promises")]
+    TooMany,
+}
+
+/// Content of one stream that may wait here before its owner is told to wait.
+const LOW: usize = 16 * 1024;
+
+/// Content of all streams beyond which every owner waits until its own is sent.
+const MUCH: usize = 256 * 1024;
+
+impl<T: Default> Core<T> {
+    fn sending(&mut self, key: Key) -> Result<&mut Stream<T>, SendError> {
+        let stream = self.streams.get_mut(key).ok_or(SendError::Reset(Reason::CANCEL))?;
+        match stream.reset {
+            Some(reason) => Err(SendError::Reset(reason)),
+            None if !stream.state.sends() => Err(SendError::State),
+            None => Ok(stream),
+        }
+    }
+
+    /// Sends the final response of a stream. That of a promised stream waits while the client's limit of streams is
+    /// reached.
+    ///
+    /// # Errors
+    ///
+    /// The stream was reset, or has a response; or the client takes no pushed stream any more: then it is reset.
+    pub(in crate::h2) fn respond(&mut self, key: Key, response: Response) -> Result<(), SendError> {
+        let max_streams = self.client.max_streams as usize;
+        let must_wait = self.open_promises >= max_streams || !self.held.is_empty();
+        let stream = self.sending(key)?;
+        if !matches!(stream.head, Head::Awaited) {
+            return Err(SendError::State);
+        }
+        stream.origin = Priority::of(&response.headers);
+        if !stream.is_promised() {
+            self.send_head(key, response);
+            return Ok(());
+        }
+        if max_streams == 0 {
+            self.reset(key, Reason::CANCEL);
+            return Err(SendError::Reset(Reason::CANCEL));
+        }
+        if must_wait {
+            stream.head = Head::Held(Box::new(response));
+            self.held.push_back(key);
+        } else {
+            self.send_head(key, response);
+        }
+        Ok(())
+    }
+
+    fn send_head(&mut self, key: Key, response: Response) {
+        let Response {
+            status,
+            headers,
+            is_end,
+        } = response;
+        let end = if is_end { flag::END_STREAM } else { 0 };
+        self.put_block((kind::HEADERS, end), key.id(), None, |encoder, out| {
+            encode(encoder, out, status, &headers);
+        });
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        stream.head = Head::Sent;
+        if stream.is_promised() {
+            stream.state = State::HalfClosedRemote;
+            self.open_promises += 1;
+        }
+        if is_end {
+            stream.ending = BodyEnd::End;
+            self.end_response(key);
+        }
+    }
+
+    /// Begins the responses of promised streams that waited, as far as the client's limit goes now.
+    pub(super) fn open_held(&mut self) {
+        let max_streams = self.client.max_streams as usize;
+        while self.ending != Ending::Failed && (self.open_promises < max_streams || max_streams == 0) {
+            let Some(key) = self.held.pop_front() else { return };
+            let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state.sends()) else {
+                continue;
+            };
+            let Head::Held(response) = std::mem::replace(&mut stream.head, Head::Awaited) else {
+                continue;
+            };
+            if max_streams == 0 {
+                self.reset(key, Reason::CANCEL);
+                continue;
+            }
+            self.send_head(key, *response);
+            self.flow(key);
+        }
+    }
+
+    /// Sends a 1xx response. A promised stream has none.
+    pub(in crate::h2) fn inform(&mut self, key: Key, status: StatusCode, headers: &HeaderMap) -> Result<(), SendError> {
+        let stream = self.sending(key)?;
+        if !matches!(stream.head, Head::Awaited) || stream.is_promised() {
+            return Err(SendError::State);
+        }
+        self.put_block((kind::HEADERS, 0), key.id(), None, |encoder, out| {
+            encode(encoder, out, status, headers);
+        });
+        Ok(())
+    }
+
+    /// Promises a request in the name of a document's client, and returns the stream that is to answer it.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was promised.
+    pub(in crate::h2) fn promise(
+        &mut self,
+        document: Key,
+        request: &Request<()>,
+        planned: Priority,
+    ) -> Result<Key, NotPromised> {
+        if !self.client.enable_push || self.is_client_going || self.ending != Ending::None {
+            return Err(NotPromised::Disabled);
+        }
+        let parent = self.streams.get(document).ok_or(NotPromised::Parent)?;
+        if parent.is_promised() || !parent.state.sends() {
+            return Err(NotPromised::Parent);
+        }
+        let id = self.next_promise;
+        if self.streams.promised() >= MAX_PROMISES || i64::from(id) > MAX_WINDOW {
+            return Err(NotPromised::TooMany);
+        }
+        self.next_promise += 2;
+        self.put_block((kind::PUSH_PROMISE, 0), document.id(), Some(id), |encoder, out| {
+            let uri = request.uri();
+            let authority = uri.authority().map_or("", |authority| authority.as_str());
+            let path = uri.path_and_query().map_or("/", |path| path.as_str());
+            encoder.pseudo(PseudoName::Method, request.method().as_str().as_bytes(), out);
+            encoder.pseudo(PseudoName::Scheme, uri.scheme_str().unwrap_or("http").as_bytes(), out);
+            encoder.pseudo(PseudoName::Authority, authority.as_bytes(), out);
+            encoder.pseudo(PseudoName::Path, path.as_bytes(), out);
+            for (name, value) in request.headers() {
+                encoder.field(name, value, out);
+            }
+        });
+        let window = self.client.initial_window;
+        let mut stream = Stream::new(id, State::ReservedLocal, T::default(), 0, window);
+        stream.planned = planned;
+        stream.parent = Some(document.id());
+        Ok(self.streams.insert(stream))
+    }
+
+    /// Queues content of a response.
+    ///
+    /// # Errors
+    ///
+    /// The stream takes no more.
+    pub(in crate::h2) fn send(&mut self, key: Key, content: Bytes, now: Instant) -> Result<(), SendError> {
+        let stream = self.sending(key)?;
+        if matches!(stream.head, Head::Awaited) || !matches!(stream.ending, BodyEnd::Open) {
+            return Err(SendError::State);
+        }
+        if content.is_empty() {
+            return Ok(());
+        }
+        if stream.queued == 0 {
+            stream.progress = Some(now);
+        }
+        let length = content.len();
+        stream.queued += length;
+        stream.queue.push_back(content);
+        self.queued += length;
+        self.update(key, now);
+        Ok(())
+    }
+
+    /// Ends a response after its queued content, with trailers if there are some.
+    ///
+    /// # Errors
+    ///
+    /// The stream takes no more.
+    pub(in crate::h2) fn finish(&mut self, key: Key, trailers: Option<HeaderMap>) -> Result<(), SendError> {
+        let stream = self.sending(key)?;
+        if matches!(stream.head, Head::Awaited) || !matches!(stream.ending, BodyEnd::Open) {
+            return Err(SendError::State);
+        }
+        stream.ending = match trailers {
+            Some(trailers) => BodyEnd::Trailers(Box::new(trailers)),
+            None => BodyEnd::End,
+        };
+        self.flow(key);
+        Ok(())
+    }
+
+    /// Ends a response whose content has all left, though its end has not.
+    pub(super) fn flow(&mut self, key: Key) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        if stream.queued > 0 || !stream.has_begun() || !stream.state.sends() {
+            return;
+        }
+        match std::mem::replace(&mut stream.ending, BodyEnd::End) {
+            BodyEnd::Open => {
+                stream.ending = BodyEnd::Open;
+                return;
+            }
+            BodyEnd::End => frame::put(self.out.tail(), kind::DATA, flag::END_STREAM, key.id(), &[]),
+            BodyEnd::Trailers(trailers) => {
+                self.put_block((kind::HEADERS, flag::END_STREAM), key.id(), None, |encoder, out| {
+                    for (name, value) in &*trailers {
+                        encoder.field(name, value, out);
+                    }
+                });
+            }
+        }
+        self.end_response(key);
+    }
+
+    /// END_STREAM has been put out.
+    pub(super) fn end_response(&mut self, key: Key) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let state = stream.state.local_ended();
+        let is_abandoned = !stream.is_attached;
+        if state == State::Closed {
+            self.close(key, StreamEnd::Complete);
+            return;
+        }
+        stream.state = state;
+        let was_awaited = std::mem::take(&mut stream.is_awaited);
+        if was_awaited {
+            self.events.push_back(Event::Writable(key));
+        }
+        if is_abandoned {
+            // Nobody reads the rest of the request (RFC 9113 section 8.1).
+            self.reset(key, Reason::NO_ERROR);
+        }
+    }
+
+    /// Whether so little of a stream's content waits that its owner may go on; otherwise it hears of it by
+    /// [`Event::Writable`].
+    ///
+    /// # Errors
+    ///
+    /// The stream was reset.
+    pub(in crate::h2) fn poll_writable(&mut self, key: Key) -> Result<bool, SendError> {
+        let is_much = self.queued > MUCH;
+        let stream = self.streams.get_mut(key).ok_or(SendError::Reset(Reason::CANCEL))?;
+        if let Some(reason) = stream.reset {
+            return Err(SendError::Reset(reason));
+        }
+        let may_go_on = may_go_on(stream, is_much);
+        stream.is_awaited = !may_go_on;
+        Ok(may_go_on)
+    }
+
+    /// Returns how many bytes of a stream's content wait.
+    pub(in crate::h2) fn queued(&self, key: Key) -> usize {
+        self.streams.get(key).map_or(0, |stream| stream.queued)
+    }
+
+    pub(super) fn wake_writer(&mut self, key: Key) {
+        let is_much = self.queued > MUCH;
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.is_awaited
+            && may_go_on(stream, is_much)
+        {
+            stream.is_awaited = false;
+            self.events.push_back(Event::Writable(key));
+        }
+    }
+
+    /// Resets a stream that is not closed.
+    pub(in crate::h2) fn reset(&mut self, key: Key, reason: Reason) {
+        if self
+            .streams
+            .get(key)
+            .is_some_and(|stream| stream.state != State::Closed)
+        {
+            self.put_reset(key.id(), reason);
+            self.close(key, StreamEnd::ResetByUs(reason));
+        }
+    }
+
+    /// The owner lets go of a stream. A response that is not complete is reset for `reason`; the rest of the request
+    /// is not wanted.
+    pub(in crate::h2) fn detach(&mut self, key: Key, reason: Reason) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        stream.is_attached = false;
+        match stream.state {
+            State::Closed => {
+                let unread = stream.discard();
+                self.give_back(unread);
+                self.streams.remove(key);
+            }
+            State::HalfClosedLocal => self.reset(key, Reason::NO_ERROR),
+            _ if matches!(stream.ending, BodyEnd::Open) => self.reset(key, reason),
+            _ => {
+                let unread = stream.received.split().len();
+                self.give_back(unread);
+            }
+        }
+    }
+
+    /// Puts out a header block, in CONTINUATION frames where it is longer than a frame. `promised` is the stream of
+    /// a PUSH_PROMISE.
+    fn put_block(
+        &mut self,
+        (frame_kind, flags): (u8, u8),
+        stream: u32,
+        promised: Option<u32>,
+        encode: impl FnOnce(&mut Encoder, &mut BytesMut),
+    ) {
+        let out = self.out.tail();
+        let start = out.len();
+        let mut header = FrameHeader {
+            length: 0,
+            kind: frame_kind,
+            flags: flags | flag::END_HEADERS,
+            stream,
+        };
+        header.put(out);
+        if let Some(promised) = promised {
+            out.extend_from_slice(&promised.to_be_bytes());
+        }
+        encode(&mut self.encoder, out);
+        let length = out.len() - start - HEADER_LEN;
+        if length <= DEFAULT_FRAME {
+            if let Some(place) = out.get_mut(start..start + 3) {
+                place.copy_from_slice(&frame::length(length));
+            }
+            return;
+        }
+        let payload = out.split_off(start + HEADER_LEN);
+        out.truncate(start);
+        let mut parts = payload.chunks(DEFAULT_FRAME).peekable();
+        while let Some(part) = parts.next() {
+            header.length = part.len();
+            header.flags =
+                (header.flags & flag::END_STREAM) | if parts.peek().is_none() { flag::END_HEADERS } else { 0 };
+            header.put(out);
+            out.extend_from_slice(part);
+            header.kind = kind::CONTINUATION;
+            header.flags = 0;
+        }
+    }
+}
+
+fn may_go_on<T>(stream: &Stream<T>, is_much: bool) -> bool {
+    let low = if is_much { 0 } else { LOW };
+    let queued = i64::try_from(stream.queued).unwrap_or(i64::MAX);
+    stream.queued == 0 || (stream.queued <= low && queued <= stream.send_window && stream.has_begun())
+}
+
+fn encode(encoder: &mut Encoder, out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
+    encoder.status(status, out);
+    for (name, value) in headers {
+        encoder.field(name, value, out);
+    }
+}

@@ -1,0 +1,99 @@
+//! The client's SETTINGS (RFC 9113 section 6.5).
+
+use super::Fault;
+use crate::h2::wire::frame::{DEFAULT_FRAME, MAX_WINDOW, setting};
+
+/// What the client has said of itself. The defaults are those of RFC 9113 section 6.5.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ClientSettings {
+    pub(super) header_table: u32,
+    pub(super) enable_push: bool,
+    /// Pushed streams that may be open.
+    pub(super) max_streams: u32,
+    pub(super) initial_window: i64,
+    /// It knows the priorities of RFC 9218.
+    pub(super) no_rfc7540_priorities: bool,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            header_table: 4096,
+            enable_push: true,
+            max_streams: u32::MAX,
+            initial_window: 65_535,
+            no_rfc7540_priorities: false,
+        }
+    }
+}
+
+impl ClientSettings {
+    /// Returns the settings after a SETTINGS payload, in whose order values count.
+    pub(super) fn after(mut self, payload: &[u8]) -> Result<Self, Fault> {
+        let (settings, rest) = payload.as_chunks::<6>();
+        if !rest.is_empty() {
+            return Err(Fault::FrameSize);
+        }
+        for &[i1, i0, v3, v2, v1, v0] in settings {
+            let value = u32::from_be_bytes([v3, v2, v1, v0]);
+            let flag = || match value {
+                0 => Ok(false),
+                1 => Ok(true),
+                _ => Err(Fault::BadSetting),
+            };
+            match u16::from_be_bytes([i1, i0]) {
+                setting::HEADER_TABLE_SIZE => self.header_table = value,
+                setting::ENABLE_PUSH => self.enable_push = flag()?,
+                setting::MAX_CONCURRENT_STREAMS => self.max_streams = value,
+                setting::INITIAL_WINDOW_SIZE => {
+                    self.initial_window = i64::from(value);
+                    if self.initial_window > MAX_WINDOW {
+                        return Err(Fault::FlowControl);
+                    }
+                }
+                setting::MAX_FRAME_SIZE if (value as usize) < DEFAULT_FRAME || value > 0xff_ffff => {
+                    return Err(Fault::BadSetting);
+                }
+                setting::ENABLE_CONNECT_PROTOCOL => drop(flag()?),
+                setting::NO_RFC7540_PRIORITIES => self.no_rfc7540_priorities = flag()?,
+                _ => {}
+            }
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(settings: &[(u16, u32)]) -> Result<ClientSettings, Fault> {
+        let payload: Vec<u8> = settings
+            .iter()
+            .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
+            .collect();
+        ClientSettings::default().after(&payload)
+    }
+
+    #[test]
+    fn the_last_value_counts_and_unknown_settings_are_ignored() {
+        let settings = after(&[(2, 0), (2, 1), (3, 7), (4, 0), (0xff, 9), (5, 0xff_ffff), (9, 1)]).expect("good");
+        assert!(settings.enable_push && settings.no_rfc7540_priorities);
+        assert_eq!((settings.max_streams, settings.initial_window), (7, 0));
+    }
+
+    #[test]
+    fn values_out_of_range_are_faults() {
+        for (setting, fault) in [
+            ((2, 2), Fault::BadSetting),
+            ((4, 1 << 31), Fault::FlowControl),
+            ((5, 16_383), Fault::BadSetting),
+            ((5, 1 << 24), Fault::BadSetting),
+            ((8, 2), Fault::BadSetting),
+            ((9, 2), Fault::BadSetting),
+        ] {
+            assert_eq!(after(&[setting]), Err(fault), "{setting:?}");
+        }
+        assert_eq!(ClientSettings::default().after(&[0; 7]), Err(Fault::FrameSize));
+    }
+}

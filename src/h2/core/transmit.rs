@@ -1,0 +1,238 @@
+//! Which DATA frame is next, chosen when the socket takes more bytes.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Core, Key,
+    stream::{Ending as BodyEnd, Stream},
+};
+use crate::h2::{
+    priority::{Allowance, PushPath, schedule::Rank},
+    wire::{
+        frame::{DEFAULT_FRAME, FrameHeader, flag, kind},
+        rope::Rope,
+    },
+};
+
+/// Bytes that are put out at a time: four default frames, so that 64 KB leave in one write.
+const TURN: usize = 64 * 1024;
+
+/// A push joins what is put out below this only: a document that comes waits for little more.
+const PUSH_TURN: usize = 32 * 1024;
+
+/// The least that is worth a frame of its own while more waits.
+const LEAST_FRAME: usize = 1024;
+
+/// How long pushes wait for a document whose content is queued while its window is shut. A few long round trips: a
+/// client that reads its pushes first must not wait for ever.
+const STALLED_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a stream waits for more urgent ones that always have content, before it shares with them. A push waits for
+/// its own document longer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often streams that wait are looked at.
+const PROMOTION_INTERVAL: Duration = Duration::from_millis(250);
+
+impl<T: Default> Core<T> {
+    /// Moves to `out` what is to be written next, which is nothing while `out` is long, and returns when to call again
+    /// if nothing happens before.
+    pub(in crate::h2) fn transmit(
+        &mut self,
+        out: &mut Rope,
+        now: Instant,
+        path: &mut impl PushPath,
+    ) -> Option<Instant> {
+        let mut again = self.promote(now);
+        while self.out.len() + out.len() < TURN && self.send_window > 0 {
+            let Some((rank, key)) = self.schedule.first() else {
+                break;
+            };
+            let mut most = DEFAULT_FRAME;
+            if rank.is_push() {
+                if self.out.len() + out.len() >= PUSH_TURN {
+                    break;
+                }
+                if let Some(until) = self.pushes_held_until(now) {
+                    again = earlier(again, until);
+                    break;
+                }
+                match path.allowance() {
+                    Allowance::Bytes(bytes) => most = most.min(bytes).max(1),
+                    Allowance::After(time) => {
+                        again = earlier(again, now + time);
+                        break;
+                    }
+                }
+            }
+            let put = self.put_data(rank, key, most, now);
+            if rank.is_push() {
+                path.count(put);
+            }
+        }
+        out.append(&mut self.out);
+        again
+    }
+
+    /// Whether anything is to be written. While pushes are held back, by the path or for a document, they do not count.
+    pub(in crate::h2) fn has_output(&self, are_pushes_held: bool) -> bool {
+        let has_content = |(rank, _): (Rank, Key)| !(are_pushes_held && rank.is_push());
+        !self.out.is_empty() || (self.send_window > 0 && self.schedule.first().is_some_and(has_content))
+    }
+
+    /// Puts out a frame of a stream that can send, and returns the length of its content.
+    fn put_data(&mut self, rank: Rank, key: Key, most: usize, now: Instant) -> usize {
+        let connection_window = usize::try_from(self.send_window).unwrap_or(0);
+        let Some(stream) = self.streams.get_mut(key) else {
+            self.schedule.remove(rank);
+            return 0;
+        };
+        let window = usize::try_from(stream.send_window).unwrap_or(0);
+        let length = stream.queued.min(window).min(connection_window).min(most);
+        let is_last = length == stream.queued;
+        let is_end = is_last && matches!(stream.ending, BodyEnd::End);
+        let header = FrameHeader {
+            length,
+            kind: kind::DATA,
+            flags: if is_end { flag::END_STREAM } else { 0 },
+            stream: key.id(),
+        };
+        header.put(self.out.tail());
+        let mut left = length;
+        while left > 0
+            && let Some(first) = stream.queue.front_mut()
+        {
+            let piece = first.split_to(left.min(first.len()));
+            left -= piece.len();
+            if first.is_empty() {
+                stream.queue.pop_front();
+            }
+            self.out.push(piece);
+        }
+        stream.queued -= length;
+        stream.sent += length;
+        self.queued -= length;
+        let sent = i64::try_from(length).unwrap_or(0);
+        stream.send_window -= sent;
+        self.send_window -= sent;
+        stream.progress = Some(now);
+        // What is sent may be answered by window updates.
+        self.frames
+            .earn(u32::try_from(length / LEAST_FRAME).unwrap_or(0).max(1));
+        stream.cycle = self.schedule.turn(rank);
+        if is_end {
+            stream.rank = None;
+            self.schedule.remove(rank);
+            self.end_response(key);
+            return length;
+        }
+        if is_last {
+            self.flow(key);
+        }
+        self.rerank(key, now);
+        self.wake_writer(key);
+        length
+    }
+
+    /// A stream's queue, window or state has changed.
+    pub(super) fn update(&mut self, key: Key, now: Instant) {
+        let is_ready = self.streams.get(key).is_some_and(can_send);
+        let is_ranked = self.streams.get(key).is_some_and(|stream| stream.rank.is_some());
+        if is_ready != is_ranked {
+            self.rerank(key, now);
+        }
+        self.wake_writer(key);
+    }
+
+    /// Gives a stream its place among those that can send.
+    pub(super) fn rerank(&mut self, key: Key, now: Instant) {
+        let is_silent = !self.knows_priorities;
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let is_ready = can_send(stream);
+        let mut priority = stream.priority();
+        // A client that says nothing of priorities gets all that it asked for in turn, as before RFC 9218.
+        if is_silent || stream.is_promoted {
+            priority = priority.or_incremental();
+        }
+        match stream.rank.take() {
+            // Its turn goes on.
+            Some(rank) if is_ready && self.schedule.keeps(rank, key.id(), priority, stream.is_promoted) => {
+                stream.rank = Some(rank);
+                return;
+            }
+            Some(rank) => self.schedule.remove(rank),
+            None if is_ready => stream.progress = Some(now),
+            None => {}
+        }
+        if is_ready {
+            let rank = self
+                .schedule
+                .insert(key.id(), priority, stream.cycle, stream.is_promoted, key);
+            stream.rank = Some(rank);
+        }
+    }
+
+    /// Until when pushes wait for documents that have content and cannot send it.
+    fn pushes_held_until(&self, now: Instant) -> Option<Instant> {
+        let stalled = |key: &Key| {
+            let stream = self.streams.get(*key)?;
+            let is_stalled = stream.queued > 0 && stream.send_window <= 0 && stream.state.sends();
+            let until = stream.progress? + STALLED_PATIENCE;
+            (is_stalled && until > now).then_some(until)
+        };
+        self.streams.requested().filter_map(stalled).max()
+    }
+
+    /// Lets streams that have waited too long share with the most urgent; returns when to look again.
+    fn promote(&mut self, now: Instant) -> Option<Instant> {
+        if self.schedule.len() < 2 {
+            self.promotion_due = None;
+            return None;
+        }
+        let due = *self.promotion_due.get_or_insert(now + PROMOTION_INTERVAL);
+        if due > now {
+            return Some(due);
+        }
+        let due = now + PROMOTION_INTERVAL;
+        self.promotion_due = Some(due);
+        let first = self.schedule.first().map(|(rank, _)| rank);
+        let waiting: Vec<Key> = self
+            .schedule
+            .all()
+            .filter(|(rank, key)| {
+                first.is_some_and(|first| rank.is_less_urgent_than(first)) && self.is_overdue(*key, now)
+            })
+            .map(|(_, key)| key)
+            .collect();
+        for key in waiting {
+            if let Some(stream) = self.streams.get_mut(key) {
+                stream.is_promoted = true;
+            }
+            self.rerank(key, now);
+        }
+        Some(due)
+    }
+
+    fn is_overdue(&self, key: Key, now: Instant) -> bool {
+        let Some(stream) = self.streams.get(key) else {
+            return false;
+        };
+        let has_document = |parent: u32| {
+            let parent = self.streams.find(parent).and_then(|key| self.streams.get(key));
+            parent.is_some_and(|parent| parent.state.sends())
+        };
+        let since = stream.progress.filter(|_| !stream.parent.is_some_and(has_document));
+        since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
+    }
+}
+
+/// Whether a stream could send at once if the connection's window allows.
+fn can_send<T>(stream: &Stream<T>) -> bool {
+    stream.queued > 0 && stream.send_window > 0 && stream.has_begun() && stream.state.sends()
+}
+
+fn earlier(one: Option<Instant>, other: Instant) -> Option<Instant> {
+    Some(one.map_or(other, |one| one.min(other)))
+}

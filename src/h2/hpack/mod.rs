@@ -1,0 +1,23 @@
+//! HPACK (RFC 7541), the compression of HTTP/2 fields, for a server: it decodes requests, and encodes responses and the
+//! requests of promises.
+
+mod decode;
+mod encode;
+mod field;
+mod huffman;
+mod integer;
+mod recent;
+mod static_table;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub(in crate::h2) use decode::{DecodeError, Decoder};
+pub(in crate::h2) use encode::{Encoder, PseudoName};
+pub(in crate::h2) use field::{FieldSink, Name, Value};
+
+/// How much a field counts beyond its name and its value (RFC 7541 section 4.1).
+const FIELD_OVERHEAD: usize = 32;
+
+/// How large a dynamic table is before anything else is agreed on (RFC 9113 section 6.5.2).
+const INITIAL_TABLE: usize = 4096;

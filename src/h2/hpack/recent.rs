@@ -1,0 +1,298 @@
+//! The dynamic table of an encoder, by its names.
+
+use std::collections::VecDeque;
+use std::hash::{Hash as _, Hasher};
+
+use http::HeaderName;
+
+use super::FIELD_OVERHEAD;
+
+/// How many chains there are. A response has about ten names.
+const CHAINS: usize = 64;
+
+/// The name of the only pseudo-header that is kept.
+pub(super) const AUTHORITY: &[u8] = b":authority";
+
+/// An odd number that is the golden ratio of 64 bits: the highest bits of a product depend on all bits.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The prime of FNV-1a.
+const PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// How many pairs that came once are remembered.
+const SEEN: usize = 16;
+
+/// The dynamic table. Entries with the same hash of their names are chained, the newest first.
+///
+/// Entries are numbered in the order of their insertion, and the oldest is the first to go, so a number alone tells
+/// whether its entry is still there: nothing is to be unlinked.
+#[derive(Debug)]
+pub(super) struct Recent {
+    /// The newest entry is the last.
+    entries: VecDeque<Entry>,
+    /// The number of the newest entry; the first one ever has 1.
+    newest: u32,
+    /// The newest entry of each chain, by the hash. Made with the first entry.
+    heads: Option<Box<Heads>>,
+    size: usize,
+    max_size: usize,
+}
+
+#[derive(Debug)]
+struct Heads {
+    chains: [u32; CHAINS],
+    /// The hashes of pairs that came once, and were not inserted.
+    seen: [u32; SEEN],
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: EntryName,
+    /// A copy, as the value itself may be part of a larger buffer.
+    value: Box<[u8]>,
+    /// The number of the next older entry of the chain.
+    older: u32,
+}
+
+/// The name of an entry.
+#[derive(Debug)]
+pub(super) enum EntryName {
+    Field(HeaderName),
+    /// `:authority`, the only pseudo-header that is kept.
+    Authority,
+}
+
+/// Where a field is in the dynamic table: how many entries are newer than its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The name and the value.
+    Pair(usize),
+    /// The name only.
+    Name(usize),
+    Nothing,
+}
+
+impl Recent {
+    /// Creates an empty table.
+    pub(super) fn new(max_size: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            newest: 0,
+            heads: None,
+            size: 0,
+            max_size,
+        }
+    }
+
+    /// Returns the size that the table may have.
+    pub(super) fn max_size(&self) -> usize {
+        self.max_size
+    }
+
+    /// Resizes the table.
+    pub(super) fn resize(&mut self, max_size: usize) {
+        self.max_size = max_size;
+        self.evict(max_size);
+    }
+
+    /// Looks a regular field up; `hash` is that of its name.
+    #[inline]
+    pub(super) fn find_field(&self, hash: Hash, name: &HeaderName, value: &[u8]) -> Found {
+        self.find(
+            hash,
+            |known| matches!(known, EntryName::Field(known) if known == name),
+            value,
+        )
+    }
+
+    /// Looks an `:authority` up.
+    pub(super) fn find_authority(&self, hash: Hash, value: &[u8]) -> Found {
+        self.find(hash, |known| matches!(known, EntryName::Authority), value)
+    }
+
+    /// Looks up the newest entry of a name that has the value, or else the newest of the name.
+    #[inline]
+    fn find(&self, hash: Hash, is_name: impl Fn(&EntryName) -> bool, value: &[u8]) -> Found {
+        let mut found = Found::Nothing;
+        let Some(mut number) = self
+            .heads
+            .as_ref()
+            .and_then(|heads| heads.chains.get(hash.chain()))
+            .copied()
+        else {
+            return found;
+        };
+        // Each next entry must be older: the numbers may wrap around.
+        let mut least = 0;
+        while let age = usize::try_from(self.newest.wrapping_sub(number)).unwrap_or(usize::MAX)
+            && age >= least
+            && let Some(entry) = self
+                .entries
+                .len()
+                .checked_sub(age + 1)
+                .and_then(|at| self.entries.get(at))
+        {
+            if is_name(&entry.name) {
+                if same(&entry.value, value) {
+                    return Found::Pair(age);
+                }
+                if found == Found::Nothing {
+                    found = Found::Name(age);
+                }
+            }
+            least = age + 1;
+            number = entry.older;
+        }
+        found
+    }
+
+    /// Tells whether the pair of a name and a value came lately, and remembers it.
+    pub(super) fn came_before(&mut self, hash: Hash, value: &[u8]) -> bool {
+        let pair = hash.with(value);
+        let Some(heads) = &mut self.heads else { return false };
+        let Some(seen) = heads.seen.get_mut(pair.chain() % SEEN) else {
+            return false;
+        };
+        std::mem::replace(seen, pair.low()) == pair.low()
+    }
+
+    /// Inserts a field that fits.
+    pub(super) fn insert(&mut self, hash: Hash, name: EntryName, value: &[u8]) {
+        let size = size(&name, value);
+        self.evict(self.max_size.saturating_sub(size));
+        self.newest = self.newest.wrapping_add(1);
+        let heads = self.heads.get_or_insert_with(|| {
+            Box::new(Heads {
+                chains: [0; CHAINS],
+                seen: [0; SEEN],
+            })
+        });
+        let Some(head) = heads.chains.get_mut(hash.chain()) else {
+            return;
+        };
+        let older = std::mem::replace(head, self.newest);
+        self.entries.push_back(Entry {
+            name,
+            value: value.into(),
+            older,
+        });
+        self.size += size;
+    }
+
+    /// Evicts the oldest entries until no more than that is left.
+    fn evict(&mut self, left: usize) {
+        while self.size > left {
+            let Some(oldest) = self.entries.pop_front() else { return };
+            self.size -= size(&oldest.name, &oldest.value);
+        }
+    }
+}
+
+/// Returns the size of an entry.
+fn size(name: &EntryName, value: &[u8]) -> usize {
+    let name_len = match name {
+        EntryName::Field(name) => name.as_str().len(),
+        EntryName::Authority => AUTHORITY.len(),
+    };
+    name_len + value.len() + FIELD_OVERHEAD
+}
+
+/// Tells whether values are equal. A call costs more than most comparisons.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    fn ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
+    }
+    one.len() == other.len()
+        && match one.len() {
+            8..=16 => ends::<8>(one, other),
+            17..=32 => ends::<16>(one, other),
+            _ => one == other,
+        }
+}
+
+/// A cheap hash of a name. It is never a proof that names are equal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hash(u64);
+
+/// Makes a [`Hash`] of a name as the http crate has it: of the number of a well-known one, or else of its octets.
+struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    #[inline]
+    fn write(&mut self, name: &[u8]) {
+        self.0 ^= ends(name);
+    }
+
+    #[inline]
+    fn write_isize(&mut self, number: isize) {
+        self.0 = (self.0 << 8) ^ number.unsigned_abs() as u64;
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(MIX)
+    }
+}
+
+/// Returns some octets of a name, as many as tell the usual ones apart.
+const fn ends(name: &[u8]) -> u64 {
+    let (head, tail) = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (Some(head), Some(tail)) => (u32::from_le_bytes(*head), u32::from_le_bytes(*tail)),
+        _ => match name {
+            [a, b, c] => (u32::from_le_bytes([*a, *b, *c, 0]), 0),
+            [a, b] => (u32::from_le_bytes([*a, *b, 0, 0]), 0),
+            [a] => (*a as u32, 0),
+            _ => (0, 0),
+        },
+    };
+    (((head as u64) << 32) | tail as u64).wrapping_add(name.len() as u64)
+}
+
+impl Hash {
+    /// That of `:authority`.
+    pub(super) const AUTHORITY: Self = Self::of_octets(AUTHORITY);
+
+    /// Hashes the name of a regular field.
+    #[inline]
+    pub(super) fn of(name: &HeaderName) -> Self {
+        let mut hasher = NameHasher(0);
+        name.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+
+    /// Hashes the octets of a name, at compile time, too.
+    pub(super) const fn of_octets(name: &[u8]) -> Self {
+        Self(ends(name).wrapping_mul(MIX))
+    }
+
+    /// Returns the hash of the pair of the hashed name and a value.
+    fn with(self, value: &[u8]) -> Self {
+        // All of the value: those of one name may differ in the middle only. Only a literal pays for it.
+        Self(
+            value
+                .iter()
+                .fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+                .wrapping_mul(MIX),
+        )
+    }
+
+    /// Returns the bits that tell a chain.
+    #[inline]
+    fn chain(self) -> usize {
+        self.slot() % CHAINS
+    }
+
+    /// Returns the best 8 bits.
+    #[inline]
+    pub(super) const fn slot(self) -> usize {
+        let [high, ..] = self.0.to_be_bytes();
+        high as usize
+    }
+
+    /// Returns 32 other bits.
+    fn low(self) -> u32 {
+        let [_, a, b, c, d, ..] = self.0.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+}

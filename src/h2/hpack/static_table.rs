@@ -1,0 +1,178 @@
+//! The static table (RFC 7541 appendix A).
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+use super::recent::Hash;
+use super::table::Entry;
+use super::{Name, Value};
+
+/// Writes the table down once, as entries and as names that can be hashed at compile time.
+macro_rules! static_table {
+    ($($name:literal: $value:literal,)*) => {
+        /// The entries with the indices from 1 on.
+        pub(super) static STATIC_TABLE: [Entry; 61] = [$(entry($name, $value),)*];
+
+        /// The names of the entries.
+        const NAMES: [&str; 61] = [$($name,)*];
+    };
+}
+
+static_table! {
+    ":authority": "",
+    ":method": "GET",
+    ":method": "POST",
+    ":path": "/",
+    ":path": "/index.html",
+    ":scheme": "http",
+    ":scheme": "https",
+    ":status": "200",
+    ":status": "204",
+    ":status": "206",
+    ":status": "304",
+    ":status": "400",
+    ":status": "404",
+    ":status": "500",
+    "accept-charset": "",
+    "accept-encoding": "gzip, deflate",
+    "accept-language": "",
+    "accept-ranges": "",
+    "accept": "",
+    "access-control-allow-origin": "",
+    "age": "",
+    "allow": "",
+    "authorization": "",
+    "cache-control": "",
+    "content-disposition": "",
+    "content-encoding": "",
+    "content-language": "",
+    "content-length": "",
+    "content-location": "",
+    "content-range": "",
+    "content-type": "",
+    "cookie": "",
+    "date": "",
+    "etag": "",
+    "expect": "",
+    "expires": "",
+    "from": "",
+    "host": "",
+    "if-match": "",
+    "if-modified-since": "",
+    "if-none-match": "",
+    "if-range": "",
+    "if-unmodified-since": "",
+    "last-modified": "",
+    "link": "",
+    "location": "",
+    "max-forwards": "",
+    "proxy-authenticate": "",
+    "proxy-authorization": "",
+    "range": "",
+    "referer": "",
+    "refresh": "",
+    "retry-after": "",
+    "server": "",
+    "set-cookie": "",
+    "strict-transport-security": "",
+    "transfer-encoding": "",
+    "user-agent": "",
+    "vary": "",
+    "via": "",
+    "www-authenticate": "",
+}
+
+/// The indices of names that the encoder treats in a way of their own.
+pub(super) mod index {
+    pub(in crate::h2::hpack) const AUTHORITY: u8 = 1;
+    pub(in crate::h2::hpack) const METHOD: u8 = 2;
+    pub(in crate::h2::hpack) const PATH: u8 = 4;
+    pub(in crate::h2::hpack) const SCHEME: u8 = 6;
+    pub(in crate::h2::hpack) const STATUS: u8 = 8;
+    pub(in crate::h2::hpack) const ACCEPT_ENCODING: u8 = 16;
+    pub(in crate::h2::hpack) const AGE: u8 = 21;
+    pub(in crate::h2::hpack) const AUTHORIZATION: u8 = 23;
+    pub(in crate::h2::hpack) const CONTENT_LENGTH: u8 = 28;
+    pub(in crate::h2::hpack) const CONTENT_LOCATION: u8 = 29;
+    pub(in crate::h2::hpack) const CONTENT_RANGE: u8 = 30;
+    pub(in crate::h2::hpack) const COOKIE: u8 = 32;
+    pub(in crate::h2::hpack) const DATE: u8 = 33;
+    pub(in crate::h2::hpack) const ETAG: u8 = 34;
+    pub(in crate::h2::hpack) const EXPIRES: u8 = 36;
+    pub(in crate::h2::hpack) const IF_MODIFIED_SINCE: u8 = 40;
+    pub(in crate::h2::hpack) const IF_NONE_MATCH: u8 = 41;
+    pub(in crate::h2::hpack) const LAST_MODIFIED: u8 = 44;
+    pub(in crate::h2::hpack) const LINK: u8 = 45;
+    pub(in crate::h2::hpack) const LOCATION: u8 = 46;
+    pub(in crate::h2::hpack) const PROXY_AUTHORIZATION: u8 = 49;
+    pub(in crate::h2::hpack) const SET_COOKIE: u8 = 55;
+}
+
+/// How many slots the names of regular fields are hashed into.
+const SLOTS: usize = 256;
+
+/// The indices of regular fields in the slots of their names' hashes, or else in the next free ones; 0 is none.
+static SLOTS_OF_NAMES: [u8; SLOTS] = slots_of_names();
+
+/// Returns the index of the name of a regular field, or 0.
+pub(super) fn index_of(name: &HeaderName) -> u8 {
+    let mut slot = Hash::of_octets(name.as_str().as_bytes()).slot();
+    while let Some(&index) = SLOTS_OF_NAMES.get(slot % SLOTS)
+        && let Some(entry) = STATIC_TABLE.get(usize::from(index).wrapping_sub(1))
+    {
+        if matches!(&entry.name, Name::Field(known) if known == name) {
+            return index;
+        }
+        slot += 1;
+    }
+    0
+}
+
+/// Makes [`SLOTS_OF_NAMES`].
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "it runs at compile time"
+)]
+const fn slots_of_names() -> [u8; SLOTS] {
+    let mut slots = [0; SLOTS];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let name = NAMES[at].as_bytes();
+        if name[0] != b':' {
+            let mut slot = Hash::of_octets(name).slot();
+            while slots[slot % SLOTS] != 0 {
+                slot += 1;
+            }
+            slots[slot % SLOTS] = at as u8 + 1;
+        }
+        at += 1;
+    }
+    slots
+}
+
+/// Makes an entry.
+const fn entry(name: &'static str, value: &'static str) -> Entry {
+    let pseudo = match name.as_bytes() {
+        b":authority" => Name::Authority,
+        b":method" => Name::Method,
+        b":path" => Name::Path,
+        b":scheme" => Name::Scheme,
+        b":status" => Name::Status,
+        _ => {
+            let field = Name::Field(HeaderName::from_static(name));
+            return Entry::new(
+                field,
+                name.len(),
+                Value::Field(HeaderValue::from_static(value)),
+                value.len(),
+            );
+        }
+    };
+    Entry::new(
+        pseudo,
+        name.len(),
+        Value::Pseudo(Bytes::from_static(value.as_bytes())),
+        value.len(),
+    )
+}

@@ -1,0 +1,27 @@
+//! Answers to requests and promises: Pingora's application through a session of our own (`session`, the doc-hidden
+//! seam), a stored response (`stored`), the promises of a plan (`push`).
+
+mod push;
+pub(super) mod session;
+pub(super) mod stored;
+
+use std::sync::Arc;
+
+use pingora::{protocols::Digest, server::ShutdownWatch};
+
+use super::{Limits, stream::mux::Mux};
+use crate::{client, exchange::ResponseSource, push::Client};
+
+/// What everything that answers on a connection shares.
+pub(super) struct Connection<A> {
+    pub(super) app: Arc<A>,
+    /// Asked before the application.
+    pub(super) stored: Arc<dyn ResponseSource>,
+    pub(super) client: Arc<Client>,
+    /// What is known of the client, if its connection told.
+    pub(super) facts: Option<Arc<client::Connection>>,
+    pub(super) limits: Limits,
+    pub(super) digest: Arc<Digest>,
+    pub(super) shutdown: ShutdownWatch,
+    pub(super) mux: Arc<Mux>,
+}

@@ -1,0 +1,458 @@
+//! One stream as Pingora sees it. The doc-hidden seam: all that touches Pingora's custom session
+//! trait is in this file, and Pingora is pinned to `~0.9.1`.
+//!
+//! A plan comes in with a response header, in its extensions; it is carried out before the header
+//! goes on. Of 1xx responses only a 103 made from the plan's hints reaches the client.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version, header, request::Parts};
+use log::debug;
+use pingora::{
+    BError, Error, ErrorType, OrErr, Result,
+    apps::HttpServerApp,
+    http::{RequestHeader, ResponseHeader},
+    protocols::{
+        Digest,
+        http::{
+            HttpTask,
+            body_buffer::FixedBuffer,
+            custom::{CustomMessageWrite, server::Session as CustomSession},
+            date::get_cached_date,
+            v1::client::http_req_header_to_wire,
+        },
+        l4::socket::SocketAddr,
+    },
+};
+
+use super::{Connection, push::push};
+use crate::{
+    client::{AnswerLimit, Scheme, hop::HOP_BY_HOP},
+    h2::{
+        core::{Reason, Response},
+        stream::{Stream, StreamError},
+    },
+    push::Plan,
+    upstream::{granted, opened, passed_on},
+};
+
+/// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
+const RETRY_BUFFER: usize = 64 * 1024;
+
+/// A request or promise under Pingora's proxy.
+pub(in crate::h2) struct Session<A> {
+    request: RequestHeader,
+    stream: Stream,
+    connection: Arc<Connection<A>>,
+    /// Status and version of the final response; its fields have been sent.
+    written: Option<ResponseHeader>,
+    body_read: usize,
+    /// When its last byte was read, if it has a body.
+    body_ended: Option<Instant>,
+    body_sent: usize,
+    retry_buffer: Option<FixedBuffer>,
+    read_timeout: Duration,
+    write_timeout: Duration,
+    drain_timeout: Option<Duration>,
+}
+
+impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
+    pub(in crate::h2) fn new(head: Parts, stream: Stream, connection: Arc<Connection<A>>) -> Self {
+        Self {
+            request: RequestHeader::from(head),
+            stream,
+            written: None,
+            body_read: 0,
+            body_ended: None,
+            body_sent: 0,
+            retry_buffer: None,
+            read_timeout: connection.limits.read_timeout,
+            write_timeout: connection.limits.write_timeout,
+            drain_timeout: None,
+            connection,
+        }
+    }
+
+    async fn write_header(&mut self, mut header: Box<ResponseHeader>, end: bool) -> Result<()> {
+        if self.stream.has_ended() || self.written.is_some() {
+            return Ok(());
+        }
+        let plan = header.extensions_mut().remove::<Plan>();
+        if header.status == StatusCode::CONTINUE && self.request.headers.contains_key(header::EXPECT) {
+            return self.write_continue();
+        }
+        if header.status.is_informational() {
+            self.write_informational(plan.unwrap_or_default());
+            return Ok(());
+        }
+        if let Some(plan) = plan {
+            push(&self.connection, &mut self.stream, plan.promises);
+        }
+        // Fewer comparisons than look-ups, and most responses have none.
+        if header.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+            for name in &HOP_BY_HOP {
+                header.remove_header(name);
+            }
+        }
+        if !header.headers.contains_key(header::DATE) {
+            header.insert_header(header::DATE, get_cached_date())?;
+        }
+        let mut written = ResponseHeader::build_no_case(header.status, Some(0))?;
+        written.set_version(Version::HTTP_2);
+        let parts = http::response::Parts::from(*header);
+        let response = Response {
+            status: parts.status,
+            headers: parts.headers,
+            is_end: end,
+        };
+        self.stream.respond(response).map_err(write_error)?;
+        self.written = Some(written);
+        Ok(())
+    }
+
+    /// Tells a client that waits for it to send its body.
+    fn write_continue(&mut self) -> Result<()> {
+        self.request.remove_header(&header::EXPECT);
+        let informed = self.stream.inform(StatusCode::CONTINUE, &HeaderMap::new());
+        informed.map_err(write_error)
+    }
+
+    /// Carries out an early plan. What goes wrong here never reaches the document.
+    fn write_informational(&mut self, plan: Plan) {
+        push(&self.connection, &mut self.stream, plan.promises);
+        if plan.hints.is_empty() {
+            return;
+        }
+        let mut fields = HeaderMap::with_capacity(1);
+        for hint in plan.hints {
+            fields.append(header::LINK, hint);
+        }
+        if let Err(e) = self.stream.inform(StatusCode::EARLY_HINTS, &fields) {
+            debug!("stream {}: no 103: {e}", self.stream.id());
+        }
+    }
+
+    async fn write_data(&mut self, data: Bytes, end: bool) -> Result<()> {
+        if self.stream.has_ended() {
+            return Ok(());
+        }
+        if self.request.method == Method::HEAD {
+            // Pingora asks the origin for the whole of what it may keep.
+            return if end { self.end() } else { Ok(()) };
+        }
+        let length = data.len();
+        let sent = self.stream.send(data, end, self.write_timeout).await;
+        sent.map_err(write_error)?;
+        self.body_sent += length;
+        Ok(())
+    }
+
+    /// Passes on what came from the origin; whether that was all.
+    async fn pass_on(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        let mut ended = false;
+        for task in tasks {
+            ended |= match task {
+                HttpTask::Header(header, end) => {
+                    self.write_header(header, end).await?;
+                    end
+                }
+                HttpTask::Body(Some(data), end) if !data.is_empty() => {
+                    self.write_data(data, end).await?;
+                    end
+                }
+                HttpTask::Body(_, end) => end,
+                HttpTask::UpgradedBody(..) => {
+                    return Error::e_explain(ErrorType::InternalError, "an upgraded body on HTTP/2");
+                }
+                HttpTask::Trailer(Some(trailers)) => {
+                    self.write_trailers(*trailers).await?;
+                    true
+                }
+                HttpTask::Trailer(None) | HttpTask::Done => true,
+                HttpTask::Failed(e) => return Err(e),
+            };
+        }
+        if ended {
+            self.end()?;
+        }
+        Ok(ended)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.stream.finish(None).map_err(write_error)
+    }
+
+    async fn next_body(&mut self) -> Result<Option<Bytes>> {
+        let data = self.stream.read(self.read_timeout).await.map_err(read_error)?;
+        if self.stream.is_request_done() {
+            self.body_ended.get_or_insert_with(Instant::now);
+        }
+        if let Some(data) = &data {
+            self.body_read += data.len();
+            if let Some(buffer) = &mut self.retry_buffer {
+                buffer.write_to_buffer(data);
+            }
+        }
+        Ok(data)
+    }
+
+    /// The next bytes of the request; once it is complete, the client's leaving.
+    async fn body_or_reset(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        if no_body_expected || self.is_body_done() {
+            let gone = poll_fn(|cx| self.stream.poll_reset(cx)).await;
+            return Err(write_error(gone));
+        }
+        self.next_body().await
+    }
+
+    async fn drain(&mut self) -> Result<()> {
+        while self.next_body().await?.is_some() {}
+        Ok(())
+    }
+
+    fn declares_no_body(&self) -> bool {
+        self.request
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| length == "0")
+    }
+}
+
+fn write_error(error: StreamError) -> BError {
+    let kind = match &error {
+        StreamError::WriteTimeout(_) => ErrorType::WriteTimedout,
+        StreamError::Reset(_) => ErrorType::ConnectionClosed,
+        _ => ErrorType::WriteError,
+    };
+    Error::because(kind, "while answering an HTTP/2 client", error).into_down()
+}
+
+fn read_error(error: StreamError) -> BError {
+    let kind = match &error {
+        StreamError::ReadTimeout(_) => ErrorType::ReadTimedout,
+        _ => ErrorType::ReadError,
+    };
+    Error::because(kind, "while reading an HTTP/2 request", error).into_down()
+}
+
+#[async_trait]
+impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
+    fn req_header(&self) -> &RequestHeader {
+        &self.request
+    }
+
+    fn req_header_mut(&mut self) -> &mut RequestHeader {
+        &mut self.request
+    }
+
+    async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        self.next_body().await
+    }
+
+    async fn drain_request_body(&mut self) -> Result<()> {
+        if self.is_body_done() {
+            return Ok(());
+        }
+        match self.drain_timeout {
+            None => self.drain().await,
+            Some(limit) => tokio::time::timeout(limit, self.drain())
+                .await
+                .or_err(ErrorType::ReadTimedout, "while draining an HTTP/2 request")?,
+        }
+    }
+
+    async fn write_response_header(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
+        self.write_header(response, end).await
+    }
+
+    async fn write_response_header_ref(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
+        self.write_header(Box::new(response.clone()), end).await
+    }
+
+    async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
+        self.write_data(data, end).await
+    }
+
+    async fn write_trailers(&mut self, mut trailers: HeaderMap) -> Result<()> {
+        if self.stream.has_ended() {
+            return Ok(());
+        }
+        for name in &HOP_BY_HOP {
+            trailers.remove(name);
+        }
+        self.stream.finish(Some(trailers)).map_err(write_error)
+    }
+
+    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        passed_on();
+        let passed_on = self.pass_on(tasks).await;
+        match passed_on {
+            Ok(false) => granted(),
+            // What still comes from the origin is no longer for the client.
+            Ok(true) | Err(_) => opened(),
+        }
+        passed_on
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.read_timeout = timeout.unwrap_or(Duration::MAX);
+    }
+
+    fn get_read_timeout(&self) -> Option<Duration> {
+        Some(self.read_timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.write_timeout = timeout.unwrap_or(Duration::MAX);
+    }
+
+    fn get_write_timeout(&self) -> Option<Duration> {
+        Some(self.write_timeout)
+    }
+
+    fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
+        self.drain_timeout = timeout;
+    }
+
+    fn get_total_drain_timeout(&self) -> Option<Duration> {
+        self.drain_timeout
+    }
+
+    fn request_summary(&self) -> String {
+        format!("{} {}", self.request.method, self.request.uri)
+    }
+
+    fn response_written(&self) -> Option<&ResponseHeader> {
+        self.written.as_ref()
+    }
+
+    async fn shutdown(&mut self, code: u32, ctx: &str) {
+        debug!("stream {}: reset with {code}: {ctx}", self.stream.id());
+        opened();
+        self.stream.reset(Reason(code));
+    }
+
+    async fn abandon(&mut self, ctx: &str) {
+        let reason = self.stream.failure_reason();
+        self.shutdown(reason.0, ctx).await;
+    }
+
+    fn is_body_done(&mut self) -> bool {
+        self.is_body_empty() || self.stream.is_request_done()
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn is_body_empty(&mut self) -> bool {
+        self.body_read == 0 && (self.stream.is_request_done() || self.declares_no_body())
+    }
+
+    async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        // Pingora waits here and for the origin's answer at once.
+        let answer_limit = self.request.extensions.get::<AnswerLimit>().copied();
+        let Some(AnswerLimit { since, limit }) = answer_limit.filter(|_| self.written.is_none()) else {
+            return self.body_or_reset(no_body_expected).await;
+        };
+        if !no_body_expected && !self.is_body_done() {
+            // The origin cannot be expected to answer yet.
+            return self.next_body().await;
+        }
+        let since = self.body_ended.map_or(since, |ended| ended.max(since));
+        match tokio::time::timeout_at((since + limit).into(), self.body_or_reset(true)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Error::e_explain(
+                ErrorType::Custom(AnswerLimit::PASSED),
+                "while the origin's answer is awaited",
+            ),
+        }
+    }
+
+    fn body_bytes_sent(&self) -> usize {
+        self.body_sent
+    }
+
+    fn body_bytes_read(&self) -> usize {
+        self.body_read
+    }
+
+    fn digest(&self) -> Option<&Digest> {
+        Some(&self.connection.digest)
+    }
+
+    fn digest_mut(&mut self) -> Option<&mut Digest> {
+        None
+    }
+
+    fn client_addr(&self) -> Option<&SocketAddr> {
+        self.connection.digest.socket_digest.as_ref()?.peer_addr()
+    }
+
+    fn server_addr(&self) -> Option<&SocketAddr> {
+        self.connection.digest.socket_digest.as_ref()?.local_addr()
+    }
+
+    /// What Pingora makes a request of its own from, to renew an answer in the background. HTTP/1.1 says the
+    /// authority in Host, and the scheme nowhere.
+    fn pseudo_raw_h1_request_header(&self) -> Bytes {
+        let mut request = self.request.clone();
+        request.set_version(Version::HTTP_11);
+        let uri = &self.request.uri;
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let mut told = request.insert_header(Scheme::FIELD, scheme);
+        if let Some(authority) = uri.authority() {
+            told = told.and(request.insert_header(header::HOST, authority.as_str()));
+        }
+        let wire = told.ok().and_then(|()| http_req_header_to_wire(&request));
+        wire.map_or_else(Bytes::new, |wire| wire.freeze())
+    }
+
+    fn enable_retry_buffering(&mut self) {
+        if !self.stream.is_request_done() && self.retry_buffer.is_none() {
+            self.retry_buffer = Some(FixedBuffer::new(RETRY_BUFFER));
+        }
+    }
+
+    fn retry_buffer_truncated(&self) -> bool {
+        self.retry_buffer.as_ref().is_some_and(FixedBuffer::is_truncated)
+    }
+
+    fn get_retry_buffer(&self) -> Option<Bytes> {
+        self.retry_buffer
+            .as_ref()
+            .filter(|buffer| !buffer.is_truncated())
+            .and_then(FixedBuffer::get_buffer)
+    }
+
+    async fn finish_custom(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_reader(
+        &mut self,
+    ) -> Option<Box<dyn futures_core::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>> {
+        None
+    }
+
+    fn restore_custom_message_reader(
+        &mut self,
+        _reader: Box<dyn futures_core::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
+        None
+    }
+
+    fn restore_custom_message_writer(&mut self, _writer: Box<dyn CustomMessageWrite>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Bytes in the order in which they leave: copies of what is short, and shares in what is long.
+
+use std::{collections::VecDeque, io::IoSlice};
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Content below this length is cheaper to copy than to share.
+const LEAST_SHARED: usize = 4 * 1024;
+
+/// Room for copies that is set aside at first: a few small responses. An eighth of it serves what a
+/// connection says on its own (an acknowledgement, a window).
+const FIRST_RESERVE: usize = 8 * 1024;
+
+/// Bytes that wait to be written.
+#[derive(Debug, Default)]
+pub(in crate::h2) struct Rope {
+    whole: VecDeque<Bytes>,
+    /// Bytes of `whole`.
+    whole_length: usize,
+    /// Copies, after all of `whole`.
+    tail: BytesMut,
+}
+
+impl Rope {
+    /// Returns the number of bytes.
+    pub(in crate::h2) fn len(&self) -> usize {
+        self.whole_length + self.tail.len()
+    }
+
+    /// Returns whether there are no bytes.
+    pub(in crate::h2) fn is_empty(&self) -> bool {
+        self.whole_length == 0 && self.tail.is_empty()
+    }
+
+    /// Returns the buffer that copies are appended to. The caller writes a whole frame, or the head of a DATA
+    /// frame whose content follows by [`push`](Self::push).
+    pub(in crate::h2) fn tail(&mut self) -> &mut BytesMut {
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(FIRST_RESERVE);
+        }
+        &mut self.tail
+    }
+
+    /// Appends content.
+    pub(in crate::h2) fn push(&mut self, content: Bytes) {
+        if content.len() < LEAST_SHARED {
+            self.tail().extend_from_slice(&content);
+            return;
+        }
+        if !self.tail.is_empty() {
+            self.whole_length += self.tail.len();
+            self.whole.push_back(self.tail.split().freeze());
+        }
+        self.whole_length += content.len();
+        self.whole.push_back(content);
+    }
+
+    /// Appends all of another rope, which is empty afterwards.
+    pub(in crate::h2) fn append(&mut self, other: &mut Self) {
+        if self.is_empty() {
+            std::mem::swap(self, other);
+            return;
+        }
+        if !self.tail.is_empty() {
+            self.whole_length += self.tail.len();
+            self.whole.push_back(self.tail.split().freeze());
+        }
+        self.whole_length += std::mem::take(&mut other.whole_length);
+        self.whole.append(&mut other.whole);
+        std::mem::swap(&mut self.tail, &mut other.tail);
+    }
+
+    /// Fills in slices of the first bytes, and returns how many.
+    pub(in crate::h2) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let tail = Some(&self.tail[..]).filter(|tail| !tail.is_empty());
+        let all = self.whole.iter().map(|bytes| &bytes[..]).chain(tail);
+        slices
+            .iter_mut()
+            .zip(all)
+            .map(|(slice, bytes)| *slice = IoSlice::new(bytes))
+            .count()
+    }
+
+    /// Drops this many bytes, which were written. An empty rope holds no buffer.
+    pub(in crate::h2) fn advance(&mut self, mut count: usize) {
+        while let Some(first) = self.whole.front_mut() {
+            let taken = first.len().min(count);
+            self.whole_length -= taken;
+            count -= taken;
+            if taken < first.len() {
+                first.advance(taken);
+                return;
+            }
+            self.whole.pop_front();
+        }
+        self.tail.advance(count.min(self.tail.len()));
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Copies all bytes out, for tests of frames.
+    #[cfg(test)]
+    pub(in crate::h2) fn take(&mut self) -> Vec<u8> {
+        let mut all = self
+            .whole
+            .iter()
+            .flat_map(|bytes| bytes.iter().copied())
+            .collect::<Vec<_>>();
+        all.extend_from_slice(&self.tail);
+        *self = Self::default();
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slices(rope: &Rope) -> Vec<Vec<u8>> {
+        let mut slices = [IoSlice::new(&[]); 16];
+        let number = rope.slices(&mut slices);
+        slices.iter().take(number).map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn shares_long_content_and_copies_short_content() {
+        let long = Bytes::from(vec![7; LEAST_SHARED]);
+        let mut rope = Rope::default();
+        rope.tail().extend_from_slice(b"head");
+        rope.push(long.clone());
+        rope.tail().extend_from_slice(b"next");
+        rope.push(Bytes::from_static(b"short"));
+        assert_eq!(slices(&rope), [b"head".to_vec(), long.to_vec(), b"nextshort".to_vec()]);
+        assert!(!long.is_unique(), "the rope has a share");
+        assert_eq!(rope.len(), 4 + LEAST_SHARED + 9);
+        drop(rope);
+        assert!(long.is_unique());
+    }
+
+    #[test]
+    fn keeps_the_order_wherever_it_is_cut() {
+        let long = Bytes::from(vec![7; LEAST_SHARED]);
+        let whole = [b"head", &long[..], b"next", &long[..], b"end"].concat();
+        for cut in [0, 1, 3, 4, 5, 1000, LEAST_SHARED + 4, LEAST_SHARED + 6, whole.len() - 1] {
+            let mut rope = Rope::default();
+            rope.tail().extend_from_slice(b"head");
+            rope.push(long.clone());
+            let mut other = Rope::default();
+            other.tail().extend_from_slice(b"next");
+            other.push(long.clone());
+            other.tail().extend_from_slice(b"end");
+            rope.append(&mut other);
+            assert!(other.is_empty());
+            rope.advance(cut);
+            assert_eq!(slices(&rope).concat(), whole.get(cut..).expect("a rest"));
+            rope.tail().extend_from_slice(b"more");
+            rope.advance(whole.len() - cut);
+            assert_eq!(slices(&rope), [b"more"]);
+            rope.advance(4);
+            assert!(rope.is_empty() && rope.tail.capacity() == 0, "no buffer is kept");
+        }
+    }
+}
