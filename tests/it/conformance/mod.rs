@@ -1,9 +1,11 @@
-//! Conformance to RFC 9113: a public suite against the real server, in cleartext and over its own TLS.
+//! Conformance to RFC 9113 and RFC 7541: two public suites against the real server, in cleartext and over its own TLS.
 //!
 //! - `httpwg`: the cases of the crate of that name.
+//! - `h2spec`: the checks of the program of that name, which is written in Go, over raw frames.
 //!
 //! A test fails when a case fails that is no named exception, and when an exception passes.
 
+mod h2spec;
 mod httpwg;
 
 use std::{any::Any, io::Write, pin::Pin, rc::Rc, time::Duration};
