@@ -103,7 +103,11 @@ async fn passes(suite: &str, cases: Vec<Case>, exceptions: &[Exception]) {
     let outcomes = LocalSet::new().run_until(run(cases)).await;
     let passed = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count();
     // Not by eprintln!, which a passing test swallows.
-    let _ = writeln!(std::io::stderr(), "{suite}: {passed} of {}", outcomes.len());
+    let (all, named) = (outcomes.len(), exceptions.len());
+    let _ = writeln!(
+        std::io::stderr(),
+        "{suite}: {passed} of {all}, named exceptions: {named}"
+    );
     let known = |name: &str| exceptions.iter().find(|(exception, _)| *exception == name);
     let mut wrong: Vec<String> = outcomes
         .iter()

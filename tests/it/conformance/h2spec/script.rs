@@ -344,9 +344,23 @@ async fn awaited(raw: &mut Raw<Box<dyn Stream>>, expect: &Expect) -> Outcome {
 }
 
 fn describe(frame: &Frame) -> String {
-    let Frame {
-        kind, flags, stream, ..
-    } = frame;
-    let code = matches!(*kind, GOAWAY | RST_STREAM).then(|| frame.error_code());
-    format!("frame {kind} (flags {flags:#x}, stream {stream}, code {code:?})")
+    let name = KINDS.get(usize::from(frame.kind)).unwrap_or(&"an unknown frame");
+    match frame.kind {
+        GOAWAY | RST_STREAM => format!("{name} with code {}", frame.error_code()),
+        _ => format!("{name} (flags {:#x}, stream {})", frame.flags, frame.stream),
+    }
 }
+
+/// Names of frame types, by their codes.
+const KINDS: [&str; 10] = [
+    "DATA",
+    "HEADERS",
+    "PRIORITY",
+    "RST_STREAM",
+    "SETTINGS",
+    "PUSH_PROMISE",
+    "PING",
+    "GOAWAY",
+    "WINDOW_UPDATE",
+    "CONTINUATION",
+];
