@@ -23,6 +23,7 @@ mod cache;
 mod cases;
 mod clients;
 mod commands;
+mod conformance;
 mod demo;
 mod deploy;
 mod early;

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PUSH_PROMISE: u8 = 5;
@@ -62,6 +63,23 @@ impl Frame {
     }
 }
 
+/// The bytes of a frame.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend_from_slice(&stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The payload of SETTINGS.
+pub fn settings_payload(settings: &[(u16, u32)]) -> Vec<u8> {
+    settings
+        .iter()
+        .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
+        .collect()
+}
+
 /// A header block: literal fields without indexing and without Huffman coding (RFC 7541 6.2.2).
 pub fn block(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut block = Vec::new();
@@ -100,9 +118,9 @@ pub fn get<'a>(authority: &'a str, path: &'a [u8]) -> Vec<(&'a [u8], &'a [u8])> 
     ]
 }
 
-/// A connection of raw frames.
-pub struct Raw {
-    stream: TcpStream,
+/// A connection of raw frames, over TCP or over what is above it.
+pub struct Raw<S = TcpStream> {
+    stream: S,
     buffer: Vec<u8>,
     pub authority: String,
 }
@@ -121,9 +139,11 @@ impl Raw {
         raw.settings(settings).await;
         raw
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     /// A connection that has become one of frames; `buffer` was read from it.
-    pub fn over(stream: TcpStream, buffer: Vec<u8>, authority: SocketAddr) -> Self {
+    pub fn over(stream: S, buffer: Vec<u8>, authority: SocketAddr) -> Self {
         Self {
             stream,
             buffer,
@@ -134,24 +154,17 @@ impl Raw {
     /// Sends bytes as they are; errors are for the reader to notice.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
     }
 
     /// Sends a frame.
     pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = (payload.len() as u32).to_be_bytes();
-        let mut frame = vec![length[1], length[2], length[3], kind, flags];
-        frame.extend_from_slice(&stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        self.send_bytes(&frame).await;
+        self.send_bytes(&frame(kind, flags, stream, payload)).await;
     }
 
     /// Sends SETTINGS.
     pub async fn settings(&mut self, settings: &[(u16, u32)]) {
-        let payload: Vec<u8> = settings
-            .iter()
-            .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
-            .collect();
-        self.send(SETTINGS, 0, 0, &payload).await;
+        self.send(SETTINGS, 0, 0, &settings_payload(settings)).await;
     }
 
     /// Sends a request without a body.
@@ -173,23 +186,26 @@ impl Raw {
 
     /// The next frame; `None` when the connection has ended. Settings and pings are acknowledged.
     pub async fn next(&mut self) -> Option<Frame> {
-        super::within("the next frame", async {
-            loop {
-                if let Some(frame) = self.take_frame() {
-                    match (frame.kind, frame.flags & ACK) {
-                        (SETTINGS, 0) => self.send(SETTINGS, ACK, 0, b"").await,
-                        (PING, 0) => self.send(PING, ACK, 0, &frame.payload).await,
-                        _ => {}
-                    }
-                    return Some(frame);
-                }
-                match self.stream.read_buf(&mut self.buffer).await {
-                    Ok(0) | Err(_) => return None,
-                    Ok(_) => {}
-                }
+        let frame = super::within("the next frame", self.read()).await?;
+        match (frame.kind, frame.flags & ACK) {
+            (SETTINGS, 0) => self.send(SETTINGS, ACK, 0, b"").await,
+            (PING, 0) => self.send(PING, ACK, 0, &frame.payload).await,
+            _ => {}
+        }
+        Some(frame)
+    }
+
+    /// The next frame, which nothing answers; `None` when the connection has ended.
+    pub async fn read(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = self.take_frame() {
+                return Some(frame);
             }
-        })
-        .await
+            match self.stream.read_buf(&mut self.buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
     }
 
     /// The next frame for which this holds; panics when the connection ends before.
