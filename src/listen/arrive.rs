@@ -24,8 +24,9 @@ pub(super) struct Arrived {
     pub(super) arrival: Box<Arrival>,
     /// Read from it already.
     pub(super) first: FirstBytes,
+    pub(super) protocol: Protocol,
     /// Its place among its client's connections, where those are limited.
-    pub(super) _place: Option<Place>,
+    pub(super) place: Option<Place>,
 }
 
 /// Why a connection is closed without an answer.
@@ -80,10 +81,14 @@ pub(super) async fn arrive(
         trusted: listener.trusted.clone(),
     };
     let mut arrival = Box::new(Arrival::new(stream, peer, ahead));
+    let mut agreed = None;
     if let Some(tls) = &listener.tls {
-        arrival = Box::new(tls.accept(*arrival).await.map_err(Refusal::Tls)?);
+        let (secured, protocol) = tls.accept(*arrival).await.map_err(Refusal::Tls)?;
+        (arrival, agreed) = (Box::new(secured), protocol);
     }
     let first = preface::read(&mut arrival).await?;
+    // A client that agreed on a protocol speaks it, or is told its error in it (RFC 9113 section 3.2).
+    let protocol = agreed.unwrap_or(first.protocol());
     if let Some(alpn) = told.alpn
         && (first.protocol() == Protocol::Http2) != (*alpn == *b"h2")
     {
@@ -96,7 +101,8 @@ pub(super) async fn arrive(
     Ok(Arrived {
         arrival,
         first,
-        _place: place,
+        protocol,
+        place,
     })
 }
 

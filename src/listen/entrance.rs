@@ -63,13 +63,14 @@ impl<H> Entrance<H> {
         }
     }
 
-    /// Serves a connection to its end.
-    pub async fn enter<A>(&self, app: &Arc<A>, stream: Stream, shutdown: &ShutdownWatch)
+    /// Serves a connection: on HTTP/1.x to its end, on HTTP/2 in a task of its own, so that an idle connection does
+    /// not keep Pingora's.
+    pub async fn enter<A>(self: &Arc<Self>, app: &Arc<A>, stream: Stream, shutdown: &ShutdownWatch)
     where
         A: HttpServerApp + Send + Sync + 'static,
-        H: ServeHttp2<A>,
+        H: ServeHttp2<A> + 'static,
     {
-        let _open = self.connections.open();
+        let open = self.connections.open();
         let live = self.live.load_full();
         let Some((local, sender)) = ends(&stream) else {
             debug!("a connection was gone before it was served");
@@ -101,7 +102,7 @@ impl<H> Entrance<H> {
             }
             Ok(Ok(arrived)) => arrived,
         };
-        match arrived.first.protocol() {
+        match arrived.protocol {
             Protocol::Http1 => {
                 let http1 = Http1 {
                     app,
@@ -113,7 +114,12 @@ impl<H> Entrance<H> {
             }
             Protocol::Http2 => {
                 arrived.arrival.put_back(arrived.first.read());
-                self.http2.serve(app, arrived.arrival, None, shutdown.clone()).await;
+                let (entrance, app, shutdown) = (Arc::clone(self), Arc::clone(app), shutdown.clone());
+                let place = arrived.place;
+                tokio::spawn(async move {
+                    let _counted = (open, place);
+                    entrance.http2.serve(&app, arrived.arrival, None, shutdown).await;
+                });
             }
         }
     }

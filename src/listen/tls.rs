@@ -25,7 +25,7 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::Arrival;
+use super::{Arrival, preface::Protocol};
 use crate::certificate::{Certificate, Chooser};
 
 /// How TLS is ended; clones share it.
@@ -66,11 +66,15 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    /// Agrees on TLS with a client.
-    pub(super) async fn accept(&self, arrival: Arrival) -> io::Result<Arrival> {
+    /// Agrees on TLS with a client, and on a protocol if the client speaks ALPN.
+    pub(super) async fn accept(&self, arrival: Arrival) -> io::Result<(Arrival, Option<Protocol>)> {
         let mut tls = TlsAcceptor::from(Arc::clone(&self.0)).accept(arrival).await?;
         tls.get_mut().1.set_buffer_limit(Some(BUFFER));
         let session = tls.get_ref().1;
+        let agreed = session.alpn_protocol().map(|protocol| match protocol {
+            b"h2" => Protocol::Http2,
+            _ => Protocol::Http1,
+        });
         let name = |what: Option<String>| what.unwrap_or_default();
         let digest = SslDigest::new(
             name(
@@ -83,10 +87,11 @@ impl Tls {
             None,
             Vec::new(),
         );
-        Ok(Arrival::secured(Box::new(Secured {
+        let secured = Arrival::secured(Box::new(Secured {
             tls,
             digest: Arc::new(digest),
-        })))
+        }));
+        Ok((secured, agreed))
     }
 }
 

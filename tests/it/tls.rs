@@ -120,34 +120,50 @@ async fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
     assert!(output.stdout.contains("Cipher is (NONE)"), "{output:?}");
 }
 
+/// What comes back for these bytes, until the end of TLS.
+async fn told(edge: &Edge, shops: &Shops, alpn: &[&str], sent: &[u8]) -> Vec<u8> {
+    let mut tls = shops.first.connect(edge.address, "shop.example", alpn).await;
+    let agreed = tls.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+    assert_eq!(agreed, alpn.first().map(|name| name.as_bytes().to_vec()));
+    assert_eq!(tls.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    tls.write_all(sent).await.expect("sent");
+    let mut answer = Vec::new();
+    // An error would be an end that TLS did not announce.
+    within("an answer", tls.read_to_end(&mut answer))
+        .await
+        .expect("the end of TLS");
+    answer
+}
+
 #[tokio::test]
-async fn the_first_bytes_decide_whatever_alpn_said() {
+async fn the_agreed_protocol_decides_and_without_one_the_first_bytes() {
     let (origin, shops) = (shop().await, Shops::new());
     let edge = Edge::with(&listening(origin.address, &shops.tls(), "")).await;
-    for alpn in [&["h2"][..], &["http/1.1"], &["h2", "http/1.1"], &[]] {
+    for alpn in [&["h2"][..], &["h2", "http/1.1"], &[]] {
         let tls = shops.first.connect(edge.address, "shop.example", alpn).await;
-        let agreed = tls.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-        assert_eq!(agreed, alpn.first().map(|name| name.as_bytes().to_vec()));
-        assert_eq!(tls.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));
         let page = over(tls).await.get("/").await;
         assert_eq!(
             page.push("/a.css").request.uri(),
             "https://shop.example/a.css",
             "{alpn:?}"
         );
-
-        let mut tls = shops.first.connect(edge.address, "shop.example", alpn).await;
-        tls.write_all(GET).await.expect("sent");
-        let mut answer = String::new();
-        // An error would be an end that TLS did not announce.
-        within("an answer", tls.read_to_string(&mut answer))
-            .await
-            .expect("the end of TLS");
+    }
+    for alpn in [&["http/1.1"][..], &[]] {
+        let answer = told(&edge, &shops, alpn, GET).await;
         assert!(
-            answer.starts_with("HTTP/1.1 200") && answer.ends_with("page"),
-            "{answer}"
+            answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"page"),
+            "{}",
+            answer.escape_ascii()
         );
     }
+    // No preface where h2 was agreed on is a connection error of HTTP/2 (RFC 9113 section 3.4).
+    let frames = told(&edge, &shops, &["h2"], GET).await;
+    let goaway = [&[0, 0, 8, raw::GOAWAY][..], &[0; 9], &[0, 0, 0, 1]].concat();
+    assert!(frames.ends_with(&goaway), "{frames:?}");
+    // HTTP/2 where http/1.1 was agreed on is no request.
+    let preface = [raw::PREFACE, &[0, 0, 0, raw::SETTINGS, 0, 0, 0, 0, 0]].concat();
+    let answer = told(&edge, &shops, &["http/1.1"], &preface).await;
+    assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", answer.escape_ascii());
     edge.log_line(&["GET https://shop.example/ 200", "proto=h2"]).await;
     edge.log_line(&["GET https://shop.example/ 200", "proto=http/1.1"])
         .await;

@@ -1,6 +1,8 @@
 //! The beginning of everything on a connection: its driver (`serve`), which requests are served (`validate`), when they
 //! start (`pending`, `scheduler`, `start`), and a connection that began as HTTP/1.1 (`h2c`).
 
+mod dispatch;
+mod expiry;
 pub(super) mod h2c;
 mod pending;
 pub(super) mod scheduler;

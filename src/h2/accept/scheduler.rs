@@ -360,8 +360,6 @@ mod tests {
         let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
         let times = Cell::new(0);
         let request = permits.pop().expect("a request").metered(toil(&times));
-        // So that nothing has to be waited for but ticks.
-        permits.push(scheduler.start_within_limit().expect("a place"));
         let since = Instant::now();
         tokio::select! {
             biased;

@@ -14,8 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, StatusCode, request::Parts};
-use log::{debug, warn};
+use http::StatusCode;
+use log::debug;
 use pingora::{
     apps::HttpServerApp,
     http::ResponseHeader,
@@ -24,30 +24,27 @@ use pingora::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep_until},
+    time::Sleep,
 };
 
 use super::{
     Answers,
+    dispatch::end,
     h2c::Beginning,
     pending::Pending,
     scheduler::{RequestScheduler, RunPermit},
-    validate::{Answer, validate},
 };
 use crate::{
     client,
     h2::{
         Limits,
-        core::{Config, Core, Event, Fault, Key, Reason, Response},
+        core::{Config, Core, Event},
         priority::path::PathEstimate,
-        respond::{Connection, stored},
-        stream::{
-            Stream,
-            mux::{Mux, Output, Promised, Side},
-        },
+        respond::Connection,
+        stream::mux::{Mux, Output},
         wire::rope::Rope,
     },
-    push::{Client, Priority},
+    push::Client,
 };
 
 /// How long a connection that is being closed waits for its last bytes to be written, and for the client to hear of
@@ -55,13 +52,10 @@ use crate::{
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Bytes of one read: a default frame and its header.
-const READ: usize = 16 * 1024 + 9;
+pub(super) const READ: usize = 16 * 1024 + 9;
 
 /// Reads of one poll; then others have their turn.
-const READS: usize = 8;
-
-/// The shortest time that a timer is set for: as fine as timers are.
-const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+pub(super) const READS: usize = 8;
 
 /// Slices of one write: two for each frame.
 const SLICES: usize = 32;
@@ -104,33 +98,34 @@ async fn shutdown_begins(shutdown: &mut ShutdownWatch) {
 type Turn = Pin<Box<dyn Future<Output = RunPermit> + Send>>;
 
 /// The driver.
-struct Driver<A> {
-    io: Io,
-    connection: Arc<Connection<A>>,
-    scheduler: Arc<RequestScheduler>,
+pub(super) struct Driver<A> {
+    pub(super) io: Io,
+    pub(super) connection: Arc<Connection<A>>,
+    pub(super) scheduler: Arc<RequestScheduler>,
     /// Bytes that are being written.
-    out: Rope,
-    output: Output,
-    path: PathEstimate,
-    pending: Pending,
+    pub(super) out: Rope,
+    pub(super) output: Output,
+    pub(super) path: PathEstimate,
+    pub(super) pending: Pending,
     /// Awaited while requests are pending.
-    turn: Option<Turn>,
-    timer: Option<Pin<Box<Sleep>>>,
+    pub(super) turn: Option<Turn>,
+    pub(super) timer: Option<Pin<Box<Sleep>>>,
     /// When the machine wants to be asked again.
-    again: Option<Instant>,
-    started: Instant,
+    pub(super) again: Option<Instant>,
+    pub(super) started: Instant,
     /// When there was a stream, or the transport took bytes, last.
-    active: Instant,
+    pub(super) active: Instant,
     /// The next poll lets others go first.
-    yields: bool,
-    closing: Option<Closing>,
+    pub(super) yields: bool,
+    pub(super) closing: Option<Closing>,
+    pub(super) is_upgraded: bool,
 }
 
 /// The end of a connection.
 #[derive(Debug, Clone, Copy)]
-struct Closing {
-    until: Instant,
-    is_shut: bool,
+pub(super) struct Closing {
+    pub(super) until: Instant,
+    pub(super) is_shut: bool,
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
@@ -142,6 +137,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         shutdown: &ShutdownWatch,
     ) -> Option<Box<Self>> {
         let now = Instant::now();
+        let is_upgraded = beginning.is_some();
         let mut core = Core::new(Config {
             max_streams: limits.max_streams,
             max_header_bytes: limits.max_header_bytes,
@@ -182,6 +178,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             active: now,
             yields: false,
             closing: None,
+            is_upgraded,
         }))
     }
 
@@ -313,230 +310,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             Poll::Pending => Ok(false),
         }
     }
-
-    /// Looks after events and promises.
-    fn handle(&mut self, now: Instant) {
-        while let Some(event) = self.next_event() {
-            match event {
-                Event::Request { key, head, is_end } => self.request(key, head, is_end, now),
-                Event::Closed {
-                    key,
-                    side,
-                    sent,
-                    reason,
-                } => {
-                    if !self.pending.is_empty() {
-                        self.pending.remove(key);
-                    }
-                    end(side, sent, reason);
-                }
-                Event::Settings {
-                    enable_push,
-                    max_streams,
-                } => {
-                    self.connection.client.set_enable_push(enable_push);
-                    self.connection.client.set_max_concurrent_streams(max_streams);
-                }
-                Event::PromiseRefused => self.connection.client.count_refusal(),
-                Event::GoingAway => self.connection.client.set_going_away(),
-                Event::Fault { fault, stream } => self.tell(fault, stream),
-                Event::Readable(_) | Event::Writable(_) => {}
-            }
-        }
-        let promised = std::mem::take(&mut self.connection.mux.lock().promised);
-        for Promised {
-            stream,
-            head,
-            pushed_by,
-            urgency,
-        } in promised
-        {
-            match self.connection.find_stored(&head, Some(pushed_by)) {
-                Some(found) => {
-                    let key = stream.release();
-                    stored::respond(&mut self.connection.mux.lock().core, key, found, now);
-                }
-                None => self
-                    .pending
-                    .add(&self.connection, &self.scheduler, (head, stream, urgency), now),
-            }
-        }
-    }
-
-    /// Returns the next event that is more than a task to be woken.
-    fn next_event(&self) -> Option<Event<Side>> {
-        let core = &mut self.connection.mux.lock().core;
-        loop {
-            let waker = match core.poll_event()? {
-                Event::Readable(key) => core.side(key).and_then(|side| side.reader.take()),
-                Event::Writable(key) => core.side(key).and_then(|side| side.writer.take()),
-                other => return Some(other),
-            };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-    }
-
-    fn tell(&self, fault: Fault, stream: Option<u32>) {
-        let address = self.connection.facts.as_ref().map(|facts| facts.peer.address);
-        let of = || address.map(|address| format!(" of {address}")).unwrap_or_default();
-        match stream {
-            Some(stream) => debug!("stream {stream}{}: {fault}", of()),
-            None if fault.is_flood() => warn!("closing an HTTP/2 connection{}: {fault}", of()),
-            None => debug!("closing an HTTP/2 connection{}: {fault}", of()),
-        }
-    }
-
-    /// Answers a request from the store, starts it, queues it, or refuses it.
-    fn request(&mut self, key: Key, head: Parts, is_end: bool, now: Instant) {
-        if let Err(rejection) = validate(&head) {
-            debug!("refusing a malformed HTTP/2 request: {rejection}");
-            let core = &mut self.connection.mux.lock().core;
-            match rejection.answer() {
-                Answer::Reset => core.reset(key, Reason::PROTOCOL_ERROR),
-                Answer::BadRequest => {
-                    let response = Response {
-                        status: StatusCode::BAD_REQUEST,
-                        headers: HeaderMap::new(),
-                        is_end: true,
-                    };
-                    // A client that has reset the stream meanwhile needs no answer.
-                    let _ = core.respond(key, response);
-                }
-            }
-            core.detach(key, Reason::PROTOCOL_ERROR);
-            core.count_malformed();
-            return;
-        }
-        // A request with content is nobody else's.
-        let found = if is_end {
-            self.connection.find_stored(&head, None)
-        } else {
-            None
-        };
-        if let Some(found) = found {
-            return stored::respond(&mut self.connection.mux.lock().core, key, found, now);
-        }
-        let stream = Stream::new(Arc::clone(&self.connection.mux), key, is_end);
-        let urgency = Priority::of(&head.headers).urgency();
-        self.pending
-            .add(&self.connection, &self.scheduler, (head, stream, urgency), now);
-    }
-
-    /// Starts pending requests when it is this connection's turn.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) {
-        while !self.pending.is_empty() {
-            let turn = self
-                .turn
-                .get_or_insert_with(|| Box::pin(Arc::clone(&self.scheduler).turn()));
-            match turn.as_mut().poll(cx) {
-                Poll::Pending => return,
-                Poll::Ready(permit) => {
-                    self.turn = None;
-                    self.pending.start(&self.connection, &self.scheduler, permit);
-                }
-            }
-        }
-        self.turn = None;
-    }
-
-    /// Looks after time limits. A request does not touch the timer: when it fires, the driver sees what is due.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
-        let due = self.due(now).into();
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        if timer.deadline() > due {
-            timer.as_mut().reset(due);
-        }
-        if timer.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        let now = Instant::now();
-        if self.expire(now) {
-            return Poll::Ready(());
-        }
-        let due = self.due(now).max(now + SHORTEST_WAIT);
-        if let Some(timer) = &mut self.timer {
-            timer.as_mut().reset(due.into());
-        }
-        // There may be something to write now.
-        self.yields = false;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Returns when something is due.
-    fn due(&mut self, now: Instant) -> Instant {
-        let limits = &self.connection.limits;
-        let mut state = self.connection.mux.lock();
-        let tick = state.core.tick(now);
-        let base = if !state.core.has_begun() {
-            self.started + limits.handshake_timeout
-        } else if state.core.stream_count() == 0 {
-            self.active + limits.idle_timeout
-        } else {
-            self.active = now;
-            now + limits.write_timeout.min(limits.idle_timeout) / 2
-        };
-        [tick, self.again].into_iter().flatten().fold(base, Instant::min)
-    }
-
-    /// Carries out what is due; `true` if the connection is over.
-    fn expire(&mut self, now: Instant) -> bool {
-        let limits = &self.connection.limits;
-        let mut state = self.connection.mux.lock();
-        let core = &mut state.core;
-        core.tick(now);
-        if !core.has_begun() && now >= self.started + limits.handshake_timeout {
-            debug!("HTTP/2 handshake took longer than {:?}", limits.handshake_timeout);
-            return true;
-        }
-        core.reset_stalled(limits.write_timeout, now);
-        if core.has_begun() && core.stream_count() == 0 && now >= self.active + limits.idle_timeout {
-            if !self.out.is_empty() {
-                // It has taken nothing in all that time.
-                return true;
-            }
-            core.go_away();
-        }
-        false
-    }
-
-    /// Writes what is left, says the end, and waits a little for the client's.
-    fn poll_close(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
-        let Some(closing) = &mut self.closing else {
-            return Poll::Ready(());
-        };
-        if now >= closing.until {
-            return Poll::Ready(());
-        }
-        if !closing.is_shut {
-            match Pin::new(&mut self.io).poll_shutdown(cx) {
-                Poll::Ready(Ok(())) => closing.is_shut = true,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => {}
-            }
-        }
-        let mut buffer = [const { std::mem::MaybeUninit::uninit() }; READ];
-        for _ in 0..READS {
-            let mut read = ReadBuf::uninit(&mut buffer);
-            match Pin::new(&mut self.io).poll_read(cx, &mut read) {
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => {}
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => {
-                    let until = closing.until.into();
-                    let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-                    if timer.deadline() != until {
-                        timer.as_mut().reset(until);
-                    }
-                    self.yields = false;
-                    return timer.as_mut().poll(cx);
-                }
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
 }
 
 /// What came of reading and writing.
@@ -565,15 +338,6 @@ impl<A> Drop for Driver<A> {
                 end(side, sent, reason);
             }
         }
-    }
-}
-
-/// A stream has ended: all that wait for it hear of it.
-fn end(mut side: Side, sent: usize, reason: Option<Reason>) {
-    side.wake();
-    if let Some(on_sent) = side.on_sent.take() {
-        let failure = reason.map(|reason| format!("reset by the client: {reason}"));
-        on_sent.sent(sent, failure.as_deref());
     }
 }
 

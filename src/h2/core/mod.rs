@@ -2,9 +2,9 @@
 //! an argument. It knows no socket, no clock and no runtime (RFC 9113, RFC 9218; HPACK in `crate::h2::hpack`).
 //!
 //! Reading order: [`Core`] here (what a connection is, its beginning and its end), `stream` and `streams`
-//! (states, windows and queues), `receive` (frames of the client), `request` and `settings` (what they say),
-//! `send` (commands of the owner), `transmit` (which frame is next), `budget` (what a client may cost),
-//! `reason` (error codes and faults).
+//! (states, windows and queues), `receive` (frames of the client), `send` (commands of the owner), `transmit` (which
+//! frame is next), `end` (of streams and of the connection), `budget` (what a client may cost), `reason` (error codes
+//! and faults).
 //!
 //! Invariants:
 //!
@@ -14,11 +14,10 @@
 //! - A stream is known from its first frame, or its promise, until it is closed **and** its owner has let go.
 
 mod budget;
+mod end;
 mod reason;
 mod receive;
-mod request;
 mod send;
-mod settings;
 mod stream;
 mod streams;
 #[cfg(test)]
@@ -38,16 +37,15 @@ use crate::{
         hpack::{Decoder, Encoder},
         priority::schedule::Schedule,
         wire::{
-            frame::{self, MAX_WINDOW, kind, setting},
+            frame::{self, kind, setting},
             rope::Rope,
         },
     },
     push::Priority,
 };
 use budget::Budget;
-use receive::{Block, Content};
-use settings::ClientSettings;
-use stream::{State, Stream};
+use receive::{Block, Content, settings::ClientSettings};
+use stream::State;
 use streams::Streams;
 
 pub use reason::Fault;
@@ -75,8 +73,8 @@ const MAX_FIELDS: usize = 100;
 /// Request headers of all streams together may hold so many times what one may.
 const HEADER_BUDGET: usize = 16;
 
-/// Reset streams that are remembered, so that frames which were under way are known to be late.
-const MAX_REMEMBERED: usize = 128;
+/// Ended streams that are remembered, so that frames which were under way are known to be late.
+const MAX_REMEMBERED: usize = 64;
 
 /// PRIORITY_UPDATE frames that are remembered before their request comes (RFC 9218 section 7.1).
 const MAX_EARLY_PRIORITIES: usize = 64;
@@ -189,8 +187,8 @@ pub(in crate::h2) struct Core<T> {
     resets: Budget,
     frames: Budget,
     early_priorities: Vec<(u32, Priority)>,
-    /// Streams that were reset lately, and whether by us; some older ones may be forgotten.
-    remembered: VecDeque<(u32, bool)>,
+    /// Streams that ended lately, and how; some older ones may be forgotten.
+    remembered: VecDeque<(u32, StreamEnd)>,
     has_forgotten: bool,
     /// The client has said something about priorities: RFC 9218 holds for all that it asks for.
     knows_priorities: bool,
@@ -209,6 +207,9 @@ pub(in crate::h2) struct Core<T> {
     /// Promised streams whose head waits for that limit.
     held: VecDeque<Key>,
     promotion_due: Option<Instant>,
+    /// Intervals of promotion in which content was sent, and whether some was in this one.
+    busy_intervals: u32,
+    has_sent: bool,
 }
 
 impl<T: Default> Core<T> {
@@ -249,6 +250,8 @@ impl<T: Default> Core<T> {
             open_promises: 0,
             held: VecDeque::new(),
             promotion_due: None,
+            busy_intervals: 0,
+            has_sent: false,
         };
         let out = core.out.tail();
         frame::put_settings(
@@ -312,151 +315,9 @@ impl<T: Default> Core<T> {
         self.streams.len()
     }
 
-    /// Whether the transport is to be closed once all bytes are written.
-    pub(in crate::h2) fn is_done(&self) -> bool {
-        match self.ending {
-            Ending::Failed => true,
-            Ending::Draining => self.streams.is_empty(),
-            Ending::None | Ending::Announced { .. } => self.is_client_going && self.streams.is_empty(),
-        }
-    }
-
     /// Whether bytes of the client are still of use. A client that takes no answers is not listened to either.
     pub(in crate::h2) fn reads(&self) -> bool {
         self.ending != Ending::Failed && self.out.len() < MAX_UNWRITTEN
-    }
-
-    /// Begins a graceful shutdown (RFC 9113 section 6.8): requests that are under way are still taken, until a PING
-    /// has made the round trip.
-    pub(in crate::h2) fn shut_down(&mut self, now: Instant) {
-        if self.ending == Ending::None {
-            let out = self.out.tail();
-            frame::put_goaway(out, window_number(MAX_WINDOW), Reason::NO_ERROR.0);
-            frame::put(out, kind::PING, 0, 0, &SHUTDOWN_PING);
-            self.ending = Ending::Announced {
-                until: now + SHUTDOWN_ROUND_TRIP,
-            };
-        }
-    }
-
-    /// Says GOAWAY with the last request that is answered; the connection ends with its last stream.
-    pub(in crate::h2) fn go_away(&mut self) {
-        if matches!(self.ending, Ending::None | Ending::Announced { .. }) {
-            frame::put_goaway(self.out.tail(), self.last_request, Reason::NO_ERROR.0);
-            self.ending = Ending::Draining;
-        }
-    }
-
-    /// Ends the connection: nobody is at the other end any more.
-    pub(in crate::h2) fn disconnect(&mut self) {
-        self.out = Rope::default();
-        self.end(Reason::CANCEL);
-    }
-
-    fn end(&mut self, reason: Reason) {
-        self.ending = Ending::Failed;
-        for key in self.streams.keys() {
-            self.close(key, StreamEnd::ResetByUs(reason));
-        }
-        self.partial = Vec::new();
-        self.content = None;
-        self.block = None;
-    }
-
-    /// Fails the connection (RFC 9113 section 5.4.1).
-    fn fail(&mut self, fault: Fault) {
-        if self.ending != Ending::Failed {
-            frame::put_goaway(self.out.tail(), self.last_request, fault.reason().0);
-            self.events.push_back(Event::Fault { fault, stream: None });
-            self.end(fault.reason());
-        }
-    }
-
-    /// Counts a request that the owner refused as malformed.
-    pub(in crate::h2) fn count_malformed(&mut self) {
-        self.stream_faults += 1;
-        if self.stream_faults >= self.config.max_malformed {
-            self.fail(Fault::TooManyMalformed);
-        }
-    }
-
-    /// What is due when nothing happens: the time of the next call, if there is one.
-    pub(in crate::h2) fn tick(&mut self, now: Instant) -> Option<Instant> {
-        match self.ending {
-            Ending::Announced { until } if until <= now => {
-                self.go_away();
-                None
-            }
-            Ending::Announced { until } => Some(until),
-            Ending::None | Ending::Draining | Ending::Failed => None,
-        }
-    }
-
-    /// Resets streams whose client has taken nothing of what is queued for so long.
-    pub(in crate::h2) fn reset_stalled(&mut self, limit: Duration, now: Instant) {
-        for key in self.streams.keys() {
-            let is_stalled = |stream: &Stream<T>| {
-                let since = stream.progress.filter(|_| stream.queued > 0);
-                since.is_some_and(|since| now.saturating_duration_since(since) >= limit)
-            };
-            if self.streams.get(key).is_some_and(is_stalled) {
-                self.reset(key, Reason::CANCEL);
-            }
-        }
-    }
-
-    /// A stream ends on the wire. Its side goes back to the owner.
-    fn close(&mut self, key: Key, end: StreamEnd) {
-        let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state != State::Closed) else {
-            return;
-        };
-        let reason = match end {
-            StreamEnd::Complete => None,
-            StreamEnd::ResetByClient(reason) | StreamEnd::ResetByUs(reason) => Some(reason),
-        };
-        if let Some(rank) = stream.rank.take() {
-            self.schedule.remove(rank);
-        }
-        let was_open = stream.is_promised() && stream.has_begun() && stream.state.sends();
-        stream.state = State::Closed;
-        stream.reset = reason;
-        self.queued -= stream.queued;
-        let (side, sent) = (stream.side.take(), stream.sent);
-        let (is_promised, is_attached) = (stream.is_promised(), stream.is_attached);
-        let is_unread = reason.is_some() || !is_attached;
-        let unread = if is_unread { stream.discard() } else { 0 };
-        self.header_bytes -= std::mem::take(&mut stream.header_bytes);
-        self.give_back(unread);
-        self.open_promises -= usize::from(was_open);
-        self.open_requests -= usize::from(!is_promised);
-        if reason.is_some() {
-            self.remember(key.id(), matches!(end, StreamEnd::ResetByUs(_)));
-        } else {
-            self.resets.earn(1);
-            self.frames.earn(10);
-        }
-        if let Some(side) = side {
-            self.events.push_back(Event::Closed {
-                key,
-                side,
-                sent,
-                reason,
-            });
-        }
-        if !is_attached {
-            self.streams.remove(key);
-        }
-        if is_promised {
-            self.open_held();
-        }
-    }
-
-    fn remember(&mut self, id: u32, is_by_us: bool) {
-        if self.remembered.len() >= MAX_REMEMBERED {
-            self.remembered.pop_front();
-            self.has_forgotten = true;
-        }
-        self.remembered.push_back((id, is_by_us));
     }
 
     /// Content bytes are no longer held: the connection's window opens again, in steps of some size.

@@ -135,6 +135,8 @@ pub(super) struct Stream<T> {
     pub(super) rank: Option<Rank>,
     /// Turns that an incremental stream has had (see [`crate::h2::priority::schedule`]).
     pub(super) cycle: u32,
+    /// The interval in which it was ready, or had its turn, last.
+    pub(super) waits_since: u32,
     /// It waited so long that it shares with the most urgent.
     pub(super) is_promoted: bool,
     /// The document of a promised stream.
@@ -168,6 +170,7 @@ impl<T> Stream<T> {
             origin: Priority::default(),
             rank: None,
             cycle: 0,
+            waits_since: 0,
             is_promoted: false,
             parent: None,
         }

@@ -27,12 +27,12 @@ const LEAST_FRAME: usize = 1024;
 /// client that reads its pushes first must not wait for ever.
 const STALLED_PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long a stream waits for more urgent ones that always have content, before it shares with them. A push waits for
-/// its own document longer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How often streams that wait are looked at.
+/// How often streams that wait for more urgent ones are looked at.
 const PROMOTION_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A stream that has content, and waited for more urgent ones in so many intervals in which they sent, shares with them
+/// from then on: 2 s. A push waits for its own document longer.
+const PATIENCE: u32 = 8;
 
 impl<T: Default> Core<T> {
     /// Moves to `out` what is to be written next, which is nothing while `out` is long, and returns when to call again
@@ -116,6 +116,8 @@ impl<T: Default> Core<T> {
         stream.send_window -= sent;
         self.send_window -= sent;
         stream.progress = Some(now);
+        stream.waits_since = self.busy_intervals;
+        self.has_sent = true;
         // What is sent may be answered by window updates.
         self.frames
             .earn(u32::try_from(length / LEAST_FRAME).unwrap_or(0).max(1));
@@ -163,7 +165,10 @@ impl<T: Default> Core<T> {
                 return;
             }
             Some(rank) => self.schedule.remove(rank),
-            None if is_ready => stream.progress = Some(now),
+            None if is_ready => {
+                stream.progress = Some(now);
+                stream.waits_since = self.busy_intervals;
+            }
             None => {}
         }
         if is_ready {
@@ -197,16 +202,19 @@ impl<T: Default> Core<T> {
         }
         let due = now + PROMOTION_INTERVAL;
         self.promotion_due = Some(due);
-        let first = self.schedule.first().map(|(rank, _)| rank);
-        let waiting: Vec<Key> = self
-            .schedule
-            .all()
-            .filter(|(rank, key)| {
-                first.is_some_and(|first| rank.is_less_urgent_than(first)) && self.is_overdue(*key, now)
-            })
+        if !std::mem::take(&mut self.has_sent) {
+            return Some(due);
+        }
+        self.busy_intervals = self.busy_intervals.wrapping_add(1);
+        let Some((first, _)) = self.schedule.first() else {
+            return Some(due);
+        };
+        let waiting = self.schedule.all().filter(|(rank, _)| rank.is_less_urgent_than(first));
+        let overdue: Vec<Key> = waiting
             .map(|(_, key)| key)
+            .filter(|key| self.is_overdue(*key))
             .collect();
-        for key in waiting {
+        for key in overdue {
             if let Some(stream) = self.streams.get_mut(key) {
                 stream.is_promoted = true;
             }
@@ -215,16 +223,15 @@ impl<T: Default> Core<T> {
         Some(due)
     }
 
-    fn is_overdue(&self, key: Key, now: Instant) -> bool {
+    fn is_overdue(&self, key: Key) -> bool {
         let Some(stream) = self.streams.get(key) else {
             return false;
         };
-        let has_document = |parent: u32| {
+        let is_open = |parent: u32| {
             let parent = self.streams.find(parent).and_then(|key| self.streams.get(key));
             parent.is_some_and(|parent| parent.state.sends())
         };
-        let since = stream.progress.filter(|_| !stream.parent.is_some_and(has_document));
-        since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
+        !stream.parent.is_some_and(is_open) && self.busy_intervals.wrapping_sub(stream.waits_since) >= PATIENCE
     }
 }
 

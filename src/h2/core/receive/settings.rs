@@ -1,18 +1,18 @@
 //! The client's SETTINGS (RFC 9113 section 6.5).
 
-use super::Fault;
+use crate::h2::core::Fault;
 use crate::h2::wire::frame::{DEFAULT_FRAME, MAX_WINDOW, setting};
 
 /// What the client has said of itself. The defaults are those of RFC 9113 section 6.5.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ClientSettings {
-    pub(super) header_table: u32,
-    pub(super) enable_push: bool,
+pub(in crate::h2::core) struct ClientSettings {
+    pub(in crate::h2::core) header_table: u32,
+    pub(in crate::h2::core) enable_push: bool,
     /// Pushed streams that may be open.
-    pub(super) max_streams: u32,
-    pub(super) initial_window: i64,
+    pub(in crate::h2::core) max_streams: u32,
+    pub(in crate::h2::core) initial_window: i64,
     /// It knows the priorities of RFC 9218.
-    pub(super) no_rfc7540_priorities: bool,
+    pub(in crate::h2::core) no_rfc7540_priorities: bool,
 }
 
 impl Default for ClientSettings {
@@ -29,7 +29,7 @@ impl Default for ClientSettings {
 
 impl ClientSettings {
     /// Returns the settings after a SETTINGS payload, in whose order values count.
-    pub(super) fn after(mut self, payload: &[u8]) -> Result<Self, Fault> {
+    pub(in crate::h2::core) fn after(mut self, payload: &[u8]) -> Result<Self, Fault> {
         let (settings, rest) = payload.as_chunks::<6>();
         if !rest.is_empty() {
             return Err(Fault::FrameSize);

@@ -10,7 +10,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use super::Fault;
+use crate::h2::core::Fault;
 use crate::h2::hpack::{FieldSink, Name, Value};
 
 /// What a header section may have.

@@ -1,0 +1,172 @@
+//! What comes of a connection's bytes: requests are answered from the store, started, queued or refused; tasks are
+//! woken; what the client says of pushes is noted.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use http::{HeaderMap, StatusCode, request::Parts};
+use log::{debug, warn};
+use pingora::apps::HttpServerApp;
+
+use super::{
+    serve::Driver,
+    validate::{Answer, validate},
+};
+use crate::{
+    h2::{
+        core::{Event, Fault, Key, Reason, Response},
+        respond::stored,
+        stream::{
+            Stream,
+            mux::{Promised, Side},
+        },
+    },
+    push::Priority,
+};
+
+impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
+    /// Looks after events and promises.
+    pub(super) fn handle(&mut self, now: Instant) {
+        while let Some(event) = self.next_event() {
+            match event {
+                Event::Request { key, head, is_end } => self.request(key, head, is_end, now),
+                Event::Closed {
+                    key,
+                    side,
+                    sent,
+                    reason,
+                } => {
+                    if !self.pending.is_empty() {
+                        self.pending.remove(key);
+                    }
+                    end(side, sent, reason);
+                }
+                Event::Settings {
+                    enable_push,
+                    max_streams,
+                } => {
+                    self.connection.client.set_enable_push(enable_push);
+                    self.connection.client.set_max_concurrent_streams(max_streams);
+                }
+                Event::PromiseRefused => self.connection.client.count_refusal(),
+                Event::GoingAway => self.connection.client.set_going_away(),
+                Event::Fault { fault, stream } => self.tell(fault, stream),
+                Event::Readable(_) | Event::Writable(_) => {}
+            }
+        }
+        let promised = std::mem::take(&mut self.connection.mux.lock().promised);
+        for Promised {
+            stream,
+            head,
+            pushed_by,
+            urgency,
+        } in promised
+        {
+            match self.connection.find_stored(&head, Some(pushed_by)) {
+                Some(found) => {
+                    let key = stream.release();
+                    stored::respond(&mut self.connection.mux.lock().core, key, found, now);
+                }
+                None => self
+                    .pending
+                    .add(&self.connection, &self.scheduler, (head, stream, urgency), now),
+            }
+        }
+    }
+
+    /// Returns the next event that is more than a task to be woken.
+    fn next_event(&self) -> Option<Event<Side>> {
+        let core = &mut self.connection.mux.lock().core;
+        loop {
+            let waker = match core.poll_event()? {
+                Event::Readable(key) => core.side(key).and_then(|side| side.reader.take()),
+                Event::Writable(key) => core.side(key).and_then(|side| side.writer.take()),
+                other => return Some(other),
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    fn tell(&self, fault: Fault, stream: Option<u32>) {
+        let address = self.connection.facts.as_ref().map(|facts| facts.peer.address);
+        let of = || address.map(|address| format!(" of {address}")).unwrap_or_default();
+        match stream {
+            Some(stream) => debug!("stream {stream}{}: {fault}", of()),
+            None if self.is_upgraded && fault == Fault::Preface => {
+                debug!(
+                    "HTTP/2 connection ended{}: no preface but other bytes after the upgrade",
+                    of()
+                );
+            }
+            None if fault.is_flood() => warn!("closing an HTTP/2 connection{}: {fault}", of()),
+            None => debug!("closing an HTTP/2 connection{}: {fault}", of()),
+        }
+    }
+
+    /// Answers a request from the store, starts it, queues it, or refuses it.
+    fn request(&mut self, key: Key, head: Parts, is_end: bool, now: Instant) {
+        if let Err(rejection) = validate(&head) {
+            debug!("refusing a malformed HTTP/2 request: {rejection}");
+            let core = &mut self.connection.mux.lock().core;
+            match rejection.answer() {
+                Answer::Reset => core.reset(key, Reason::PROTOCOL_ERROR),
+                Answer::BadRequest => {
+                    let response = Response {
+                        status: StatusCode::BAD_REQUEST,
+                        headers: HeaderMap::new(),
+                        is_end: true,
+                    };
+                    // A client that has reset the stream meanwhile needs no answer.
+                    let _ = core.respond(key, response);
+                }
+            }
+            core.detach(key, Reason::PROTOCOL_ERROR);
+            core.count_malformed();
+            return;
+        }
+        // A request with content is nobody else's.
+        let found = if is_end {
+            self.connection.find_stored(&head, None)
+        } else {
+            None
+        };
+        if let Some(found) = found {
+            return stored::respond(&mut self.connection.mux.lock().core, key, found, now);
+        }
+        let stream = Stream::new(Arc::clone(&self.connection.mux), key, is_end);
+        let urgency = Priority::of(&head.headers).urgency();
+        self.pending
+            .add(&self.connection, &self.scheduler, (head, stream, urgency), now);
+    }
+
+    /// Starts pending requests when it is this connection's turn.
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) {
+        while !self.pending.is_empty() {
+            let turn = self
+                .turn
+                .get_or_insert_with(|| Box::pin(Arc::clone(&self.scheduler).turn()));
+            match turn.as_mut().poll(cx) {
+                Poll::Pending => return,
+                Poll::Ready(permit) => {
+                    self.turn = None;
+                    self.pending.start(&self.connection, &self.scheduler, permit);
+                }
+            }
+        }
+        self.turn = None;
+    }
+}
+
+/// A stream has ended: all that wait for it hear of it.
+pub(super) fn end(mut side: Side, sent: usize, reason: Option<Reason>) {
+    side.wake();
+    if let Some(on_sent) = side.on_sent.take() {
+        let failure = reason.map(|reason| format!("reset by the client: {reason}"));
+        on_sent.sent(sent, failure.as_deref());
+    }
+}

@@ -1,0 +1,157 @@
+//! How streams and the connection end: shutdown, faults, time limits (RFC 9113 sections 5.4 and 6.8).
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Core, Ending, Event, Fault, Key, MAX_REMEMBERED, Reason, SHUTDOWN_PING, SHUTDOWN_ROUND_TRIP, StreamEnd,
+    stream::{State, Stream},
+    window_number,
+};
+use crate::h2::wire::{
+    frame::{self, MAX_WINDOW, kind},
+    rope::Rope,
+};
+
+impl<T: Default> Core<T> {
+    /// Whether the transport is to be closed once all bytes are written.
+    pub(in crate::h2) fn is_done(&self) -> bool {
+        match self.ending {
+            Ending::Failed => true,
+            Ending::Draining => self.streams.is_empty(),
+            Ending::None | Ending::Announced { .. } => self.is_client_going && self.streams.is_empty(),
+        }
+    }
+
+    /// Begins a graceful shutdown (RFC 9113 section 6.8): requests that are under way are still taken, until a PING
+    /// has made the round trip.
+    pub(in crate::h2) fn shut_down(&mut self, now: Instant) {
+        if self.ending == Ending::None {
+            let out = self.out.tail();
+            frame::put_goaway(out, window_number(MAX_WINDOW), Reason::NO_ERROR.0);
+            frame::put(out, kind::PING, 0, 0, &SHUTDOWN_PING);
+            self.ending = Ending::Announced {
+                until: now + SHUTDOWN_ROUND_TRIP,
+            };
+        }
+    }
+
+    /// Says GOAWAY with the last request that is answered; the connection ends with its last stream.
+    pub(in crate::h2) fn go_away(&mut self) {
+        if matches!(self.ending, Ending::None | Ending::Announced { .. }) {
+            frame::put_goaway(self.out.tail(), self.last_request, Reason::NO_ERROR.0);
+            self.ending = Ending::Draining;
+        }
+    }
+
+    /// Ends the connection: nobody is at the other end any more.
+    pub(in crate::h2) fn disconnect(&mut self) {
+        self.out = Rope::default();
+        self.end(Reason::CANCEL);
+    }
+
+    fn end(&mut self, reason: Reason) {
+        self.ending = Ending::Failed;
+        for key in self.streams.keys() {
+            self.close(key, StreamEnd::ResetByUs(reason));
+        }
+        self.partial = Vec::new();
+        self.content = None;
+        self.block = None;
+    }
+
+    /// Fails the connection (RFC 9113 section 5.4.1).
+    pub(super) fn fail(&mut self, fault: Fault) {
+        if self.ending != Ending::Failed {
+            frame::put_goaway(self.out.tail(), self.last_request, fault.reason().0);
+            self.events.push_back(Event::Fault { fault, stream: None });
+            self.end(fault.reason());
+        }
+    }
+
+    /// Counts a request that the owner refused as malformed.
+    pub(in crate::h2) fn count_malformed(&mut self) {
+        self.stream_faults += 1;
+        if self.stream_faults >= self.config.max_malformed {
+            self.fail(Fault::TooManyMalformed);
+        }
+    }
+
+    /// What is due when nothing happens: the time of the next call, if there is one.
+    pub(in crate::h2) fn tick(&mut self, now: Instant) -> Option<Instant> {
+        match self.ending {
+            Ending::Announced { until } if until <= now => {
+                self.go_away();
+                None
+            }
+            Ending::Announced { until } => Some(until),
+            Ending::None | Ending::Draining | Ending::Failed => None,
+        }
+    }
+
+    /// Resets streams whose client has taken nothing of what is queued for so long. Who waits for the queue has a limit
+    /// of its own.
+    pub(in crate::h2) fn reset_stalled(&mut self, limit: Duration, now: Instant) {
+        for key in self.streams.keys() {
+            let is_stalled = |stream: &Stream<T>| {
+                let since = stream.progress.filter(|_| stream.queued > 0);
+                !stream.is_awaited && since.is_some_and(|since| now.saturating_duration_since(since) >= limit)
+            };
+            if self.streams.get(key).is_some_and(is_stalled) {
+                self.reset(key, Reason::CANCEL);
+            }
+        }
+    }
+
+    /// A stream ends on the wire. Its side goes back to the owner.
+    pub(super) fn close(&mut self, key: Key, end: StreamEnd) {
+        let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state != State::Closed) else {
+            return;
+        };
+        let reason = match end {
+            StreamEnd::Complete => None,
+            StreamEnd::ResetByClient(reason) | StreamEnd::ResetByUs(reason) => Some(reason),
+        };
+        if let Some(rank) = stream.rank.take() {
+            self.schedule.remove(rank);
+        }
+        let was_open = stream.is_promised() && stream.has_begun() && stream.state.sends();
+        stream.state = State::Closed;
+        stream.reset = reason;
+        self.queued -= stream.queued;
+        let (side, sent) = (stream.side.take(), stream.sent);
+        let (is_promised, is_attached) = (stream.is_promised(), stream.is_attached);
+        let is_unread = reason.is_some() || !is_attached;
+        let unread = if is_unread { stream.discard() } else { 0 };
+        self.header_bytes -= std::mem::take(&mut stream.header_bytes);
+        self.give_back(unread);
+        self.open_promises -= usize::from(was_open);
+        self.open_requests -= usize::from(!is_promised);
+        self.remember(key.id(), end);
+        if reason.is_none() {
+            self.resets.earn(1);
+            self.frames.earn(10);
+        }
+        if let Some(side) = side {
+            self.events.push_back(Event::Closed {
+                key,
+                side,
+                sent,
+                reason,
+            });
+        }
+        if !is_attached {
+            self.streams.remove(key);
+        }
+        if is_promised {
+            self.open_held();
+        }
+    }
+
+    fn remember(&mut self, id: u32, end: StreamEnd) {
+        if self.remembered.len() >= MAX_REMEMBERED {
+            self.remembered.pop_front();
+            self.has_forgotten = true;
+        }
+        self.remembered.push_back((id, end));
+    }
+}

@@ -1,0 +1,225 @@
+//! Frames without content or fields (RFC 9113 section 6, RFC 9218 section 7).
+
+use std::time::Instant;
+
+use super::{COST_OTHER, COST_PING, COST_SETTINGS, COST_TINY_WINDOW, Failure, depends_on, number};
+use crate::{
+    h2::{
+        core::{
+            Beginning, Core, Ending, Event, Fault, Key, MAX_EARLY_PRIORITIES, Reason, SHUTDOWN_PING, StreamEnd,
+            stream::State,
+        },
+        wire::frame::{self, FrameHeader, MAX_WINDOW, flag, kind},
+    },
+    push::Priority,
+};
+
+/// A window update below this is tiny.
+const TINY_WINDOW: u32 = 64;
+
+impl<T: Default> Core<T> {
+    pub(super) fn priority(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+        if header.stream == 0 {
+            return Err(Fault::UnexpectedFrame.into());
+        }
+        self.spend(COST_OTHER, now)?;
+        let Ok(priority) = <[u8; 5]>::try_from(payload) else {
+            return Err(self.stream_or_connection(header.stream, Fault::FrameSize));
+        };
+        if depends_on(priority) == header.stream {
+            return Err(self.stream_or_connection(header.stream, Fault::SelfDependency));
+        }
+        Ok(())
+    }
+
+    /// A fault of a stream, which only a stream that was begun can have: an idle one knows no RST_STREAM.
+    fn stream_or_connection(&self, stream: u32, fault: Fault) -> Failure {
+        if self.is_idle(stream) {
+            Failure::Connection(fault)
+        } else {
+            Failure::Stream(stream, fault)
+        }
+    }
+
+    pub(super) fn rst_stream(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+        let code = number(payload).ok_or(Fault::FrameSize)?;
+        if header.stream == 0 || self.is_idle(header.stream) {
+            return Err(Fault::UnexpectedFrame.into());
+        }
+        if header.stream.is_multiple_of(2) {
+            // Of a push that has all been sent the client says so, too.
+            self.events.push_back(Event::PromiseRefused);
+        }
+        let key = self.streams.find(header.stream);
+        let is_known = |key: &Key| {
+            self.streams
+                .get(*key)
+                .is_some_and(|stream| stream.state != State::Closed)
+        };
+        let Some(key) = key.filter(is_known) else {
+            return self.spend(COST_OTHER, now);
+        };
+        if !header.stream.is_multiple_of(2) && !self.resets.spend(1, now) {
+            return Err(Fault::TooManyResets.into());
+        }
+        self.close(key, StreamEnd::ResetByClient(Reason(code)));
+        Ok(())
+    }
+
+    pub(super) fn settings(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+        if header.stream != 0 {
+            return Err(Fault::UnexpectedFrame.into());
+        }
+        if header.has(flag::ACK) {
+            self.beginning = Beginning::Done;
+            return if payload.is_empty() {
+                Ok(())
+            } else {
+                Err(Fault::FrameSize.into())
+            };
+        }
+        if self.beginning == Beginning::Done {
+            self.spend(COST_SETTINGS, now)?;
+        }
+        self.apply_settings(payload, now)?;
+        self.beginning = Beginning::Done;
+        frame::put(self.out.tail(), kind::SETTINGS, flag::ACK, 0, &[]);
+        Ok(())
+    }
+
+    pub(in crate::h2::core) fn apply_settings(&mut self, payload: &[u8], now: Instant) -> Result<(), Fault> {
+        let before = self.client;
+        let client = before.after(payload)?;
+        self.client = client;
+        self.knows_priorities |= client.no_rfc7540_priorities;
+        if client.header_table != before.header_table {
+            self.encoder.set_max_table_size(client.header_table);
+        }
+        let more = client.initial_window - before.initial_window;
+        if more != 0 {
+            for key in self.streams.keys() {
+                if let Some(stream) = self.streams.get_mut(key) {
+                    stream.send_window += more;
+                    if stream.send_window > MAX_WINDOW {
+                        return Err(Fault::FlowControl);
+                    }
+                    self.update(key, now);
+                }
+            }
+        }
+        self.events.push_back(Event::Settings {
+            enable_push: client.enable_push,
+            max_streams: client.max_streams,
+        });
+        self.open_held();
+        Ok(())
+    }
+
+    pub(super) fn ping(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+        if header.stream != 0 {
+            return Err(Fault::UnexpectedFrame.into());
+        }
+        let opaque = <[u8; 8]>::try_from(payload).map_err(|_| Fault::FrameSize)?;
+        if header.has(flag::ACK) {
+            if opaque == SHUTDOWN_PING && matches!(self.ending, Ending::Announced { .. }) {
+                self.go_away();
+            }
+            return self.spend(COST_OTHER, now);
+        }
+        self.spend(COST_PING, now)?;
+        frame::put(self.out.tail(), kind::PING, flag::ACK, 0, &opaque);
+        Ok(())
+    }
+
+    pub(super) fn goaway(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
+        if header.stream != 0 {
+            return Err(Fault::UnexpectedFrame.into());
+        }
+        let last = payload.split_first_chunk::<8>().ok_or(Fault::FrameSize)?.0;
+        let last = number(last.get(..4).unwrap_or_default()).unwrap_or(0) & 0x7fff_ffff;
+        if !self.is_client_going {
+            self.is_client_going = true;
+            self.events.push_back(Event::GoingAway);
+        }
+        // It has not seen, and will not look at, what was promised later.
+        for key in self.streams.keys() {
+            if key.id().is_multiple_of(2) && key.id() > last {
+                self.close(key, StreamEnd::ResetByUs(Reason::CANCEL));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn window_update(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+        let more = number(payload).ok_or(Fault::FrameSize)? & 0x7fff_ffff;
+        if header.stream != 0 && self.is_idle(header.stream) {
+            return Err(Fault::UnexpectedFrame.into());
+        }
+        self.spend(
+            if more < TINY_WINDOW {
+                COST_TINY_WINDOW
+            } else {
+                COST_OTHER
+            },
+            now,
+        )?;
+        if header.stream == 0 {
+            if more == 0 {
+                return Err(Fault::ZeroWindowUpdate.into());
+            }
+            self.send_window += i64::from(more);
+            return if self.send_window > MAX_WINDOW {
+                Err(Fault::FlowControl.into())
+            } else {
+                Ok(())
+            };
+        }
+        let Some(key) = self.streams.find(header.stream) else {
+            return Ok(());
+        };
+        let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state != State::Closed) else {
+            return Ok(());
+        };
+        if more == 0 {
+            return Err(Failure::Stream(header.stream, Fault::ZeroWindowUpdate));
+        }
+        stream.send_window += i64::from(more);
+        if stream.send_window > MAX_WINDOW {
+            return Err(Failure::Stream(header.stream, Fault::FlowControl));
+        }
+        self.update(key, now);
+        Ok(())
+    }
+
+    /// RFC 9218 section 7.1.
+    pub(super) fn priority_update(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+        if header.stream != 0 {
+            return Err(Fault::PriorityUpdate.into());
+        }
+        let (id, field) = payload.split_first_chunk::<4>().ok_or(Fault::FrameSize)?;
+        let id = u32::from_be_bytes(*id) & 0x7fff_ffff;
+        if id == 0 || (id.is_multiple_of(2) && self.is_idle(id)) {
+            return Err(Fault::PriorityUpdate.into());
+        }
+        self.spend(COST_OTHER, now)?;
+        self.knows_priorities = true;
+        let priority = Priority::parse(field);
+        match self.streams.find(id) {
+            Some(key) => {
+                if let Some(stream) = self.streams.get_mut(key) {
+                    stream.asked = priority;
+                }
+                self.rerank(key, now);
+            }
+            None if self.is_idle(id) => {
+                self.early_priorities.retain(|(early, _)| *early != id);
+                if self.early_priorities.len() >= MAX_EARLY_PRIORITIES {
+                    self.early_priorities.remove(0);
+                }
+                self.early_priorities.push((id, priority));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! HEADERS and CONTINUATION frames (RFC 9113 sections 6.2 and 6.10): requests and trailers.
+
+use std::time::Instant;
+
+use http::{HeaderMap, StatusCode};
+
+use super::{
+    Failure, depends_on,
+    request::{FieldLimits, FieldSection, NoRequest, RequestHead},
+};
+use crate::{
+    h2::{
+        core::{
+            Core, Ending, Event, Fault, HEADER_BUDGET, Key, MAX_FIELDS, Reason, Response, STREAM_WINDOW,
+            STREAMS_PER_OPEN,
+            stream::{State, Stream},
+        },
+        hpack::{FieldSink, Name, Value},
+        wire::frame::{DEFAULT_FRAME, FrameHeader, flag},
+    },
+    push::Priority,
+};
+
+/// A header block that CONTINUATION frames go on with.
+#[derive(Debug)]
+pub(in crate::h2::core) struct Block {
+    pub(super) stream: u32,
+    is_end: bool,
+    fragments: Vec<u8>,
+    frames: usize,
+}
+
+/// CONTINUATION frames of one header block. A client that may send 16 KB in a frame needs few; some send small
+/// ones, but not hundreds.
+const MAX_CONTINUATIONS: usize = 64;
+
+impl<T: Default> Core<T> {
+    pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+        if header.stream.is_multiple_of(2) {
+            return Err(Fault::UnexpectedFrame.into());
+        }
+        let mut fragment = payload;
+        if header.has(flag::PADDED) {
+            let (&padding, rest) = payload.split_first().ok_or(Fault::FrameSize)?;
+            let length = rest.len().checked_sub(usize::from(padding)).ok_or(Fault::Padding)?;
+            fragment = rest.get(..length).unwrap_or_default();
+        }
+        if header.has(flag::PRIORITY) {
+            let (priority, rest) = fragment.split_first_chunk::<5>().ok_or(Fault::FrameSize)?;
+            fragment = rest;
+            if depends_on(*priority) == header.stream {
+                // The block would have to be decoded all the same; a client that does this is broken.
+                return Err(Fault::SelfDependency.into());
+            }
+        }
+        let is_end = header.has(flag::END_STREAM);
+        if header.has(flag::END_HEADERS) {
+            return self.block(header.stream, is_end, fragment, now);
+        }
+        self.block = Some(Block {
+            stream: header.stream,
+            is_end,
+            fragments: fragment.to_vec(),
+            frames: 0,
+        });
+        Ok(())
+    }
+
+    pub(super) fn continuation(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+        let limit = self.config.max_header_bytes as usize + DEFAULT_FRAME;
+        let block = self.block.as_mut().ok_or(Fault::UnexpectedFrame)?;
+        block.frames += 1;
+        let is_empty = payload.is_empty() && !header.has(flag::END_HEADERS);
+        if block.frames > MAX_CONTINUATIONS || block.fragments.len() + payload.len() > limit || is_empty {
+            return Err(Fault::ContinuationFlood.into());
+        }
+        block.fragments.extend_from_slice(payload);
+        if !header.has(flag::END_HEADERS) {
+            return Ok(());
+        }
+        match self.block.take() {
+            Some(block) => self.block(block.stream, block.is_end, &block.fragments, now),
+            None => Ok(()),
+        }
+    }
+
+    /// A header block is complete.
+    fn block(&mut self, id: u32, is_end: bool, block: &[u8], now: Instant) -> Result<(), Failure> {
+        let mut section = FieldSection::new(FieldLimits {
+            bytes: self.config.max_header_bytes as usize,
+            fields: MAX_FIELDS,
+        });
+        if id > self.last_request {
+            return self.new_request(id, is_end, block, section, now);
+        }
+        let state = self
+            .streams
+            .find(id)
+            .and_then(|key| Some((key, self.streams.get(key)?)));
+        let outcome = match state {
+            Some((key, stream)) if stream.state.receives() => Ok(key),
+            Some((_, stream)) if stream.state != State::Closed => Err(Some(Failure::Stream(id, Fault::StreamClosed))),
+            _ => Err(self.late(id).err()),
+        };
+        match outcome {
+            Ok(key) => {
+                self.decode(block, &mut section)?;
+                let malformed = Failure::Stream(id, Fault::Malformed);
+                if !is_end {
+                    return Err(malformed);
+                }
+                let trailers = section.into_trailers().map_err(|_| malformed)?;
+                self.end_request(key, Some(trailers))
+            }
+            Err(failure) => {
+                // The table must stay the client's, whatever becomes of the fields.
+                self.decode(block, &mut Ignored)?;
+                failure.map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    fn decode(&mut self, block: &[u8], sink: &mut impl FieldSink) -> Result<(), Failure> {
+        let decoded = self.decoder.decode(block, sink);
+        decoded.map_err(|_| Fault::Compression.into())
+    }
+
+    fn new_request(
+        &mut self,
+        id: u32,
+        is_end: bool,
+        block: &[u8],
+        mut section: FieldSection,
+        now: Instant,
+    ) -> Result<(), Failure> {
+        if self.ending == Ending::Draining {
+            // It comes after the last one that GOAWAY named (RFC 9113 section 6.8).
+            return self.decode(block, &mut Ignored);
+        }
+        self.last_request = id;
+        let limit = self.config.max_streams as usize;
+        let is_full = self.open_requests >= limit || self.streams.len() >= limit.saturating_mul(STREAMS_PER_OPEN);
+        if is_full {
+            self.decode(block, &mut Ignored)?;
+            return Err(Failure::Stream(id, Fault::TooManyStreams));
+        }
+        let budget = HEADER_BUDGET.saturating_mul(self.config.max_header_bytes as usize);
+        if self.header_bytes >= budget {
+            self.decode(block, &mut Ignored)?;
+            return Err(Failure::Stream(id, Fault::HeaderBudget));
+        }
+        self.decode(block, &mut section)?;
+        let RequestHead {
+            parts: head,
+            content_length,
+            size,
+        } = match section.into_request() {
+            Ok(head) => head,
+            Err(NoRequest::Malformed) => return Err(Failure::Stream(id, Fault::Malformed)),
+            Err(NoRequest::TooLarge) => return self.refuse_large(id, is_end, now),
+        };
+        if is_end && content_length.is_some_and(|length| length > 0) {
+            return Err(Failure::Stream(id, Fault::ContentLength));
+        }
+        let state = if is_end { State::HalfClosedRemote } else { State::Open };
+        let key = self.insert_request(id, state, &head.headers);
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.remaining = content_length;
+            stream.header_bytes = size;
+            self.header_bytes += size;
+        }
+        self.events.push_back(Event::Request { key, head, is_end });
+        Ok(())
+    }
+
+    /// Answers a request whose header section is too large (RFC 6585 section 5).
+    fn refuse_large(&mut self, id: u32, is_end: bool, now: Instant) -> Result<(), Failure> {
+        self.events.push_back(Event::Fault {
+            fault: Fault::HeaderTooLarge,
+            stream: Some(id),
+        });
+        let state = if is_end { State::HalfClosedRemote } else { State::Open };
+        let key = self.insert_request(id, state, &HeaderMap::new());
+        let response = Response {
+            status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            headers: HeaderMap::new(),
+            is_end: true,
+        };
+        let _ = self.respond(key, response);
+        self.detach(key, Reason::NO_ERROR);
+        if self.resets.spend(1, now) {
+            Ok(())
+        } else {
+            Err(Fault::TooManyResets.into())
+        }
+    }
+
+    pub(in crate::h2::core) fn insert_request(&mut self, id: u32, state: State, fields: &HeaderMap) -> Key {
+        let mut stream = Stream::new(id, state, T::default(), STREAM_WINDOW, self.client.initial_window);
+        stream.asked = Priority::of(fields);
+        if let Some(at) = self.early_priorities.iter().position(|(early, _)| *early == id) {
+            stream.asked = self.early_priorities.swap_remove(at).1;
+        }
+        self.knows_priorities |= !stream.asked.is_empty();
+        self.open_requests += 1;
+        self.streams.insert(stream)
+    }
+}
+
+/// Fields of a block that nobody wants.
+struct Ignored;
+
+impl FieldSink for Ignored {
+    fn admit(&mut self, _size: usize) -> bool {
+        false
+    }
+
+    fn field(&mut self, _name: Name, _value: Value) {}
+}

@@ -1,0 +1,231 @@
+//! Frames of the client (RFC 9113 section 4): how they are cut out of the bytes that come, and what a fault in one
+//! means. `content` has DATA, `fields` HEADERS and CONTINUATION with `request`, `control` all others with
+//! `settings`.
+
+mod content;
+mod control;
+mod fields;
+mod request;
+pub(super) mod settings;
+
+use std::time::Instant;
+
+use super::{Beginning, Core, Ending, Event, Fault, Key, Reason, StreamEnd, stream::State};
+use crate::h2::wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, PREFACE, kind};
+
+pub(super) use content::Content;
+pub(super) use fields::Block;
+
+/// Why a frame does not go on.
+pub(super) enum Failure {
+    /// Ends a stream (RFC 9113 section 5.4.2).
+    Stream(u32, Fault),
+    /// Ends the connection.
+    Connection(Fault),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Connection(fault)
+    }
+}
+
+/// Costs of frames that carry nothing, in tokens of the connection's budget.
+const COST_SETTINGS: u32 = 20;
+const COST_PING: u32 = 4;
+const COST_EMPTY_DATA: u32 = 4;
+const COST_TINY_WINDOW: u32 = 4;
+const COST_REFUSED: u32 = 4;
+const COST_OTHER: u32 = 1;
+
+impl<T: Default> Core<T> {
+    /// Takes bytes of the client, cut wherever they are.
+    pub(in crate::h2) fn receive(&mut self, mut bytes: &[u8], now: Instant) {
+        while !bytes.is_empty() && self.ending != Ending::Failed {
+            let result = match self.beginning {
+                Beginning::Preface(have) => self.receive_preface(have, &mut bytes),
+                Beginning::Settings | Beginning::Done if self.content.is_some() => self.receive_content(&mut bytes),
+                Beginning::Settings | Beginning::Done => self.receive_frame(&mut bytes, now),
+            };
+            match result {
+                Ok(()) => {}
+                Err(Failure::Connection(fault)) => self.fail(fault),
+                Err(Failure::Stream(stream, fault)) => self.fail_stream(stream, fault, now),
+            }
+        }
+    }
+
+    fn receive_preface(&mut self, have: usize, bytes: &mut &[u8]) -> Result<(), Failure> {
+        let awaited = PREFACE.get(have..).unwrap_or_default();
+        let (come, rest) = bytes.split_at(awaited.len().min(bytes.len()));
+        if !awaited.starts_with(come) {
+            return Err(Fault::Preface.into());
+        }
+        *bytes = rest;
+        self.beginning = match have + come.len() {
+            all if all == PREFACE.len() => Beginning::Settings,
+            have => Beginning::Preface(have),
+        };
+        Ok(())
+    }
+
+    fn receive_frame(&mut self, bytes: &mut &[u8], now: Instant) -> Result<(), Failure> {
+        if self.partial.is_empty()
+            && let Some((&head, rest)) = bytes.split_first_chunk::<HEADER_LEN>()
+        {
+            let header = FrameHeader::parse(head);
+            self.check(header)?;
+            if header.kind == kind::DATA {
+                *bytes = rest;
+                return self.begin_content(header, now);
+            }
+            if let Some((payload, rest)) = rest.split_at_checked(header.length) {
+                *bytes = rest;
+                return self.frame(header, payload, now);
+            }
+        }
+        self.receive_partial(bytes, now)
+    }
+
+    /// Gathers a frame that comes in pieces.
+    fn receive_partial(&mut self, bytes: &mut &[u8], now: Instant) -> Result<(), Failure> {
+        if !self.gather(bytes, HEADER_LEN) {
+            return Ok(());
+        }
+        let Some(&head) = self.partial.first_chunk::<HEADER_LEN>() else {
+            return Ok(());
+        };
+        let header = FrameHeader::parse(head);
+        self.check(header)?;
+        if header.kind == kind::DATA {
+            self.partial = Vec::new();
+            return self.begin_content(header, now);
+        }
+        if !self.gather(bytes, HEADER_LEN + header.length) {
+            return Ok(());
+        }
+        let partial = std::mem::take(&mut self.partial);
+        self.frame(header, partial.get(HEADER_LEN..).unwrap_or_default(), now)
+    }
+
+    /// Fills the partial frame up to a length; `false` if more is to come.
+    fn gather(&mut self, bytes: &mut &[u8], length: usize) -> bool {
+        let wanted = length.saturating_sub(self.partial.len());
+        let (come, rest) = bytes.split_at(wanted.min(bytes.len()));
+        self.partial.extend_from_slice(come);
+        *bytes = rest;
+        self.partial.len() >= length
+    }
+
+    /// Checks the header of a frame, which may end the connection before the payload has come.
+    fn check(&self, header: FrameHeader) -> Result<(), Failure> {
+        if self.beginning == Beginning::Settings && header.kind != kind::SETTINGS {
+            return Err(Fault::Preface.into());
+        }
+        if header.length > DEFAULT_FRAME {
+            return Err(Fault::FrameSize.into());
+        }
+        let is_misplaced = match &self.block {
+            Some(block) => header.kind != kind::CONTINUATION || header.stream != block.stream,
+            None => header.kind == kind::CONTINUATION,
+        };
+        if is_misplaced {
+            return Err(Fault::UnexpectedFrame.into());
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+        match header.kind {
+            kind::HEADERS => self.headers(header, payload, now),
+            kind::CONTINUATION => self.continuation(header, payload, now),
+            kind::PRIORITY => self.priority(header, payload, now),
+            kind::RST_STREAM => self.rst_stream(header, payload, now),
+            kind::SETTINGS => self.settings(header, payload, now),
+            kind::PUSH_PROMISE => Err(Fault::UnexpectedFrame.into()),
+            kind::PING => self.ping(header, payload, now),
+            kind::GOAWAY => self.goaway(header, payload),
+            kind::WINDOW_UPDATE => self.window_update(header, payload, now),
+            kind::PRIORITY_UPDATE => self.priority_update(header, payload, now),
+            // RFC 9113 section 5.5.
+            _ => self.spend(COST_OTHER, now),
+        }
+    }
+
+    fn spend(&mut self, tokens: u32, now: Instant) -> Result<(), Failure> {
+        if self.frames.spend(tokens, now) {
+            Ok(())
+        } else {
+            Err(Fault::TooManyFrames.into())
+        }
+    }
+
+    /// Whether a stream was never begun (RFC 9113 section 5.1).
+    fn is_idle(&self, stream: u32) -> bool {
+        if stream.is_multiple_of(2) {
+            stream >= self.next_promise
+        } else {
+            stream > self.last_request
+        }
+    }
+
+    /// Takes a frame for a stream that is closed: one that was under way when we reset the stream is dropped, any
+    /// other is a fault (RFC 9113 sections 5.1, closed, and 5.1.1).
+    fn late(&self, stream: u32) -> Result<(), Failure> {
+        if self.is_idle(stream) {
+            return Err(Fault::UnexpectedFrame.into());
+        }
+        match self.remembered.iter().rev().find(|(id, _)| *id == stream) {
+            Some((_, StreamEnd::ResetByUs(_))) => Ok(()),
+            Some((_, StreamEnd::ResetByClient(_))) => Err(Failure::Stream(stream, Fault::StreamClosed)),
+            Some((_, StreamEnd::Complete)) => Err(Fault::StreamClosed.into()),
+            None if self.has_forgotten => Ok(()),
+            // The client has left it out: a later one closed it.
+            None => Err(Fault::UnexpectedFrame.into()),
+        }
+    }
+
+    fn is_open(&self, key: Key) -> bool {
+        self.streams
+            .get(key)
+            .is_some_and(|stream| stream.state != State::Closed)
+    }
+
+    /// Ends a stream for a fault of the client, which may not have many.
+    fn fail_stream(&mut self, stream: u32, fault: Fault, now: Instant) {
+        self.events.push_back(Event::Fault {
+            fault,
+            stream: Some(stream),
+        });
+        match self.streams.find(stream).filter(|key| self.is_open(*key)) {
+            Some(key) => self.reset(key, fault.reason()),
+            None => self.put_reset(stream, fault.reason()),
+        }
+        if matches!(fault, Fault::TooManyStreams | Fault::HeaderBudget) {
+            // A client cannot know the limit before our SETTINGS have come.
+            if !self.frames.spend(COST_REFUSED, now) {
+                self.fail(Fault::TooManyFrames);
+            }
+            return;
+        }
+        self.stream_faults += 1;
+        if self.stream_faults >= self.config.max_malformed {
+            self.fail(Fault::TooManyMalformed);
+        } else if !self.resets.spend(1, now) {
+            self.fail(Fault::TooManyResets);
+        }
+    }
+
+    pub(super) fn put_reset(&mut self, stream: u32, reason: Reason) {
+        frame::put_number(self.out.tail(), kind::RST_STREAM, stream, reason.0);
+    }
+}
+
+/// The stream that a stream depends on (RFC 9113 section 6.3).
+fn depends_on([s3, s2, s1, s0, _]: [u8; 5]) -> u32 {
+    u32::from_be_bytes([s3 & 0x7f, s2, s1, s0])
+}
+
+fn number(payload: &[u8]) -> Option<u32> {
+    payload.try_into().ok().map(u32::from_be_bytes)
+}
