@@ -169,6 +169,10 @@ impl Bench<'_> {
 
     /// Opens connections to the origin, has memory asked of the system, and fills the cache: until all is in it.
     fn warm_up(&self, work: Work, address: SocketAddr, number: u64) -> Result<(), String> {
+        if work.cache() == Cache::Assets {
+            // linkpush stores only what a page preloads.
+            self.attempt(Work::CachedPage, address, WARM_UP_PAGES)?;
+        }
         for _ in 0..WARM_UPS {
             let before = self.origin.assets();
             self.attempt(work, address, number)?;
@@ -217,6 +221,7 @@ impl Bench<'_> {
 
 /// The first of them stores, the second may find what two had asked for at the same time.
 const WARM_UPS: usize = 5;
+const WARM_UP_PAGES: u64 = 64;
 
 /// Pages that take longer have failed.
 const LIMIT: Duration = Duration::from_secs(300);
