@@ -9,7 +9,7 @@ ONCE ?=
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chain lint bench bench-browser bench-latency clean
+.PHONY: help build demo test chain lint bench bench-browser bench-latency bench-instructions clean
 
 help:
 	@echo 'make build   the release binary, target/release/linkpush'
@@ -22,6 +22,8 @@ help:
 	@echo '             BENCH=--quick to try it, BENCH=--help for more'
 	@echo 'make bench-browser   load time and LCP in Chromium, with and without learning'
 	@echo 'make bench-latency   page loads with latency, through linkpush and six other proxies'
+	@echo 'make bench-instructions   instructions a request or page, by callgrind: linkpush, nginx, nghttpx, HAProxy'
+	@echo '             BENCH="--linkpush FILE" for another build beside it, BENCH=--help for more'
 	@echo 'make clean   remove what was built'
 
 build:
@@ -59,6 +61,10 @@ bench-browser: build
 bench-latency:
 	@tests/support/install.sh build peers
 	cargo bench --locked --bench latency
+
+bench-instructions:
+	@tests/support/install.sh build load count peers
+	cargo bench --locked --bench instructions -- $(BENCH)
 
 clean:
 	cargo clean

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a purpose (build, test, load, peers, chain) needs and the machine lacks; touches nothing when all is there.
+# Installs what a purpose (build, test, load, count, peers, chain) needs and the machine lacks; touches nothing when all is there.
 # Without apt-get, or the right to use it: says what is missing, and fails. Peers are optional, with what they are compared over: each is
 # installed by itself, and one that cannot be is said to be left out.
 # Servers come for their programs alone: none of them is started, now or at the next boot.
@@ -23,6 +23,7 @@ test  varnishd varnish
 test  nginx   nginx
 test  systemd-analyze systemd
 load  h2load  nghttp2-client
+count valgrind valgrind
 peers ip      iproute2
 peers nginx   nginx
 peers haproxy haproxy

@@ -1,0 +1,92 @@
+//! Who is compared.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    measure::Cache,
+    support::{
+        peers::{PEERS, Peer},
+        servers::{Server, Site, installed},
+    },
+};
+
+/// One that is compared, whether it is installed or not.
+#[derive(Debug)]
+pub(crate) struct Contestant {
+    /// Without a version.
+    pub(crate) name: &'static str,
+    /// Whether it pushes what a response links to.
+    pub(crate) pushes: bool,
+    /// Whether it caches assets below `/cached/`.
+    pub(crate) caches: bool,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Linkpush(PathBuf),
+    Peer(Peer),
+}
+
+impl Contestant {
+    /// The linkpush that was built, the one beside it if there is one, and the peers.
+    pub(crate) fn all(site: &Site, beside: Option<&Path>) -> Vec<Self> {
+        let linkpush = |name, program: &Path| Self {
+            name,
+            pushes: true,
+            caches: true,
+            kind: Kind::Linkpush(program.to_owned()),
+        };
+        let builds = [
+            Some(linkpush(LINKPUSH, &site.linkpush)),
+            beside.map(|program| linkpush(OTHER, program)),
+        ];
+        let peers = SINGLE.into_iter().filter_map(|(name, args)| {
+            let peer = PEERS.iter().find(|peer| peer.name == name)?;
+            if installed(peer.program).is_none() {
+                eprintln!("{name} is left out: {} is not installed", peer.program);
+                return None;
+            }
+            Some(Self {
+                name,
+                pushes: peer.pushes,
+                caches: peer.caches,
+                kind: Kind::Peer(Peer { args, ..*peer }),
+            })
+        });
+        builds.into_iter().flatten().chain(peers).collect()
+    }
+
+    /// Whether it is a build of linkpush, whose sources are known.
+    pub(crate) const fn is_linkpush(&self) -> bool {
+        matches!(self.kind, Kind::Linkpush(_))
+    }
+
+    /// Starts it; none, and a word about it, if it cannot be.
+    pub(crate) fn start(&self, site: &mut Site, cache: Cache) -> Option<Server> {
+        match &self.kind {
+            Kind::Peer(peer) => site.peer(peer),
+            Kind::Linkpush(program) => {
+                site.linkpush.clone_from(program);
+                let settings = match cache {
+                    Cache::Off => "push: auto, cache: off",
+                    Cache::Assets => "push: auto, cache: assets",
+                };
+                site.linkpush(self.name, settings)
+            }
+        }
+    }
+}
+
+/// The one that was built.
+pub(crate) const LINKPUSH: &str = "linkpush";
+
+/// The one that is measured beside it.
+pub(crate) const OTHER: &str = "the other linkpush";
+
+/// The peers, and the arguments with which the process that is started is the one that works.
+const SINGLE: [(&str, &[&str]); 3] = [
+    ("nginx", &["-c", "CONFIG", "-g", "master_process off;"]),
+    ("nghttpx", &["--conf=CONFIG", "--single-process"]),
+    ("HAProxy", &["-f", "CONFIG"]),
+];

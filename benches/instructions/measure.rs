@@ -1,0 +1,227 @@
+//! What is measured, and how.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use clap::ValueEnum;
+use tokio::runtime::Runtime;
+
+use super::{
+    callgrind::Counts,
+    contestant::Contestant,
+    h2load::{self, Requests},
+    origin::Origin,
+    pages::{self, Pages},
+    report::{Cell, Figure},
+    share,
+    support::servers::Site,
+};
+
+/// Something that costs instructions: a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Work {
+    /// A request of 1 KB, and the part of HTTP/2 in it
+    #[value(name = "1k")]
+    OneKb,
+    /// A request of 64 KB
+    #[value(name = "64k")]
+    Large,
+    /// A page of 1 KB with three pushed assets of 1 KB
+    Page,
+    /// A page of 1 KB with three pushed assets of 1 KB from the cache
+    CachedPage,
+    /// A request of a cached asset of 1 KB
+    CachedAsset,
+}
+
+/// What linkpush is told to cache for it; peers cache what is below `/cached/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cache {
+    Off,
+    Assets,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    /// Requests of this path, with answers of so many bytes.
+    Path(&'static str, u64),
+    /// Pages with their assets.
+    Pages(Pages),
+}
+
+impl Work {
+    /// In the order of the table.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::OneKb,
+        Self::Large,
+        Self::Page,
+        Self::CachedPage,
+        Self::CachedAsset,
+    ];
+
+    /// For people.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::OneKb => "1 KB",
+            Self::Large => "64 KB",
+            Self::Page => "page with three pushed assets",
+            Self::CachedPage => "page with three cached assets pushed",
+            Self::CachedAsset => "cached asset of 1 KB",
+        }
+    }
+
+    const fn cache(self) -> Cache {
+        match self {
+            Self::OneKb | Self::Large | Self::Page => Cache::Off,
+            Self::CachedPage | Self::CachedAsset => Cache::Assets,
+        }
+    }
+
+    const fn load(self) -> Load {
+        match self {
+            Self::OneKb => Load::Path("/1k", 1024),
+            Self::Large => Load::Path("/64k", 65_536),
+            Self::Page => Load::Pages(Pages::Plain),
+            Self::CachedPage => Load::Pages(Pages::Cached),
+            Self::CachedAsset => Load::Path("/cached/0.css", 1024),
+        }
+    }
+
+    /// Requests or pages of the shorter of the two loads whose difference counts: enough for one percent.
+    const fn number(self) -> u64 {
+        match self {
+            Self::OneKb => 1024,
+            Self::Large => 512,
+            Self::Page | Self::CachedPage => 256,
+            Self::CachedAsset => 2048,
+        }
+    }
+}
+
+/// What measuring needs.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) origin: &'a Origin,
+    pub(crate) folder: &'a Path,
+    /// Of all numbers.
+    pub(crate) divisor: u64,
+}
+
+impl Bench<'_> {
+    /// Measures each work once, with new processes. Returns the server's name with its version, if it could be started.
+    pub(crate) fn round(
+        &self,
+        contestant: &Contestant,
+        site: &mut Site,
+        works: &[Work],
+        column: &mut [Cell],
+    ) -> Option<String> {
+        let mut name = None;
+        for cache in [Cache::Off, Cache::Assets] {
+            let takes_part = cache == Cache::Off || contestant.caches;
+            if !takes_part || !works.iter().any(|work| work.cache() == cache) {
+                continue;
+            }
+            let Some(server) = contestant.start(site, cache) else {
+                continue;
+            };
+            name = Some(server.name.clone());
+            let mut counts = Counts::of(&server, self.folder);
+            for (work, cell) in works.iter().zip(column.iter_mut()) {
+                if work.cache() == cache {
+                    let figure = self.measure(*work, contestant, server.address, &mut counts);
+                    let said = match &figure {
+                        Ok(figure) => format!("{:.0}", figure.instructions),
+                        Err(problem) => problem.clone(),
+                    };
+                    eprintln!("{}, {}: {said}", server.name, work.title());
+                    cell.add(figure);
+                }
+            }
+        }
+        name
+    }
+
+    fn measure(
+        &self,
+        work: Work,
+        contestant: &Contestant,
+        address: SocketAddr,
+        counts: &mut Counts<'_>,
+    ) -> Result<Figure, String> {
+        let number = work.number() / self.divisor;
+        let load = |number| self.load(work, contestant, address, number);
+        self.warm_up(work, address, number * 2)?;
+        counts.zero()?;
+        load(number)?;
+        let once = counts.take()?;
+        load(number * 2)?;
+        let twice = counts.take()?;
+        let each = |of: fn(&super::profile::Profile) -> u64| (of(&twice) as f64 - of(&once) as f64) / number as f64;
+        Ok(Figure {
+            instructions: each(|profile| profile.total),
+            allocations: each(super::profile::Profile::allocations),
+            http2: (work == Work::OneKb && contestant.is_linkpush())
+                .then(|| share::difference(&share::of_http2(&once), &share::of_http2(&twice), number as f64)),
+            asked: matches!(work.load(), Load::Pages(_)) && !contestant.pushes,
+        })
+    }
+
+    /// Opens connections to the origin, has memory asked of the system, and fills the cache: until all is in it.
+    fn warm_up(&self, work: Work, address: SocketAddr, number: u64) -> Result<(), String> {
+        if work.cache() == Cache::Assets {
+            // linkpush stores only what a page preloads.
+            self.attempt(Work::CachedPage, address, WARM_UP_PAGES)?;
+        }
+        for _ in 0..WARM_UPS {
+            let before = self.origin.assets();
+            self.attempt(work, address, number)?;
+            if work.cache() == Cache::Off || self.origin.assets() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One load, with proof that the assets came from where they are to come from.
+    fn load(&self, work: Work, contestant: &Contestant, address: SocketAddr, number: u64) -> Result<(), String> {
+        let before = self.origin.assets();
+        let pushed = self.attempt(work, address, number)?;
+        let asked = self.origin.assets() - before;
+        match work {
+            Work::CachedPage | Work::CachedAsset if asked > 0 => {
+                return Err(format!("the origin was asked for {asked} assets of {number}"));
+            }
+            Work::Page if asked < 3 * number => {
+                return Err(format!("the origin was asked for {asked} assets of {number} pages"));
+            }
+            _ => {}
+        }
+        if matches!(work.load(), Load::Pages(_)) && contestant.pushes && pushed < number {
+            return Err(format!("{} of {number} pages without three pushes", number - pushed));
+        }
+        Ok(())
+    }
+
+    /// Returns the number of pages of which all was pushed.
+    fn attempt(&self, work: Work, address: SocketAddr, number: u64) -> Result<u64, String> {
+        match work.load() {
+            Load::Path(path, bytes) => h2load::run(address, Requests { path, bytes, number }).map(|_| 0),
+            Load::Pages(pages) => {
+                let load = async { tokio::time::timeout(LIMIT, pages::load(address, pages, number)).await };
+                match self.runtime.block_on(load) {
+                    Ok(Ok(loaded)) => Ok(loaded.pushed),
+                    Ok(Err(e)) => Err(e.to_string()),
+                    Err(_) => Err(format!("{number} pages took more than {} s", LIMIT.as_secs())),
+                }
+            }
+        }
+    }
+}
+
+/// The first of them stores, the second may find what two had asked for at the same time.
+const WARM_UPS: usize = 5;
+const WARM_UP_PAGES: u64 = 64;
+
+/// Pages that take longer have failed.
+const LIMIT: Duration = Duration::from_secs(300);
