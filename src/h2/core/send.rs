@@ -200,6 +200,7 @@ impl<T: Default> Core<T> {
         if content.is_empty() {
             return Ok(());
         }
+        stream.is_refilling = false;
         if stream.queued == 0 {
             stream.progress = Some(now);
         }
@@ -305,6 +306,7 @@ impl<T: Default> Core<T> {
             && may_go_on(stream, is_much)
         {
             stream.is_awaited = false;
+            stream.is_refilling = true;
             self.events.push_back(Event::Writable(key));
         }
     }

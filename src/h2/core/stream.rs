@@ -122,6 +122,8 @@ pub(super) struct Stream<T> {
     pub(super) send_window: i64,
     /// The owner waits until the queue is shorter.
     pub(super) is_awaited: bool,
+    /// The owner was told that it may go on, and has not yet.
+    pub(super) is_refilling: bool,
     /// When it last sent, or could not: write time limits count from here.
     pub(super) progress: Option<Instant>,
 
@@ -164,6 +166,7 @@ impl<T> Stream<T> {
             ending: Ending::Open,
             send_window,
             is_awaited: false,
+            is_refilling: false,
             progress: None,
             planned: Priority::default(),
             asked: Priority::default(),

@@ -110,14 +110,14 @@ impl<T> Streams<T> {
         list.get(at).copied()
     }
 
-    /// The streams that the client opened, in their order.
-    pub(super) fn requested(&self) -> impl Iterator<Item = &Key> {
-        self.requested.iter()
+    /// The keys of all streams: those that the client opened, then those that were promised.
+    pub(super) fn all(&self) -> impl Iterator<Item = Key> {
+        self.requested.iter().chain(&self.promised).copied()
     }
 
-    /// The keys of all streams, in no order that matters.
+    /// The keys of all streams at this moment.
     pub(super) fn keys(&self) -> Vec<Key> {
-        self.requested.iter().chain(&self.promised).copied().collect()
+        self.all().collect()
     }
 
     fn list(&mut self, id: u32) -> &mut VecDeque<Key> {

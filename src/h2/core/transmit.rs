@@ -27,6 +27,9 @@ const LEAST_FRAME: usize = 1024;
 /// client that reads its pushes first must not wait for ever.
 const STALLED_PATIENCE: Duration = Duration::from_millis(500);
 
+/// How long pushes wait for an owner that was told to go on: longer than the gaps of a busy scheduler.
+const REFILL_PATIENCE: Duration = Duration::from_millis(50);
+
 /// How often streams that wait for more urgent ones are looked at.
 const PROMOTION_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -53,7 +56,7 @@ impl<T: Default> Core<T> {
                 if self.out.len() + out.len() >= PUSH_TURN {
                     break;
                 }
-                if let Some(until) = self.pushes_held_until(now) {
+                if let Some(until) = self.pushes_held_until(rank, now) {
                     again = earlier(again, until);
                     break;
                 }
@@ -179,15 +182,23 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Until when pushes wait for documents that have content and cannot send it.
-    fn pushes_held_until(&self, now: Instant) -> Option<Instant> {
-        let stalled = |key: &Key| {
-            let stream = self.streams.get(*key)?;
-            let is_stalled = stream.queued > 0 && stream.send_window <= 0 && stream.state.sends();
-            let until = stream.progress? + STALLED_PATIENCE;
-            (is_stalled && until > now).then_some(until)
+    /// Until when a push of this rank waits: for a document that has content and no window, and for a document or a push
+    /// before it whose owner is about to go on.
+    fn pushes_held_until(&self, push: Rank, now: Instant) -> Option<Instant> {
+        let held = |key: Key| {
+            let stream = self.streams.get(key).filter(|stream| stream.state.sends())?;
+            let is_before = !stream.is_promised() || Rank::of_push(stream.id, stream.priority()) < push;
+            let patience = if stream.queued == 0 && stream.is_refilling && is_before {
+                REFILL_PATIENCE
+            } else if stream.queued > 0 && stream.send_window <= 0 && !stream.is_promised() {
+                STALLED_PATIENCE
+            } else {
+                return None;
+            };
+            let until = stream.progress? + patience;
+            (until > now).then_some(until)
         };
-        self.streams.requested().filter_map(stalled).max()
+        self.streams.all().filter_map(held).max()
     }
 
     /// Lets streams that have waited too long share with the most urgent; returns when to look again.

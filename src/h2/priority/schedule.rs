@@ -29,6 +29,15 @@ impl Rank {
         urgency.value() + if is_promised { FIRST_PUSH_LEVEL } else { 0 }
     }
 
+    /// The rank of a push that is not promoted, whether or not it can send.
+    pub(in crate::h2) fn of_push(id: u32, priority: Priority) -> Self {
+        Self {
+            level: Self::level(priority.urgency(), true),
+            cycle: 0,
+            id,
+        }
+    }
+
     /// Whether it is a push among pushes.
     pub(in crate::h2) const fn is_push(self) -> bool {
         self.level >= FIRST_PUSH_LEVEL
