@@ -39,6 +39,7 @@ mod proxy_protocol;
 mod push;
 mod reload;
 mod requests;
+mod sessions;
 mod stress;
 mod tls;
 mod transfers;
