@@ -19,6 +19,7 @@ mod support;
 mod admission;
 mod balance;
 mod browser;
+mod browsers_h2;
 mod cache;
 mod cases;
 mod clients;
