@@ -128,8 +128,12 @@ public class Sessions {
         if (!twice.isEmpty()) {
             throw new IllegalStateException("promised twice: " + twice);
         }
-        if (!refuses && !named.equals(new TreeSet<>(pushes.keySet()))) {
-            throw new IllegalStateException("named " + named + ", promised " + new TreeSet<>(pushes.keySet()));
+        Set<String> missing = new TreeSet<>(named);
+        missing.removeAll(pushes.keySet());
+        Set<String> more = new TreeSet<>(pushes.keySet());
+        more.removeAll(named);
+        if (!refuses && missing.size() + more.size() > 0) {
+            throw new IllegalStateException("named, not promised: " + missing + "; promised, not named: " + more);
         }
         for (Map.Entry<String, CompletableFuture<HttpResponse<byte[]>>> push : pushes.entrySet()) {
             if (!refuses) {

@@ -267,6 +267,15 @@ static void conclude(struct session *session, int *documents, int *pushes) {
     if (connections != 1) {
         fail(session, "the session", "has not one connection");
     }
+    for (int name = 0; name < session->named_count && !session->drops; name += 1) {
+        int known = 0;
+        for (int n = 0; n < session->count; n += 1) {
+            known |= session->responses[n].pushed && strcmp(session->named[name], session->responses[n].path) == 0;
+        }
+        if (!known) {
+            fail(session, session->named[name], "named, and not promised");
+        }
+    }
     if (!session->drops && promised != session->named_count) {
         char why[100];
         snprintf(why, sizeof why, "%d assets are named, %d promised", session->named_count, promised);

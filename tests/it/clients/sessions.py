@@ -366,7 +366,8 @@ class Session:
         if len(promised) != len(set(promised)):
             raise Failure(f"promised twice: {sorted(promised)}")
         if not self.hostile and set(promised) != named:
-            raise Failure(f"named {sorted(named)}, promised {sorted(promised)}")
+            missing, more = named - set(promised), set(promised) - named
+            raise Failure(f"named, not promised: {missing}; promised, not named: {more}; last {self.last_promise}")
         if not self.hostile or self.rng.randrange(2):
             self.h2.close_connection()
             self.flush()

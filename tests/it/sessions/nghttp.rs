@@ -89,7 +89,11 @@ pub fn check(printed: &str, documents: &[String]) -> Result<usize, String> {
         return Err(format!("asked for {documents:?}, got {asked:?}"));
     }
     if !promised.iter().copied().eq(named.iter().map(String::as_str)) {
-        return Err(format!("named {named:?}, promised {promised:?}"));
+        let missing: Vec<_> = named.iter().filter(|path| !promised.contains(&path.as_str())).collect();
+        let more: Vec<_> = promised.iter().filter(|path| !named.contains(**path)).collect();
+        return Err(format!(
+            "named, not promised: {missing:?}; promised, not named or twice: {more:?} of {promised:?}"
+        ));
     }
     Ok(promised.len())
 }

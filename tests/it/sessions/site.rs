@@ -84,6 +84,9 @@ pub struct Site {
     folder: tempfile::TempDir,
     /// Resident memory when the first client came.
     memory: usize,
+    /// Sessions so far, and what went wrong in some.
+    sessions: usize,
+    failed: Vec<String>,
 }
 
 impl Site {
@@ -143,6 +146,8 @@ impl Site {
         }
         Self {
             memory: edge.memory(),
+            sessions: 0,
+            failed: Vec::new(),
             origin,
             edge,
             documents,
@@ -186,45 +191,57 @@ impl Site {
         let output = Limited::run(&client.program, &arguments, limit).await;
         let (failed, rest): (Vec<&str>, Vec<&str>) =
             output.stdout.lines().partition(|line| line.starts_with("failed: "));
-        self.stands(&format!("{} {how}: {failed:?}", client.name));
-        assert!(
-            failed.is_empty(),
-            "{} of {sessions} sessions failed:\n{}\n{}",
-            failed.len(),
-            failed.join("\n"),
-            output.stderr
-        );
         let last = rest.last().copied().unwrap_or("");
-        let seen: Value = serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+        let seen: Value =
+            serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {} {}", output.stdout, output.stderr));
         assert_eq!(seen["sessions"], sessions, "{output:?}");
         if !matches!(how, "destroy" | "leave" | "swallow") {
-            assert!(seen["pushes"].as_u64() > Some(0), "nothing was pushed: {output:?}");
+            assert!(
+                seen["pushes"].as_u64() > Some(0),
+                "{how}: nothing was pushed: {output:?}"
+            );
         }
         if !matches!(how, "destroy" | "leave") {
-            assert!(seen["documents"].as_u64() > Some(0), "{output:?}");
+            assert!(seen["documents"].as_u64() > Some(0), "{how}: {output:?}");
         }
+        self.note(client.name, sessions, failed.into_iter().map(str::to_owned).collect());
+    }
+
+    /// Notes sessions of a client with the failures among them; panics unless the edge has outlived them.
+    pub fn note(&mut self, client: &str, sessions: usize, failed: Vec<String>) {
+        self.sessions += sessions;
+        self.failed.extend(failed);
+        self.stands(client);
         self.origin.forget_seen();
     }
 
-    /// Panics unless the edge is the process that was started, and none of its threads has panicked.
-    pub fn stands(&mut self, what: &str) {
-        let ended = self.edge.has_ended();
-        let log = self.edge.log();
-        let panicked: Vec<_> = log.iter().filter(|line| line.contains("panicked")).collect();
+    /// Panics if a session failed, or if the edge has taken more than so many bytes of memory since the first client.
+    pub fn conclude(&self, bytes: usize) {
         assert!(
-            ended.is_none() && panicked.is_empty(),
-            "the server: {ended:?}, {panicked:?}; {what}"
+            self.failed.is_empty(),
+            "{} failures in {} sessions:\n{}",
+            self.failed.len(),
+            self.sessions,
+            self.failed.join("\n")
         );
-    }
-
-    /// Panics if the edge has taken more than so many bytes of memory since the first client came.
-    pub fn is_flat(&self, bytes: usize) {
         let memory = self.edge.memory();
         assert!(
             memory < self.memory + bytes,
             "{} KiB, then {} KiB",
             self.memory / 1024,
             memory / 1024
+        );
+    }
+
+    /// Panics unless the edge is the process that was started, and none of its threads has panicked.
+    fn stands(&mut self, client: &str) {
+        let ended = self.edge.has_ended();
+        let log = self.edge.log();
+        let panicked: Vec<_> = log.iter().filter(|line| line.contains("panicked")).collect();
+        assert!(
+            ended.is_none() && panicked.is_empty(),
+            "the server after {client}: {ended:?}, {panicked:?}; failed before: {:?}",
+            self.failed
         );
     }
 
