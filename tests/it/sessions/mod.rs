@@ -171,16 +171,15 @@ async fn visit_with_h2(site: &mut Site, sessions: usize, seed: u32) {
         }
         let mut pages = Vec::new();
         for page in asked {
-            match within("a document", page).await.expect("no panic") {
-                Ok(page) => pages.push(page),
-                Err(e) => failed.push(format!("h2, session {session}: {e}")),
-            }
+            pages.push(within("a document", page).await.expect("no panic"));
         }
-        if pages.len() == paths.len() {
-            match check_pages(&paths, &pages) {
-                Ok(came) => pushes += came,
-                Err(why) => failed.push(format!("h2, session {session}: {why}")),
-            }
+        let pages: Result<Vec<Page>, h2::Error> = pages.into_iter().collect();
+        match pages
+            .map_err(|e| e.to_string())
+            .and_then(|pages| check_pages(&paths, &pages))
+        {
+            Ok(came) => pushes += came,
+            Err(why) => failed.push(format!("h2, session {session}: {why}")),
         }
     }
     assert!(pushes > 0 || !failed.is_empty(), "nothing was pushed");
