@@ -318,7 +318,6 @@ async fn safaris_settings_carry_pages_downloads_and_a_thousand_streams() {
     for (front, settings, takes_pushes) in [
         (Front::Edge, SAFARI_16, true),
         (Front::Edge, SAFARI_18, false),
-        (Front::Hitch, SAFARI_16, true),
         (Front::Hitch, SAFARI_18, false),
     ] {
         let mut site = Site::start(front).await;
