@@ -34,7 +34,7 @@ demo: build
 	@PORT='$(PORT)' ORIGIN_PORT='$(ORIGIN_PORT)' ONCE='$(ONCE)' tests/support/demo.sh
 
 test:
-	@tests/support/install.sh build test
+	@tests/support/install.sh build test clients
 	@tests/support/check.sh format clippy documentation chain tests
 
 # Part of `make test`, too.

@@ -307,7 +307,7 @@ fn strs(texts: &[String]) -> Vec<&str> {
 }
 
 /// Bytes that look random: a chunk out of place changes their hash.
-fn noise(seed: u32, length: usize) -> Vec<u8> {
+pub fn noise(seed: u32, length: usize) -> Vec<u8> {
     let mut state = seed;
     (0..length)
         .map(|_| {
@@ -321,7 +321,7 @@ fn noise(seed: u32, length: usize) -> Vec<u8> {
 }
 
 /// The hash that `clients/client.js` prints: FNV-1a of 32 bits.
-fn fnv(bytes: &[u8]) -> u64 {
+pub fn fnv(bytes: &[u8]) -> u64 {
     let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
     });

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what a purpose (build, test, load, count, peers, chain) needs and the machine lacks; touches nothing when all is there.
-# Without apt-get, or the right to use it: says what is missing, and fails. Peers are optional, with what they are compared over: each is
-# installed by itself, and one that cannot be is said to be left out.
+# Installs what a purpose (build, test, clients, load, count, peers, chain) needs and the machine lacks; touches nothing when all is there.
+# Without apt-get, or the right to use it: says what is missing, and fails. Peers are optional, with what they are compared over, and so are
+# some clients: each is installed by itself, and one that cannot be is said to be left out.
 # Servers come for their programs alone: none of them is started, now or at the next boot.
 set -euo pipefail
 
@@ -22,6 +22,11 @@ test  chromium chromium
 test  varnishd varnish
 test  nginx   nginx
 test  systemd-analyze systemd
+clients firefox-esr firefox-esr
+clients javac   default-jdk-headless
+clients python3 python3
+clients /usr/lib/python3*/ensurepip/__init__.py python3-venv
+clients /usr/include/*/curl/curl.h libcurl4-openssl-dev
 load  h2load  nghttp2-client
 count valgrind valgrind
 peers ip      iproute2
@@ -65,7 +70,7 @@ optional=()
 while read -r purpose command package; do
     [[ -n $purpose && " $* " == *" $purpose "* ]] || continue
     present "$command" && continue
-    if [[ $purpose == peers ]]; then
+    if [[ $purpose == peers || $purpose == clients ]]; then
         optional+=("$package")
     else
         commands+=("$command")
@@ -73,15 +78,28 @@ while read -r purpose command package; do
     fi
 done <<<"$needs"
 
-# What drives the browser, from npm: as its lock file says.
+# What drives the browsers, from npm, as its lock file says; and Python's clients, from PyPI.
 clients=tests/it/clients
 install_clients() {
+    [[ " $* " == *' clients '* ]] && install_python
     [[ " $* " == *' test '* ]] || return 0
     [[ $clients/package-lock.json -nt $clients/node_modules/.package-lock.json ]] || return 0
     echo "installing: $clients/package-lock.json"
     if ! npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --silent; then
         echo "npm could not install $clients/package-lock.json" >&2
         exit 1
+    fi
+}
+install_python() {
+    [[ $clients/requirements.txt -nt $clients/venv/installed ]] || return 0
+    echo "installing: $clients/requirements.txt"
+    if python3 -m venv "$clients/venv" &&
+        "$clients/venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
+            -r "$clients/requirements.txt"; then
+        touch "$clients/venv/installed"
+    else
+        rm -rf "$clients/venv"
+        echo "left out: $clients/requirements.txt could not be installed" >&2
     fi
 }
 if [[ ${#packages[@]} -eq 0 && ${#optional[@]} -eq 0 ]]; then

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
 };
 
@@ -224,6 +224,11 @@ impl Edge {
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
         let kibibytes = line.split_whitespace().nth(1).and_then(|n| n.parse::<usize>().ok());
         kibibytes.expect("kB") * 1024
+    }
+
+    /// How the process has ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
     }
 
     /// Waits for the process to end and returns whether it ended well.

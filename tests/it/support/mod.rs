@@ -24,3 +24,18 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         Err(_) => panic!("{what}: did not happen within {DEADLINE:?}"),
     }
 }
+
+/// Says that a test is skipped, past what the test harness captures; in CI it fails.
+pub fn missing(what: &str) {
+    use std::io::Write;
+
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "{what} is missing, which tests/support/install.sh clients installs"
+    );
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(
+        std::io::stderr(),
+        "\n{name}: SKIPPED, {what} is missing, which tests/support/install.sh clients installs"
+    );
+}

@@ -202,6 +202,11 @@ impl Origin {
         self.shared.seen.lock().expect("no panic").clone()
     }
 
+    /// Forgets the requests seen so far.
+    pub fn forget_seen(&self) {
+        self.shared.seen.lock().expect("no panic").clear();
+    }
+
     /// How often a path was asked for.
     pub fn count(&self, path: &str) -> usize {
         self.seen().iter().filter(|seen| seen.path() == path).count()

@@ -71,6 +71,39 @@ impl Drop for Program {
     }
 }
 
+/// What a program has printed that ran to its end.
+#[derive(Debug)]
+pub struct Limited {
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Limited {
+    /// Runs a program that may take longer than [`super::DEADLINE`]; kills it, and panics, when it takes longer than this.
+    pub async fn run(program: &str, arguments: &[&str], limit: Duration) -> Self {
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let child = child.unwrap_or_else(|e| panic!("{program}: {e}; tests/support/install.sh test installs it"));
+        let id = child.id();
+        let ending = tokio::task::spawn_blocking(move || child.wait_with_output());
+        let Ok(ended) = tokio::time::timeout(limit, ending).await else {
+            // The thread that waits for it ends by this, too.
+            let _ = Command::new("kill").args(["-KILL", &id.to_string()]).status();
+            panic!("{program} {arguments:?}: not done within {limit:?}");
+        };
+        let output = ended.expect("no panic").expect("a child");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
 /// A free port of this machine. It may be taken before its server takes it, which the system makes
 /// unlikely: it gives out others first.
 pub fn free_address() -> SocketAddr {
