@@ -28,7 +28,7 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`learn`], [`route`]), then state ([`cache`],
+//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`learn`], [`route`], and `hpack`), then state ([`cache`],
 //! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
@@ -39,6 +39,7 @@ pub mod client;
 pub mod config;
 pub mod exchange;
 pub mod h2;
+mod hpack;
 pub mod learn;
 pub mod link;
 pub mod listen;

@@ -7,13 +7,12 @@
 //! - `stream`: one stream as its task has it, and what streams of a connection share;
 //! - `core`: the connection as a pure state machine: bytes in, events out; commands in, bytes out;
 //! - `priority`: who sends next, and how much of pushes;
-//! - `hpack`, `wire`: fields and frames as bytes.
+//! - `wire`: frames as bytes. HPACK is a module of its own, `hpack`.
 //!
 //! A room knows those below it only.
 
 mod accept;
 mod core;
-mod hpack;
 mod priority;
 mod respond;
 mod stream;

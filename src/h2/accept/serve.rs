@@ -138,13 +138,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     ) -> Option<Box<Self>> {
         let now = Instant::now();
         let is_upgraded = beginning.is_some();
-        let mut core = Core::new(Config {
+        let config = Config {
             max_streams: limits.max_streams,
             max_header_bytes: limits.max_header_bytes,
             max_malformed: limits.max_malformed,
-        });
+        };
+        let mut core = Core::new(config, now);
         if let Some(Beginning { settings, head }) = beginning
-            && let Err(fault) = core.begin_upgraded(&settings, head, now)
+            && let Err(fault) = core.begin_upgraded(&settings, head)
         {
             debug!("an upgraded connection does not begin: {fault}");
             return None;

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Core, Ending, Event, Fault, Key, MAX_REMEMBERED, Reason, SHUTDOWN_PING, SHUTDOWN_ROUND_TRIP, StreamEnd,
-    stream::{State, Stream},
-    window_number,
+    stream::State, window_number,
 };
 use crate::h2::wire::{
     frame::{self, MAX_WINDOW, kind},
@@ -92,11 +91,11 @@ impl<T: Default> Core<T> {
     /// of its own.
     pub(in crate::h2) fn reset_stalled(&mut self, limit: Duration, now: Instant) {
         for key in self.streams.keys() {
-            let is_stalled = |stream: &Stream<T>| {
-                let since = stream.progress.filter(|_| stream.queued > 0);
-                !stream.is_awaited && since.is_some_and(|since| now.saturating_duration_since(since) >= limit)
+            let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.queued > 0) else {
+                continue;
             };
-            if self.streams.get(key).is_some_and(is_stalled) {
+            let since = *stream.progress.get_or_insert(now);
+            if !stream.is_awaited && now.saturating_duration_since(since) >= limit {
                 self.reset(key, Reason::CANCEL);
             }
         }

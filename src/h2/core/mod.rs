@@ -1,5 +1,5 @@
 //! One client's HTTP/2 connection as a pure state machine: bytes in, events out; commands in, bytes out; time is
-//! an argument. It knows no socket, no clock and no runtime (RFC 9113, RFC 9218; HPACK in `crate::h2::hpack`).
+//! an argument. It knows no socket, no clock and no runtime (RFC 9113, RFC 9218; HPACK in `crate::hpack`).
 //!
 //! Reading order: [`Core`] here (what a connection is, its beginning and its end), `stream` and `streams`
 //! (states, windows and queues), `receive` (frames of the client), `send` (commands of the owner), `transmit` (which
@@ -34,13 +34,13 @@ use http::{HeaderMap, StatusCode, request::Parts};
 
 use crate::{
     h2::{
-        hpack::{Decoder, Encoder},
         priority::schedule::Schedule,
         wire::{
             frame::{self, kind, setting},
             rope::Rope,
         },
     },
+    hpack::{Decoder, Encoder},
     push::Priority,
 };
 use budget::Budget;
@@ -167,6 +167,8 @@ enum StreamEnd {
 #[derive(Debug)]
 pub(in crate::h2) struct Core<T> {
     config: Config,
+    /// The time that was told last.
+    now: Instant,
     beginning: Beginning,
     ending: Ending,
     events: VecDeque<Event<T>>,
@@ -214,10 +216,11 @@ pub(in crate::h2) struct Core<T> {
 
 impl<T: Default> Core<T> {
     /// Returns a connection that awaits the client's preface. Ours is to be sent at once.
-    pub(in crate::h2) fn new(config: Config) -> Self {
+    pub(in crate::h2) fn new(config: Config, now: Instant) -> Self {
         let streams = config.max_streams;
         let mut core = Self {
             config,
+            now,
             beginning: Beginning::Preface(0),
             ending: Ending::None,
             events: VecDeque::new(),
@@ -274,8 +277,8 @@ impl<T: Default> Core<T> {
     /// # Errors
     ///
     /// The settings are none.
-    pub(in crate::h2) fn begin_upgraded(&mut self, settings: &[u8], head: Parts, now: Instant) -> Result<(), Fault> {
-        self.apply_settings(settings, now)?;
+    pub(in crate::h2) fn begin_upgraded(&mut self, settings: &[u8], head: Parts) -> Result<(), Fault> {
+        self.apply_settings(settings)?;
         self.last_request = 1;
         let key = self.insert_request(1, State::HalfClosedRemote, &head.headers);
         self.events.push_back(Event::Request {

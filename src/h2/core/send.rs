@@ -10,10 +10,8 @@ use super::{
     stream::{Ending as BodyEnd, Head, State, Stream},
 };
 use crate::{
-    h2::{
-        hpack::{Encoder, PseudoName},
-        wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, MAX_WINDOW, flag, kind},
-    },
+    h2::wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, MAX_WINDOW, flag, kind},
+    hpack::{Encoder, PseudoName},
     push::Priority,
 };
 
@@ -130,6 +128,11 @@ impl<T: Default> Core<T> {
             }
             self.send_head(key, *response);
             self.flow(key);
+            self.update(key);
+            if let Some(stream) = self.streams.get_mut(key) {
+                // A command that ended another stream does not tell the time.
+                stream.progress = None;
+            }
         }
     }
 
@@ -193,6 +196,7 @@ impl<T: Default> Core<T> {
     ///
     /// The stream takes no more.
     pub(in crate::h2) fn send(&mut self, key: Key, content: Bytes, now: Instant) -> Result<(), SendError> {
+        self.now = now;
         let stream = self.sending(key)?;
         if matches!(stream.head, Head::Awaited) || !matches!(stream.ending, BodyEnd::Open) {
             return Err(SendError::State);
@@ -208,7 +212,7 @@ impl<T: Default> Core<T> {
         stream.queued += length;
         stream.queue.push_back(content);
         self.queued += length;
-        self.update(key, now);
+        self.update(key);
         Ok(())
     }
 

@@ -46,7 +46,8 @@ impl<T: Default> Core<T> {
         now: Instant,
         path: &mut impl PushPath,
     ) -> Option<Instant> {
-        let mut again = self.promote(now);
+        self.now = now;
+        let mut again = self.promote();
         while self.out.len() + out.len() < TURN && self.send_window > 0 {
             let Some((rank, key)) = self.schedule.first() else {
                 break;
@@ -56,7 +57,7 @@ impl<T: Default> Core<T> {
                 if self.out.len() + out.len() >= PUSH_TURN {
                     break;
                 }
-                if let Some(until) = self.pushes_held_until(rank, now) {
+                if let Some(until) = self.pushes_held_until(rank) {
                     again = earlier(again, until);
                     break;
                 }
@@ -68,7 +69,7 @@ impl<T: Default> Core<T> {
                     }
                 }
             }
-            let put = self.put_data(rank, key, most, now);
+            let put = self.put_data(rank, key, most);
             if rank.is_push() {
                 path.count(put);
             }
@@ -84,7 +85,7 @@ impl<T: Default> Core<T> {
     }
 
     /// Puts out a frame of a stream that can send, and returns the length of its content.
-    fn put_data(&mut self, rank: Rank, key: Key, most: usize, now: Instant) -> usize {
+    fn put_data(&mut self, rank: Rank, key: Key, most: usize) -> usize {
         let connection_window = usize::try_from(self.send_window).unwrap_or(0);
         let Some(stream) = self.streams.get_mut(key) else {
             self.schedule.remove(rank);
@@ -118,7 +119,7 @@ impl<T: Default> Core<T> {
         let sent = i64::try_from(length).unwrap_or(0);
         stream.send_window -= sent;
         self.send_window -= sent;
-        stream.progress = Some(now);
+        stream.progress = Some(self.now);
         stream.waits_since = self.busy_intervals;
         self.has_sent = true;
         // What is sent may be answered by window updates.
@@ -134,23 +135,23 @@ impl<T: Default> Core<T> {
         if is_last {
             self.flow(key);
         }
-        self.rerank(key, now);
+        self.rerank(key);
         self.wake_writer(key);
         length
     }
 
     /// A stream's queue, window or state has changed.
-    pub(super) fn update(&mut self, key: Key, now: Instant) {
+    pub(super) fn update(&mut self, key: Key) {
         let is_ready = self.streams.get(key).is_some_and(can_send);
         let is_ranked = self.streams.get(key).is_some_and(|stream| stream.rank.is_some());
         if is_ready != is_ranked {
-            self.rerank(key, now);
+            self.rerank(key);
         }
         self.wake_writer(key);
     }
 
     /// Gives a stream its place among those that can send.
-    pub(super) fn rerank(&mut self, key: Key, now: Instant) {
+    pub(super) fn rerank(&mut self, key: Key) {
         let is_silent = !self.knows_priorities;
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -169,7 +170,7 @@ impl<T: Default> Core<T> {
             }
             Some(rank) => self.schedule.remove(rank),
             None if is_ready => {
-                stream.progress = Some(now);
+                stream.progress = Some(self.now);
                 stream.waits_since = self.busy_intervals;
             }
             None => {}
@@ -184,7 +185,7 @@ impl<T: Default> Core<T> {
 
     /// Until when a push of this rank waits: for a document that has content and no window, and for a document or a push
     /// before it whose owner is about to go on.
-    fn pushes_held_until(&self, push: Rank, now: Instant) -> Option<Instant> {
+    fn pushes_held_until(&self, push: Rank) -> Option<Instant> {
         let held = |key: Key| {
             let stream = self.streams.get(key).filter(|stream| stream.state.sends())?;
             let is_before = !stream.is_promised() || Rank::of_push(stream.id, stream.priority()) < push;
@@ -196,22 +197,22 @@ impl<T: Default> Core<T> {
                 return None;
             };
             let until = stream.progress? + patience;
-            (until > now).then_some(until)
+            (until > self.now).then_some(until)
         };
         self.streams.all().filter_map(held).max()
     }
 
     /// Lets streams that have waited too long share with the most urgent; returns when to look again.
-    fn promote(&mut self, now: Instant) -> Option<Instant> {
+    fn promote(&mut self) -> Option<Instant> {
         if self.schedule.len() < 2 {
             self.promotion_due = None;
             return None;
         }
-        let due = *self.promotion_due.get_or_insert(now + PROMOTION_INTERVAL);
-        if due > now {
+        let due = *self.promotion_due.get_or_insert(self.now + PROMOTION_INTERVAL);
+        if due > self.now {
             return Some(due);
         }
-        let due = now + PROMOTION_INTERVAL;
+        let due = self.now + PROMOTION_INTERVAL;
         self.promotion_due = Some(due);
         if !std::mem::take(&mut self.has_sent) {
             return Some(due);
@@ -229,7 +230,7 @@ impl<T: Default> Core<T> {
             if let Some(stream) = self.streams.get_mut(key) {
                 stream.is_promoted = true;
             }
-            self.rerank(key, now);
+            self.rerank(key);
         }
         Some(due)
     }

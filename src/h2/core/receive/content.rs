@@ -7,7 +7,6 @@ use crate::h2::{
     core::{Core, Event, Fault, Key, StreamEnd, stream::State},
     wire::frame::{FrameHeader, flag},
 };
-use std::time::Instant;
 
 /// A DATA frame whose payload is on its way; it is passed on as it comes.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub(in crate::h2::core) struct Content {
 }
 
 impl<T: Default> Core<T> {
-    pub(super) fn begin_content(&mut self, header: FrameHeader, now: Instant) -> Result<(), Failure> {
+    pub(super) fn begin_content(&mut self, header: FrameHeader) -> Result<(), Failure> {
         if header.stream == 0 || self.is_idle(header.stream) {
             return Err(Fault::UnexpectedFrame.into());
         }
@@ -43,7 +42,7 @@ impl<T: Default> Core<T> {
             return Err(Fault::FrameSize.into());
         }
         if header.length == 0 && !header.has(flag::END_STREAM) {
-            self.spend(COST_EMPTY_DATA, now)?;
+            self.spend(COST_EMPTY_DATA)?;
         }
         let key = self.streams.find(header.stream);
         let found = key.and_then(|key| Some((key, self.streams.get_mut(key)?)));
@@ -62,7 +61,7 @@ impl<T: Default> Core<T> {
                 return Err(Failure::Stream(header.stream, Fault::StreamClosed));
             }
             Some((_, State::Closed, _)) | None => {
-                self.spend(COST_OTHER, now)?;
+                self.spend(COST_OTHER)?;
                 self.late(header.stream)?;
             }
         }

@@ -1,7 +1,5 @@
 //! Frames without content or fields (RFC 9113 section 6, RFC 9218 section 7).
 
-use std::time::Instant;
-
 use super::{COST_OTHER, COST_PING, COST_SETTINGS, COST_TINY_WINDOW, Failure, depends_on, number};
 use crate::{
     h2::{
@@ -18,11 +16,11 @@ use crate::{
 const TINY_WINDOW: u32 = 64;
 
 impl<T: Default> Core<T> {
-    pub(super) fn priority(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+    pub(super) fn priority(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         if header.stream == 0 {
             return Err(Fault::UnexpectedFrame.into());
         }
-        self.spend(COST_OTHER, now)?;
+        self.spend(COST_OTHER)?;
         let Ok(priority) = <[u8; 5]>::try_from(payload) else {
             return Err(self.stream_or_connection(header.stream, Fault::FrameSize));
         };
@@ -41,7 +39,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    pub(super) fn rst_stream(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+    pub(super) fn rst_stream(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         let code = number(payload).ok_or(Fault::FrameSize)?;
         if header.stream == 0 || self.is_idle(header.stream) {
             return Err(Fault::UnexpectedFrame.into());
@@ -57,16 +55,16 @@ impl<T: Default> Core<T> {
                 .is_some_and(|stream| stream.state != State::Closed)
         };
         let Some(key) = key.filter(is_known) else {
-            return self.spend(COST_OTHER, now);
+            return self.spend(COST_OTHER);
         };
-        if !header.stream.is_multiple_of(2) && !self.resets.spend(1, now) {
+        if !header.stream.is_multiple_of(2) && !self.resets.spend(1, self.now) {
             return Err(Fault::TooManyResets.into());
         }
         self.close(key, StreamEnd::ResetByClient(Reason(code)));
         Ok(())
     }
 
-    pub(super) fn settings(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+    pub(super) fn settings(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         if header.stream != 0 {
             return Err(Fault::UnexpectedFrame.into());
         }
@@ -79,15 +77,15 @@ impl<T: Default> Core<T> {
             };
         }
         if self.beginning == Beginning::Done {
-            self.spend(COST_SETTINGS, now)?;
+            self.spend(COST_SETTINGS)?;
         }
-        self.apply_settings(payload, now)?;
+        self.apply_settings(payload)?;
         self.beginning = Beginning::Done;
         frame::put(self.out.tail(), kind::SETTINGS, flag::ACK, 0, &[]);
         Ok(())
     }
 
-    pub(in crate::h2::core) fn apply_settings(&mut self, payload: &[u8], now: Instant) -> Result<(), Fault> {
+    pub(in crate::h2::core) fn apply_settings(&mut self, payload: &[u8]) -> Result<(), Fault> {
         let before = self.client;
         let client = before.after(payload)?;
         self.client = client;
@@ -103,7 +101,7 @@ impl<T: Default> Core<T> {
                     if stream.send_window > MAX_WINDOW {
                         return Err(Fault::FlowControl);
                     }
-                    self.update(key, now);
+                    self.update(key);
                 }
             }
         }
@@ -115,7 +113,7 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    pub(super) fn ping(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+    pub(super) fn ping(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         if header.stream != 0 {
             return Err(Fault::UnexpectedFrame.into());
         }
@@ -124,9 +122,9 @@ impl<T: Default> Core<T> {
             if opaque == SHUTDOWN_PING && matches!(self.ending, Ending::Announced { .. }) {
                 self.go_away();
             }
-            return self.spend(COST_OTHER, now);
+            return self.spend(COST_OTHER);
         }
-        self.spend(COST_PING, now)?;
+        self.spend(COST_PING)?;
         frame::put(self.out.tail(), kind::PING, flag::ACK, 0, &opaque);
         Ok(())
     }
@@ -150,19 +148,16 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    pub(super) fn window_update(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+    pub(super) fn window_update(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         let more = number(payload).ok_or(Fault::FrameSize)? & 0x7fff_ffff;
         if header.stream != 0 && self.is_idle(header.stream) {
             return Err(Fault::UnexpectedFrame.into());
         }
-        self.spend(
-            if more < TINY_WINDOW {
-                COST_TINY_WINDOW
-            } else {
-                COST_OTHER
-            },
-            now,
-        )?;
+        self.spend(if more < TINY_WINDOW {
+            COST_TINY_WINDOW
+        } else {
+            COST_OTHER
+        })?;
         if header.stream == 0 {
             if more == 0 {
                 return Err(Fault::ZeroWindowUpdate.into());
@@ -187,12 +182,12 @@ impl<T: Default> Core<T> {
         if stream.send_window > MAX_WINDOW {
             return Err(Failure::Stream(header.stream, Fault::FlowControl));
         }
-        self.update(key, now);
+        self.update(key);
         Ok(())
     }
 
     /// RFC 9218 section 7.1.
-    pub(super) fn priority_update(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+    pub(super) fn priority_update(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         if header.stream != 0 {
             return Err(Fault::PriorityUpdate.into());
         }
@@ -201,7 +196,7 @@ impl<T: Default> Core<T> {
         if id == 0 || (id.is_multiple_of(2) && self.is_idle(id)) {
             return Err(Fault::PriorityUpdate.into());
         }
-        self.spend(COST_OTHER, now)?;
+        self.spend(COST_OTHER)?;
         self.knows_priorities = true;
         let priority = Priority::parse(field);
         match self.streams.find(id) {
@@ -209,7 +204,7 @@ impl<T: Default> Core<T> {
                 if let Some(stream) = self.streams.get_mut(key) {
                     stream.asked = priority;
                 }
-                self.rerank(key, now);
+                self.rerank(key);
             }
             None if self.is_idle(id) => {
                 self.early_priorities.retain(|(early, _)| *early != id);

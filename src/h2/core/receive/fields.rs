@@ -1,7 +1,5 @@
 //! HEADERS and CONTINUATION frames (RFC 9113 sections 6.2 and 6.10): requests and trailers.
 
-use std::time::Instant;
-
 use http::{HeaderMap, StatusCode};
 
 use super::{
@@ -15,9 +13,9 @@ use crate::{
             STREAMS_PER_OPEN,
             stream::{State, Stream},
         },
-        hpack::{FieldSink, Name, Value},
         wire::frame::{DEFAULT_FRAME, FrameHeader, flag},
     },
+    hpack::{FieldSink, Name, Value},
     push::Priority,
 };
 
@@ -35,7 +33,7 @@ pub(in crate::h2::core) struct Block {
 const MAX_CONTINUATIONS: usize = 64;
 
 impl<T: Default> Core<T> {
-    pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+    pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         if header.stream.is_multiple_of(2) {
             return Err(Fault::UnexpectedFrame.into());
         }
@@ -55,7 +53,7 @@ impl<T: Default> Core<T> {
         }
         let is_end = header.has(flag::END_STREAM);
         if header.has(flag::END_HEADERS) {
-            return self.block(header.stream, is_end, fragment, now);
+            return self.block(header.stream, is_end, fragment);
         }
         self.block = Some(Block {
             stream: header.stream,
@@ -66,7 +64,7 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    pub(super) fn continuation(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+    pub(super) fn continuation(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         let limit = self.config.max_header_bytes as usize + DEFAULT_FRAME;
         let block = self.block.as_mut().ok_or(Fault::UnexpectedFrame)?;
         block.frames += 1;
@@ -79,19 +77,19 @@ impl<T: Default> Core<T> {
             return Ok(());
         }
         match self.block.take() {
-            Some(block) => self.block(block.stream, block.is_end, &block.fragments, now),
+            Some(block) => self.block(block.stream, block.is_end, &block.fragments),
             None => Ok(()),
         }
     }
 
     /// A header block is complete.
-    fn block(&mut self, id: u32, is_end: bool, block: &[u8], now: Instant) -> Result<(), Failure> {
+    fn block(&mut self, id: u32, is_end: bool, block: &[u8]) -> Result<(), Failure> {
         let mut section = FieldSection::new(FieldLimits {
             bytes: self.config.max_header_bytes as usize,
             fields: MAX_FIELDS,
         });
         if id > self.last_request {
-            return self.new_request(id, is_end, block, section, now);
+            return self.new_request(id, is_end, block, section);
         }
         let state = self
             .streams
@@ -125,14 +123,7 @@ impl<T: Default> Core<T> {
         decoded.map_err(|_| Fault::Compression.into())
     }
 
-    fn new_request(
-        &mut self,
-        id: u32,
-        is_end: bool,
-        block: &[u8],
-        mut section: FieldSection,
-        now: Instant,
-    ) -> Result<(), Failure> {
+    fn new_request(&mut self, id: u32, is_end: bool, block: &[u8], mut section: FieldSection) -> Result<(), Failure> {
         if self.ending == Ending::Draining {
             // It comes after the last one that GOAWAY named (RFC 9113 section 6.8).
             return self.decode(block, &mut Ignored);
@@ -157,7 +148,7 @@ impl<T: Default> Core<T> {
         } = match section.into_request() {
             Ok(head) => head,
             Err(NoRequest::Malformed) => return Err(Failure::Stream(id, Fault::Malformed)),
-            Err(NoRequest::TooLarge) => return self.refuse_large(id, is_end, now),
+            Err(NoRequest::TooLarge) => return self.refuse_large(id, is_end),
         };
         if is_end && content_length.is_some_and(|length| length > 0) {
             return Err(Failure::Stream(id, Fault::ContentLength));
@@ -174,7 +165,7 @@ impl<T: Default> Core<T> {
     }
 
     /// Answers a request whose header section is too large (RFC 6585 section 5).
-    fn refuse_large(&mut self, id: u32, is_end: bool, now: Instant) -> Result<(), Failure> {
+    fn refuse_large(&mut self, id: u32, is_end: bool) -> Result<(), Failure> {
         self.events.push_back(Event::Fault {
             fault: Fault::HeaderTooLarge,
             stream: Some(id),
@@ -188,7 +179,7 @@ impl<T: Default> Core<T> {
         };
         let _ = self.respond(key, response);
         self.detach(key, Reason::NO_ERROR);
-        if self.resets.spend(1, now) {
+        if self.resets.spend(1, self.now) {
             Ok(())
         } else {
             Err(Fault::TooManyResets.into())

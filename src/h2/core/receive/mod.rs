@@ -41,16 +41,17 @@ const COST_OTHER: u32 = 1;
 impl<T: Default> Core<T> {
     /// Takes bytes of the client, cut wherever they are.
     pub(in crate::h2) fn receive(&mut self, mut bytes: &[u8], now: Instant) {
+        self.now = now;
         while !bytes.is_empty() && self.ending != Ending::Failed {
             let result = match self.beginning {
                 Beginning::Preface(have) => self.receive_preface(have, &mut bytes),
                 Beginning::Settings | Beginning::Done if self.content.is_some() => self.receive_content(&mut bytes),
-                Beginning::Settings | Beginning::Done => self.receive_frame(&mut bytes, now),
+                Beginning::Settings | Beginning::Done => self.receive_frame(&mut bytes),
             };
             match result {
                 Ok(()) => {}
                 Err(Failure::Connection(fault)) => self.fail(fault),
-                Err(Failure::Stream(stream, fault)) => self.fail_stream(stream, fault, now),
+                Err(Failure::Stream(stream, fault)) => self.fail_stream(stream, fault),
             }
         }
     }
@@ -69,7 +70,7 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    fn receive_frame(&mut self, bytes: &mut &[u8], now: Instant) -> Result<(), Failure> {
+    fn receive_frame(&mut self, bytes: &mut &[u8]) -> Result<(), Failure> {
         if self.partial.is_empty()
             && let Some((&head, rest)) = bytes.split_first_chunk::<HEADER_LEN>()
         {
@@ -77,18 +78,18 @@ impl<T: Default> Core<T> {
             self.check(header)?;
             if header.kind == kind::DATA {
                 *bytes = rest;
-                return self.begin_content(header, now);
+                return self.begin_content(header);
             }
             if let Some((payload, rest)) = rest.split_at_checked(header.length) {
                 *bytes = rest;
-                return self.frame(header, payload, now);
+                return self.frame(header, payload);
             }
         }
-        self.receive_partial(bytes, now)
+        self.receive_partial(bytes)
     }
 
     /// Gathers a frame that comes in pieces.
-    fn receive_partial(&mut self, bytes: &mut &[u8], now: Instant) -> Result<(), Failure> {
+    fn receive_partial(&mut self, bytes: &mut &[u8]) -> Result<(), Failure> {
         if !self.gather(bytes, HEADER_LEN) {
             return Ok(());
         }
@@ -99,13 +100,13 @@ impl<T: Default> Core<T> {
         self.check(header)?;
         if header.kind == kind::DATA {
             self.partial = Vec::new();
-            return self.begin_content(header, now);
+            return self.begin_content(header);
         }
         if !self.gather(bytes, HEADER_LEN + header.length) {
             return Ok(());
         }
         let partial = std::mem::take(&mut self.partial);
-        self.frame(header, partial.get(HEADER_LEN..).unwrap_or_default(), now)
+        self.frame(header, partial.get(HEADER_LEN..).unwrap_or_default())
     }
 
     /// Fills the partial frame up to a length; `false` if more is to come.
@@ -135,25 +136,25 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    fn frame(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Result<(), Failure> {
+    fn frame(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         match header.kind {
-            kind::HEADERS => self.headers(header, payload, now),
-            kind::CONTINUATION => self.continuation(header, payload, now),
-            kind::PRIORITY => self.priority(header, payload, now),
-            kind::RST_STREAM => self.rst_stream(header, payload, now),
-            kind::SETTINGS => self.settings(header, payload, now),
+            kind::HEADERS => self.headers(header, payload),
+            kind::CONTINUATION => self.continuation(header, payload),
+            kind::PRIORITY => self.priority(header, payload),
+            kind::RST_STREAM => self.rst_stream(header, payload),
+            kind::SETTINGS => self.settings(header, payload),
             kind::PUSH_PROMISE => Err(Fault::UnexpectedFrame.into()),
-            kind::PING => self.ping(header, payload, now),
+            kind::PING => self.ping(header, payload),
             kind::GOAWAY => self.goaway(header, payload),
-            kind::WINDOW_UPDATE => self.window_update(header, payload, now),
-            kind::PRIORITY_UPDATE => self.priority_update(header, payload, now),
+            kind::WINDOW_UPDATE => self.window_update(header, payload),
+            kind::PRIORITY_UPDATE => self.priority_update(header, payload),
             // RFC 9113 section 5.5.
-            _ => self.spend(COST_OTHER, now),
+            _ => self.spend(COST_OTHER),
         }
     }
 
-    fn spend(&mut self, tokens: u32, now: Instant) -> Result<(), Failure> {
-        if self.frames.spend(tokens, now) {
+    fn spend(&mut self, tokens: u32) -> Result<(), Failure> {
+        if self.frames.spend(tokens, self.now) {
             Ok(())
         } else {
             Err(Fault::TooManyFrames.into())
@@ -192,7 +193,7 @@ impl<T: Default> Core<T> {
     }
 
     /// Ends a stream for a fault of the client, which may not have many.
-    fn fail_stream(&mut self, stream: u32, fault: Fault, now: Instant) {
+    fn fail_stream(&mut self, stream: u32, fault: Fault) {
         self.events.push_back(Event::Fault {
             fault,
             stream: Some(stream),
@@ -203,7 +204,7 @@ impl<T: Default> Core<T> {
         }
         if matches!(fault, Fault::TooManyStreams | Fault::HeaderBudget) {
             // A client cannot know the limit before our SETTINGS have come.
-            if !self.frames.spend(COST_REFUSED, now) {
+            if !self.frames.spend(COST_REFUSED, self.now) {
                 self.fail(Fault::TooManyFrames);
             }
             return;
@@ -211,7 +212,7 @@ impl<T: Default> Core<T> {
         self.stream_faults += 1;
         if self.stream_faults >= self.config.max_malformed {
             self.fail(Fault::TooManyMalformed);
-        } else if !self.resets.spend(1, now) {
+        } else if !self.resets.spend(1, self.now) {
             self.fail(Fault::TooManyResets);
         }
     }

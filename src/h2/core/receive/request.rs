@@ -11,7 +11,7 @@ use http::{
 };
 
 use crate::h2::core::Fault;
-use crate::h2::hpack::{FieldSink, Name, Value};
+use crate::hpack::{FieldSink, Name, Value};
 
 /// What a header section may have.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use super::{Fields, decode, hex};
-use crate::h2::hpack::{DecodeError, Decoder, Name, Value};
+use crate::hpack::{DecodeError, Decoder, Name, Value};
 
 /// Decodes a block with a new decoder.
 fn error(block: &str) -> DecodeError {

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{Fields, decode, hex};
-use crate::h2::hpack::{Decoder, Encoder, PseudoName};
+use crate::hpack::{Decoder, Encoder, PseudoName};
 
 /// Encodes regular fields as a block of their own.
 fn block(encoder: &mut Encoder, fields: &[(&str, &str)]) -> Vec<u8> {

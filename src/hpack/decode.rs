@@ -9,7 +9,7 @@ const SCRATCH: usize = 256;
 
 /// Why a block is none. It is a COMPRESSION_ERROR of the connection, whose tables no longer agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::h2) enum DecodeError {
+pub(crate) enum DecodeError {
     /// The block ends inside a field.
     #[error("the header block ends inside a field")]
     Truncated,
@@ -32,7 +32,7 @@ pub(in crate::h2) enum DecodeError {
 
 /// Decodes the blocks of one connection, in the order in which they were sent.
 #[derive(Debug)]
-pub(in crate::h2) struct Decoder {
+pub(crate) struct Decoder {
     table: Table,
     max_table_size: usize,
 }
@@ -54,7 +54,7 @@ impl Decoder {
     /// Creates a decoder whose client may set its dynamic table to at most that size, the SETTINGS_HEADER_TABLE_SIZE that
     /// the server announces. The table has 4,096 octets until the client sets another size, as the client need not know
     /// the setting yet. Nothing is allocated before the first entry.
-    pub(in crate::h2) fn new(max_table_size: usize) -> Self {
+    pub(crate) fn new(max_table_size: usize) -> Self {
         Self {
             table: Table::new(),
             max_table_size,
@@ -62,7 +62,7 @@ impl Decoder {
     }
 
     /// Decodes a complete block and hands its fields to a sink.
-    pub(in crate::h2) fn decode(&mut self, block: &[u8], sink: &mut impl FieldSink) -> Result<(), DecodeError> {
+    pub(crate) fn decode(&mut self, block: &[u8], sink: &mut impl FieldSink) -> Result<(), DecodeError> {
         let mut rest = self.size_updates(block)?;
         while let Some((&first, after)) = rest.split_first() {
             rest = after;

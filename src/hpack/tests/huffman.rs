@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use proptest::prelude::*;
 
-use crate::h2::hpack::huffman::{decode, encode, encoded_len, room};
+use crate::hpack::huffman::{decode, encode, encoded_len, room};
 
 /// The code of each octet one after another, and then padding.
 const ALL: &str = "
@@ -61,8 +61,8 @@ fn every_triple_of_octets_comes_back() {
 fn slowly(encoded: &[u8]) -> Option<Vec<u8>> {
     let codes: std::collections::HashMap<(u32, u32), u8> = (0..=255u8)
         .map(|symbol| {
-            let length = u32::from(crate::h2::hpack::huffman::LENGTHS[usize::from(symbol)]);
-            ((length, crate::h2::hpack::huffman::CODES[usize::from(symbol)]), symbol)
+            let length = u32::from(crate::hpack::huffman::LENGTHS[usize::from(symbol)]);
+            ((length, crate::hpack::huffman::CODES[usize::from(symbol)]), symbol)
         })
         .collect();
     let (mut code, mut length, mut plain) = (0, 0, vec![]);

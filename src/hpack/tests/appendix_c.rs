@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::{Fields, decode, hex};
-use crate::h2::hpack::{Decoder, FieldSink, Name, Value, integer};
+use crate::hpack::{Decoder, FieldSink, Name, Value, integer};
 
 /// A block, the fields in it, and the dynamic table after it, with its size.
 struct Step {

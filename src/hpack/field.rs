@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue};
 
 /// The name of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::h2) enum Name {
+pub(crate) enum Name {
     /// `:method`
     Method,
     /// `:scheme`
@@ -27,7 +27,7 @@ pub(in crate::h2) enum Name {
 
 /// The value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::h2) enum Value {
+pub(crate) enum Value {
     /// The value of a regular field. It is sensitive if its representation was a never-indexed literal.
     Field(HeaderValue),
     /// The value of a pseudo-header.
@@ -38,7 +38,7 @@ pub(in crate::h2) enum Value {
 }
 
 /// Takes the fields of a block in their order.
-pub(in crate::h2) trait FieldSink {
+pub(crate) trait FieldSink {
     /// Tells whether a field of this size is wanted, before anything is allocated for it. The size is that of its name
     /// and value, and 32, as SETTINGS_MAX_HEADER_LIST_SIZE counts. A field that is refused still has its effect on the
     /// dynamic table.

@@ -27,7 +27,7 @@ const LINK_MAX: usize = 128;
 
 /// The pseudo-headers of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::h2) enum PseudoName {
+pub(crate) enum PseudoName {
     /// `:method`
     Method,
     /// `:scheme`
@@ -40,7 +40,7 @@ pub(in crate::h2) enum PseudoName {
 
 /// Encodes the blocks of one connection. They must be sent in the same order, and whole.
 #[derive(Debug)]
-pub(in crate::h2) struct Encoder {
+pub(crate) struct Encoder {
     table: Recent,
     /// The smallest size since the last block, if the size was changed.
     resized: Option<usize>,
@@ -67,7 +67,7 @@ impl Default for Encoder {
 
 impl Encoder {
     /// Creates an encoder with a dynamic table of 4,096 octets, for which nothing is allocated before the first entry.
-    pub(in crate::h2) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             table: Recent::new(INITIAL_TABLE),
             resized: None,
@@ -76,7 +76,7 @@ impl Encoder {
 
     /// Obeys the client's SETTINGS_HEADER_TABLE_SIZE, of which no more than 4,096 octets are used. The next block begins
     /// with the size update that is due.
-    pub(in crate::h2) fn set_max_table_size(&mut self, client_limit: u32) {
+    pub(crate) fn set_max_table_size(&mut self, client_limit: u32) {
         let size = usize::try_from(client_limit)
             .unwrap_or(INITIAL_TABLE)
             .min(INITIAL_TABLE);
@@ -87,7 +87,7 @@ impl Encoder {
     }
 
     /// Encodes `:status`.
-    pub(in crate::h2) fn status(&mut self, status: StatusCode, out: &mut BytesMut) {
+    pub(crate) fn status(&mut self, status: StatusCode, out: &mut BytesMut) {
         self.begin(out);
         let index = match status.as_u16() {
             200 => 8,
@@ -108,7 +108,7 @@ impl Encoder {
     }
 
     /// Encodes a pseudo-header of a request.
-    pub(in crate::h2) fn pseudo(&mut self, name: PseudoName, value: &[u8], out: &mut BytesMut) {
+    pub(crate) fn pseudo(&mut self, name: PseudoName, value: &[u8], out: &mut BytesMut) {
         self.begin(out);
         let (whole, name_index) = match (name, value) {
             (PseudoName::Method, b"GET") => (2, index::METHOD),
@@ -131,7 +131,7 @@ impl Encoder {
     }
 
     /// Encodes a regular field.
-    pub(in crate::h2) fn field(&mut self, name: &HeaderName, value: &HeaderValue, out: &mut BytesMut) {
+    pub(crate) fn field(&mut self, name: &HeaderName, value: &HeaderValue, out: &mut BytesMut) {
         self.begin(out);
         let hash = Hash::of(name);
         if value.is_sensitive() {

@@ -12,9 +12,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::h2) use decode::{DecodeError, Decoder};
-pub(in crate::h2) use encode::{Encoder, PseudoName};
-pub(in crate::h2) use field::{FieldSink, Name, Value};
+pub(crate) use decode::{DecodeError, Decoder};
+pub(crate) use encode::{Encoder, PseudoName};
+pub(crate) use field::{FieldSink, Name, Value};
 
 /// How much a field counts beyond its name and its value (RFC 7541 section 4.1).
 const FIELD_OVERHEAD: usize = 32;

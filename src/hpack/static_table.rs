@@ -84,28 +84,28 @@ static_table! {
 
 /// The indices of names that the encoder treats in a way of their own.
 pub(super) mod index {
-    pub(in crate::h2::hpack) const AUTHORITY: u8 = 1;
-    pub(in crate::h2::hpack) const METHOD: u8 = 2;
-    pub(in crate::h2::hpack) const PATH: u8 = 4;
-    pub(in crate::h2::hpack) const SCHEME: u8 = 6;
-    pub(in crate::h2::hpack) const STATUS: u8 = 8;
-    pub(in crate::h2::hpack) const ACCEPT_ENCODING: u8 = 16;
-    pub(in crate::h2::hpack) const AGE: u8 = 21;
-    pub(in crate::h2::hpack) const AUTHORIZATION: u8 = 23;
-    pub(in crate::h2::hpack) const CONTENT_LENGTH: u8 = 28;
-    pub(in crate::h2::hpack) const CONTENT_LOCATION: u8 = 29;
-    pub(in crate::h2::hpack) const CONTENT_RANGE: u8 = 30;
-    pub(in crate::h2::hpack) const COOKIE: u8 = 32;
-    pub(in crate::h2::hpack) const DATE: u8 = 33;
-    pub(in crate::h2::hpack) const ETAG: u8 = 34;
-    pub(in crate::h2::hpack) const EXPIRES: u8 = 36;
-    pub(in crate::h2::hpack) const IF_MODIFIED_SINCE: u8 = 40;
-    pub(in crate::h2::hpack) const IF_NONE_MATCH: u8 = 41;
-    pub(in crate::h2::hpack) const LAST_MODIFIED: u8 = 44;
-    pub(in crate::h2::hpack) const LINK: u8 = 45;
-    pub(in crate::h2::hpack) const LOCATION: u8 = 46;
-    pub(in crate::h2::hpack) const PROXY_AUTHORIZATION: u8 = 49;
-    pub(in crate::h2::hpack) const SET_COOKIE: u8 = 55;
+    pub(crate) const AUTHORITY: u8 = 1;
+    pub(crate) const METHOD: u8 = 2;
+    pub(crate) const PATH: u8 = 4;
+    pub(crate) const SCHEME: u8 = 6;
+    pub(crate) const STATUS: u8 = 8;
+    pub(crate) const ACCEPT_ENCODING: u8 = 16;
+    pub(crate) const AGE: u8 = 21;
+    pub(crate) const AUTHORIZATION: u8 = 23;
+    pub(crate) const CONTENT_LENGTH: u8 = 28;
+    pub(crate) const CONTENT_LOCATION: u8 = 29;
+    pub(crate) const CONTENT_RANGE: u8 = 30;
+    pub(crate) const COOKIE: u8 = 32;
+    pub(crate) const DATE: u8 = 33;
+    pub(crate) const ETAG: u8 = 34;
+    pub(crate) const EXPIRES: u8 = 36;
+    pub(crate) const IF_MODIFIED_SINCE: u8 = 40;
+    pub(crate) const IF_NONE_MATCH: u8 = 41;
+    pub(crate) const LAST_MODIFIED: u8 = 44;
+    pub(crate) const LINK: u8 = 45;
+    pub(crate) const LOCATION: u8 = 46;
+    pub(crate) const PROXY_AUTHORIZATION: u8 = 49;
+    pub(crate) const SET_COOKIE: u8 = 55;
 }
 
 /// How many slots the names of regular fields are hashed into.

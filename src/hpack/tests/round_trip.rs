@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
 use super::{Fields, decode};
-use crate::h2::hpack::{Decoder, Encoder, Name, Value};
+use crate::hpack::{Decoder, Encoder, Name, Value};
 
 /// One thing that happens to an encoder.
 #[derive(Debug, Clone)]
