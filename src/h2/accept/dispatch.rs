@@ -166,7 +166,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
 pub(super) fn end(mut side: Side, sent: usize, reason: Option<Reason>) {
     side.wake();
     if let Some(on_sent) = side.on_sent.take() {
-        let failure = reason.map(|reason| format!("reset by the client: {reason}"));
+        let failure = reason.map(|reason| format!("stream reset: {reason}"));
         on_sent.sent(sent, failure.as_deref());
     }
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{
     Core, Ending, Event, Fault, Key, MAX_REMEMBERED, Reason, SHUTDOWN_PING, SHUTDOWN_ROUND_TRIP, StreamEnd,
-    stream::State, window_number,
+    stream::{Head, State},
+    window_number,
 };
 use crate::h2::wire::{
     frame::{self, MAX_WINDOW, kind},
@@ -119,6 +120,9 @@ impl<T: Default> Core<T> {
         self.queued -= stream.queued;
         let (side, sent) = (stream.side.take(), stream.sent);
         let (is_promised, is_attached) = (stream.is_promised(), stream.is_attached);
+        if matches!(stream.head, Head::Held(_)) {
+            self.held.retain(|held| *held != key);
+        }
         let is_unread = reason.is_some() || !is_attached;
         let unread = if is_unread { stream.discard() } else { 0 };
         self.header_bytes -= std::mem::take(&mut stream.header_bytes);
@@ -146,7 +150,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    fn remember(&mut self, id: u32, end: StreamEnd) {
+    pub(super) fn remember(&mut self, id: u32, end: StreamEnd) {
         if self.remembered.len() >= MAX_REMEMBERED {
             self.remembered.pop_front();
             self.has_forgotten = true;

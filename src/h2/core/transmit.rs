@@ -20,9 +20,6 @@ const TURN: usize = 64 * 1024;
 /// A push joins what is put out below this only: a document that comes waits for little more.
 const PUSH_TURN: usize = 32 * 1024;
 
-/// The least that is worth a frame of its own while more waits.
-const LEAST_FRAME: usize = 1024;
-
 /// How long pushes wait for a document whose content is queued while its window is shut. A few long round trips: a
 /// client that reads its pushes first must not wait for ever.
 const STALLED_PATIENCE: Duration = Duration::from_millis(500);
@@ -122,9 +119,8 @@ impl<T: Default> Core<T> {
         stream.progress = Some(self.now);
         stream.waits_since = self.busy_intervals;
         self.has_sent = true;
-        // What is sent may be answered by window updates.
-        self.frames
-            .earn(u32::try_from(length / LEAST_FRAME).unwrap_or(0).max(1));
+        // The client answers it by window updates, of its stream and of the connection, in pieces of a kilobyte or more.
+        self.frames.earn(2 + u32::try_from(length / 512).unwrap_or(0));
         stream.cycle = self.schedule.turn(rank);
         if is_end {
             stream.rank = None;

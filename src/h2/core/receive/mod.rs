@@ -200,7 +200,11 @@ impl<T: Default> Core<T> {
         });
         match self.streams.find(stream).filter(|key| self.is_open(*key)) {
             Some(key) => self.reset(key, fault.reason()),
-            None => self.put_reset(stream, fault.reason()),
+            None => {
+                // What is still under way for it is dropped.
+                self.put_reset(stream, fault.reason());
+                self.remember(stream, StreamEnd::ResetByUs(fault.reason()));
+            }
         }
         if matches!(fault, Fault::TooManyStreams | Fault::HeaderBudget) {
             // A client cannot know the limit before our SETTINGS have come.
