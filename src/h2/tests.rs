@@ -25,6 +25,7 @@ use crate::{
     client,
     exchange::{ResponseSource, StoredResponse},
     push::{Destination, Diary, Plan, Promise, PushedBy, Source, Urgency},
+    telemetry::Metrics,
 };
 
 const BIG: usize = 1_000_000;
@@ -200,6 +201,7 @@ async fn asked_for_a_document(app: &Arc<App>) -> Reader {
         stored: Arc::new(Empty),
         app: Arc::clone(app),
         scheduler: Arc::new(RequestScheduler::new(1)),
+        metrics: Metrics::default(),
     };
     tokio::spawn(async move {
         let _sender = sender;

@@ -1,4 +1,4 @@
-//! Where commands reach the running server: `POST /purge`.
+//! Where commands reach the running server: `POST /purge`; and `GET /metrics`, its counters.
 //!
 //! On this machine only, for whoever may use the address or socket. A browser on it may be made to send a
 //! POST by any page, so what has an `Origin` is refused.
@@ -24,10 +24,14 @@ use super::{ServerError, Sockets, free_address};
 use crate::{
     cache::{BadUrl, Purge, Store},
     config,
+    telemetry::Metrics,
 };
 
-/// The only thing that can be asked for.
+/// Where answers are forgotten.
 pub const PURGE_PATH: &str = "/purge";
+
+/// Where counters are read, in the text format of OpenMetrics.
+const METRICS_PATH: &str = "/metrics";
 
 /// What `POST /purge` is told, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,10 +73,10 @@ impl PurgeRequest {
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("not found, there is only {PURGE_PATH}")]
+    #[error("not found, there are only {PURGE_PATH} and {METRICS_PATH}")]
     Path,
-    #[error("only POST")]
-    Method,
+    #[error("only {0}")]
+    Method(Method),
     #[error("not from a web page")]
     Origin,
     #[error("too large, at most {MAX_BODY} bytes")]
@@ -93,7 +97,7 @@ impl Refusal {
     const fn status(&self) -> StatusCode {
         match self {
             Self::Path => StatusCode::NOT_FOUND,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Incomplete | Self::Json(_) | Self::Url(_) | Self::Nothing => StatusCode::BAD_REQUEST,
@@ -101,6 +105,15 @@ impl Refusal {
         }
     }
 }
+
+/// What came of a request.
+enum Obeyed {
+    Purged(Purged),
+    Metrics(String),
+}
+
+const JSON: &str = "application/json";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A URL of 4 KiB, escaped.
 const MAX_BODY: usize = 16 * 1024;
@@ -111,6 +124,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Obeys.
 pub(super) struct Admin {
     store: &'static Store,
+    metrics: Metrics,
 }
 
 /// The service at this entrance.
@@ -121,9 +135,10 @@ pub(super) struct Admin {
 pub(super) fn service(
     entrance: &config::Admin,
     store: &'static Store,
+    metrics: Metrics,
     sockets: Sockets,
 ) -> Result<Service<Admin>, ServerError> {
-    let mut service = Service::new("admin".to_owned(), Admin { store });
+    let mut service = Service::new("admin".to_owned(), Admin { store, metrics });
     service.threads = Some(1);
     match entrance {
         config::Admin::Address(address) => {
@@ -161,37 +176,43 @@ fn free_socket(path: &Path) -> io::Result<()> {
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let (status, body) = match self.obey(session).await {
-            Ok(purged) => (StatusCode::OK, serde_json::to_vec(&purged)),
+        // Plain structures: they are written.
+        let json = |written: serde_json::Result<Vec<u8>>| (JSON, written.unwrap_or_default());
+        let (status, (kind, body)) = match self.obey(session).await {
+            Ok(Obeyed::Purged(purged)) => (StatusCode::OK, json(serde_json::to_vec(&purged))),
+            Ok(Obeyed::Metrics(text)) => (StatusCode::OK, (OPEN_METRICS, text.into_bytes())),
             Err(refusal) => {
                 let error = refusal.to_string();
-                (refusal.status(), serde_json::to_vec(&Refused { error }))
+                (refusal.status(), json(serde_json::to_vec(&Refused { error })))
             }
         };
-        // Two plain structures: they are written.
-        let body = body.unwrap_or_default();
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let length = response.body().len();
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-        let json = http::HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        let kind = http::HeaderValue::from_static(kind);
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
         session.set_keepalive(None);
         response
     }
 }
 
 impl Admin {
-    async fn obey(&self, session: &mut ServerSession) -> Result<Purged, Refusal> {
+    async fn obey(&self, session: &mut ServerSession) -> Result<Obeyed, Refusal> {
         let request = session.req_header();
-        if request.uri.path() != PURGE_PATH {
-            return Err(Refusal::Path);
-        }
-        if request.method != Method::POST {
-            return Err(Refusal::Method);
+        let wanted = match request.uri.path() {
+            PURGE_PATH => Method::POST,
+            METRICS_PATH => Method::GET,
+            _ => return Err(Refusal::Path),
+        };
+        if request.method != wanted {
+            return Err(Refusal::Method(wanted));
         }
         if request.headers.contains_key(header::ORIGIN) {
             return Err(Refusal::Origin);
+        }
+        if wanted == Method::GET {
+            return Ok(Obeyed::Metrics(self.metrics.text()));
         }
         let body = body(session).await?;
         let purge = serde_json::from_slice::<PurgeRequest>(&body)?.purge()?;
@@ -201,7 +222,7 @@ impl Admin {
         let purged = tokio::task::spawn_blocking(move || store.purge(&purge));
         let purged = purged.await.map_err(|_| Refusal::Failed)?;
         info!("purge: {purged} answers are forgotten");
-        Ok(Purged { purged })
+        Ok(Obeyed::Purged(Purged { purged }))
     }
 }
 

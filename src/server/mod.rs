@@ -44,6 +44,7 @@ use crate::{
     listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
     proxy::{Edge, Line, Memory},
     push::PushedBy,
+    telemetry::Metrics,
     upstream::Origins,
 };
 use control::Control;
@@ -137,6 +138,7 @@ impl Server {
         };
         let parts = Arc::new(Parts::new(&config, addresses.clone())?);
         let connections = Connections::default();
+        let metrics = Metrics::default();
         let http2 = Http2 {
             memory: Arc::new(FromMemory(Memory::new(
                 Arc::clone(&parts.edge),
@@ -145,6 +147,7 @@ impl Server {
             ))),
             scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
             parts: Arc::clone(&parts),
+            metrics: metrics.clone(),
         };
         let entrance = Entrance::new(http2, Arc::clone(&parts.entrance), connections.clone());
         let service = ProxyServiceBuilder::new(
@@ -160,7 +163,7 @@ impl Server {
         .build();
         pingora.add_service(Listening::new(service, &addresses, open));
         if let Some(entrance) = &config.server.admin {
-            pingora.add_service(admin::service(entrance, parts.cache, sockets)?);
+            pingora.add_service(admin::service(entrance, parts.cache, metrics, sockets)?);
         }
         Ok(Self {
             pingora,
@@ -297,6 +300,7 @@ fn all_custom() -> HttpServerOptions {
 struct Http2 {
     memory: Arc<FromMemory>,
     scheduler: Arc<h2::RequestScheduler>,
+    metrics: Metrics,
     parts: Arc<Parts>,
 }
 
@@ -347,6 +351,7 @@ impl ServeHttp2<Proxy> for Http2 {
             stored: Arc::<FromMemory>::clone(&self.memory),
             app: Arc::clone(proxy),
             scheduler: Arc::clone(&self.scheduler),
+            metrics: self.metrics.clone(),
         };
         h2::serve(stream, beginning, answers, limits, shutdown).await;
     }

@@ -93,6 +93,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     }
 
     fn tell(&self, fault: Fault, stream: Option<u32>) {
+        self.metrics.count_http2_fault(fault.name(), stream.is_some());
         let address = self.connection.facts.as_ref().map(|facts| facts.peer.address);
         let of = || address.map(|address| format!(" of {address}")).unwrap_or_default();
         match stream {
@@ -127,6 +128,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             }
             core.detach(key, Reason::PROTOCOL_ERROR);
             core.count_malformed();
+            self.metrics.count_http2_fault(Fault::Malformed.name(), true);
             return;
         }
         // A request with content is nobody else's.

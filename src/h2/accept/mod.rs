@@ -12,7 +12,7 @@ pub(super) mod validate;
 
 use std::sync::Arc;
 
-use crate::exchange::ResponseSource;
+use crate::{exchange::ResponseSource, telemetry::Metrics};
 use scheduler::RequestScheduler;
 
 /// Answers the requests of all connections.
@@ -23,6 +23,8 @@ pub struct Answers<A> {
     pub app: Arc<A>,
     /// Says when it is.
     pub scheduler: Arc<RequestScheduler>,
+    /// Counts what clients do that HTTP/2 does not allow.
+    pub metrics: Metrics,
 }
 
 impl<A> std::fmt::Debug for Answers<A> {

@@ -45,6 +45,7 @@ use crate::{
         wire::rope::Rope,
     },
     push::Client,
+    telemetry::Metrics,
 };
 
 /// How long a connection that is being closed waits for its last bytes to be written, and for the client to hear of
@@ -102,6 +103,7 @@ pub(super) struct Driver<A> {
     pub(super) io: Io,
     pub(super) connection: Arc<Connection<A>>,
     pub(super) scheduler: Arc<RequestScheduler>,
+    pub(super) metrics: Metrics,
     /// Bytes that are being written.
     pub(super) out: Rope,
     pub(super) output: Output,
@@ -168,6 +170,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             io,
             connection,
             scheduler: answers.scheduler,
+            metrics: answers.metrics,
             out: Rope::default(),
             output: Output::Open,
             path,

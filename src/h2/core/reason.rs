@@ -145,6 +145,33 @@ impl Fault {
         }
     }
 
+    /// The reason's name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Preface => "preface",
+            Self::FrameSize => "frame_size",
+            Self::UnexpectedFrame => "unexpected_frame",
+            Self::BadSetting => "bad_setting",
+            Self::FlowControl => "flow_control",
+            Self::ZeroWindowUpdate => "zero_window_update",
+            Self::Padding => "padding",
+            Self::StreamClosed => "stream_closed",
+            Self::SelfDependency => "self_dependency",
+            Self::Compression => "compression",
+            Self::Malformed => "malformed",
+            Self::ContentLength => "content_length",
+            Self::PriorityUpdate => "priority_update",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::TooManyStreams => "too_many_streams",
+            Self::HeaderBudget => "header_budget",
+            Self::TooManyResets => "too_many_resets",
+            Self::TooManyFrames => "too_many_frames",
+            Self::ContinuationFlood => "continuation_flood",
+            Self::TooManyMalformed => "too_many_malformed",
+        }
+    }
+
     /// Whether it is a client's attack or greed rather than a mistake: worth a warning.
     #[must_use]
     pub const fn is_flood(self) -> bool {

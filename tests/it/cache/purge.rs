@@ -8,6 +8,7 @@ use crate::support::{
     http1::Http1,
     origin::{Origin, Step, response},
     program::free_address,
+    raw::Raw,
     within,
 };
 
@@ -113,7 +114,7 @@ async fn what_is_on_its_way_is_not_kept() {
 }
 
 #[tokio::test]
-async fn the_entrance_takes_nothing_but_purges() {
+async fn the_entrance_takes_purges_and_tells_counters_and_nothing_else() {
     let origin = Origin::start().await;
     let admin = free_address();
     let edge = edge(&origin, &admin.to_string()).await;
@@ -136,6 +137,17 @@ async fn the_entrance_takes_nothing_but_purges() {
         (200, "{\"purged\":0}".to_owned())
     );
     assert_eq!(ask("GET", "/purge", "", "").await.0, 405);
+    // A client that breaks the rules of HTTP/2 is counted, by its reason.
+    let mut raw = Raw::connect(edge.address, &[]).await;
+    raw.window(0, 0).await;
+    raw.rest().await;
+    let (status, counters) = ask("GET", "/metrics", "", "").await;
+    let counted = "linkpush_http2_faults_total{reason=\"zero_window_update\",scope=\"connection\"} 1\n";
+    assert!(
+        status == 200 && counters.contains(counted) && counters.ends_with("# EOF\n"),
+        "{counters}"
+    );
+    assert_eq!(ask("POST", "/metrics", "", "").await.0, 405);
     assert_eq!(ask("POST", "/", "", "{\"all\":true}").await.0, 404);
     assert_eq!(
         ask("POST", "/purge", "origin: http://x\r\n", "{\"all\":true}").await.0,
