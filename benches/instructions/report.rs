@@ -213,7 +213,7 @@ fn most(shares: &Shares) -> Vec<Value> {
 const HTTP2: &str = "HTTP/2 part of 1 KB";
 
 /// See `share`.
-const RULE: &str = "source in src/h2, the h2 crate or one of HPACK, with its share of std, allocator, bytes, http, tokio\n\
+const RULE: &str = "source in src/h2 or src/hpack, the h2 crate or one of HPACK, with its share of std, allocator, bytes, http, tokio\n\
                     and libc (inlined there or called from there); no other code of linkpush, not Pingora, not tokio's scheduler, not the\n\
                     move of Pingora's future of the request into a box.";
 

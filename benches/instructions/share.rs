@@ -1,6 +1,6 @@
 //! The part of HTTP/2 in what linkpush does.
 //!
-//! The rule: an instruction is HTTP/2's if its source file is in `src/h2`, in the h2 crate or in a crate of HPACK. The
+//! The rule: an instruction is HTTP/2's if its source file is in `src/h2` or `src/hpack`, in the h2 crate or in a crate of HPACK. The
 //! rest of linkpush's sources and Pingora's crates are not. All other code (std, allocator, bytes, http, tokio, libc)
 //! is shared: where it is inlined into a function it goes with the known owners of that function's instructions, and
 //! otherwise with its callers, both in proportion. So tokio's scheduler and poller, which nobody calls, are not HTTP/2's;
@@ -35,7 +35,7 @@ impl Owner {
             Some(name) if name.starts_with("h2-") || name.contains("hpack") => Self::Http2,
             Some(name) if name.starts_with("pingora") => Self::Rest,
             Some(_) => Self::Shared,
-            None if file.contains("src/h2/") => Self::Http2,
+            None if file.contains("src/h2/") || file.contains("src/hpack/") => Self::Http2,
             None => Self::Rest,
         }
     }
