@@ -1,6 +1,6 @@
 //! Fields that belong to one connection and go no further (RFC 9110 section 7.6.1). HTTP/2 knows none of
-//! them (RFC 9113 section 8.2.2), and the h2 crate refuses to send a response that has one, so a
-//! careless origin would cost the whole document.
+//! them (RFC 9113 section 8.2.2), and its clients refuse a response that has one, so a careless origin would
+//! cost the whole document.
 
 use http::{HeaderName, header};
 
@@ -19,3 +19,9 @@ pub const HOP_BY_HOP: [HeaderName; 6] = [
     KEEP_ALIVE,
     PROXY_CONNECTION,
 ];
+
+/// Whether a field is one of them.
+#[must_use]
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}

@@ -119,7 +119,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 Answer::BadRequest => {
                     let response = Response {
                         status: StatusCode::BAD_REQUEST,
-                        headers: HeaderMap::new(),
+                        headers: &HeaderMap::new(),
                         is_end: true,
                     };
                     // A client that has reset the stream meanwhile needs no answer.

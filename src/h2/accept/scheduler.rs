@@ -8,7 +8,8 @@
 //!   [`RUNNING_PER_THREAD`] for each thread at first.
 //! - While requests wait, the limit is looked at every [`TICK`]. It doubles when the running requests leave the
 //!   processor idle, as they do while they wait for origins or clients. It falls back, and lets a single
-//!   request a thread start, when the running requests keep the processor busy.
+//!   request a thread start, when the running requests keep the processor busy. Nobody has to wait again for a
+//!   limit that was found before.
 //! - A request that has been running for longer than [`RECENT`] does not count: an answer that never ends, or
 //!   an origin that never answers, holds nobody up.
 //!
@@ -29,6 +30,9 @@ use tokio::{sync::Notify, time::sleep};
 
 /// Running requests that others need not wait for, for each thread.
 const RUNNING_PER_THREAD: usize = 24;
+
+/// Nobody waits for more running requests than this.
+const MOST_RUNNING: usize = 1 << 20;
 
 /// The most requests that one connection starts in a turn: responses that are ready together leave in one write.
 pub(super) const BATCH: usize = 16;
@@ -154,7 +158,6 @@ impl RequestScheduler {
                 self.is_ticking.store(false, Ordering::SeqCst);
                 let is_over = self.waiting.load(Ordering::SeqCst) == 0 || self.is_ticking.swap(true, Ordering::SeqCst);
                 if is_over {
-                    self.state().limit = self.base();
                     return;
                 }
             }
@@ -166,7 +169,7 @@ impl RequestScheduler {
                 state.limit = if is_busy {
                     self.base().max(running + self.threads)
                 } else {
-                    state.limit.max(running).saturating_mul(2)
+                    state.limit.max(running).saturating_mul(2).min(MOST_RUNNING)
                 };
                 state.limit.saturating_sub(running)
             };

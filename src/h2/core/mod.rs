@@ -30,7 +30,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::{HeaderMap, StatusCode, request::Parts, uri::Authority};
 
 use crate::{
     h2::{
@@ -96,11 +96,11 @@ pub(in crate::h2) struct Config {
     pub(in crate::h2) max_malformed: u32,
 }
 
-/// The head of a response.
-#[derive(Debug)]
-pub(in crate::h2) struct Response {
+/// The head of a response. Fields that belong to a connection are left out when it is sent.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::h2) struct Response<'r> {
     pub(in crate::h2) status: StatusCode,
-    pub(in crate::h2) headers: HeaderMap,
+    pub(in crate::h2) headers: &'r HeaderMap,
     /// There is no content.
     pub(in crate::h2) is_end: bool,
 }
@@ -185,6 +185,7 @@ pub(in crate::h2) struct Core<T> {
     last_request: u32,
     open_requests: usize,
     header_bytes: usize,
+    last_authority: Option<Authority>,
     stream_faults: u32,
     resets: Budget,
     frames: Budget,
@@ -234,6 +235,7 @@ impl<T: Default> Core<T> {
             last_request: 0,
             open_requests: 0,
             header_bytes: 0,
+            last_authority: None,
             stream_faults: 0,
             // Resets: what a page full of images comes to when it is left; then as nghttp2 has it.
             resets: Budget::new(streams.saturating_mul(4).clamp(200, 1000), 33),

@@ -8,8 +8,10 @@ use http::{HeaderMap, Request, StatusCode};
 use super::{
     Core, Ending, Event, Key, MAX_PROMISES, Reason, Response, StreamEnd,
     stream::{Ending as BodyEnd, Head, State, Stream},
+    transmit::TURN,
 };
 use crate::{
+    client::hop::is_hop_by_hop,
     h2::wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, MAX_WINDOW, flag, kind},
     hpack::{Encoder, PseudoName},
     push::Priority,
@@ -62,14 +64,14 @@ impl<T: Default> Core<T> {
     /// # Errors
     ///
     /// The stream was reset, or has a response; or the client takes no pushed stream any more: then it is reset.
-    pub(in crate::h2) fn respond(&mut self, key: Key, response: Response) -> Result<(), SendError> {
+    pub(in crate::h2) fn respond(&mut self, key: Key, response: Response<'_>) -> Result<(), SendError> {
         let max_streams = self.client.max_streams as usize;
         let must_wait = self.open_promises >= max_streams || !self.held.is_empty();
         let stream = self.sending(key)?;
         if !matches!(stream.head, Head::Awaited) {
             return Err(SendError::State);
         }
-        stream.origin = Priority::of(&response.headers);
+        stream.origin = Priority::of(response.headers);
         if !stream.is_promised() {
             self.send_head(key, response);
             return Ok(());
@@ -79,7 +81,10 @@ impl<T: Default> Core<T> {
             return Err(SendError::Reset(Reason::CANCEL));
         }
         if must_wait {
-            stream.head = Head::Held(Box::new(response));
+            stream.head = Head::Held(Box::new((response.status, response.headers.clone())));
+            if response.is_end {
+                stream.ending = BodyEnd::End;
+            }
             self.held.push_back(key);
         } else {
             self.send_head(key, response);
@@ -87,7 +92,7 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    fn send_head(&mut self, key: Key, response: Response) {
+    fn send_head(&mut self, key: Key, response: Response<'_>) {
         let Response {
             status,
             headers,
@@ -95,7 +100,7 @@ impl<T: Default> Core<T> {
         } = response;
         let end = if is_end { flag::END_STREAM } else { 0 };
         self.put_block((kind::HEADERS, end), key.id(), None, |encoder, out| {
-            encode(encoder, out, status, &headers);
+            encode(encoder, out, status, headers);
         });
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -126,7 +131,14 @@ impl<T: Default> Core<T> {
                 self.reset(key, Reason::CANCEL);
                 continue;
             }
-            self.send_head(key, *response);
+            let is_end = stream.queued == 0 && matches!(stream.ending, BodyEnd::End);
+            let (status, headers) = *response;
+            let response = Response {
+                status,
+                headers: &headers,
+                is_end,
+            };
+            self.send_head(key, response);
             self.flow(key);
             self.update(key);
             if let Some(stream) = self.streams.get_mut(key) {
@@ -190,18 +202,30 @@ impl<T: Default> Core<T> {
         Ok(self.streams.insert(stream))
     }
 
-    /// Queues content of a response.
+    /// Queues content of a response, which `is_end` ends with it. Content that nothing else waits for goes out at once.
     ///
     /// # Errors
     ///
     /// The stream takes no more.
-    pub(in crate::h2) fn send(&mut self, key: Key, content: Bytes, now: Instant) -> Result<(), SendError> {
+    pub(in crate::h2) fn send(
+        &mut self,
+        key: Key,
+        content: Bytes,
+        is_end: bool,
+        now: Instant,
+    ) -> Result<(), SendError> {
         self.now = now;
+        let window = self.send_window;
+        let is_quiet = self.schedule.len() == 0 && self.out.len() < TURN;
         let stream = self.sending(key)?;
         if matches!(stream.head, Head::Awaited) || !matches!(stream.ending, BodyEnd::Open) {
             return Err(SendError::State);
         }
+        if is_end {
+            stream.ending = BodyEnd::End;
+        }
         if content.is_empty() {
+            self.flow(key);
             return Ok(());
         }
         stream.is_refilling = false;
@@ -209,6 +233,11 @@ impl<T: Default> Core<T> {
             stream.progress = Some(now);
         }
         let length = content.len();
+        let is_alone = stream.queued == 0 && !stream.is_promised() && stream.has_begun() && length <= DEFAULT_FRAME;
+        if is_alone && i64::try_from(length).is_ok_and(|length| length <= stream.send_window.min(window)) && is_quiet {
+            self.put_at_once(key, content, is_end);
+            return Ok(());
+        }
         stream.queued += length;
         stream.queue.push_back(content);
         self.queued += length;
@@ -250,7 +279,7 @@ impl<T: Default> Core<T> {
             BodyEnd::End => frame::put(self.out.tail(), kind::DATA, flag::END_STREAM, key.id(), &[]),
             BodyEnd::Trailers(trailers) => {
                 self.put_block((kind::HEADERS, flag::END_STREAM), key.id(), None, |encoder, out| {
-                    for (name, value) in &*trailers {
+                    for (name, value) in trailers.iter().filter(|(name, _)| !is_hop_by_hop(name)) {
                         encoder.field(name, value, out);
                     }
                 });
@@ -402,6 +431,8 @@ fn may_go_on<T>(stream: &Stream<T>, is_much: bool) -> bool {
 fn encode(encoder: &mut Encoder, out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
     encoder.status(status, out);
     for (name, value) in headers {
-        encoder.field(name, value, out);
+        if !is_hop_by_hop(name) {
+            encoder.field(name, value, out);
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::{collections::VecDeque, time::Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
-use super::{Reason, Response};
+use super::Reason;
 use crate::{h2::priority::schedule::Rank, push::Priority};
 
 /// The states of a stream (RFC 9113 section 5.1), as a server has them:
@@ -81,7 +81,7 @@ pub(super) enum Head {
     /// Not given yet.
     Awaited,
     /// The head of a promised response, which waits for the client's stream limit.
-    Held(Box<Response>),
+    Held(Box<(StatusCode, HeaderMap)>),
     /// Written, or in the queue of what is written.
     Sent,
 }

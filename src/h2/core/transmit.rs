@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::{
     Core, Key,
     stream::{Ending as BodyEnd, Stream},
@@ -15,7 +17,7 @@ use crate::h2::{
 };
 
 /// Bytes that are put out at a time: four default frames, so that 64 KB leave in one write.
-const TURN: usize = 64 * 1024;
+pub(super) const TURN: usize = 64 * 1024;
 
 /// A push joins what is put out below this only: a document that comes waits for little more.
 const PUSH_TURN: usize = 32 * 1024;
@@ -111,19 +113,16 @@ impl<T: Default> Core<T> {
             self.out.push(piece);
         }
         stream.queued -= length;
-        stream.sent += length;
         self.queued -= length;
-        let sent = i64::try_from(length).unwrap_or(0);
-        stream.send_window -= sent;
-        self.send_window -= sent;
-        stream.progress = Some(self.now);
-        stream.waits_since = self.busy_intervals;
-        self.has_sent = true;
-        // The client answers it by window updates, of its stream and of the connection, in pieces of a kilobyte or more.
-        self.frames.earn(2 + u32::try_from(length / 512).unwrap_or(0));
-        stream.cycle = self.schedule.turn(rank);
+        self.count_sent(key, length);
+        let cycle = self.schedule.turn(rank);
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.cycle = cycle;
+            if is_end {
+                stream.rank = None;
+            }
+        }
         if is_end {
-            stream.rank = None;
             self.schedule.remove(rank);
             self.end_response(key);
             return length;
@@ -134,6 +133,36 @@ impl<T: Default> Core<T> {
         self.rerank(key);
         self.wake_writer(key);
         length
+    }
+
+    /// Puts out content that is shorter than a frame and that every window takes, while no stream has anything queued.
+    pub(super) fn put_at_once(&mut self, key: Key, content: Bytes, is_end: bool) {
+        let header = FrameHeader {
+            length: content.len(),
+            kind: kind::DATA,
+            flags: if is_end { flag::END_STREAM } else { 0 },
+            stream: key.id(),
+        };
+        header.put(self.out.tail());
+        self.count_sent(key, content.len());
+        self.out.push(content);
+        if is_end {
+            self.end_response(key);
+        }
+    }
+
+    fn count_sent(&mut self, key: Key, length: usize) {
+        let sent = i64::try_from(length).unwrap_or(0);
+        self.send_window -= sent;
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.sent += length;
+            stream.send_window -= sent;
+            stream.progress = Some(self.now);
+            stream.waits_since = self.busy_intervals;
+        }
+        self.has_sent = true;
+        // The client answers it by window updates, of its stream and of the connection, in pieces of a kilobyte or more.
+        self.frames.earn(2 + u32::try_from(length / 512).unwrap_or(0));
     }
 
     /// A stream's queue, window or state has changed.

@@ -33,7 +33,7 @@ use pingora::{
 
 use super::{Connection, push::push};
 use crate::{
-    client::{AnswerLimit, Scheme, hop::HOP_BY_HOP},
+    client::{AnswerLimit, Scheme},
     h2::{
         core::{Reason, Response},
         stream::{Stream, StreamError},
@@ -50,8 +50,8 @@ pub(in crate::h2) struct Session<A> {
     request: RequestHeader,
     stream: Stream,
     connection: Arc<Connection<A>>,
-    /// Status and version of the final response; its fields have been sent.
-    written: Option<ResponseHeader>,
+    /// The head of the final response, which was sent.
+    written: Option<Box<ResponseHeader>>,
     body_read: usize,
     /// When its last byte was read, if it has a body.
     body_ended: Option<Instant>,
@@ -94,25 +94,17 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         if let Some(plan) = plan {
             push(&self.connection, &mut self.stream, plan.promises);
         }
-        // Fewer comparisons than look-ups, and most responses have none.
-        if header.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-            for name in &HOP_BY_HOP {
-                header.remove_header(name);
-            }
-        }
         if !header.headers.contains_key(header::DATE) {
             header.insert_header(header::DATE, get_cached_date())?;
         }
-        let mut written = ResponseHeader::build_no_case(header.status, Some(0))?;
-        written.set_version(Version::HTTP_2);
-        let parts = http::response::Parts::from(*header);
+        header.set_version(Version::HTTP_2);
         let response = Response {
-            status: parts.status,
-            headers: parts.headers,
+            status: header.status,
+            headers: &header.headers,
             is_end: end,
         };
         self.stream.respond(response).map_err(write_error)?;
-        self.written = Some(written);
+        self.written = Some(header);
         Ok(())
     }
 
@@ -279,12 +271,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         self.write_data(data, end).await
     }
 
-    async fn write_trailers(&mut self, mut trailers: HeaderMap) -> Result<()> {
+    async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
         if self.stream.has_ended() {
             return Ok(());
-        }
-        for name in &HOP_BY_HOP {
-            trailers.remove(name);
         }
         self.stream.finish(Some(trailers)).map_err(write_error)
     }
@@ -329,7 +318,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     fn response_written(&self) -> Option<&ResponseHeader> {
-        self.written.as_ref()
+        self.written.as_deref()
     }
 
     async fn shutdown(&mut self, code: u32, ctx: &str) {

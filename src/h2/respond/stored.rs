@@ -30,16 +30,16 @@ pub(in crate::h2) fn respond(core: &mut Core<Side>, key: Key, stored: StoredResp
     let (parts, ()) = head.into_parts();
     let response = Response {
         status: parts.status,
-        headers: parts.headers,
+        headers: &parts.headers,
         is_end: body.is_empty(),
     };
-    let give = || -> Result<(), SendError> {
+    let mut give = || -> Result<(), SendError> {
         core.respond(key, response)?;
         if !body.is_empty() {
-            for piece in body.pieces() {
-                core.send(key, piece.clone(), now)?;
+            let mut pieces = body.pieces().iter().peekable();
+            while let Some(piece) = pieces.next() {
+                core.send(key, piece.clone(), pieces.peek().is_none(), now)?;
             }
-            core.finish(key, None)?;
         }
         Ok(())
     };

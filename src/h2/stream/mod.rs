@@ -172,7 +172,7 @@ impl Stream {
     }
 
     /// Sends the final response's head. That of a promised stream may wait for the client's limit of streams.
-    pub(super) fn respond(&mut self, response: Response) -> Result<(), StreamError> {
+    pub(super) fn respond(&mut self, response: Response<'_>) -> Result<(), StreamError> {
         let is_end = response.is_end;
         self.mux.with(|core| core.respond(self.key, response))?;
         self.has_ended = is_end;
@@ -185,10 +185,7 @@ impl Stream {
         let now = Instant::now();
         let key = self.key;
         let may_go_on = self.mux.with(|core| {
-            core.send(key, data, now)?;
-            if end {
-                core.finish(key, None)?;
-            }
+            core.send(key, data, end, now)?;
             core.poll_writable(key)
         })?;
         self.has_ended |= end;

@@ -145,7 +145,7 @@ impl<T: Default> Core<T> {
             parts: head,
             content_length,
             size,
-        } = match section.into_request() {
+        } = match section.into_request(&mut self.last_authority) {
             Ok(head) => head,
             Err(NoRequest::Malformed) => return Err(Failure::Stream(id, Fault::Malformed)),
             Err(NoRequest::TooLarge) => return self.refuse_large(id, is_end),
@@ -174,7 +174,7 @@ impl<T: Default> Core<T> {
         let key = self.insert_request(id, state, &HeaderMap::new());
         let response = Response {
             status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            headers: HeaderMap::new(),
+            headers: &HeaderMap::new(),
             is_end: true,
         };
         let _ = self.respond(key, response);

@@ -100,12 +100,13 @@ impl FieldSection {
         }
     }
 
-    /// Returns the request (RFC 9113 section 8.3.1).
-    pub(super) fn into_request(mut self) -> Result<RequestHead, NoRequest> {
+    /// Returns the request (RFC 9113 section 8.3.1). `last_authority` is that of the request before, which is most often
+    /// the same.
+    pub(super) fn into_request(mut self, last_authority: &mut Option<Authority>) -> Result<RequestHead, NoRequest> {
         self.outcome()?;
         let method = self.method.take().ok_or(NoRequest::Malformed)?;
         let method = Method::from_bytes(&method).map_err(|_| NoRequest::Malformed)?;
-        let uri = self.uri(&method).ok_or(NoRequest::Malformed)?;
+        let uri = self.uri(&method, last_authority).ok_or(NoRequest::Malformed)?;
         match std::mem::replace(&mut self.cookie, Cookie::None) {
             Cookie::None => {}
             Cookie::Whole(value) => drop(self.headers.insert(header::COOKIE, value)),
@@ -127,11 +128,18 @@ impl FieldSection {
     }
 
     /// Returns the target; `None` if its pseudo-headers are not those that the method has.
-    fn uri(&mut self, method: &Method) -> Option<Uri> {
+    fn uri(&mut self, method: &Method, last_authority: &mut Option<Authority>) -> Option<Uri> {
         let mut uri = http::uri::Parts::default();
         let has_authority = match self.authority.take() {
             Some(authority) if !authority.is_empty() => {
-                uri.authority = Some(Authority::from_maybe_shared(authority).ok()?);
+                let last = last_authority.take_if(|last| last.as_str().as_bytes() == authority);
+                let authority = match last {
+                    Some(last) => last,
+                    // A copy of its own: it stays, and must not keep what it was read from.
+                    None => Authority::try_from(&*authority).ok()?,
+                };
+                *last_authority = Some(authority.clone());
+                uri.authority = Some(authority);
                 true
             }
             _ => false,
@@ -297,7 +305,7 @@ mod tests {
     ];
 
     fn with(more: &[(&str, &str)]) -> Result<RequestHead, NoRequest> {
-        section(&[&GET, more].concat()).into_request()
+        section(&[&GET, more].concat()).into_request(&mut None)
     }
 
     #[test]
@@ -307,9 +315,9 @@ mod tests {
         assert_eq!(head.parts.method, Method::GET);
         assert_eq!(head.parts.headers.get_all("accept").iter().count(), 2);
         let star = section(&[(":method", "OPTIONS"), (":scheme", "http"), (":path", "*")]);
-        assert_eq!(star.into_request().expect("a request").parts.uri.path(), "*");
+        assert_eq!(star.into_request(&mut None).expect("a request").parts.uri.path(), "*");
         let tunnel = section(&[(":method", "CONNECT"), (":authority", "h:1")]);
-        assert_eq!(tunnel.into_request().expect("a request").parts.uri, "h:1");
+        assert_eq!(tunnel.into_request(&mut None).expect("a request").parts.uri, "h:1");
     }
 
     #[test]
@@ -345,7 +353,7 @@ mod tests {
             &[(":method", "G T"), GET[1], GET[2]],
         ];
         for fields in table {
-            let outcome = section(fields).into_request();
+            let outcome = section(fields).into_request(&mut None);
             assert_eq!(outcome.expect_err("malformed"), NoRequest::Malformed, "{fields:?}");
         }
         assert!(with(&[("te", "trailers"), ("content-length", "7"), ("content-length", "7")]).is_ok());
