@@ -44,7 +44,7 @@ use crate::{
     push::Priority,
 };
 use budget::Budget;
-use receive::{Block, Content, settings::ClientSettings};
+use receive::{Block, COST_TINY_WINDOW, Content, settings::ClientSettings};
 use stream::State;
 use streams::Streams;
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Core, Key,
+    COST_TINY_WINDOW, Core, Key,
     stream::{Ending as BodyEnd, Stream},
 };
 use crate::h2::{
@@ -120,7 +120,9 @@ impl<T: Default> Core<T> {
         stream.waits_since = self.busy_intervals;
         self.has_sent = true;
         // The client answers it by window updates, of its stream and of the connection, in pieces of a kilobyte or more.
-        self.frames.earn(2 + u32::try_from(length / 512).unwrap_or(0));
+        // Updates by less are paid for only where the content, not the client's window, makes frames so short.
+        let answer = if is_last { 2 * COST_TINY_WINDOW } else { 2 };
+        self.frames.earn(answer + u32::try_from(length / 512).unwrap_or(0));
         stream.cycle = self.schedule.turn(rank);
         if is_end {
             stream.rank = None;

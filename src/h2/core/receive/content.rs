@@ -83,6 +83,9 @@ impl<T: Default> Core<T> {
             if padding > content.left {
                 return Err(Fault::Padding.into());
             }
+            if padding == content.left && !content.is_end {
+                self.spend(COST_EMPTY_DATA)?;
+            }
             self.give_back_of_content(1);
             return self.end_content_if_complete();
         };

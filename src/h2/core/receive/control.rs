@@ -1,6 +1,6 @@
 //! Frames without content or fields (RFC 9113 section 6, RFC 9218 section 7).
 
-use super::{COST_OTHER, COST_PING, COST_SETTINGS, COST_TINY_WINDOW, Failure, depends_on, number};
+use super::{COST_GOAWAY, COST_OTHER, COST_PING, COST_SETTINGS, COST_TINY_WINDOW, Failure, depends_on, number};
 use crate::{
     h2::{
         core::{
@@ -14,6 +14,9 @@ use crate::{
 
 /// A window update below this is tiny.
 const TINY_WINDOW: u32 = 64;
+
+/// A priority field that is so many times longer costs so much more.
+const LONG_PRIORITY: usize = 64;
 
 impl<T: Default> Core<T> {
     pub(super) fn priority(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
@@ -71,7 +74,7 @@ impl<T: Default> Core<T> {
         if header.has(flag::ACK) {
             self.beginning = Beginning::Done;
             return if payload.is_empty() {
-                Ok(())
+                self.spend(COST_OTHER)
             } else {
                 Err(Fault::FrameSize.into())
             };
@@ -134,6 +137,7 @@ impl<T: Default> Core<T> {
             return Err(Fault::UnexpectedFrame.into());
         }
         let last = payload.split_first_chunk::<8>().ok_or(Fault::FrameSize)?.0;
+        self.spend(COST_GOAWAY)?;
         let last = number(last.get(..4).unwrap_or_default()).unwrap_or(0) & 0x7fff_ffff;
         if !self.is_client_going {
             self.is_client_going = true;
@@ -196,7 +200,9 @@ impl<T: Default> Core<T> {
         if id == 0 || (id.is_multiple_of(2) && self.is_idle(id)) {
             return Err(Fault::PriorityUpdate.into());
         }
-        self.spend(COST_OTHER)?;
+        // A long one is no priority, though it is parsed.
+        let length = u32::try_from(field.len() / LONG_PRIORITY).unwrap_or(u32::MAX);
+        self.spend(COST_OTHER.saturating_add(length))?;
         self.knows_priorities = true;
         let priority = Priority::parse(field);
         match self.streams.find(id) {

@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    Failure, depends_on,
+    COST_OTHER, Failure, depends_on,
     request::{FieldLimits, FieldSection, NoRequest, RequestHead},
 };
 use crate::{
@@ -111,6 +111,7 @@ impl<T: Default> Core<T> {
                 self.end_request(key, Some(trailers))
             }
             Err(failure) => {
+                self.spend(COST_OTHER)?;
                 // The table must stay the client's, whatever becomes of the fields.
                 self.decode(block, &mut Ignored)?;
                 failure.map_or(Ok(()), Err)
@@ -179,7 +180,8 @@ impl<T: Default> Core<T> {
         };
         let _ = self.respond(key, response);
         self.detach(key, Reason::NO_ERROR);
-        if self.resets.spend(1, self.now) {
+        // One comes back with the end of the stream.
+        if self.resets.spend(2, self.now) {
             Ok(())
         } else {
             Err(Fault::TooManyResets.into())

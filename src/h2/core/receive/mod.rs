@@ -33,8 +33,9 @@ impl From<Fault> for Failure {
 /// Costs of frames that carry nothing, in tokens of the connection's budget.
 const COST_SETTINGS: u32 = 20;
 const COST_PING: u32 = 4;
+const COST_GOAWAY: u32 = 4;
 const COST_EMPTY_DATA: u32 = 4;
-const COST_TINY_WINDOW: u32 = 4;
+pub(super) const COST_TINY_WINDOW: u32 = 4;
 const COST_REFUSED: u32 = 4;
 const COST_OTHER: u32 = 1;
 
