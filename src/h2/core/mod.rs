@@ -183,6 +183,8 @@ pub(in crate::h2) struct Core<T> {
     receive_window: i64,
     unreported: u32,
     last_request: u32,
+    /// The last request that came after our GOAWAY, and is ignored.
+    last_ignored: u32,
     open_requests: usize,
     header_bytes: usize,
     stream_faults: u32,
@@ -232,6 +234,7 @@ impl<T: Default> Core<T> {
             receive_window: CONNECTION_WINDOW,
             unreported: 0,
             last_request: 0,
+            last_ignored: 0,
             open_requests: 0,
             header_bytes: 0,
             stream_faults: 0,

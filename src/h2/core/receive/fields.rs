@@ -126,7 +126,9 @@ impl<T: Default> Core<T> {
 
     fn new_request(&mut self, id: u32, is_end: bool, block: &[u8], mut section: FieldSection) -> Result<(), Failure> {
         if self.ending == Ending::Draining {
-            // It comes after the last one that GOAWAY named (RFC 9113 section 6.8).
+            // It comes after the last one that GOAWAY named (RFC 9113 section 6.8), as do frames that follow it.
+            self.last_ignored = self.last_ignored.max(id);
+            self.spend(COST_OTHER)?;
             return self.decode(block, &mut Ignored);
         }
         self.last_request = id;

@@ -167,7 +167,7 @@ impl<T: Default> Core<T> {
         if stream.is_multiple_of(2) {
             stream >= self.next_promise
         } else {
-            stream > self.last_request
+            stream > self.last_request.max(self.last_ignored)
         }
     }
 
@@ -176,6 +176,9 @@ impl<T: Default> Core<T> {
     fn late(&self, stream: u32) -> Result<(), Failure> {
         if self.is_idle(stream) {
             return Err(Fault::UnexpectedFrame.into());
+        }
+        if !stream.is_multiple_of(2) && stream > self.last_request {
+            return Ok(());
         }
         match self.remembered.iter().rev().find(|(id, _)| *id == stream) {
             Some((_, StreamEnd::ResetByUs(_))) => Ok(()),
