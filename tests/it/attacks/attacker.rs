@@ -169,14 +169,6 @@ impl Attacker {
         }
     }
 
-    /// Reads what comes for so long, or until the connection is over.
-    pub async fn read_for(&mut self, time: Duration) {
-        let until = Instant::now() + time;
-        while !self.is_closed && tokio::time::timeout_at(until, self.stream.readable()).await.is_ok() {
-            self.read();
-        }
-    }
-
     /// Reads until this holds; `false` if the connection is over before.
     pub async fn read_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> bool {
         let until = Instant::now() + DEADLINE;
@@ -276,9 +268,7 @@ impl Attacker {
             *self.frames.entry(kind).or_default() += 1;
             match kind {
                 HEADERS => {
-                    // A size update of the table may come first.
-                    let status = payload.iter().find(|byte| *byte & 0xe0 != 0x20);
-                    *self.statuses.entry(status.copied().unwrap_or(0)).or_default() += 1;
+                    *self.statuses.entry(first_field(payload)).or_default() += 1;
                 }
                 DATA => self.content += length,
                 WINDOW_UPDATE => {
@@ -294,4 +284,19 @@ impl Attacker {
         }
         self.input.drain(..at);
     }
+}
+
+/// The first byte of a block behind updates of the table's size.
+fn first_field(block: &[u8]) -> u8 {
+    let mut bytes = block.iter().copied();
+    while let Some(first) = bytes.next() {
+        if first & 0xe0 != 0x20 {
+            return first;
+        }
+        // An integer with a prefix of 5 bits (RFC 7541 section 5.1).
+        if first & 0x1f == 0x1f {
+            bytes.by_ref().find(|byte| byte & 0x80 == 0);
+        }
+    }
+    0
 }

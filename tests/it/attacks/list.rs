@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::interval;
+use tokio::time::{interval, sleep};
 
 use super::{
     CALM,
     attacker::{Attacker, End},
-    measure::{Attack, Target},
+    measure::{Attack, QUIET, Target},
 };
 use crate::support::{
     origin::{Step, response},
@@ -37,8 +37,13 @@ const CALMED: Attack = Attack {
     server: "",
     end: End::Goaway(CALM),
     most: 8,
+    quiet: QUIET,
     run: |_| Box::pin(async { Vec::new() }),
 };
+
+/// Processor time for each second after an attack that leaves a hundred streams waiting for their client: each looks four
+/// times a second whether the origin is to be kept from a time limit. The edge of the tests is not optimized.
+const MANY_WAIT: Duration = Duration::from_millis(150);
 
 /// One whose connections live.
 const LIVES: Attack = Attack {
@@ -256,8 +261,6 @@ pub const FLOODS: &[Attack] = &[
     },
     Attack {
         name: "PING, answers not read",
-        server: "limits: { idle_timeout: 2s }",
-        end: End::Closed,
         run: |target| {
             Box::pin(async move {
                 let mut attackers = Vec::new();
@@ -702,7 +705,7 @@ async fn never_accepted(target: Target, max_streams: u32) -> Vec<Attacker> {
 }
 
 /// Asks for large answers with windows that take all of them, and reads nothing.
-async fn never_read(target: Target, connections: usize, streams: usize) -> Vec<Attacker> {
+async fn never_read(target: Target, connections: usize, streams: usize, time: Duration) -> Vec<Attacker> {
     let mut attackers = Vec::new();
     for _ in 0..connections * target.scale {
         let mut attacker = Attacker::connect(target.edge, &[(INITIAL_WINDOW_SIZE, MAX_WINDOW)]).await;
@@ -713,8 +716,8 @@ async fn never_read(target: Target, connections: usize, streams: usize) -> Vec<A
         attacker.send_unread(&bytes).await;
         attackers.push(attacker);
     }
-    // Until what the edge can send is sent; then nothing happens any more.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Time in which the attacker does nothing: first the edge sends what it can.
+    sleep(time).await;
     attackers
 }
 
@@ -722,14 +725,15 @@ pub const WAITING: &[Attack] = &[
     Attack {
         name: "two answers that are never read",
         end: End::Silent,
-        run: |target| Box::pin(never_read(target, 4, 2)),
+        run: |target| Box::pin(never_read(target, 4, 2, Duration::from_secs(2))),
         ..CALMED
     },
     Attack {
         name: "100 answers that are never read",
+        quiet: MANY_WAIT,
         end: End::Silent,
         most: 60,
-        run: |target| Box::pin(never_read(target, 1, 100)),
+        run: |target| Box::pin(never_read(target, 1, 100, Duration::from_secs(2))),
         ..CALMED
     },
     Attack {
@@ -737,7 +741,7 @@ pub const WAITING: &[Attack] = &[
         server: "limits: { write_timeout: 1s, idle_timeout: 2s }",
         end: End::Closed,
         most: 60,
-        run: |target| Box::pin(never_read(target, 1, 50)),
+        run: |target| Box::pin(never_read(target, 1, 50, Duration::from_secs(6))),
         ..CALMED
     },
     Attack {
@@ -751,7 +755,7 @@ pub const WAITING: &[Attack] = &[
                     let mut attacker = Attacker::connect(target.edge, &[(INITIAL_WINDOW_SIZE, 0)]).await;
                     ask(&mut attacker, "/big", STREAMS).await;
                     attacker
-                        .read_until("all to be reset", |at| at.count_resets(8) >= STREAMS)
+                        .read_until("all to be reset", |at| at.count(RST_STREAM) >= STREAMS)
                         .await;
                     attackers.push(attacker);
                 }
@@ -793,9 +797,37 @@ pub const WAITING: &[Attack] = &[
     },
     Attack {
         name: "promises never accepted, MAX_CONCURRENT_STREAMS 100000",
+        quiet: MANY_WAIT,
         most: 80,
         run: |target| Box::pin(never_accepted(target, 100_000)),
         ..LIVES
+    },
+    Attack {
+        name: "pushes that are never read",
+        end: End::Silent,
+        most: 60,
+        run: |target| {
+            Box::pin(async move {
+                let mut links = Vec::new();
+                for n in 0..16 {
+                    links.push(format!("</big-{n}>; rel=preload; as=style"));
+                    let body = response("200 OK", &[("cache-control", "max-age=60")], &[b'a'; 1 << 20]);
+                    target.origin.on(&format!("/big-{n}"), [Step::Send(body)]);
+                }
+                target.origin.serve_ok("/page", &[("link", &links.join(", "))], b"page");
+                let mut attackers = Vec::new();
+                for _ in 0..target.scale {
+                    let mut attacker = Attacker::connect(target.edge, &[(INITIAL_WINDOW_SIZE, MAX_WINDOW)]).await;
+                    let mut bytes = frame(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes());
+                    bytes.extend(attacker.get("/page").1);
+                    attacker.send_unread(&bytes).await;
+                    attackers.push(attacker);
+                }
+                sleep(Duration::from_secs(2)).await;
+                attackers
+            })
+        },
+        ..CALMED
     },
     Attack {
         name: "128 requests reset while they wait for their turn",

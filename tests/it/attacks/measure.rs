@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -34,6 +35,8 @@ pub struct Attack {
     pub end: End,
     /// MiB more resident memory at its peak, for one unit of [`Target::scale`].
     pub most: usize,
+    /// Processor time that the edge may take afterwards, for each second.
+    pub quiet: Duration,
     /// Carries it out, and returns the connections, which are kept for a while.
     pub run: fn(Target) -> Pin<Box<dyn Future<Output = Vec<Attacker>> + Send>>,
 }
@@ -41,7 +44,7 @@ pub struct Attack {
 /// What an attack is against.
 #[derive(Clone)]
 pub struct Target {
-    pub edge: std::net::SocketAddr,
+    pub edge: SocketAddr,
     pub origin: Origin,
     /// How heavy it is to be: 1, or more in a soak.
     pub scale: usize,
@@ -69,7 +72,7 @@ pub struct Row {
 }
 
 /// Processor time that an edge may take after an attack, for each second. Two busy test threads are not what it measures.
-const QUIET: Duration = Duration::from_millis(20);
+pub const QUIET: Duration = Duration::from_millis(20);
 
 /// How long another client's request may take meanwhile. The machine may be busy with other attacks.
 const WORST_LATENCY: Duration = Duration::from_secs(10);
@@ -83,16 +86,15 @@ pub async fn run(attack: &Attack, scale: usize, window: Duration) -> Row {
     prepare(&origin);
     let deaf = deaf().await;
     let edge = start(attack, &origin, deaf).await;
-    let other = Client::connect(edge.address).await;
     let permit = AT_A_TIME.acquire().await.expect("not closed");
-    let before = probe(&other, || false, 20).await;
+    let before = probe(edge.address, || false, 20).await;
     edge.forget_peak_memory();
     let (memory, cpu) = (edge.memory(), edge.cpu());
 
     let is_over = Arc::new(AtomicBool::new(false));
     let probing = tokio::spawn({
-        let (other, is_over) = (other.clone(), Arc::clone(&is_over));
-        async move { probe(&other, || is_over.load(Ordering::Relaxed), usize::MAX).await }
+        let (address, is_over) = (edge.address, Arc::clone(&is_over));
+        async move { probe(address, || is_over.load(Ordering::Relaxed), usize::MAX).await }
     });
     let since = Instant::now();
     let target = Target {
@@ -111,7 +113,7 @@ pub async fn run(attack: &Attack, scale: usize, window: Duration) -> Row {
     let spent = edge.cpu() - cpu;
     drop(permit);
 
-    let quiet = quiet(&edge, window).await;
+    let quiet = quiet(&edge, window, attack.quiet.mul_f64(window.as_secs_f64())).await;
     let row = Row {
         name: attack.name,
         connections: attackers.len(),
@@ -120,7 +122,7 @@ pub async fn run(attack: &Attack, scale: usize, window: Duration) -> Row {
         memory: [memory, edge.peak_memory(), edge.memory()],
         cpu: [spent, quiet],
         window,
-        latency: [before, during, probe(&other, || false, 20).await],
+        latency: [before, during, probe(edge.address, || false, 20).await],
         ends,
     };
     drop(attackers);
@@ -128,7 +130,7 @@ pub async fn run(attack: &Attack, scale: usize, window: Duration) -> Row {
 }
 
 /// Starts an edge in front of the origin, and of one that never reads.
-async fn start(attack: &Attack, origin: &Origin, deaf: std::net::SocketAddr) -> Edge {
+async fn start(attack: &Attack, origin: &Origin, deaf: SocketAddr) -> Edge {
     let config = format!(
         "listeners:\n  - address: 127.0.0.1:0\nserver: {{ {} }}\n\
          upstreams:\n  app: {{ servers: ['{}'] }}\n  deaf: {{ servers: ['{deaf}'] }}\n\
@@ -155,7 +157,7 @@ fn prepare(origin: &Origin) {
 }
 
 /// An origin that takes connections and reads nothing.
-async fn deaf() -> std::net::SocketAddr {
+async fn deaf() -> SocketAddr {
     let socket = TcpSocket::new_v4().expect("a socket");
     // The system holds little for it.
     socket.set_recv_buffer_size(4096).expect("an open socket");
@@ -172,7 +174,8 @@ async fn deaf() -> std::net::SocketAddr {
 }
 
 /// Fetches a page again and again, at most so often, at least once.
-async fn probe(client: &Client, is_over: impl Fn() -> bool, most: usize) -> Latency {
+async fn probe(edge: SocketAddr, is_over: impl Fn() -> bool, most: usize) -> Latency {
+    let client = Client::connect(edge).await;
     let mut latency = Latency::default();
     loop {
         let since = Instant::now();
@@ -189,14 +192,14 @@ async fn probe(client: &Client, is_over: impl Fn() -> bool, most: usize) -> Late
 
 /// Waits until the edge takes hardly any processor time over a window, at most five of them; returns what it took in
 /// the last one.
-async fn quiet(edge: &Edge, window: Duration) -> Duration {
+async fn quiet(edge: &Edge, window: Duration, most: Duration) -> Duration {
     let mut took = Duration::MAX;
     for _ in 0..5 {
         let before = edge.cpu();
         // What is measured here is time in which nothing is asked for.
         sleep(window).await;
         took = edge.cpu() - before;
-        if took < QUIET.mul_f64(window.as_secs_f64()) {
+        if took < most {
             break;
         }
     }
@@ -227,7 +230,7 @@ impl Row {
         if more > (attack.most * scale) << 20 {
             problems.push(format!("{name}: {} KiB more memory", more >> 10));
         }
-        if self.cpu[1] >= QUIET.mul_f64(self.window.as_secs_f64()) {
+        if self.cpu[1] >= attack.quiet.mul_f64(self.window.as_secs_f64()) {
             problems.push(format!(
                 "{name}: {:?} processor time in {:?} afterwards",
                 self.cpu[1], self.window

@@ -8,7 +8,7 @@ use super::attacker::{Attacker, End};
 use crate::support::{
     edge::{Edge, PAGES, config},
     origin::{Origin, Step, response},
-    raw::{DATA, END_STREAM, INITIAL_WINDOW_SIZE, PING, RST_STREAM, WINDOW_UPDATE, frame},
+    raw::{DATA, END_STREAM, GOAWAY, INITIAL_WINDOW_SIZE, PING, RST_STREAM, WINDOW_UPDATE, frame},
 };
 
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
@@ -226,5 +226,48 @@ async fn an_upload_may_come_in_tiny_frames() {
     client.send(&rest).await;
     client.send(&frame(DATA, END_STREAM, stream, b"")).await;
     assert!(client.read_until("an answer", |at| at.count_ok() == 1).await);
+    serves(&mut client).await;
+}
+
+/// The last GOAWAY of a shutdown and a request may cross.
+#[tokio::test]
+async fn a_request_that_comes_after_our_goaway_costs_no_other_one() {
+    let origin = Origin::start().await;
+    let edge = edge(&origin).await;
+    origin.on(
+        "/gate",
+        [Step::Gate("gate"), Step::Send(response("200 OK", &[], b"late"))],
+    );
+    let mut client = Attacker::connect(edge.address, &[]).await;
+    let (_, request) = client.get("/gate");
+    client.send(&request).await;
+    origin.request("/gate").await;
+    edge.signal("TERM");
+    assert!(client.read_until("the last GOAWAY", |at| at.count(GOAWAY) == 2).await);
+    let (stream, mut bytes) = client.post("/ok", &[]);
+    bytes.extend(frame(DATA, 0, stream, b"content"));
+    bytes.extend(frame(WINDOW_UPDATE, 0, stream, &[0, 0, 4, 0]));
+    bytes.extend(frame(RST_STREAM, 0, stream, &CANCEL));
+    client.send(&bytes).await;
+    assert!(client.settle().await);
+    origin.open("gate");
+    assert!(client.read_until("the answer", |at| at.count_ok() == 1).await);
+}
+
+/// A client that knows no limit yet may send content along.
+#[tokio::test]
+async fn uploads_above_the_limit_of_streams_are_refused_each_for_itself() {
+    let origin = Origin::start().await;
+    let edge = edge(&origin).await;
+    let mut client = Attacker::connect(edge.address, &[]).await;
+    let mut bytes = Vec::new();
+    for _ in 0..300 {
+        let (stream, post) = client.post("/ok", &[]);
+        bytes.extend(post);
+        bytes.extend(frame(DATA, END_STREAM, stream, &[b'x'; 100]));
+    }
+    client.send(&bytes).await;
+    let all = client.read_until("outcomes", |at| at.count_ok() + at.count_resets(REFUSED_STREAM) >= 300);
+    assert!(all.await);
     serves(&mut client).await;
 }
