@@ -17,6 +17,7 @@
 mod support;
 
 mod admission;
+mod attacks;
 mod balance;
 mod browser;
 mod browsers_h2;

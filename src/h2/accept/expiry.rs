@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::serve::{Driver, READ, READS};
+use crate::h2::stream::mux::Output;
 
 /// The shortest time that a timer is set for: as fine as timers are.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
@@ -75,7 +76,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
         core.reset_stalled(limits.write_timeout, now);
         if core.has_begun() && core.stream_count() == 0 && now >= self.active + limits.idle_timeout {
-            if !self.out.is_empty() {
+            if !self.out.is_empty() || self.output == Output::Blocked {
                 // It has taken nothing in all that time.
                 return true;
             }

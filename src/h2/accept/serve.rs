@@ -287,6 +287,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             }
             if !self.poll_drain(cx, now)? {
                 self.output = Output::Blocked;
+                // Nothing is chosen before the transport takes more: a time that has passed would fire again and again.
+                self.again = None;
                 return Ok(());
             }
         }

@@ -115,20 +115,22 @@ impl<T: Default> Core<T> {
             self.schedule.remove(rank);
         }
         let was_open = stream.is_promised() && stream.has_begun() && stream.state.sends();
+        let was_held = matches!(std::mem::replace(&mut stream.head, Head::Sent), Head::Held(_));
         stream.state = State::Closed;
         stream.reset = reason;
+        stream.is_awaited = false;
         self.queued -= stream.queued;
         let (side, sent) = (stream.side.take(), stream.sent);
         let (is_promised, is_attached) = (stream.is_promised(), stream.is_attached);
-        if matches!(stream.head, Head::Held(_)) {
-            self.held.retain(|held| *held != key);
-        }
         let is_unread = reason.is_some() || !is_attached;
         let unread = if is_unread { stream.discard() } else { 0 };
         self.header_bytes -= std::mem::take(&mut stream.header_bytes);
         self.give_back(unread);
         self.open_promises -= usize::from(was_open);
         self.open_requests -= usize::from(!is_promised);
+        if was_held {
+            self.held.retain(|held| *held != key);
+        }
         self.remember(key.id(), end);
         if reason.is_none() {
             self.resets.earn(1);

@@ -44,7 +44,7 @@ use crate::{
     push::Priority,
 };
 use budget::Budget;
-use receive::{Block, Content, settings::ClientSettings};
+use receive::{Block, COST_TINY_WINDOW, Content, settings::ClientSettings};
 use stream::State;
 use streams::Streams;
 
@@ -183,6 +183,8 @@ pub(in crate::h2) struct Core<T> {
     receive_window: i64,
     unreported: u32,
     last_request: u32,
+    /// The last request that came after our GOAWAY, and is ignored.
+    last_ignored: u32,
     open_requests: usize,
     header_bytes: usize,
     last_authority: Option<Authority>,
@@ -233,6 +235,7 @@ impl<T: Default> Core<T> {
             receive_window: CONNECTION_WINDOW,
             unreported: 0,
             last_request: 0,
+            last_ignored: 0,
             open_requests: 0,
             header_bytes: 0,
             last_authority: None,
@@ -339,15 +342,22 @@ impl<T: Default> Core<T> {
     pub(in crate::h2) fn read(&mut self, key: Key) -> Option<BytesMut> {
         let stream = self.streams.get_mut(key).filter(|stream| !stream.received.is_empty())?;
         let content = stream.received.split();
-        let bytes = u32::try_from(content.len()).unwrap_or(u32::MAX);
-        stream.unreported = stream.unreported.saturating_add(bytes);
-        if stream.state.receives() && i64::from(stream.unreported) >= STREAM_WINDOW / 2 {
-            let more = std::mem::take(&mut stream.unreported);
-            stream.receive_window += i64::from(more);
-            frame::put_number(self.out.tail(), kind::WINDOW_UPDATE, key.id(), more);
-        }
-        self.give_back(content.len());
+        self.give_back_to(key, content.len());
         Some(content)
+    }
+
+    /// As [`Self::give_back`], for the windows of a stream and of the connection.
+    fn give_back_to(&mut self, key: Key, bytes: usize) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            let more = u32::try_from(bytes).unwrap_or(u32::MAX);
+            stream.unreported = stream.unreported.saturating_add(more);
+            if stream.state.receives() && i64::from(stream.unreported) >= STREAM_WINDOW / 2 {
+                let more = std::mem::take(&mut stream.unreported);
+                stream.receive_window += i64::from(more);
+                frame::put_number(self.out.tail(), kind::WINDOW_UPDATE, key.id(), more);
+            }
+        }
+        self.give_back(bytes);
     }
 
     /// Whether the request of a stream has come as a whole and was read, or no more of it will come.

@@ -100,8 +100,6 @@ pub(super) struct Stream<T> {
 
     /// Content that came and was not read.
     pub(super) received: BytesMut,
-    /// Trailers that came behind it.
-    pub(super) trailers: Option<HeaderMap>,
     /// Bytes that the client may still send.
     pub(super) receive_window: i64,
     /// Bytes that were read and not yet given back to the client's window.
@@ -154,7 +152,6 @@ impl<T> Stream<T> {
             is_attached: true,
             reset: None,
             received: BytesMut::new(),
-            trailers: None,
             receive_window,
             unreported: 0,
             remaining: None,
@@ -199,7 +196,6 @@ impl<T> Stream<T> {
     pub(super) fn discard(&mut self) -> usize {
         let dropped = self.received.len();
         self.received = BytesMut::new();
-        self.trailers = None;
         self.queue = VecDeque::new();
         self.queued = 0;
         self.ending = Ending::Open;

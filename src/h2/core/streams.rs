@@ -50,6 +50,11 @@ impl<T> Streams<T> {
         self.len() == 0
     }
 
+    /// Streams that the client opened.
+    pub(super) fn requested(&self) -> usize {
+        self.requested.len()
+    }
+
     /// Promised streams, reserved and open ones.
     pub(super) fn promised(&self) -> usize {
         self.promised.len()

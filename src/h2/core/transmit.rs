@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{
-    Core, Key,
+    COST_TINY_WINDOW, Core, Key,
     stream::{Ending as BodyEnd, Stream},
 };
 use crate::h2::{
@@ -114,7 +114,7 @@ impl<T: Default> Core<T> {
         }
         stream.queued -= length;
         self.queued -= length;
-        self.count_sent(key, length);
+        self.count_sent(key, length, is_last);
         let cycle = self.schedule.turn(rank);
         if let Some(stream) = self.streams.get_mut(key) {
             stream.cycle = cycle;
@@ -144,14 +144,15 @@ impl<T: Default> Core<T> {
             stream: key.id(),
         };
         header.put(self.out.tail());
-        self.count_sent(key, content.len());
+        self.count_sent(key, content.len(), true);
         self.out.push(content);
         if is_end {
             self.end_response(key);
         }
     }
 
-    fn count_sent(&mut self, key: Key, length: usize) {
+    /// Counts content that was put out; `is_last`: it is all that was queued.
+    fn count_sent(&mut self, key: Key, length: usize, is_last: bool) {
         let sent = i64::try_from(length).unwrap_or(0);
         self.send_window -= sent;
         if let Some(stream) = self.streams.get_mut(key) {
@@ -162,7 +163,9 @@ impl<T: Default> Core<T> {
         }
         self.has_sent = true;
         // The client answers it by window updates, of its stream and of the connection, in pieces of a kilobyte or more.
-        self.frames.earn(2 + u32::try_from(length / 512).unwrap_or(0));
+        // Updates by less are paid for only where the content, not the client's window, makes frames so short.
+        let answer = if is_last { 2 * COST_TINY_WINDOW } else { 2 };
+        self.frames.earn(answer + u32::try_from(length / 512).unwrap_or(0));
     }
 
     /// A stream's queue, window or state has changed.
@@ -184,7 +187,7 @@ impl<T: Default> Core<T> {
         let is_ready = can_send(stream);
         let mut priority = stream.priority();
         // A client that says nothing of priorities gets all that it asked for in turn, as before RFC 9218.
-        if is_silent || stream.is_promoted {
+        if is_silent {
             priority = priority.or_incremental();
         }
         match stream.rank.take() {

@@ -4,8 +4,8 @@
 //!   Nobody waits for a stream that has nothing to send.
 //! - All requested streams come before all pushed ones (rule 12), within both the more urgent one first.
 //! - Of one urgency, streams that are not incremental are sent one after another in the order of their
-//!   identifiers; incremental ones take turns of one frame (RFC 9218 section 10), each turn a cycle. A
-//!   stream that begins joins the cycle that is under way, as in nghttp2.
+//!   identifiers, even if their content comes in pieces; then incremental ones take turns of one frame (RFC 9218
+//!   section 10), each turn a cycle. A stream that begins joins the cycle that is under way, as in nghttp2.
 //! - Pushes go one after another, in the order of their promises.
 
 use std::collections::VecDeque;
@@ -18,6 +18,7 @@ pub(in crate::h2) struct Rank {
     level: u8,
     cycle: u32,
     id: u32,
+    is_promoted: bool,
 }
 
 /// Levels of pushes come after those of requests.
@@ -35,6 +36,7 @@ impl Rank {
             level: Self::level(priority.urgency(), true),
             cycle: 0,
             id,
+            is_promoted: false,
         }
     }
 
@@ -55,6 +57,8 @@ pub(in crate::h2) struct Schedule<K> {
     ready: VecDeque<(Rank, K)>,
     /// The cycle that is under way.
     cycle: u32,
+    /// How many of them are promoted.
+    promoted: usize,
 }
 
 impl<K> Default for Schedule<K> {
@@ -62,6 +66,7 @@ impl<K> Default for Schedule<K> {
         Self {
             ready: VecDeque::new(),
             cycle: 0,
+            promoted: 0,
         }
     }
 }
@@ -73,13 +78,19 @@ impl<K: Copy> Schedule<K> {
     /// Adds a stream that had turns up to `cycle`, and returns its rank. A promoted one shares with the most
     /// urgent.
     pub(in crate::h2) fn insert(&mut self, id: u32, priority: Priority, cycle: u32, is_promoted: bool, key: K) -> Rank {
-        let is_promised = id.is_multiple_of(2);
         let level = self.level(id, priority, is_promoted);
-        let cycle = match is_promised && !is_promoted {
-            true => 0,
-            false => cycle.max(self.cycle),
+        let cycle = if self.takes_turns(level, id, priority, is_promoted) {
+            cycle.max(self.cycle)
+        } else {
+            0
         };
-        let rank = Rank { level, cycle, id };
+        let rank = Rank {
+            level,
+            cycle,
+            id,
+            is_promoted,
+        };
+        self.promoted += usize::from(is_promoted);
         let at = self.ready.partition_point(|(other, _)| *other < rank);
         self.ready.insert(at, (rank, key));
         rank
@@ -93,17 +104,25 @@ impl<K: Copy> Schedule<K> {
         }
     }
 
-    /// Whether a stream that has had its turn stays where it is: nothing else is asked for it, and it is not
-    /// incremental.
+    /// Whether a stream that has had its turn stays where it is: nothing else is asked for it, and it lets nobody else
+    /// have a turn.
     pub(in crate::h2) fn keeps(&self, rank: Rank, id: u32, priority: Priority, is_promoted: bool) -> bool {
-        let takes_turns = priority.is_incremental() && (!id.is_multiple_of(2) || is_promoted);
-        !takes_turns && self.level(id, priority, is_promoted) == rank.level
+        let level = self.level(id, priority, is_promoted);
+        level == rank.level && is_promoted == rank.is_promoted && !self.takes_turns(level, id, priority, is_promoted)
+    }
+
+    /// Whether a stream lets others have their turn. The most urgent ones do while one that is promoted shares with
+    /// them.
+    fn takes_turns(&self, level: u8, id: u32, priority: Priority, is_promoted: bool) -> bool {
+        let shares = || self.promoted > 0 && self.ready.front().is_some_and(|(first, _)| first.level == level);
+        is_promoted || (!id.is_multiple_of(2) && (priority.is_incremental() || shares()))
     }
 
     /// Removes a stream.
     pub(in crate::h2) fn remove(&mut self, rank: Rank) {
         if let Ok(at) = self.ready.binary_search_by_key(&rank, |(rank, _)| *rank) {
             self.ready.remove(at);
+            self.promoted -= usize::from(rank.is_promoted);
         }
         if self.ready.is_empty() && self.ready.capacity() > KEPT {
             self.ready = VecDeque::new();

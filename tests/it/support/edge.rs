@@ -7,12 +7,18 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::sync::Notify;
 
 /// Path of the binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_linkpush");
+
+/// The binary that an [`Edge`] is: that of the same build, or the one that `LINKPUSH_BINARY` names.
+fn binary() -> PathBuf {
+    std::env::var_os("LINKPUSH_BINARY").map_or_else(|| BINARY.into(), PathBuf::from)
+}
 
 #[derive(Default)]
 struct Log {
@@ -88,7 +94,7 @@ impl Edge {
     fn spawn_with_env(config: &str, env: &[(&str, &OsStr)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         write_config(folder.path(), config);
-        Self::spawn_in(Path::new(BINARY), Arc::new(folder), env)
+        Self::spawn_in(&binary(), Arc::new(folder), env)
     }
 
     /// Starts this copy of the server, and waits until it listens.
@@ -100,7 +106,7 @@ impl Edge {
 
     /// Starts another server with the same files.
     pub async fn again(&self) -> Self {
-        Self::spawn_in(Path::new(BINARY), Arc::clone(&self.folder), &[])
+        Self::spawn_in(&binary(), Arc::clone(&self.folder), &[])
             .listening()
             .await
     }
@@ -231,6 +237,21 @@ impl Edge {
         self.child.try_wait().expect("a child")
     }
 
+    /// Has [`Self::peak_memory`] begin anew.
+    pub fn forget_peak_memory(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("a process of ours");
+    }
+
+    /// Processor time of its threads so far, finer than `utime` and `stime` have it.
+    pub fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a process");
+        let times = tasks.filter_map(|task| {
+            let times = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            times.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(times.sum())
+    }
+
     /// Waits for the process to end and returns whether it ended well.
     pub async fn ended(&mut self) -> bool {
         super::within("the server to end", async {
@@ -239,7 +260,7 @@ impl Edge {
                     return status.success();
                 }
                 // A process end has no event to await here without another dependency.
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await

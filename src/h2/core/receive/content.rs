@@ -1,7 +1,5 @@
 //! DATA frames (RFC 9113 section 6.1): their payload is passed on as it comes, whole or in pieces.
 
-use http::HeaderMap;
-
 use super::{COST_EMPTY_DATA, COST_OTHER, Failure};
 use crate::h2::{
     core::{Core, Event, Fault, Key, StreamEnd, stream::State},
@@ -19,6 +17,17 @@ pub(in crate::h2::core) struct Content {
     /// Of them padding; `None` until its length has come.
     padding: Option<usize>,
     is_end: bool,
+}
+
+#[cfg(test)]
+impl Content {
+    pub(in crate::h2::core) const fn left(&self) -> usize {
+        self.left
+    }
+
+    pub(in crate::h2::core) const fn key(&self) -> Option<Key> {
+        self.key
+    }
 }
 
 impl<T: Default> Core<T> {
@@ -83,6 +92,9 @@ impl<T: Default> Core<T> {
             if padding > content.left {
                 return Err(Fault::Padding.into());
             }
+            if padding == content.left && !content.is_end {
+                self.spend(COST_EMPTY_DATA)?;
+            }
             self.give_back_of_content(1);
             return self.end_content_if_complete();
         };
@@ -106,7 +118,7 @@ impl<T: Default> Core<T> {
 
     fn take_content(&mut self, id: u32, key: Option<Key>, come: &[u8]) -> Result<(), Failure> {
         let stream = key.and_then(|key| self.streams.get_mut(key));
-        let Some(stream) = stream.filter(|stream| stream.is_attached && stream.state.receives()) else {
+        let Some(stream) = stream.filter(|stream| stream.state.receives()) else {
             self.give_back(come.len());
             return Ok(());
         };
@@ -120,6 +132,10 @@ impl<T: Default> Core<T> {
                 }
             }
         }
+        if !stream.is_attached {
+            self.give_back(come.len());
+            return Ok(());
+        }
         if stream.received.is_empty()
             && let Some(key) = key
         {
@@ -131,13 +147,10 @@ impl<T: Default> Core<T> {
 
     /// Padding and what nobody reads does not stay out of the windows.
     fn give_back_of_content(&mut self, bytes: usize) {
-        let key = self.content.as_ref().and_then(|content| content.key);
-        if let Some(stream) = key.and_then(|key| self.streams.get_mut(key)) {
-            stream.unreported = stream
-                .unreported
-                .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        match self.content.as_ref().and_then(|content| content.key) {
+            Some(key) => self.give_back_to(key, bytes),
+            None => self.give_back(bytes),
         }
-        self.give_back(bytes);
     }
 
     fn end_content_if_complete(&mut self) -> Result<(), Failure> {
@@ -145,20 +158,19 @@ impl<T: Default> Core<T> {
             return Ok(());
         };
         match content.key {
-            Some(key) if content.is_end => self.end_request(key, None),
+            Some(key) if content.is_end => self.end_request(key),
             _ => Ok(()),
         }
     }
 
     /// The client has ended its half of a stream.
-    pub(super) fn end_request(&mut self, key: Key, trailers: Option<HeaderMap>) -> Result<(), Failure> {
+    pub(super) fn end_request(&mut self, key: Key) -> Result<(), Failure> {
         let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state.receives()) else {
             return Ok(());
         };
         if stream.remaining.is_some_and(|remaining| remaining > 0) {
             return Err(Failure::Stream(key.id(), Fault::ContentLength));
         }
-        stream.trailers = trailers;
         let state = stream.state.remote_ended();
         self.events.push_back(Event::Readable(key));
         if state == State::Closed {

@@ -1,6 +1,9 @@
 //! Frames without content or fields (RFC 9113 section 6, RFC 9218 section 7).
 
-use super::{COST_OTHER, COST_PING, COST_SETTINGS, COST_TINY_WINDOW, Failure, depends_on, number};
+use super::{
+    COST_GOAWAY, COST_OTHER, COST_PING, COST_SETTINGS, COST_TINY_WINDOW, Failure, depends_on, number,
+    settings::ClientSettings,
+};
 use crate::{
     h2::{
         core::{
@@ -14,6 +17,9 @@ use crate::{
 
 /// A window update below this is tiny.
 const TINY_WINDOW: u32 = 64;
+
+/// A priority field that is so many times longer costs so much more.
+const LONG_PRIORITY: usize = 64;
 
 impl<T: Default> Core<T> {
     pub(super) fn priority(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
@@ -44,7 +50,10 @@ impl<T: Default> Core<T> {
         if header.stream == 0 || self.is_idle(header.stream) {
             return Err(Fault::UnexpectedFrame.into());
         }
-        if header.stream.is_multiple_of(2) {
+        let is_promised = header.stream.is_multiple_of(2);
+        let is_refused =
+            |(id, end): &(u32, StreamEnd)| *id == header.stream && matches!(end, StreamEnd::ResetByClient(_));
+        if is_promised && !self.remembered.iter().any(is_refused) {
             // Of a push that has all been sent the client says so, too.
             self.events.push_back(Event::PromiseRefused);
         }
@@ -55,9 +64,12 @@ impl<T: Default> Core<T> {
                 .is_some_and(|stream| stream.state != State::Closed)
         };
         let Some(key) = key.filter(is_known) else {
+            if is_promised {
+                self.remember(header.stream, StreamEnd::ResetByClient(Reason(code)));
+            }
             return self.spend(COST_OTHER);
         };
-        if !header.stream.is_multiple_of(2) && !self.resets.spend(1, self.now) {
+        if !is_promised && !self.resets.spend(1, self.now) {
             return Err(Fault::TooManyResets.into());
         }
         self.close(key, StreamEnd::ResetByClient(Reason(code)));
@@ -71,7 +83,7 @@ impl<T: Default> Core<T> {
         if header.has(flag::ACK) {
             self.beginning = Beginning::Done;
             return if payload.is_empty() {
-                Ok(())
+                self.spend(COST_OTHER)
             } else {
                 Err(Fault::FrameSize.into())
             };
@@ -82,6 +94,8 @@ impl<T: Default> Core<T> {
         self.apply_settings(payload)?;
         self.beginning = Beginning::Done;
         frame::put(self.out.tail(), kind::SETTINGS, flag::ACK, 0, &[]);
+        // Until it reads that, the client counts by its old limit.
+        self.open_held();
         Ok(())
     }
 
@@ -90,13 +104,13 @@ impl<T: Default> Core<T> {
         let client = before.after(payload)?;
         self.client = client;
         self.knows_priorities |= client.no_rfc7540_priorities;
-        if client.header_table != before.header_table {
-            self.encoder.set_max_table_size(client.header_table);
+        for size in ClientSettings::header_tables(payload) {
+            self.encoder.set_max_table_size(size);
         }
         let more = client.initial_window - before.initial_window;
         if more != 0 {
             for key in self.streams.keys() {
-                if let Some(stream) = self.streams.get_mut(key) {
+                if let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state != State::Closed) {
                     stream.send_window += more;
                     if stream.send_window > MAX_WINDOW {
                         return Err(Fault::FlowControl);
@@ -109,7 +123,6 @@ impl<T: Default> Core<T> {
             enable_push: client.enable_push,
             max_streams: client.max_streams,
         });
-        self.open_held();
         Ok(())
     }
 
@@ -134,13 +147,15 @@ impl<T: Default> Core<T> {
             return Err(Fault::UnexpectedFrame.into());
         }
         let last = payload.split_first_chunk::<8>().ok_or(Fault::FrameSize)?.0;
+        self.spend(COST_GOAWAY)?;
         let last = number(last.get(..4).unwrap_or_default()).unwrap_or(0) & 0x7fff_ffff;
         if !self.is_client_going {
             self.is_client_going = true;
             self.events.push_back(Event::GoingAway);
         }
-        // It has not seen, and will not look at, what was promised later.
-        for key in self.streams.keys() {
+        // It has not seen, and will not look at, what was promised later. The latest go first, so that no head that
+        // waits takes the place of one that is dropped.
+        for key in self.streams.keys().into_iter().rev() {
             if key.id().is_multiple_of(2) && key.id() > last {
                 self.close(key, StreamEnd::ResetByUs(Reason::CANCEL));
             }
@@ -196,7 +211,9 @@ impl<T: Default> Core<T> {
         if id == 0 || (id.is_multiple_of(2) && self.is_idle(id)) {
             return Err(Fault::PriorityUpdate.into());
         }
-        self.spend(COST_OTHER)?;
+        // A long one is no priority, though it is parsed.
+        let length = u32::try_from(field.len() / LONG_PRIORITY).unwrap_or(u32::MAX);
+        self.spend(COST_OTHER.saturating_add(length))?;
         self.knows_priorities = true;
         let priority = Priority::parse(field);
         match self.streams.find(id) {

@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    Failure, depends_on,
+    COST_OTHER, COST_REFUSED, Failure, depends_on,
     request::{FieldLimits, FieldSection, NoRequest, RequestHead},
 };
 use crate::{
@@ -31,6 +31,13 @@ pub(in crate::h2::core) struct Block {
 /// CONTINUATION frames of one header block. A client that may send 16 KB in a frame needs few; some send small
 /// ones, but not hundreds.
 const MAX_CONTINUATIONS: usize = 64;
+
+#[cfg(test)]
+impl Block {
+    pub(in crate::h2::core) const fn length(&self) -> usize {
+        self.fragments.len()
+    }
+}
 
 impl<T: Default> Core<T> {
     pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
@@ -107,10 +114,12 @@ impl<T: Default> Core<T> {
                 if !is_end {
                     return Err(malformed);
                 }
-                let trailers = section.into_trailers().map_err(|_| malformed)?;
-                self.end_request(key, Some(trailers))
+                // Nobody asks for them: an origin is told the end only.
+                section.check_trailers().map_err(|_| malformed)?;
+                self.end_request(key)
             }
             Err(failure) => {
+                self.spend(COST_OTHER)?;
                 // The table must stay the client's, whatever becomes of the fields.
                 self.decode(block, &mut Ignored)?;
                 failure.map_or(Ok(()), Err)
@@ -125,12 +134,14 @@ impl<T: Default> Core<T> {
 
     fn new_request(&mut self, id: u32, is_end: bool, block: &[u8], mut section: FieldSection) -> Result<(), Failure> {
         if self.ending == Ending::Draining {
-            // It comes after the last one that GOAWAY named (RFC 9113 section 6.8).
+            // It comes after the last one that GOAWAY named (RFC 9113 section 6.8), as do frames that follow it.
+            self.last_ignored = self.last_ignored.max(id);
+            self.spend(COST_REFUSED)?;
             return self.decode(block, &mut Ignored);
         }
         self.last_request = id;
         let limit = self.config.max_streams as usize;
-        let is_full = self.open_requests >= limit || self.streams.len() >= limit.saturating_mul(STREAMS_PER_OPEN);
+        let is_full = self.open_requests >= limit || self.streams.requested() >= limit.saturating_mul(STREAMS_PER_OPEN);
         if is_full {
             self.decode(block, &mut Ignored)?;
             return Err(Failure::Stream(id, Fault::TooManyStreams));
@@ -179,7 +190,8 @@ impl<T: Default> Core<T> {
         };
         let _ = self.respond(key, response);
         self.detach(key, Reason::NO_ERROR);
-        if self.resets.spend(1, self.now) {
+        // One comes back with the end of the stream.
+        if self.resets.spend(2, self.now) {
             Ok(())
         } else {
             Err(Fault::TooManyResets.into())

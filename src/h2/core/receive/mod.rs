@@ -30,11 +30,12 @@ impl From<Fault> for Failure {
     }
 }
 
-/// Costs of frames that carry nothing, in tokens of the connection's budget.
+/// Costs of frames that carry nothing, in tokens of the connection's budget. SETTINGS and GOAWAY look at all streams.
 const COST_SETTINGS: u32 = 20;
 const COST_PING: u32 = 4;
+const COST_GOAWAY: u32 = 20;
 const COST_EMPTY_DATA: u32 = 4;
-const COST_TINY_WINDOW: u32 = 4;
+pub(super) const COST_TINY_WINDOW: u32 = 4;
 const COST_REFUSED: u32 = 4;
 const COST_OTHER: u32 = 1;
 
@@ -166,7 +167,7 @@ impl<T: Default> Core<T> {
         if stream.is_multiple_of(2) {
             stream >= self.next_promise
         } else {
-            stream > self.last_request
+            stream > self.last_request.max(self.last_ignored)
         }
     }
 
@@ -175,6 +176,9 @@ impl<T: Default> Core<T> {
     fn late(&self, stream: u32) -> Result<(), Failure> {
         if self.is_idle(stream) {
             return Err(Fault::UnexpectedFrame.into());
+        }
+        if !stream.is_multiple_of(2) && stream > self.last_request {
+            return Ok(());
         }
         match self.remembered.iter().rev().find(|(id, _)| *id == stream) {
             Some((_, StreamEnd::ResetByUs(_))) => Ok(()),

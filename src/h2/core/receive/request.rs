@@ -82,14 +82,13 @@ impl FieldSection {
         }
     }
 
-    /// Returns the trailers, which have no pseudo-header (RFC 9113 section 8.1).
-    pub(super) fn into_trailers(self) -> Result<HeaderMap, NoRequest> {
+    /// Checks trailers, which have no pseudo-header (RFC 9113 section 8.1).
+    pub(super) fn check_trailers(&self) -> Result<(), NoRequest> {
         let pseudo = [&self.method, &self.scheme, &self.authority, &self.path];
         if pseudo.iter().any(|pseudo| pseudo.is_some()) {
             return Err(NoRequest::Malformed);
         }
-        self.outcome()?;
-        Ok(self.headers)
+        self.outcome()
     }
 
     fn outcome(&self) -> Result<(), NoRequest> {
@@ -357,8 +356,8 @@ mod tests {
             assert_eq!(outcome.expect_err("malformed"), NoRequest::Malformed, "{fields:?}");
         }
         assert!(with(&[("te", "trailers"), ("content-length", "7"), ("content-length", "7")]).is_ok());
-        assert!(section(&[("x", "y")]).into_trailers().is_ok());
-        assert!(section(&[(":path", "/")]).into_trailers().is_err());
+        assert!(section(&[("x", "y")]).check_trailers().is_ok());
+        assert!(section(&[(":path", "/")]).check_trailers().is_err());
     }
 
     #[test]

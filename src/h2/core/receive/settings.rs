@@ -61,6 +61,16 @@ impl ClientSettings {
         }
         Ok(self)
     }
+
+    /// Returns the sizes of HPACK's table in their order: the smallest of them is to be signaled, though it is not the
+    /// last (RFC 7541 section 4.2).
+    pub(in crate::h2::core) fn header_tables(payload: &[u8]) -> impl Iterator<Item = u32> {
+        let (settings, _) = payload.as_chunks::<6>();
+        settings.iter().filter_map(|&[i1, i0, v3, v2, v1, v0]| {
+            let is_table = u16::from_be_bytes([i1, i0]) == setting::HEADER_TABLE_SIZE;
+            is_table.then(|| u32::from_be_bytes([v3, v2, v1, v0]))
+        })
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,230 @@
+//! Which content goes first (RFC 9218), and how much of pushes.
+
+use std::time::Duration;
+
+use super::{
+    Allowance, Pair, Priority, PushPath, Rope,
+    client::{self, Frame, get_with},
+    prioritized, runs, sent,
+};
+use crate::push::Urgency;
+
+const LONG: usize = 40_000;
+
+/// A connection with windows that hold nothing back.
+fn open() -> Pair {
+    let mut pair = Pair::with(super::CONFIG, &[(4, 0x7fff_ffff), (9, 1)]);
+    pair.receive(&client::window(0, 0x7000_0000));
+    pair
+}
+
+fn ask(pair: &mut Pair, id: u32, priority: &str, length: usize) {
+    let key = pair.request(&get_with(id, &[("priority", priority)]));
+    pair.serve(key, length);
+}
+
+fn order(frames: &[Frame]) -> Vec<u32> {
+    runs(frames).iter().map(|(id, _)| *id).collect()
+}
+
+#[test]
+fn the_more_urgent_goes_first_and_equals_by_their_identifiers() {
+    let mut pair = open();
+    for (id, priority) in [(1, ""), (3, "u=5"), (5, "u=1"), (7, "u=3"), (9, "u=0")] {
+        ask(&mut pair, id, priority, LONG);
+    }
+    assert_eq!(order(&pair.frames()), [9, 5, 1, 7, 3]);
+}
+
+#[test]
+fn incremental_ones_take_turns() {
+    let mut pair = open();
+    for id in [1, 3, 5] {
+        ask(&mut pair, id, "i", 3 * 16_384);
+    }
+    assert_eq!(order(&pair.frames()), [1, 3, 5, 1, 3, 5, 1, 3, 5]);
+}
+
+#[test]
+fn a_client_that_says_nothing_of_priorities_gets_all_in_turn() {
+    let mut pair = Pair::with(super::CONFIG, &[(4, 0x7fff_ffff)]);
+    pair.receive(&client::window(0, 0x7000_0000));
+    for id in [1, 3] {
+        let key = pair.get(id);
+        pair.serve(key, LONG);
+    }
+    assert_eq!(order(&pair.frames()), [1, 3, 1, 3, 1, 3]);
+}
+
+#[test]
+fn a_priority_update_counts_before_its_request_and_while_it_is_served() {
+    let mut pair = open();
+    pair.receive(&[client::priority_update(3, "u=5"), client::priority_update(3, "u=1")].concat());
+    ask(&mut pair, 1, "", LONG);
+    ask(&mut pair, 3, "u=7", LONG);
+    ask(&mut pair, 5, "u=2", LONG);
+    assert_eq!(order(&pair.turn())[0], 3);
+    pair.receive(&[client::priority_update(1, "u=0"), client::priority_update(5, "u=6")].concat());
+    let rest = order(&pair.frames());
+    assert!(rest == [3, 1, 5] || rest == [1, 5] || rest == [1, 3, 5], "{rest:?}");
+}
+
+#[test]
+fn the_origin_s_word_counts_before_the_client_s() {
+    let mut pair = open();
+    ask(&mut pair, 1, "u=2", LONG);
+    let key = pair.request(&get_with(3, &[("priority", "u=6")]));
+    pair.core.respond(key, prioritized("u=1").of()).unwrap();
+    pair.send(key, LONG);
+    assert_eq!(order(&pair.frames()), [3, 1]);
+}
+
+#[test]
+fn pushes_go_behind_requests_one_after_another() {
+    let mut pair = open();
+    let document = pair.get(1);
+    for urgency in [Priority::default(), Priority::parse(b"u=1"), Priority::parse(b"u=1, i")] {
+        let key = pair.core.promise(document, &super::asset(), urgency).unwrap();
+        pair.serve(key, LONG);
+    }
+    pair.serve(document, LONG);
+    ask(&mut pair, 3, "u=7", LONG);
+    assert_eq!(order(&pair.frames()), [1, 3, 4, 6, 2]);
+    assert_eq!(
+        Priority::parse(b"u=1").urgency(),
+        Urgency::of(None, Some(b"high")).min(Priority::parse(b"u=1").urgency())
+    );
+}
+
+#[test]
+fn a_priority_update_moves_a_push_among_pushes() {
+    let mut pair = open();
+    let document = pair.get(1);
+    let keys = [(); 3].map(|()| pair.promise(document).unwrap());
+    pair.receive(&client::priority_update(6, "u=0"));
+    for key in keys {
+        pair.serve(key, LONG);
+    }
+    assert_eq!(order(&pair.frames()), [6, 2, 4]);
+}
+
+/// An urgent stream holds the others back only while it has something to send.
+#[test]
+fn a_stream_that_trickles_holds_nobody() {
+    let mut pair = open();
+    let slow = pair.request(&get_with(1, &[("priority", "u=1")]));
+    pair.respond(slow);
+    for _ in 0..10 {
+        pair.send(slow, 8);
+        assert_eq!(sent(&pair.frames(), 1), 8);
+        pair.pass(30);
+    }
+    ask(&mut pair, 3, "u=5", 1000);
+    assert_eq!(sent(&pair.turn(), 3), 1000);
+}
+
+/// RFC 9218 section 10: of one urgency, those that are not incremental go by their identifiers.
+#[test]
+fn a_stream_that_comes_in_pieces_keeps_its_place_before_later_ones() {
+    let mut pair = open();
+    let first = pair.request(&get_with(1, &[("priority", "u=3")]));
+    pair.respond(first);
+    pair.send(first, 20_000);
+    assert_eq!(sent(&pair.frames(), 1), 20_000);
+    ask(&mut pair, 3, "u=3", 1_000_000);
+    pair.turn();
+    pair.send(first, 20_000);
+    assert_eq!(order(&pair.turn())[0], 1);
+}
+
+#[test]
+fn a_stream_that_waits_too_long_shares_with_the_most_urgent() {
+    for first in ["u=0, i", "u=0", "u=0, i=?0"] {
+        let mut pair = open();
+        let key = pair.request(&get_with(1, &[("priority", first)]));
+        pair.respond(key);
+        ask(&mut pair, 3, "u=6", 1_000_000);
+        ask(&mut pair, 5, "u=6, i=?0", 1_000_000);
+        let mut shares = [0; 3];
+        for _ in 0..60 {
+            pair.send(key, 100_000);
+            let frames = pair.turn();
+            for (share, id) in shares.iter_mut().zip([1, 3, 5]) {
+                *share += sent(&frames, id);
+            }
+            pair.pass(100);
+            if shares[1] == 0 && shares[2] == 0 {
+                continue;
+            }
+        }
+        assert!(shares[1] > 200_000 && shares[2] > 200_000, "{first}: {shares:?}");
+        assert!(shares[0] > shares[1], "{first}: {shares:?}");
+    }
+}
+
+#[test]
+fn pushes_wait_for_a_document_whose_window_is_shut_but_not_for_ever() {
+    let mut pair = Pair::with(super::CONFIG, &[(4, 1000)]);
+    let document = pair.get(1);
+    let key = pair.promise(document).unwrap();
+    pair.serve(document, 2000);
+    pair.serve(key, 100);
+    assert_eq!(runs(&pair.frames()), [(1, 1000)]);
+    let mut out = Rope::default();
+    let again = pair.core.transmit(&mut out, pair.now, &mut super::Free);
+    assert_eq!(again, Some(pair.now + Duration::from_millis(500)));
+    assert!(pair.core.has_output(false) && !pair.core.has_output(true));
+    pair.pass(500);
+    assert_eq!(runs(&pair.frames()), [(2, 100)]);
+}
+
+/// A path that takes so much at a time.
+struct Narrow(usize, usize);
+
+impl PushPath for Narrow {
+    fn allowance(&mut self) -> Allowance {
+        match self.0 {
+            0 => Allowance::After(Duration::from_millis(7)),
+            bytes => Allowance::Bytes(bytes),
+        }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.0 -= bytes;
+        self.1 += bytes;
+    }
+}
+
+#[test]
+fn pushes_go_as_far_as_the_path_takes_them() {
+    let mut pair = open();
+    let document = pair.get(1);
+    let key = pair.promise(document).unwrap();
+    pair.serve(key, LONG);
+    let mut path = Narrow(20_000, 0);
+    let mut out = Rope::default();
+    let again = pair.core.transmit(&mut out, pair.now, &mut path);
+    assert_eq!(again, Some(pair.now + Duration::from_millis(7)));
+    assert_eq!(path.1, 20_000);
+    assert_eq!(sent(&pair.reader.read(&out.take()), 2), 20_000);
+    pair.serve(document, 1000);
+    pair.core.transmit(&mut out, pair.now, &mut path);
+    assert_eq!(
+        runs(&pair.reader.read(&out.take())),
+        [(1, 1000)],
+        "a request does not wait for it"
+    );
+}
+
+#[test]
+fn a_turn_is_no_longer_than_what_a_socket_takes() {
+    let mut pair = open();
+    ask(&mut pair, 1, "", 1_000_000);
+    let length = sent(&pair.turn(), 1);
+    assert!((65_536..82_000).contains(&length), "{length}");
+    let mut out = Rope::default();
+    pair.core.transmit(&mut out, pair.now, &mut super::Free);
+    let length = out.len();
+    pair.core.transmit(&mut out, pair.now, &mut super::Free);
+    assert_eq!(out.len(), length, "nothing more while that waits");
+}
