@@ -57,7 +57,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 Event::Readable(_) | Event::Writable(_) => {}
             }
         }
-        let promised = std::mem::take(&mut self.connection.mux.lock().promised);
+        let promised = {
+            let mut state = self.connection.mux.lock();
+            if state.promised.is_empty() {
+                return;
+            }
+            std::mem::take(&mut state.promised)
+        };
         for Promised {
             stream,
             head,

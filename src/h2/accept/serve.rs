@@ -8,7 +8,7 @@
 use std::{
     future::{Future, pending, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -76,17 +76,19 @@ pub async fn serve<A>(
         return;
     };
     let mut is_shutting_down = false;
-    loop {
-        tokio::select! {
-            // The signal first, so that it is seen on a busy connection too.
-            biased;
-            () = shutdown_begins(&mut shutdown), if !is_shutting_down => {
-                is_shutting_down = true;
-                driver.shut_down();
-            }
-            () = poll_fn(|cx| driver.poll(cx)) => return,
+    let mut began = pin!(shutdown_begins(&mut shutdown));
+    poll_fn(|cx| {
+        if driver.yields(cx) {
+            return Poll::Pending;
         }
-    }
+        // The signal first, so that it is seen on a busy connection too.
+        if !is_shutting_down && began.as_mut().poll(cx).is_ready() {
+            is_shutting_down = true;
+            driver.shut_down();
+        }
+        driver.poll(cx)
+    })
+    .await;
 }
 
 /// Resolves when the server begins to shut down; never if its signal is gone.
@@ -191,13 +193,17 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         self.connection.mux.lock().core.shut_down(Instant::now());
     }
 
+    /// Lets all tasks that can run go first: every second time, to the end of the run queue.
+    fn yields(&mut self, cx: &Context<'_>) -> bool {
+        let yields = std::mem::replace(&mut self.yields, false);
+        if yields {
+            cx.waker().wake_by_ref();
+        }
+        yields
+    }
+
     /// Resolves when the connection is closed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.yields, false) {
-            // To the end of the run queue.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         self.yields = true;
         let now = Instant::now();
         if self.closing.is_some() {
@@ -224,21 +230,22 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     fn poll_serve(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<Served> {
         let mut reads = 0;
         loop {
-            let has_read = reads < READS && self.poll_read(cx, now)?;
-            reads += usize::from(has_read);
+            // While too much waits to be written nothing is read.
+            let is_deaf = !self.connection.mux.lock().core.reads();
+            while !is_deaf && reads < READS && self.poll_read(cx, now)? {
+                reads += 1;
+            }
             self.handle(now);
             self.poll_turn(cx);
             self.poll_write(cx, now)?;
             self.handle(now);
             let mut state = self.connection.mux.lock();
             let is_written = self.out.is_empty() && self.output != Output::Blocked;
-            if state.core.is_done() && is_written && !state.core.has_output(true) {
+            if is_written && state.core.is_done() && !state.core.has_output(true) {
                 return Ok(Served::Done);
             }
-            if has_read {
-                continue;
-            }
-            if state.wait(self.output, cx) {
+            let hears_again = is_deaf && state.core.reads();
+            if !hears_again && state.wait(self.output, cx) {
                 if reads >= READS {
                     cx.waker().wake_by_ref();
                 }
@@ -249,10 +256,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
 
     /// Reads once; `false` if nothing is there.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
-        if !self.connection.mux.lock().core.reads() {
-            // Room for output has to be made first.
-            return Ok(false);
-        }
         let mut buffer = [const { std::mem::MaybeUninit::uninit() }; READ];
         let mut read = ReadBuf::uninit(&mut buffer);
         match Pin::new(&mut self.io).poll_read(cx, &mut read) {

@@ -21,9 +21,9 @@ where
 {
     let app = Arc::clone(&connection.app);
     let shutdown = connection.shutdown.clone();
-    let session = Session::new(head, stream, Arc::clone(connection));
+    // Boxed first: the task is moved some times before it runs.
+    let session = ServerSession::new_custom(Box::new(Session::new(head, stream, Arc::clone(connection))));
     tokio::spawn(paced(permit.metered(async move {
-        app.process_new_http(ServerSession::new_custom(Box::new(session)), &shutdown)
-            .await;
+        app.process_new_http(session, &shutdown).await;
     })));
 }
