@@ -107,6 +107,10 @@ pub(in crate::h2) struct Response<'r> {
 
 /// What the owner is to hear.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "every second event is a request, and an allocation for each costs more than the moves"
+)]
 pub(in crate::h2) enum Event<T> {
     /// A request, whose fields are complete; `is_end`: it has no content.
     Request { key: Key, head: Parts, is_end: bool },

@@ -35,11 +35,8 @@ pub(in crate::h2) struct Side {
 impl Side {
     /// Wakes all that wait: the stream has ended.
     pub(in crate::h2) fn wake(&mut self) {
-        for waker in [self.reader.take(), self.writer.take(), self.watcher.take()] {
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
+        let wakers = [self.reader.take(), self.writer.take(), self.watcher.take()];
+        wakers.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
