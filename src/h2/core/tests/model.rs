@@ -189,6 +189,8 @@ struct Owned {
     end: Option<usize>,
     is_attached: bool,
     is_closed: bool,
+    /// Its owner has reset it, or let go of it before its end.
+    is_given_up: bool,
     read: usize,
     is_awaited: bool,
 }
@@ -212,6 +214,8 @@ struct Peer {
     /// The last stream that a GOAWAY of the server named.
     last: Option<u32>,
     is_going: bool,
+    /// The client allowed no pushed stream, for a while.
+    took_none: bool,
     said: Vec<u8>,
 }
 
@@ -490,6 +494,7 @@ impl World {
                 last_promise: 0,
                 last: None,
                 is_going: false,
+                took_none: false,
                 said: Vec::new(),
             },
             owned: Vec::new(),
@@ -551,6 +556,7 @@ impl World {
             end: None,
             is_attached: true,
             is_closed: false,
+            is_given_up: false,
             read: 0,
             is_awaited: false,
         });
@@ -686,7 +692,10 @@ impl World {
                 self.say(&client::window(0, more));
             }
             Step::InitialWindow(size) => self.settings(setting::INITIAL_WINDOW_SIZE, size),
-            Step::MaxStreams(most) => self.settings(setting::MAX_CONCURRENT_STREAMS, most),
+            Step::MaxStreams(most) => {
+                peer.took_none |= most == 0;
+                self.settings(setting::MAX_CONCURRENT_STREAMS, most);
+            }
             Step::EnablePush(is_on) => self.settings(setting::ENABLE_PUSH, is_on.into()),
             Step::Table(size) => self.settings(setting::HEADER_TABLE_SIZE, size),
             Step::Ping => {
@@ -827,11 +836,15 @@ impl World {
                     owned.end = Some(trailers.unwrap_or(0).into());
                 }
             }
-            Step::OwnerReset(_) => core.reset(key, Reason::CANCEL),
+            Step::OwnerReset(_) => {
+                core.reset(key, Reason::CANCEL);
+                owned.is_given_up = true;
+            }
             Step::Detach(_) => {
                 core.detach(key, Reason::INTERNAL_ERROR);
                 owned.is_attached = false;
                 owned.is_awaited = false;
+                owned.is_given_up |= owned.end.is_none();
             }
             Step::Read(_) => {
                 if let Some(content) = core.read(key) {
@@ -958,7 +971,9 @@ impl World {
         for owned in self.owned.iter().filter(|owned| owned.end.is_some()) {
             let id = owned.key.id();
             let seen = &self.peer.streams[&id];
-            if seen.is_given_up || (seen.was_reset && !seen.has_response) {
+            // Nor does anything become of a promise whose client takes no stream.
+            let is_canceled = self.peer.took_none && id % 2 == 0;
+            if seen.is_given_up || (!seen.has_response && (owned.is_given_up || is_canceled)) {
                 continue;
             }
             assert!(seen.has_response, "{id} has no end: {seen:?}, {owned:?}");
