@@ -120,11 +120,14 @@ fn imports_go_to_the_left() {
 fn pure_modules_know_no_io() {
     let mut wrong = Vec::new();
     for (path, module, text) in files() {
-        if row(&module) >= PURE_ROWS {
+        // The state machine of HTTP/2 is pure, too, but for tests that drive it over a pipe.
+        let is_core = path.components().any(|c| c.as_os_str() == "core");
+        let is_test = path.components().any(|c| c.as_os_str() == "tests");
+        if (row(&module) >= PURE_ROWS && !is_core) || is_test {
             continue;
         }
         for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            for name in IMPURE {
+            for name in IMPURE.iter().filter(|name| !is_core || **name != "h2") {
                 if line.contains(&format!("{name}::")) && !line.contains(&format!("_{name}::")) {
                     wrong.push(format!("{}: {line}", path.display()));
                 }
@@ -153,6 +156,11 @@ fn only_their_folders_know_h2_and_the_custom_session() {
                 path.display()
             );
         }
+        let uses_crate = text.lines().any(|line| line.starts_with("use h2::"));
+        let is_test = path
+            .components()
+            .any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs");
+        assert!(!uses_crate || in_cli || is_test, "{} uses the h2 crate", path.display());
         if code.contains("custom::") {
             assert!(
                 path.ends_with("h2/respond/session.rs") || path.ends_with("upstream/origins.rs"),
