@@ -762,7 +762,7 @@ pub const WAITING: &[Attack] = &[
         server: "limits: { write_timeout: 1s, idle_timeout: 2s }",
         end: End::Closed,
         most: 60,
-        run: |target| Box::pin(never_read(target, 1, 50, Duration::from_secs(6))),
+        run: |target| Box::pin(never_read(target, 1, 50, Duration::from_secs(5))),
         ..LIVES
     },
     Attack {

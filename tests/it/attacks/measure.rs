@@ -84,7 +84,7 @@ pub const QUIET: Duration = Duration::from_millis(20);
 const WORST_LATENCY: Duration = Duration::from_secs(10);
 
 /// Attacks that run at a time: what they measure is not to be each other.
-static AT_A_TIME: Semaphore = Semaphore::const_new(3);
+static AT_A_TIME: Semaphore = Semaphore::const_new(6);
 
 /// An edge, and what stands around it.
 pub struct Scene {
