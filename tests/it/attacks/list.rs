@@ -38,7 +38,28 @@ const CALMED: Attack = Attack {
     end: End::Goaway(CALM),
     most: 8,
     quiet: QUIET,
+    reason: "",
     run: |_| Box::pin(async { Vec::new() }),
+};
+
+const RESET: Attack = Attack {
+    reason: "too many resets",
+    ..CALMED
+};
+
+const MALFORMED: Attack = Attack {
+    reason: "too many malformed requests",
+    ..CALMED
+};
+
+const FLOODED: Attack = Attack {
+    reason: "too many control frames",
+    ..CALMED
+};
+
+const CONTINUED: Attack = Attack {
+    reason: "too many CONTINUATION frames",
+    ..CALMED
 };
 
 /// Processor time for each second after an attack that leaves a hundred streams waiting for their client: each looks four
@@ -131,7 +152,7 @@ pub const RESETS: &[Attack] = &[
                 attackers
             })
         },
-        ..CALMED
+        ..RESET
     },
     Attack {
         name: "rapid reset, 25 a second",
@@ -142,12 +163,12 @@ pub const RESETS: &[Attack] = &[
         name: "rapid reset, 200 a second",
         most: 20,
         run: |target| Box::pin(paced(target, 200, 1200)),
-        ..CALMED
+        ..RESET
     },
     Attack {
         name: "made you reset: WINDOW_UPDATE of 0",
         run: |target| Box::pin(made_you_reset(target, |at| get_and(at, WINDOW_UPDATE, 0, &[0; 4]))),
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: window overflow",
@@ -156,12 +177,12 @@ pub const RESETS: &[Attack] = &[
                 get_and(at, WINDOW_UPDATE, 0, &MAX_WINDOW.to_be_bytes())
             }))
         },
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: DATA on half-closed",
         run: |target| Box::pin(made_you_reset(target, |at| get_and(at, DATA, END_STREAM, b"x"))),
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: HEADERS on half-closed",
@@ -170,7 +191,7 @@ pub const RESETS: &[Attack] = &[
                 get_and(at, HEADERS, END_HEADERS | END_STREAM, &[0x82])
             }))
         },
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: content above content-length",
@@ -179,7 +200,7 @@ pub const RESETS: &[Attack] = &[
                 post_and(at, &[(b"content-length", b"1")], (DATA, 0, b"xy"))
             }))
         },
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: content below content-length",
@@ -188,7 +209,7 @@ pub const RESETS: &[Attack] = &[
                 post_and(at, &[(b"content-length", b"9")], (DATA, END_STREAM, b"xy"))
             }))
         },
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: PRIORITY on itself",
@@ -200,12 +221,12 @@ pub const RESETS: &[Attack] = &[
                 bytes
             }))
         },
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: PRIORITY of 4 bytes",
         run: |target| Box::pin(made_you_reset(target, |at| get_and(at, PRIORITY, 0, &[0; 4]))),
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: trailers without an end",
@@ -214,7 +235,7 @@ pub const RESETS: &[Attack] = &[
                 post_and(at, &[], (HEADERS, END_HEADERS, &block(&[(b"x", b"y")])))
             }))
         },
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: malformed requests",
@@ -224,7 +245,7 @@ pub const RESETS: &[Attack] = &[
                 frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields)
             }))
         },
-        ..CALMED
+        ..MALFORMED
     },
     Attack {
         name: "made you reset: DATA behind its own reset",
@@ -236,7 +257,7 @@ pub const RESETS: &[Attack] = &[
                 bytes
             }))
         },
-        ..CALMED
+        ..MALFORMED
     },
 ];
 
@@ -247,17 +268,17 @@ pub const FLOODS: &[Attack] = &[
             let settings = settings_payload(&[(INITIAL_WINDOW_SIZE, 70_000)]);
             Box::pin(flood(target, frame(SETTINGS, 0, 0, &settings)))
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "SETTINGS acknowledged again and again",
         run: |target| Box::pin(flood(target, frame(SETTINGS, ACK, 0, b""))),
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "PING",
         run: |target| Box::pin(flood(target, frame(PING, 0, 0, &[0; 8]))),
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "PING, answers not read",
@@ -272,7 +293,7 @@ pub const FLOODS: &[Attack] = &[
                 attackers
             })
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "empty DATA",
@@ -287,7 +308,7 @@ pub const FLOODS: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "DATA of padding",
@@ -302,12 +323,12 @@ pub const FLOODS: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "PRIORITY",
         run: |target| Box::pin(flood(target, frame(PRIORITY, 0, 1001, &[0, 0, 0, 1, 0]))),
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "PRIORITY_UPDATE",
@@ -324,7 +345,7 @@ pub const FLOODS: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "PRIORITY_UPDATE of 16 KB",
@@ -345,12 +366,12 @@ pub const FLOODS: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "WINDOW_UPDATE of 1",
         run: |target| Box::pin(flood(target, frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]))),
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "RST_STREAM of closed streams",
@@ -364,7 +385,7 @@ pub const FLOODS: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "HEADERS of streams that were reset",
@@ -379,7 +400,7 @@ pub const FLOODS: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "GOAWAY",
@@ -395,12 +416,12 @@ pub const FLOODS: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "unknown frames",
         run: |target| Box::pin(flood(target, frame(0xbb, 0, 0, b""))),
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "INITIAL_WINDOW_SIZE up and down",
@@ -415,7 +436,7 @@ pub const FLOODS: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..FLOODED
     },
     Attack {
         name: "a window of 1, opened by 1",
@@ -437,7 +458,7 @@ pub const FLOODS: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..FLOODED
     },
 ];
 
@@ -497,7 +518,7 @@ pub const HEADERS_AND_TABLES: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..CONTINUED
     },
     Attack {
         name: "CONTINUATION: frames of 1 byte",
@@ -509,7 +530,7 @@ pub const HEADERS_AND_TABLES: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..CONTINUED
     },
     Attack {
         name: "CONTINUATION: empty frames",
@@ -521,7 +542,7 @@ pub const HEADERS_AND_TABLES: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..CONTINUED
     },
     Attack {
         name: "half-open header blocks",
@@ -543,7 +564,7 @@ pub const HEADERS_AND_TABLES: &[Attack] = &[
                 attackers
             })
         },
-        ..CALMED
+        ..LIVES
     },
     Attack {
         name: "handshakes that stall",
@@ -567,7 +588,7 @@ pub const HEADERS_AND_TABLES: &[Attack] = &[
                 attackers
             })
         },
-        ..CALMED
+        ..LIVES
     },
     Attack {
         name: "1,500 crumbs of a cookie a request",
@@ -616,7 +637,7 @@ pub const HEADERS_AND_TABLES: &[Attack] = &[
                 attackers
             })
         },
-        ..CALMED
+        ..RESET
     },
     Attack {
         name: "a field of 4 KB, 12,000 times a request",
@@ -627,7 +648,7 @@ pub const HEADERS_AND_TABLES: &[Attack] = &[
                 vec![attacker]
             })
         },
-        ..CALMED
+        ..RESET
     },
     Attack {
         name: "HEADER_TABLE_SIZE toggled",
@@ -726,7 +747,7 @@ pub const WAITING: &[Attack] = &[
         name: "two answers that are never read",
         end: End::Silent,
         run: |target| Box::pin(never_read(target, 4, 2, Duration::from_secs(2))),
-        ..CALMED
+        ..LIVES
     },
     Attack {
         name: "100 answers that are never read",
@@ -734,15 +755,15 @@ pub const WAITING: &[Attack] = &[
         end: End::Silent,
         most: 60,
         run: |target| Box::pin(never_read(target, 1, 100, Duration::from_secs(2))),
-        ..CALMED
+        ..LIVES
     },
     Attack {
         name: "answers that are never read, and time limits",
         server: "limits: { write_timeout: 1s, idle_timeout: 2s }",
         end: End::Closed,
         most: 60,
-        run: |target| Box::pin(never_read(target, 1, 50, Duration::from_secs(6))),
-        ..CALMED
+        run: |target| Box::pin(never_read(target, 1, 50, Duration::from_secs(5))),
+        ..LIVES
     },
     Attack {
         name: "a window of 0",
@@ -827,7 +848,7 @@ pub const WAITING: &[Attack] = &[
                 attackers
             })
         },
-        ..CALMED
+        ..LIVES
     },
     Attack {
         name: "128 requests reset while they wait for their turn",

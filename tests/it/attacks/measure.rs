@@ -14,7 +14,9 @@ use std::{
 
 use tokio::{
     net::{TcpSocket, TcpStream},
+    runtime::{Builder, Runtime},
     sync::Semaphore,
+    task::JoinHandle,
     time::sleep,
 };
 
@@ -22,7 +24,7 @@ use super::attacker::{Attacker, End};
 use crate::support::{
     client::Client,
     edge::Edge,
-    origin::{Origin, Step, response},
+    origin::{Origin, Step},
 };
 
 /// An attack, and what it may do.
@@ -37,6 +39,8 @@ pub struct Attack {
     pub most: usize,
     /// Processor time that the edge may take afterwards, for each second.
     pub quiet: Duration,
+    /// Why the edge ends the connections, in its log.
+    pub reason: &'static str,
     /// Carries it out, and returns the connections, which are kept for a while.
     pub run: fn(Target) -> Pin<Box<dyn Future<Output = Vec<Attacker>> + Send>>,
 }
@@ -69,6 +73,8 @@ pub struct Row {
     /// Before, during, after.
     pub latency: [Latency; 3],
     pub ends: Vec<End>,
+    /// Log lines with the reason.
+    pub told: usize,
 }
 
 /// Processor time that an edge may take after an attack, for each second. Two busy test threads are not what it measures.
@@ -78,82 +84,117 @@ pub const QUIET: Duration = Duration::from_millis(20);
 const WORST_LATENCY: Duration = Duration::from_secs(10);
 
 /// Attacks that run at a time: what they measure is not to be each other.
-static AT_A_TIME: Semaphore = Semaphore::const_new(3);
+static AT_A_TIME: Semaphore = Semaphore::const_new(6);
 
-/// Runs an attack; `window` is how long the edge is looked at afterwards.
-pub async fn run(attack: &Attack, scale: usize, window: Duration) -> Row {
-    let origin = Origin::start().await;
-    prepare(&origin);
-    let deaf = deaf().await;
-    let edge = start(attack, &origin, deaf).await;
-    let permit = AT_A_TIME.acquire().await.expect("not closed");
-    let before = probe(edge.address, || false, 20).await;
-    edge.forget_peak_memory();
-    let (memory, cpu) = (edge.memory(), edge.cpu());
-
-    let is_over = Arc::new(AtomicBool::new(false));
-    let probing = tokio::spawn({
-        let (address, is_over) = (edge.address, Arc::clone(&is_over));
-        async move { probe(address, || is_over.load(Ordering::Relaxed), usize::MAX).await }
-    });
-    let since = Instant::now();
-    let target = Target {
-        edge: edge.address,
-        origin: origin.clone(),
-        scale,
-    };
-    let mut attackers = (attack.run)(target).await;
-    let mut ends = Vec::new();
-    for attacker in &mut attackers {
-        ends.push(attacker.end(attack.end).await);
-    }
-    let took = since.elapsed();
-    is_over.store(true, Ordering::Relaxed);
-    let during = probing.await.expect("no panic");
-    let spent = edge.cpu() - cpu;
-    drop(permit);
-
-    let quiet = quiet(&edge, window, attack.quiet.mul_f64(window.as_secs_f64())).await;
-    let row = Row {
-        name: attack.name,
-        connections: attackers.len(),
-        sent: attackers.iter().map(|attacker| attacker.sent).sum(),
-        took,
-        memory: [memory, edge.peak_memory(), edge.memory()],
-        cpu: [spent, quiet],
-        window,
-        latency: [before, during, probe(edge.address, || false, 20).await],
-        ends,
-    };
-    drop(attackers);
-    row
+/// An edge, and what stands around it.
+pub struct Scene {
+    edge: Edge,
+    origin: Origin,
+    /// Serves the other client, and is it: what the attackers' origin and the attackers take in this process is not to be
+    /// in its latency.
+    elsewhere: Option<Runtime>,
 }
 
-/// Starts an edge in front of the origin, and of one that never reads.
-async fn start(attack: &Attack, origin: &Origin, deaf: SocketAddr) -> Edge {
-    let config = format!(
-        "listeners:\n  - address: 127.0.0.1:0\nserver: {{ {} }}\n\
-         upstreams:\n  app: {{ servers: ['{}'] }}\n  deaf: {{ servers: ['{deaf}'] }}\n\
-         routes:\n  - {{ name: deaf, match: {{ path: '^/deaf' }}, upstream: deaf }}\n  \
-         - {{ name: pages, upstream: app, push: auto, cache: off }}\n",
-        attack.server, origin.address
-    );
-    Edge::with_env(&config, &[("RUST_LOG", "info".as_ref())]).await
+/// Runs an attack against an edge of its own; `window` is how long the edge is looked at afterwards.
+pub async fn run(attack: &Attack, scale: usize, window: Duration) -> Row {
+    Scene::start(attack).await.run(attack, scale, window).await
+}
+
+impl Scene {
+    /// Starts an edge in front of an origin, of one that never reads, and of the other client's.
+    pub async fn start(attack: &Attack) -> Self {
+        let origin = Origin::start().await;
+        prepare(&origin);
+        let elsewhere = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let probed = elsewhere.spawn(async {
+            let origin = Origin::start().await;
+            origin.serve_ok("/probe", &[("cache-control", "no-store")], b"probe");
+            origin.address
+        });
+        let config = format!(
+            "listeners:\n  - address: 127.0.0.1:0\nserver: {{ {} }}\n\
+             upstreams:\n  app: {{ servers: ['{}'] }}\n  deaf: {{ servers: ['{}'] }}\n  probed: {{ servers: ['{}'] }}\n\
+             routes:\n  - {{ name: deaf, match: {{ path: '^/deaf' }}, upstream: deaf }}\n  \
+             - {{ name: probed, match: {{ path: '^/probe' }}, upstream: probed }}\n  \
+             - {{ name: pages, upstream: app, push: auto, cache: off }}\n",
+            attack.server,
+            origin.address,
+            deaf().await,
+            probed.await.expect("no panic"),
+        );
+        Self {
+            edge: Edge::with_env(&config, &[("RUST_LOG", "info".as_ref())]).await,
+            origin,
+            elsewhere: Some(elsewhere),
+        }
+    }
+
+    /// Runs an attack.
+    pub async fn run(&self, attack: &Attack, scale: usize, window: Duration) -> Row {
+        let edge = &self.edge;
+        let permit = AT_A_TIME.acquire().await.expect("not closed");
+        let before = self.probe(Until::Enough).await.expect("no panic");
+        edge.forget_peak_memory();
+        let (memory, cpu) = (edge.memory(), edge.cpu());
+
+        let is_over = Arc::new(AtomicBool::new(false));
+        let probing = self.probe(Until::Told(Arc::clone(&is_over)));
+        let since = Instant::now();
+        let target = Target {
+            edge: edge.address,
+            origin: self.origin.clone(),
+            scale,
+        };
+        let mut attackers = (attack.run)(target).await;
+        let mut ends = Vec::new();
+        for attacker in &mut attackers {
+            ends.push(attacker.end(attack.end).await);
+        }
+        let took = since.elapsed();
+        is_over.store(true, Ordering::Relaxed);
+        let during = probing.await.expect("no panic");
+        let spent = edge.cpu() - cpu;
+        drop(permit);
+
+        let quiet = quiet(edge, window, attack.quiet.mul_f64(window.as_secs_f64())).await;
+        let after = self.probe(Until::Enough).await.expect("no panic");
+        Row {
+            name: attack.name,
+            connections: attackers.len(),
+            sent: attackers.iter().map(|attacker| attacker.sent).sum(),
+            took,
+            memory: [memory, edge.peak_memory(), edge.memory()],
+            cpu: [spent, quiet],
+            window,
+            latency: [before, during, after],
+            ends,
+            told: edge.count_lines(attack.reason),
+        }
+    }
+
+    fn probe(&self, until: Until) -> JoinHandle<Latency> {
+        let elsewhere = self.elsewhere.as_ref().expect("it runs");
+        elsewhere.spawn(probe(self.edge.address, until))
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if let Some(elsewhere) = self.elsewhere.take() {
+            elsewhere.shutdown_background();
+        }
+    }
 }
 
 fn prepare(origin: &Origin) {
     origin
         .on("/never", [Step::Gate("never")])
         .serve_ok("/ok", &[("cache-control", "no-store")], b"ok")
-        .serve_ok("/probe", &[("cache-control", "no-store")], b"probe")
-        .serve_ok("/big", &[("cache-control", "no-store")], &vec![b'b'; 4 << 20])
-        .on(
-            "/thinks",
-            [
-                Step::Think(Duration::from_millis(300)),
-                Step::Send(response("200 OK", &[("cache-control", "no-store")], b"thought")),
-            ],
-        );
+        .serve_ok("/big", &[("cache-control", "no-store")], &vec![b'b'; 1 << 20]);
 }
 
 /// An origin that takes connections and reads nothing.
@@ -173,8 +214,14 @@ async fn deaf() -> SocketAddr {
     address
 }
 
-/// Fetches a page again and again, at most so often, at least once.
-async fn probe(edge: SocketAddr, is_over: impl Fn() -> bool, most: usize) -> Latency {
+/// How long the other client goes on.
+enum Until {
+    Enough,
+    Told(Arc<AtomicBool>),
+}
+
+/// Fetches a page again and again, at least once.
+async fn probe(edge: SocketAddr, until: Until) -> Latency {
     let client = Client::connect(edge).await;
     let mut latency = Latency::default();
     loop {
@@ -182,7 +229,11 @@ async fn probe(edge: SocketAddr, is_over: impl Fn() -> bool, most: usize) -> Lat
         let page = client.get("/probe").await;
         latency.0.push(since.elapsed());
         assert_eq!(page.answer.body, b"probe");
-        if is_over() || latency.0.len() >= most {
+        let is_over = match &until {
+            Until::Enough => latency.0.len() >= 20,
+            Until::Told(is_over) => is_over.load(Ordering::Relaxed),
+        };
+        if is_over {
             return latency;
         }
         // The pace of the other client.
@@ -225,6 +276,9 @@ impl Row {
         let name = self.name;
         if self.ends.iter().any(|end| *end != attack.end) {
             problems.push(format!("{name}: {:?}, expected {:?}", self.ends, attack.end));
+        }
+        if self.told == 0 {
+            problems.push(format!("{name}: the log does not say {:?}", attack.reason));
         }
         let more = self.memory[1].saturating_sub(self.memory[0]);
         if more > (attack.most * scale) << 20 {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use attacker::CALM;
 use list::{FLOODS, HEADERS_AND_TABLES, RESETS, WAITING};
-use measure::{Attack, Row, run};
+use measure::{Attack, Row, Scene, run};
 
 /// How long an edge is looked at after an attack.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -70,6 +70,36 @@ async fn attack_table() {
             let row = run(&attack, SCALE, LONG_WINDOW).await;
             eprintln!("{}", row.line());
             problems.extend(row.problems(&attack, SCALE));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// Memory that an attack leaves behind is used by the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes"]
+async fn attacks_that_are_repeated_do_not_add_up() {
+    const MORE: usize = 12 << 20;
+    let chosen = std::env::var("ATTACK").unwrap_or_default();
+    let mut problems = Vec::new();
+    for attack in [RESETS, FLOODS, HEADERS_AND_TABLES, WAITING].concat() {
+        if !attack.name.contains(&chosen) {
+            continue;
+        }
+        let scene = Scene::start(&attack).await;
+        let mut peaks = Vec::new();
+        for _ in 0..4 {
+            let row = scene.run(&attack, 2, WINDOW).await;
+            problems.extend(row.problems(&attack, 2));
+            peaks.push(row.memory[1]);
+        }
+        eprintln!(
+            "{}: {:?} KB",
+            attack.name,
+            peaks.iter().map(|peak| peak / 1000).collect::<Vec<_>>()
+        );
+        if peaks[3] > peaks[1] + MORE {
+            problems.push(format!("{}: peaks of {peaks:?} bytes", attack.name));
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
