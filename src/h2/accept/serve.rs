@@ -232,8 +232,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         loop {
             // While too much waits to be written nothing is read.
             let is_deaf = !self.connection.mux.lock().core.reads();
-            while !is_deaf && reads < READS && self.poll_read(cx, now)? {
-                reads += 1;
+            let mut read = Ok(true);
+            while !is_deaf && reads < READS && matches!(read, Ok(true)) {
+                read = self.poll_read(cx, now);
+                reads += usize::from(matches!(read, Ok(true)));
+            }
+            if let Err(e) = read {
+                // What came before the end is told, and counted.
+                self.handle(now);
+                return Err(e);
             }
             self.handle(now);
             self.poll_turn(cx);
@@ -245,7 +252,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 return Ok(Served::Done);
             }
             let hears_again = is_deaf && state.core.reads();
-            if !hears_again && state.wait(self.output, cx) {
+            let awaits_no_turn = !self.pending.is_empty() && self.turn.is_none();
+            if !hears_again && !awaits_no_turn && state.wait(self.output, cx) {
                 if reads >= READS {
                     cx.waker().wake_by_ref();
                 }

@@ -124,6 +124,7 @@ impl<T: Default> Core<T> {
         let (is_promised, is_attached) = (stream.is_promised(), stream.is_attached);
         let is_unread = reason.is_some() || !is_attached;
         let unread = if is_unread { stream.discard() } else { 0 };
+        stream.is_request_complete &= unread == 0;
         self.header_bytes -= std::mem::take(&mut stream.header_bytes);
         self.give_back(unread);
         self.open_promises -= usize::from(was_open);

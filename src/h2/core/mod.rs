@@ -364,10 +364,16 @@ impl<T: Default> Core<T> {
         self.give_back(bytes);
     }
 
-    /// Whether the request of a stream has come as a whole and was read, or no more of it will come.
+    /// Whether the request of a stream has come as a whole, and was read. That of a stream which was reset before has
+    /// not: nobody may take it for complete.
     pub(in crate::h2) fn is_request_done(&self, key: Key) -> bool {
         let stream = self.streams.get(key);
-        stream.is_none_or(|stream| stream.received.is_empty() && !stream.state.receives())
+        stream.is_some_and(|stream| stream.is_request_complete && stream.received.is_empty())
+    }
+
+    /// Whether the connection is over for all of its streams.
+    pub(in crate::h2) fn has_failed(&self) -> bool {
+        self.ending == Ending::Failed
     }
 
     /// Returns the reason for which a stream was reset, if it was.

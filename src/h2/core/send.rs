@@ -363,6 +363,7 @@ impl<T: Default> Core<T> {
             return;
         };
         stream.is_attached = false;
+        stream.is_awaited = false;
         match stream.state {
             State::Closed => {
                 let unread = stream.discard();

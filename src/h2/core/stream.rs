@@ -98,6 +98,8 @@ pub(super) struct Stream<T> {
     /// The client, or we, have reset it.
     pub(super) reset: Option<Reason>,
 
+    /// The client has ended its request.
+    pub(super) is_request_complete: bool,
     /// Content that came and was not read.
     pub(super) received: BytesMut,
     /// Bytes that the client may still send.
@@ -151,6 +153,7 @@ impl<T> Stream<T> {
             side: Some(side),
             is_attached: true,
             reset: None,
+            is_request_complete: !matches!(state, State::Open),
             received: BytesMut::new(),
             receive_window,
             unreported: 0,

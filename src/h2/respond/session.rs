@@ -45,6 +45,9 @@ use crate::{
 /// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
 const RETRY_BUFFER: usize = 64 * 1024;
 
+/// The date of Pingora's own error pages (`pingora-core`, `protocols/http/error_resp.rs`), which its sessions overwrite.
+const PLACEHOLDER_DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
 /// A request or promise under Pingora's proxy.
 pub(in crate::h2) struct Session<A> {
     request: RequestHeader,
@@ -94,7 +97,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         if let Some(plan) = plan {
             push(&self.connection, &mut self.stream, plan.promises);
         }
-        if !header.headers.contains_key(header::DATE) {
+        let date = header.headers.get(header::DATE);
+        if date.is_none_or(|date| date == PLACEHOLDER_DATE) {
             header.insert_header(header::DATE, get_cached_date())?;
         }
         header.set_version(Version::HTTP_2);

@@ -66,6 +66,9 @@ impl From<SendError> for StreamError {
 /// long it reads, and has as many as its pipe holds in this time a few times over.
 const TRICKLE: Duration = Duration::from_millis(250);
 
+/// Parts of a time limit after which it is seen whether content has left.
+const PROGRESS_STEPS: u32 = 4;
+
 impl Stream {
     /// A stream that was opened; `is_request_done`: no content comes.
     pub(super) fn new(mux: Arc<Mux>, key: Key, is_request_done: bool) -> Self {
@@ -193,16 +196,17 @@ impl Stream {
             return Ok(());
         }
         let mut left = self.mux.with(|core| core.queued(key));
-        loop {
-            match patiently(limit, poll_fn(|cx| self.poll_writable(cx))).await {
-                Some(outcome) => return outcome,
-                // Some of it has left: the client goes on.
-                None => match self.mux.with(|core| core.queued(key)) {
-                    now if now < left => left = now,
-                    _ => return Err(StreamError::WriteTimeout(limit)),
-                },
+        let mut steps = 0;
+        while steps < PROGRESS_STEPS {
+            if let Some(outcome) = patiently(limit / PROGRESS_STEPS, poll_fn(|cx| self.poll_writable(cx))).await {
+                return outcome;
             }
+            let now = self.mux.with(|core| core.queued(key));
+            // As long as some of it leaves, the client goes on.
+            steps = if now < left { 0 } else { steps + 1 };
+            left = now;
         }
+        Err(StreamError::WriteTimeout(limit))
     }
 
     fn poll_writable(&self, cx: &Context<'_>) -> Poll<Result<(), StreamError>> {

@@ -103,6 +103,11 @@ impl Mux {
     /// Has the driver start a promise.
     pub(in crate::h2) fn start(&self, promised: Promised) {
         let mut state = self.lock();
+        if state.core.has_failed() {
+            // Nobody would take it any more, and it has a share in this.
+            drop(state);
+            return;
+        }
         state.promised.push(promised);
         let waker = state.driver.take();
         drop(state);

@@ -171,6 +171,7 @@ impl<T: Default> Core<T> {
         if stream.remaining.is_some_and(|remaining| remaining > 0) {
             return Err(Failure::Stream(key.id(), Fault::ContentLength));
         }
+        stream.is_request_complete = true;
         let state = stream.state.remote_ended();
         self.events.push_back(Event::Readable(key));
         if state == State::Closed {

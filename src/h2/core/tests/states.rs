@@ -451,3 +451,26 @@ fn a_connection_that_is_gone_gives_all_sides_back() {
     }
     assert!(pair.core.is_done() && pair.core.streams.is_empty() && !pair.core.has_output(false));
 }
+
+#[test]
+fn a_request_that_is_reset_is_never_complete_unless_all_of_it_was_read() {
+    let resets = [
+        &[][..],
+        &client::data(1, b"part", false),
+        &client::data(1, b"whole", true),
+    ];
+    for more in resets {
+        let mut pair = Pair::new();
+        let key = pair.request(&client::post(1));
+        pair.receive(&[more, &client::reset(1)].concat());
+        assert!(!pair.core.is_request_done(key), "{}", more.escape_ascii());
+        pair.core.detach(key, Reason::CANCEL);
+        pair.assert_at_rest();
+    }
+    let mut pair = Pair::new();
+    let key = pair.request(&client::post(1));
+    pair.receive(&client::data(1, b"whole", true));
+    assert_eq!(pair.core.read(key).unwrap(), "whole");
+    pair.receive(&client::reset(1));
+    assert!(pair.core.is_request_done(key));
+}
