@@ -5,11 +5,13 @@ PORT ?= 8080
 ORIGIN_PORT ?= 9000
 # `make demo ONCE=1` stops after the check.
 ONCE ?=
+# How long `make fuzz` fuzzes each target.
+SECONDS ?= 60
 # What `make bench` is to do: see BENCH=--help.
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chain lint bench bench-browser bench-latency bench-instructions clean
+.PHONY: help build demo test chain lint fuzz bench bench-browser bench-latency bench-instructions clean
 
 help:
 	@echo 'make build   the release binary, target/release/linkpush'
@@ -18,6 +20,7 @@ help:
 	@echo 'make test    format, lints, documentation, tests: what CI runs'
 	@echo 'make chain   linkpush among hitch, Varnish, HAProxy, nginx and Symfony: who pushes where'
 	@echo 'make lint    format and lints only'
+	@echo 'make fuzz    any bytes of a client, by cargo-fuzz; SECONDS=60 for each target'
 	@echo 'make bench   CPU and memory of linkpush and six other proxies, and what pushes cost the document'
 	@echo '             BENCH=--quick to try it, BENCH=--help for more'
 	@echo 'make bench-browser   load time and LCP in Chromium, with and without learning'
@@ -46,6 +49,9 @@ chain:
 lint:
 	@tests/support/install.sh build
 	@tests/support/check.sh format clippy
+
+fuzz:
+	@tests/support/fuzz.sh '$(SECONDS)'
 
 # A server that cannot be installed is left out, and said to be: here, and below. What is said to the first benchmark
 # (BENCH=--only=plain) is not for the second.

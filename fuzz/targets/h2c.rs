@@ -1,0 +1,5 @@
+//! A connection that was upgraded.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| linkpush_fuzz::h2::drive::upgraded(bytes));

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Fuzzes what reads a client's bytes, each target for so many seconds, beginning with the inputs in fuzz/corpus. New
+# inputs are kept in fuzz/target/corpus, and one that fails in fuzz/artifacts.
+# Skips, and says so, where cargo-fuzz is missing (`cargo install cargo-fuzz`). A sanitizer needs a nightly compiler,
+# or has the stable one taken for it.
+set -euo pipefail
+
+seconds=$1
+cd "$(dirname "${BASH_SOURCE[0]}")/../../fuzz"
+
+if ! cargo fuzz --version >/dev/null 2>&1; then
+    echo '== fuzz: SKIPPED, cargo-fuzz is not installed (cargo install cargo-fuzz)'
+    exit 0
+fi
+if cargo +nightly --version >/dev/null 2>&1; then
+    cargo=(cargo +nightly)
+else
+    cargo=(env RUSTC_BOOTSTRAP=1 cargo)
+fi
+
+failed=()
+for target in h2_core hpack h2c; do
+    new=target/corpus/$target
+    mkdir -p "$new"
+    "${cargo[@]}" fuzz run "$target" "$new" "corpus/$target" -- \
+        -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 ||
+        failed+=("$target")
+done
+
+if [[ ${#failed[@]} -gt 0 ]]; then
+    echo "== failed: ${failed[*]}; see fuzz/artifacts" >&2
+    exit 1
+fi
