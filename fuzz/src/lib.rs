@@ -10,8 +10,10 @@
     reason = "the rooms are not all used here"
 )]
 
-mod client;
+pub mod fields;
 pub mod h2;
+
+mod client;
 #[path = "../../src/hpack/mod.rs"]
 mod hpack;
 mod push;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use linkpush_fuzz::h2::fields;
+use linkpush_fuzz::fields;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| match bytes.split_first() {
     Some((first, rest)) if first % 2 == 0 => fields::decode(rest),

@@ -1,15 +1,10 @@
-//! As the crate's module of that name.
-
-#[path = "../../../src/h2/core/mod.rs"]
-mod core;
-#[path = "../../../src/h2/wire/mod.rs"]
-mod wire;
+//! As the crate's module of that name, without what moves bytes.
 
 #[path = "../../../src/h2/core/tests/client.rs"]
 mod client;
-/// The core, driven.
+#[path = "../../../src/h2/core/mod.rs"]
+mod core;
 pub mod drive;
-/// The codec.
-pub mod fields;
-
 mod priority;
+#[path = "../../../src/h2/wire/mod.rs"]
+mod wire;

@@ -65,6 +65,7 @@ enum Step {
     Send {
         at: u8,
         length: u32,
+        is_end: bool,
     },
     Finish {
         at: u8,
@@ -118,8 +119,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(at, is_end, length)| Step::Respond { at, is_end, length }),
         1 => any::<u8>().prop_map(Step::Inform),
         6 => any::<u8>().prop_map(Step::Promise),
-        8 => (any::<u8>(), prop_oneof![0..100u32, 0..20_000u32, Just(100_000)])
-            .prop_map(|(at, length)| Step::Send { at, length }),
+        8 => (any::<u8>(), prop_oneof![Just(0), 0..100u32, 0..20_000u32, Just(100_000)], prop::bool::weighted(0.2))
+            .prop_map(|(at, length, is_end)| Step::Send { at, length, is_end }),
         4 => (any::<u8>(), prop::option::weighted(0.3, 0..3u8))
             .prop_map(|(at, trailers)| Step::Finish { at, trailers }),
         1 => any::<u8>().prop_map(Step::OwnerReset),
@@ -817,12 +818,13 @@ impl World {
                     self.own(key);
                 }
             }
-            Step::Send { length, .. } => {
+            Step::Send { length, is_end, .. } => {
                 let length = usize::try_from(length).unwrap();
                 let content = Bytes::from(bytes(id, owned.length, length));
-                let result = core.send(key, content, false, *now);
+                let result = core.send(key, content, is_end, *now);
                 if expect(result, owned.has_head && owned.end.is_none()) {
                     owned.length += length;
+                    owned.end = is_end.then_some(0);
                 }
             }
             Step::Finish { trailers, .. } => {
