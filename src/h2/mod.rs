@@ -32,7 +32,7 @@ pub use accept::{
     validate::Rejection,
 };
 
-/// What a connection may use.
+/// The limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// SETTINGS_MAX_CONCURRENT_STREAMS.

@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Counters that clones share. Whoever counts is handed them by assembly.
+/// Counters that clones share. Assembly hands them to all that count.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,

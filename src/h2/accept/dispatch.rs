@@ -1,4 +1,4 @@
-//! What comes of a connection's bytes: requests are answered from the store, started, queued or refused; tasks are
+//! The driver's work on events: requests are answered from the store, started, queued or refused; tasks are
 //! woken; what the client says of pushes is noted.
 
 use std::{

@@ -6,7 +6,7 @@ use http::request::Parts;
 use super::validate::{Rejection, validate};
 use crate::h2::{Limits, core::settings_are_good};
 
-/// What an upgraded connection begins with.
+/// The beginning of an upgraded connection.
 #[derive(Debug)]
 pub struct Beginning {
     pub(super) settings: Vec<u8>,

@@ -76,9 +76,9 @@ struct Running {
     generation: u64,
     /// When this generation ends.
     until: Instant,
-    /// Those of this generation.
+    /// Requests of this generation.
     young: usize,
-    /// Those of the one before.
+    /// Requests of the generation before.
     old: usize,
 }
 

@@ -238,7 +238,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 reads += usize::from(matches!(read, Ok(true)));
             }
             if let Err(e) = read {
-                // What came before the end is told, and counted.
+                // Events of the bytes before the end are told, and counted.
                 self.handle(now);
                 return Err(e);
             }
@@ -329,7 +329,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     }
 }
 
-/// What came of reading and writing.
+/// The outcome of reading and writing.
 enum Served {
     /// There is nothing to do for now.
     Waits,

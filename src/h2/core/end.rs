@@ -76,7 +76,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// What is due when nothing happens: the time of the next call, if there is one.
+    /// Carries out what is due when nothing else happens, and returns the time of the next call, if there is one.
     pub(in crate::h2) fn tick(&mut self, now: Instant) -> Option<Instant> {
         match self.ending {
             Ending::Announced { until } if until <= now => {

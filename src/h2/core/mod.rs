@@ -85,7 +85,7 @@ const SHUTDOWN_ROUND_TRIP: Duration = Duration::from_secs(1);
 /// The opaque data of that PING.
 const SHUTDOWN_PING: [u8; 8] = *b"shutdown";
 
-/// What a connection may use.
+/// The limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::h2) struct Config {
     /// SETTINGS_MAX_CONCURRENT_STREAMS.

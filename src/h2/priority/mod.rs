@@ -1,4 +1,4 @@
-//! Who sends next (`schedule`), and how much of pushes may be on the path (`path`).
+//! The order of streams (`schedule`), and the bytes of pushes that may be on the path (`path`).
 
 pub(super) mod path;
 pub(super) mod schedule;

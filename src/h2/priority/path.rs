@@ -1,6 +1,6 @@
 //! How much of pushes may be on its way to the client.
 //!
-//! What a push has put on its way is before a document that comes after: in our socket, and in the
+//! Bytes that a push has put on their way are before a document that comes after: in our socket, and in the
 //! queue of whatever is the narrowest on the path. So pushes go on only while that queue is short.
 //! TCP tells how long it is: a round trip takes longer by what waits. As much as was acknowledged in
 //! the shortest round trip fills the path; what is on the way beyond that makes the queue (FAST TCP,
@@ -35,7 +35,7 @@ pub(in crate::h2) struct PathEstimate {
     unseen: usize,
 }
 
-/// What TCP tells of a connection.
+/// The state of a connection as TCP tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Path {
     /// Bytes of a segment.
@@ -97,7 +97,7 @@ impl Path {
 
     fn allowance(&self) -> Allowance {
         let longest = self.shortest_round_trip + self.shortest_round_trip / 4 + DELAY;
-        // What is in flight takes one round trip, so in the longest that is allowed this much would be.
+        // Bytes in flight take one round trip, so in the longest one that is allowed this much would be.
         let allowed = scaled(self.in_flight, longest, self.round_trip).max(SEGMENTS * self.segment);
         match allowed.checked_sub(self.queued()) {
             Some(room) if room >= LEAST => Allowance::Bytes(room),

@@ -12,13 +12,13 @@ use pingora::{protocols::Digest, server::ShutdownWatch};
 use super::{Limits, stream::mux::Mux};
 use crate::{client, exchange::ResponseSource, push::Client};
 
-/// What everything that answers on a connection shares.
+/// The shared part of all that answers on a connection.
 pub(super) struct Connection<A> {
     pub(super) app: Arc<A>,
     /// Asked before the application.
     pub(super) stored: Arc<dyn ResponseSource>,
     pub(super) client: Arc<Client>,
-    /// What is known of the client, if its connection told.
+    /// Facts about the client, if its connection told.
     pub(super) facts: Option<Arc<client::Connection>>,
     pub(super) limits: Limits,
     pub(super) digest: Arc<Digest>,

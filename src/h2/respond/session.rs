@@ -287,7 +287,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         let passed_on = self.pass_on(tasks).await;
         match passed_on {
             Ok(false) => granted(),
-            // What still comes from the origin is no longer for the client.
+            // Bytes that still come from the origin are no longer for the client.
             Ok(true) | Err(_) => opened(),
         }
         passed_on
@@ -392,7 +392,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         self.connection.digest.socket_digest.as_ref()?.local_addr()
     }
 
-    /// What Pingora makes a request of its own from, to renew an answer in the background. HTTP/1.1 says the
+    /// The request that Pingora makes one of its own from, to renew an answer in the background. HTTP/1.1 says the
     /// authority in Host, and the scheme nowhere.
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
         let mut request = self.request.clone();

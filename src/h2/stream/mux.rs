@@ -1,4 +1,4 @@
-//! What the streams of a connection and its driver share: the state machine behind a lock, and how to wake each
+//! The shared part of a connection's streams and its driver: the state machine behind a lock, and how to wake each
 //! other.
 //!
 //! The lock is held for single steps of the machine, never over a write or a wait.
@@ -17,7 +17,7 @@ use crate::{
     push::{PushedBy, Slot, Urgency},
 };
 
-/// What the tasks of a connection keep beside each of its streams.
+/// A connection's own data beside each of its streams.
 #[derive(Default)]
 pub(in crate::h2) struct Side {
     /// Waits for the request's content.
