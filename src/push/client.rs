@@ -136,11 +136,6 @@ impl Slot {
     pub fn mark_sent(&self) {
         self.sent.store(true, Ordering::Relaxed);
     }
-
-    /// The promise was lost on its way: the client never heard of it.
-    pub fn mark_lost(&self) {
-        self.sent.store(false, Ordering::Relaxed);
-    }
 }
 
 impl Drop for Slot {

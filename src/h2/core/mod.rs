@@ -105,7 +105,7 @@ pub(in crate::h2) struct Response<'r> {
     pub(in crate::h2) is_end: bool,
 }
 
-/// What the owner is to hear.
+/// An event for the owner of a connection.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -178,7 +178,7 @@ pub(in crate::h2) struct Core<T> {
     events: VecDeque<Event<T>>,
     streams: Streams<T>,
 
-    // What comes.
+    // The receiving side.
     decoder: Decoder,
     /// A frame that has not come as a whole; never DATA.
     partial: Vec<u8>,
@@ -202,7 +202,7 @@ pub(in crate::h2) struct Core<T> {
     /// The client has said something about priorities: RFC 9218 holds for all that it asks for.
     knows_priorities: bool,
 
-    // What goes.
+    // The sending side.
     encoder: Encoder,
     client: ClientSettings,
     is_client_going: bool,

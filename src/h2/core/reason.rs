@@ -54,8 +54,8 @@ impl fmt::Debug for Reason {
     }
 }
 
-/// What a client did that HTTP/2 does not allow, or that costs more than a client may. One reason serves the
-/// log, the metric and the tests.
+/// A client's act that HTTP/2 does not allow, or that costs more than a client may. One reason serves the log, the
+/// metric and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Fault {
     /// The connection does not begin with the preface and SETTINGS (RFC 9113 section 3.4).

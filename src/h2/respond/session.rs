@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version, header, request::Parts};
 use log::debug;
 use pingora::{
-    BError, Error, ErrorType, OrErr, Result,
+    Error, ErrorType, OrErr, Result,
     apps::HttpServerApp,
     http::{RequestHeader, ResponseHeader},
     protocols::{
@@ -31,12 +31,16 @@ use pingora::{
     },
 };
 
-use super::{Connection, push::push};
+use super::{
+    Connection,
+    failure::{read_error, write_error},
+    push::push,
+};
 use crate::{
     client::{AnswerLimit, Scheme},
     h2::{
         core::{Reason, Response},
-        stream::{Stream, StreamError},
+        stream::Stream,
     },
     push::Plan,
     upstream::{granted, opened, passed_on},
@@ -115,8 +119,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
     /// Tells a client that waits for it to send its body.
     fn write_continue(&mut self) -> Result<()> {
         self.request.remove_header(&header::EXPECT);
-        let informed = self.stream.inform(StatusCode::CONTINUE, &HeaderMap::new());
-        informed.map_err(write_error)
+        self.stream
+            .inform(StatusCode::CONTINUE, &HeaderMap::new())
+            .map_err(write_error)
     }
 
     /// Carries out an early plan. What goes wrong here never reaches the document.
@@ -143,8 +148,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             return if end { self.end() } else { Ok(()) };
         }
         let length = data.len();
-        let sent = self.stream.send(data, end, self.write_timeout).await;
-        sent.map_err(write_error)?;
+        self.stream
+            .send(data, end, self.write_timeout)
+            .await
+            .map_err(write_error)?;
         self.body_sent += length;
         Ok(())
     }
@@ -218,23 +225,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             .get(header::CONTENT_LENGTH)
             .is_some_and(|length| length == "0")
     }
-}
-
-fn write_error(error: StreamError) -> BError {
-    let kind = match &error {
-        StreamError::WriteTimeout(_) => ErrorType::WriteTimedout,
-        StreamError::Reset(_) => ErrorType::ConnectionClosed,
-        _ => ErrorType::WriteError,
-    };
-    Error::because(kind, "while answering an HTTP/2 client", error).into_down()
-}
-
-fn read_error(error: StreamError) -> BError {
-    let kind = match &error {
-        StreamError::ReadTimeout(_) => ErrorType::ReadTimedout,
-        _ => ErrorType::ReadError,
-    };
-    Error::because(kind, "while reading an HTTP/2 request", error).into_down()
 }
 
 #[async_trait]

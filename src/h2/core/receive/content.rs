@@ -14,7 +14,7 @@ pub(in crate::h2::core) struct Content {
     key: Option<Key>,
     /// Bytes of the payload that are still to come, padding and its length among them.
     left: usize,
-    /// Of them padding; `None` until its length has come.
+    /// Bytes of padding among them; `None` until its length has come.
     padding: Option<usize>,
     is_end: bool,
 }

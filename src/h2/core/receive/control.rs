@@ -54,7 +54,7 @@ impl<T: Default> Core<T> {
         let is_refused =
             |(id, end): &(u32, StreamEnd)| *id == header.stream && matches!(end, StreamEnd::ResetByClient(_));
         if is_promised && !self.remembered.iter().any(is_refused) {
-            // Of a push that has all been sent the client says so, too.
+            // The client may refuse a push that has all been sent, too.
             self.events.push_back(Event::PromiseRefused);
         }
         let key = self.streams.find(header.stream);

@@ -205,7 +205,7 @@ impl<T: Default> Core<T> {
         match self.streams.find(stream).filter(|key| self.is_open(*key)) {
             Some(key) => self.reset(key, fault.reason()),
             None => {
-                // What is still under way for it is dropped.
+                // Frames that are still under way for the stream are dropped.
                 self.put_reset(stream, fault.reason());
                 self.remember(stream, StreamEnd::ResetByUs(fault.reason()));
             }

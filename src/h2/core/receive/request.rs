@@ -13,7 +13,7 @@ use http::{
 use crate::h2::core::Fault;
 use crate::hpack::{FieldSink, Name, Value};
 
-/// What a header section may have.
+/// The limits of a header section.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FieldLimits {
     /// Bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts them.
