@@ -18,7 +18,8 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
+    convert::Infallible,
+    future::{Future, poll_fn},
     io,
     pin::Pin,
     sync::{
@@ -37,6 +38,7 @@ use pingora::protocols::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
     task::futures::TaskLocalFuture,
+    time::sleep,
 };
 
 /// What all responses of the process together are granted, as long as it is enough for [`MIN_GRANT`] each.
@@ -54,6 +56,9 @@ const MIN_GRANT: usize = 16 * 1024;
 /// what is behind never becomes resident, as long as nothing else of that size is allocated and used in full.
 const MAX_GRANT: usize = 48 * 1024;
 
+/// How long a client may make a session wait before bytes trickle: far less than limits on reads are.
+const TRICKLE_DELAY: Duration = Duration::from_millis(250);
+
 /// Responses of the process that are read by grants; memory is shared by all of it.
 static GRANTED: AtomicUsize = AtomicUsize::new(0);
 
@@ -67,6 +72,8 @@ struct Pace {
     phase: Cell<Phase>,
     /// Whoever would read on.
     waiting: RefCell<Option<Waker>>,
+    /// Whoever would grant a little more once all that was granted is read.
+    trickling: RefCell<Option<Waker>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +115,12 @@ impl Pace {
     fn count_read(&self, bytes: usize) {
         match self.phase.get() {
             Phase::Open => {}
-            Phase::Granted(left) => self.phase.set(Phase::Granted(left.saturating_sub(bytes))),
+            Phase::Granted(left) => {
+                self.phase.set(Phase::Granted(left.saturating_sub(bytes)));
+                if let Some(waker) = self.trickling.borrow_mut().take() {
+                    waker.wake();
+                }
+            }
             Phase::Header { .. } => self.phase.set(Phase::Header { has_read: true }),
         }
     }
@@ -143,6 +155,7 @@ pub fn paced<F: Future>(request: F) -> impl Future<Output = F::Output> + use<F> 
     let pace = Pace {
         phase: Cell::new(Phase::Header { has_read: false }),
         waiting: RefCell::new(None),
+        trickling: RefCell::new(None),
     };
     let paced: TaskLocalFuture<Pace, F> = PACE.scope(pace, request);
     paced
@@ -179,14 +192,20 @@ fn grant(responses: usize) -> usize {
     (ALL_GRANTS / responses.max(1)).clamp(MIN_GRANT, MAX_GRANT)
 }
 
-/// The client has made us wait so long that Pingora's limit on reads may pass, though the origin is
-/// not to blame. A byte at a time fills the pipe up to where Pingora waits without a limit.
-pub fn trickled() {
-    let _ = PACE.try_with(|pace| {
-        if pace.phase.get() == Phase::Granted(0) {
-            pace.set(Phase::Granted(1));
-        }
-    });
+/// Runs while the client makes the session wait, and never resolves: Pingora's limit on reads must not pass, since the
+/// origin is not to blame. After a while a byte at a time fills the pipe up to where Pingora waits without a limit.
+pub async fn trickle() -> Infallible {
+    sleep(TRICKLE_DELAY).await;
+    poll_fn(|cx| {
+        let _ = PACE.try_with(|pace| {
+            pace.trickling.replace(Some(cx.waker().clone()));
+            if pace.phase.get() == Phase::Granted(0) {
+                pace.set(Phase::Granted(1));
+            }
+        });
+        Poll::Pending
+    })
+    .await
 }
 
 /// The session takes no more.
@@ -315,7 +334,7 @@ mod tests {
     /// Reads what can be read in one turn of the task.
     async fn read_in_a_turn(paced: &mut Paced) -> usize {
         let mut total = 0;
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             loop {
                 let mut bytes = [0; 100_000];
                 let mut buffer = ReadBuf::new(&mut bytes);
@@ -376,11 +395,36 @@ mod tests {
             granted();
             granted();
             assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT, "grants are not added up");
-            trickled();
-            assert_eq!(read_in_a_turn(&mut io).await, 1);
+            let client = async {
+                sleep(2 * TRICKLE_DELAY).await;
+                read_in_a_turn(&mut io).await
+            };
+            tokio::select! {
+                never = trickle() => match never {},
+                read = client => assert_eq!(read, 1, "the client has not taken what came"),
+            }
             opened();
             granted();
             assert!(read_in_a_turn(&mut io).await > MAX_GRANT, "no limit any more");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn while_the_client_waits_bytes_trickle_until_nobody_reads_them() {
+        let _crowd = Crowd::new();
+        let (_origin, mut io) = origin(1 << 20).await;
+        paced(async {
+            granted();
+            assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT);
+            let mut bytes = [0; 9];
+            tokio::select! {
+                biased;
+                never = trickle() => match never {},
+                read = io.read_exact(&mut bytes) => assert_eq!(read.expect("bytes"), 9),
+            }
+            let phase = PACE.with(|pace| pace.phase.get());
+            assert_eq!(phase, Phase::Granted(0), "and what is read next has to be granted");
         })
         .await;
     }

@@ -15,16 +15,13 @@ use super::{
     serve::Driver,
     validate::{Answer, validate},
 };
-use crate::{
-    h2::{
-        core::{Event, Fault, Key, Reason, Response},
-        respond::stored,
-        stream::{
-            Stream,
-            mux::{Promised, Side},
-        },
+use crate::h2::{
+    core::{Event, Fault, Key, Reason, Response},
+    respond::stored,
+    stream::{
+        Stream,
+        mux::{Promised, Side},
     },
-    push::Priority,
 };
 
 impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
@@ -116,7 +113,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     }
 
     /// Answers a request from the store, starts it, queues it, or refuses it.
-    fn request(&mut self, key: Key, head: Parts, is_end: bool, now: Instant) {
+    fn request(&mut self, key: Key, head: Box<Parts>, is_end: bool, now: Instant) {
         if let Err(rejection) = validate(&head) {
             debug!("refusing a malformed HTTP/2 request: {rejection}");
             let core = &mut self.connection.mux.lock().core;
@@ -147,7 +144,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             return stored::respond(&mut self.connection.mux.lock().core, key, found, now);
         }
         let stream = Stream::new(Arc::clone(&self.connection.mux), key, is_end);
-        let urgency = Priority::of(&head.headers).urgency();
+        let urgency = self.connection.mux.lock().core.urgency(key);
         self.pending
             .add(&self.connection, &self.scheduler, (head, stream, urgency), now);
     }
@@ -170,8 +167,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     }
 }
 
-/// A stream has ended: all that wait for it hear of it.
+/// A stream has ended: all that wait for it hear of it. Of one that is complete there is no reset to hear of.
 pub(super) fn end(mut side: Side, sent: usize, reason: Option<Reason>) {
+    if reason.is_none() {
+        side.watcher = None;
+    }
     side.wake();
     if let Some(on_sent) = side.on_sent.take() {
         let failure = reason.map(|reason| format!("stream reset: {reason}"));

@@ -10,7 +10,7 @@ use crate::h2::{Limits, core::settings_are_good};
 #[derive(Debug)]
 pub struct Beginning {
     pub(super) settings: Vec<u8>,
-    pub(super) head: Parts,
+    pub(super) head: Box<Parts>,
 }
 
 /// Why a request is not upgraded; it can still be answered as HTTP/1.1.
@@ -42,7 +42,7 @@ impl Beginning {
         if list_size(request) > usize::try_from(limits.max_header_bytes).unwrap_or(usize::MAX) {
             return Err(NotUpgradable::TooLarge(limits.max_header_bytes));
         }
-        let mut head = request.clone();
+        let mut head = Box::new(request.clone());
         head.version = http::Version::HTTP_2;
         Ok(Self {
             settings: settings.to_vec(),

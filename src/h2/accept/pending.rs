@@ -21,7 +21,7 @@ pub(super) struct Pending(VecDeque<Queued>);
 
 #[derive(Debug)]
 struct Queued {
-    head: Parts,
+    head: Box<Parts>,
     stream: Stream,
     urgency: Urgency,
     since: Instant,
@@ -37,7 +37,7 @@ impl Pending {
         &mut self,
         connection: &Arc<Connection<A>>,
         scheduler: &Arc<RequestScheduler>,
-        (head, stream, urgency): (Parts, Stream, Urgency),
+        (head, stream, urgency): (Box<Parts>, Stream, Urgency),
         now: Instant,
     ) where
         A: HttpServerApp + Send + Sync + 'static,

@@ -18,7 +18,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -201,18 +201,17 @@ impl RequestScheduler {
 
 impl RunPermit {
     /// Carries out the work of the request, and meters it while others wait.
-    pub(in crate::h2) async fn metered<F: Future>(self, work: F) -> F::Output {
-        let mut work = pin!(work);
+    pub(in crate::h2) async fn metered<F: Future + Unpin>(self, mut work: F) -> F::Output {
         let scheduler = &self.scheduler;
         let mut polls = 0_u8;
         poll_fn(|cx| {
             polls = polls.wrapping_add(1);
             // A clock costs: one poll in some stands for all.
             if !scheduler.is_ticking.load(Ordering::Relaxed) || !polls.is_multiple_of(METERED) {
-                return work.as_mut().poll(cx);
+                return Pin::new(&mut work).poll(cx);
             }
             let since = Instant::now();
-            let polled = work.as_mut().poll(cx);
+            let polled = Pin::new(&mut work).poll(cx);
             if since < self.until {
                 let spent = since.elapsed() * METERED.into();
                 let spent = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
@@ -290,7 +289,7 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, pin::Pin, task::Poll};
+    use std::{cell::Cell, pin::pin, task::Poll};
 
     use tokio::{task::yield_now, time::timeout};
 
@@ -370,7 +369,7 @@ mod tests {
     async fn while_requests_keep_the_processor_busy_one_starts_each_tick() {
         let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
         let times = Cell::new(0);
-        let request = permits.pop().expect("a request").metered(toil(&times));
+        let request = permits.pop().expect("a request").metered(Box::pin(toil(&times)));
         let since = Instant::now();
         tokio::select! {
             biased;

@@ -15,15 +15,17 @@ use crate::{
 };
 
 /// Serves one stream in a task of its own: a panic ends that stream only.
-pub(super) fn start<A>(connection: &Arc<Connection<A>>, head: Parts, stream: Stream, permit: RunPermit)
+pub(super) fn start<A>(connection: &Arc<Connection<A>>, head: Box<Parts>, stream: Stream, permit: RunPermit)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let app = Arc::clone(&connection.app);
-    let shutdown = connection.shutdown.clone();
-    // Boxed first: the task is moved some times before it runs.
-    let session = ServerSession::new_custom(Box::new(Session::new(head, stream, Arc::clone(connection))));
-    tokio::spawn(paced(permit.metered(async move {
-        app.process_new_http(session, &shutdown).await;
-    })));
+    let connection = Arc::clone(connection);
+    // What is spawned is moved some times before it runs, so it holds little: the session is made where it runs.
+    tokio::spawn(paced(async move {
+        let session = Box::new(Session::new(head, stream, Arc::clone(&connection)));
+        let answer = connection
+            .app
+            .process_new_http(ServerSession::new_custom(session), &connection.shutdown);
+        permit.metered(answer).await;
+    }));
 }

@@ -5,7 +5,7 @@
 //! `protocols/http/v2/server.rs`, `from_h2_conn_with_malformed_budget`). The h2 crate has already
 //! refused what RFC 9113 section 8.1.1 calls malformed.
 
-use http::{HeaderMap, Method, header, request::Parts, uri::Authority};
+use http::{Method, header, request::Parts, uri::Authority};
 use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
 
 /// Why a request is not served.
@@ -14,9 +14,6 @@ pub enum Rejection {
     /// NUL, CR, LF or space in the request target: it could split an HTTP/1.1 request line.
     #[error("forbidden byte in :path")]
     ForbiddenByte,
-    /// Content-Length values that differ, or are not a number.
-    #[error("conflicting content-length")]
-    ContentLength,
     /// More than one Host field.
     #[error("multiple host fields")]
     DuplicateHost,
@@ -52,7 +49,7 @@ pub(super) enum Answer {
 impl Rejection {
     pub(super) fn answer(self) -> Answer {
         match self {
-            Self::ForbiddenByte | Self::ContentLength => Answer::Reset,
+            Self::ForbiddenByte => Answer::Reset,
             _ => Answer::BadRequest,
         }
     }
@@ -68,7 +65,6 @@ pub(super) fn validate(request: &Parts) -> Result<(), Rejection> {
     if target.iter().any(|b| matches!(b, 0x00 | b'\n' | b'\r' | b' ')) {
         return Err(Rejection::ForbiddenByte);
     }
-    check_content_length(&request.headers)?;
     check_authority(request)?;
     if request.method == Method::CONNECT && request.extensions.get::<h2::ext::Protocol>().is_none() {
         return match request.uri.authority() {
@@ -99,30 +95,6 @@ fn check_authority(request: &Parts) -> Result<(), Rejection> {
         (Some(host), Some(authority)) if host.as_bytes() != authority => Err(Rejection::ConflictingAuthority),
         _ => Ok(()),
     }
-}
-
-/// Identical repeated values are one value (RFC 9110 section 8.6); anything else is an error.
-fn check_content_length(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut length = None;
-    for item in headers
-        .get_all(header::CONTENT_LENGTH)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
-    {
-        let item = item.trim_ascii();
-        if item.is_empty() || !item.iter().all(u8::is_ascii_digit) {
-            return Err(Rejection::ContentLength);
-        }
-        let value: u64 = std::str::from_utf8(item)
-            .ok()
-            .and_then(|digits| digits.parse().ok())
-            .ok_or(Rejection::ContentLength)?;
-        if length.is_some_and(|other| other != value) {
-            return Err(Rejection::ContentLength);
-        }
-        length = Some(value);
-    }
-    Ok(())
 }
 
 /// More than one colon outside the brackets of an IPv6 address, or brackets out of place.
@@ -156,14 +128,6 @@ mod tests {
         assert_eq!(check("GET", "http://a.example/x?y", &[]), Ok(()));
         assert_eq!(check("GET", "http://a.example/x?y", &[("host", "a.example")]), Ok(()));
         assert_eq!(check("GET", "/x", &[("host", "a.example")]), Ok(()));
-        assert_eq!(
-            check(
-                "POST",
-                "http://a/",
-                &[("content-length", "3"), ("content-length", "3, 3")]
-            ),
-            Ok(())
-        );
     }
 
     #[test]
@@ -180,22 +144,6 @@ mod tests {
             ),
             (check("GET", "http://u@a/", &[]), Rejection::Userinfo),
             (check("GET", "/", &[("host", "u@a")]), Rejection::Userinfo),
-            (
-                check("POST", "http://a/", &[("content-length", "3, 4")]),
-                Rejection::ContentLength,
-            ),
-            (
-                check("POST", "http://a/", &[("content-length", "+3")]),
-                Rejection::ContentLength,
-            ),
-            (
-                check("POST", "http://a/", &[("content-length", "")]),
-                Rejection::ContentLength,
-            ),
-            (
-                check("POST", "http://a/", &[("content-length", "99999999999999999999")]),
-                Rejection::ContentLength,
-            ),
         ];
         for (outcome, expected) in cases {
             assert_eq!(outcome, Err(expected));

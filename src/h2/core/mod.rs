@@ -41,7 +41,7 @@ use crate::{
         },
     },
     hpack::{Decoder, Encoder},
-    push::Priority,
+    push::{Priority, Urgency},
 };
 use budget::Budget;
 use receive::{Block, COST_TINY_WINDOW, Content, settings::ClientSettings};
@@ -107,13 +107,9 @@ pub(in crate::h2) struct Response<'r> {
 
 /// An event for the owner of a connection.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "every second event is a request, and an allocation for each costs more than the moves"
-)]
 pub(in crate::h2) enum Event<T> {
     /// A request, whose fields are complete; `is_end`: it has no content.
-    Request { key: Key, head: Parts, is_end: bool },
+    Request { key: Key, head: Box<Parts>, is_end: bool },
     /// Content or the end of a request has come.
     Readable(Key),
     /// A queue that was waited for is short again.
@@ -215,6 +211,7 @@ pub(in crate::h2) struct Core<T> {
     open_promises: usize,
     /// Promised streams whose head waits for that limit.
     held: VecDeque<Key>,
+    is_opening: bool,
     promotion_due: Option<Instant>,
     /// Intervals of promotion in which content was sent, and whether some was in this one.
     busy_intervals: u32,
@@ -261,6 +258,7 @@ impl<T: Default> Core<T> {
             next_promise: 2,
             open_promises: 0,
             held: VecDeque::new(),
+            is_opening: false,
             promotion_due: None,
             busy_intervals: 0,
             has_sent: false,
@@ -286,7 +284,7 @@ impl<T: Default> Core<T> {
     /// # Errors
     ///
     /// The settings are none.
-    pub(in crate::h2) fn begin_upgraded(&mut self, settings: &[u8], head: Parts) -> Result<(), Fault> {
+    pub(in crate::h2) fn begin_upgraded(&mut self, settings: &[u8], head: Box<Parts>) -> Result<(), Fault> {
         self.apply_settings(settings)?;
         self.last_request = 1;
         let key = self.insert_request(1, State::HalfClosedRemote, &head.headers);
@@ -315,6 +313,12 @@ impl<T: Default> Core<T> {
     /// Returns the owner's side of a stream that is not closed.
     pub(in crate::h2) fn side(&mut self, key: Key) -> Option<&mut T> {
         self.streams.get_mut(key)?.side.as_mut()
+    }
+
+    /// Returns how urgent the client says the response of a stream is.
+    pub(in crate::h2) fn urgency(&self, key: Key) -> Urgency {
+        let stream = self.streams.get(key);
+        stream.map_or_else(Urgency::default, |stream| stream.asked.urgency())
     }
 
     /// Whether the client's preface and SETTINGS have come.
@@ -386,7 +390,7 @@ impl<T: Default> Core<T> {
 }
 
 /// Events whose queue is longer are given back.
-const MAX_KEPT_EVENTS: usize = 8;
+const MAX_KEPT_EVENTS: usize = 16;
 
 /// Bytes that may wait to be written before nothing is read any more: some turns of frames, and the answers
 /// to what was read before.

@@ -118,6 +118,15 @@ impl<T: Default> Core<T> {
 
     /// Begins the responses of promised streams that waited, as far as the client's limit goes now.
     pub(super) fn open_held(&mut self) {
+        // One that is complete at once comes back here.
+        if std::mem::replace(&mut self.is_opening, true) {
+            return;
+        }
+        self.open_all_held();
+        self.is_opening = false;
+    }
+
+    fn open_all_held(&mut self) {
         let max_streams = self.client.max_streams as usize;
         while self.ending != Ending::Failed && (self.open_promises < max_streams || max_streams == 0) {
             let Some(key) = self.held.pop_front() else { return };

@@ -39,7 +39,7 @@ impl<T> Default for Streams<T> {
 }
 
 /// Lists that are longer than this are given back when the last stream is gone.
-const KEPT: usize = 8;
+const KEPT: usize = 32;
 
 impl<T> Streams<T> {
     pub(super) fn len(&self) -> usize {

@@ -23,7 +23,7 @@ pub(super) fn push<A>(connection: &Connection<A>, document: &mut Stream, promise
             Err(e) => return debug!("stream {parent}: not promised: {e}"),
         };
         let pushed_by = PushedBy { parent };
-        let mut head: Parts = promise.request.into_parts().0;
+        let mut head: Box<Parts> = Box::new(promise.request.into_parts().0);
         head.extensions.insert(pushed_by);
         connection.mux.start(Promised {
             stream,

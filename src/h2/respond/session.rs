@@ -70,9 +70,9 @@ pub(in crate::h2) struct Session<A> {
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
-    pub(in crate::h2) fn new(head: Parts, stream: Stream, connection: Arc<Connection<A>>) -> Self {
+    pub(in crate::h2) fn new(head: Box<Parts>, stream: Stream, connection: Arc<Connection<A>>) -> Self {
         Self {
-            request: RequestHeader::from(head),
+            request: RequestHeader::from(*head),
             stream,
             written: None,
             body_read: 0,

@@ -6,7 +6,6 @@ pub(super) mod mux;
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -14,12 +13,12 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::core::{Key, NotPromised, Reason, Response, SendError};
 use crate::{
     push::{Priority, Slot},
-    upstream::trickled,
+    upstream::trickle,
 };
 use mux::Mux;
 
@@ -61,10 +60,6 @@ impl From<SendError> for StreamError {
         }
     }
 }
-
-/// How often a stream that waits for the client lets a byte come from the origin: Pingora limits how
-/// long it reads, and has as many as its pipe holds in this time a few times over.
-const TRICKLE: Duration = Duration::from_millis(250);
 
 /// Parts of a time limit after which it is seen whether content has left.
 const PROGRESS_STEPS: u32 = 4;
@@ -118,7 +113,8 @@ impl Stream {
         if self.is_request_done {
             return Ok(None);
         }
-        timeout(limit, poll_fn(|cx| self.poll_read(cx)))
+        // Apart, as most requests have none.
+        Box::pin(timeout(limit, poll_fn(|cx| self.poll_read(cx))))
             .await
             .unwrap_or(Err(StreamError::ReadTimeout(limit)))
     }
@@ -195,6 +191,12 @@ impl Stream {
         if may_go_on {
             return Ok(());
         }
+        // Apart, as it is large: most sends, and the futures that they are part of, have no use for it.
+        Box::pin(self.drained(limit)).await
+    }
+
+    async fn drained(&self, limit: Duration) -> Result<(), StreamError> {
+        let key = self.key;
         let mut left = self.mux.with(|core| core.queued(key));
         let mut steps = 0;
         while steps < PROGRESS_STEPS {
@@ -268,17 +270,12 @@ fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) {
 
 /// Waits for the client, at most this long; meanwhile the origin's limits must not pass for it.
 async fn patiently<T>(limit: Duration, client: impl Future<Output = T>) -> Option<T> {
-    let mut client = pin!(client);
-    let mut left = limit;
-    while !left.is_zero() {
-        let step = left.min(TRICKLE);
-        if let Ok(outcome) = timeout(step, client.as_mut()).await {
-            return Some(outcome);
-        }
-        left -= step;
-        trickled();
+    tokio::select! {
+        biased;
+        outcome = client => Some(outcome),
+        () = sleep(limit) => None,
+        never = trickle() => match never {},
     }
-    None
 }
 
 impl Drop for Stream {

@@ -50,7 +50,7 @@ impl std::fmt::Debug for Side {
 #[derive(Debug)]
 pub(in crate::h2) struct Promised {
     pub(in crate::h2) stream: Stream,
-    pub(in crate::h2) head: Parts,
+    pub(in crate::h2) head: Box<Parts>,
     pub(in crate::h2) pushed_by: PushedBy,
     pub(in crate::h2) urgency: Urgency,
 }

@@ -7,9 +7,11 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Content below this length is cheaper to copy than to share.
 const LEAST_SHARED: usize = 4 * 1024;
 
-/// Room for copies that is set aside at first: a few small responses. An eighth of it serves what a
-/// connection says on its own (an acknowledgement, a window).
-const FIRST_RESERVE: usize = 8 * 1024;
+/// Room for copies that is set aside at a time: a few small responses.
+const RESERVE: usize = 8 * 1024;
+
+/// With less room left, most header blocks would have the buffer grow, and be copied.
+const LEAST_ROOM: usize = 256;
 
 /// Bytes that wait to be written.
 #[derive(Debug, Default)]
@@ -35,22 +37,32 @@ impl Rope {
     /// Returns the buffer that copies are appended to. The caller writes a whole frame, or the head of a DATA
     /// frame whose content follows by [`push`](Self::push).
     pub(in crate::h2) fn tail(&mut self) -> &mut BytesMut {
-        if self.tail.capacity() == 0 {
-            self.tail.reserve(FIRST_RESERVE);
+        self.tail_with(LEAST_ROOM)
+    }
+
+    fn tail_with(&mut self, room: usize) -> &mut BytesMut {
+        if self.tail.capacity() - self.tail.len() < room {
+            self.seal();
+            self.tail = BytesMut::with_capacity(RESERVE);
         }
         &mut self.tail
+    }
+
+    /// Ends a run of copies. What room is left is for the next one.
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.whole_length += self.tail.len();
+            self.whole.push_back(self.tail.split().freeze());
+        }
     }
 
     /// Appends content.
     pub(in crate::h2) fn push(&mut self, content: Bytes) {
         if content.len() < LEAST_SHARED {
-            self.tail().extend_from_slice(&content);
+            self.tail_with(content.len()).extend_from_slice(&content);
             return;
         }
-        if !self.tail.is_empty() {
-            self.whole_length += self.tail.len();
-            self.whole.push_back(self.tail.split().freeze());
-        }
+        self.seal();
         self.whole_length += content.len();
         self.whole.push_back(content);
     }
@@ -61,10 +73,7 @@ impl Rope {
             std::mem::swap(self, other);
             return;
         }
-        if !self.tail.is_empty() {
-            self.whole_length += self.tail.len();
-            self.whole.push_back(self.tail.split().freeze());
-        }
+        self.seal();
         self.whole_length += std::mem::take(&mut other.whole_length);
         self.whole.append(&mut other.whole);
         std::mem::swap(&mut self.tail, &mut other.tail);

@@ -91,12 +91,8 @@ impl<T: Default> Core<T> {
 
     /// A header block is complete.
     fn block(&mut self, id: u32, is_end: bool, block: &[u8]) -> Result<(), Failure> {
-        let mut section = FieldSection::new(FieldLimits {
-            bytes: self.config.max_header_bytes as usize,
-            fields: MAX_FIELDS,
-        });
         if id > self.last_request {
-            return self.new_request(id, is_end, block, section);
+            return self.new_request(id, is_end, block);
         }
         let state = self
             .streams
@@ -109,6 +105,7 @@ impl<T: Default> Core<T> {
         };
         match outcome {
             Ok(key) => {
+                let mut section = self.section(block);
                 self.decode(block, &mut section)?;
                 let malformed = Failure::Stream(id, Fault::Malformed);
                 if !is_end {
@@ -127,12 +124,20 @@ impl<T: Default> Core<T> {
         }
     }
 
+    fn section(&self, block: &[u8]) -> FieldSection {
+        let limits = FieldLimits {
+            bytes: self.config.max_header_bytes as usize,
+            fields: MAX_FIELDS,
+        };
+        FieldSection::new(limits, block.len())
+    }
+
     fn decode(&mut self, block: &[u8], sink: &mut impl FieldSink) -> Result<(), Failure> {
         let decoded = self.decoder.decode(block, sink);
         decoded.map_err(|_| Fault::Compression.into())
     }
 
-    fn new_request(&mut self, id: u32, is_end: bool, block: &[u8], mut section: FieldSection) -> Result<(), Failure> {
+    fn new_request(&mut self, id: u32, is_end: bool, block: &[u8]) -> Result<(), Failure> {
         if self.ending == Ending::Draining {
             // It comes after the last one that GOAWAY named (RFC 9113 section 6.8), as do frames that follow it.
             self.last_ignored = self.last_ignored.max(id);
@@ -151,6 +156,7 @@ impl<T: Default> Core<T> {
             self.decode(block, &mut Ignored)?;
             return Err(Failure::Stream(id, Fault::HeaderBudget));
         }
+        let mut section = self.section(block);
         self.decode(block, &mut section)?;
         let RequestHead {
             parts: head,

@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header,
+    HeaderName, HeaderValue, Method, Request, Uri, Version, header,
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -29,7 +29,10 @@ pub(super) struct FieldSection {
     scheme: Option<Bytes>,
     authority: Option<Bytes>,
     path: Option<Bytes>,
-    headers: HeaderMap,
+    /// The request, whose headers are filled in as they come.
+    parts: Box<Parts>,
+    /// Room for so many fields is made when the first comes.
+    first_room: usize,
     cookie: Cookie,
     size: usize,
     fields: usize,
@@ -50,7 +53,7 @@ enum Cookie {
 /// A request whose fields are complete.
 #[derive(Debug)]
 pub(super) struct RequestHead {
-    pub(super) parts: Parts,
+    pub(super) parts: Box<Parts>,
     pub(super) content_length: Option<u64>,
     /// Bytes that were allocated for it, roughly.
     pub(super) size: usize,
@@ -64,14 +67,17 @@ pub(super) enum NoRequest {
 }
 
 impl FieldSection {
-    pub(super) fn new(limits: FieldLimits) -> Self {
+    /// A section whose block has so many bytes.
+    pub(super) fn new(limits: FieldLimits, block: usize) -> Self {
         Self {
+            // A field takes at least one of them, and four are pseudo-headers.
+            first_room: block.saturating_sub(4).min(FIRST_FIELDS),
             limits,
             method: None,
             scheme: None,
             authority: None,
             path: None,
-            headers: HeaderMap::new(),
+            parts: Box::new(Request::new(()).into_parts().0),
             cookie: Cookie::None,
             size: 0,
             fields: 0,
@@ -108,19 +114,17 @@ impl FieldSection {
         let uri = self.uri(&method, last_authority).ok_or(NoRequest::Malformed)?;
         match std::mem::replace(&mut self.cookie, Cookie::None) {
             Cookie::None => {}
-            Cookie::Whole(value) => drop(self.headers.insert(header::COOKIE, value)),
+            Cookie::Whole(value) => drop(self.parts.headers.insert(header::COOKIE, value)),
             Cookie::Joined(joined) => {
                 let value = HeaderValue::from_maybe_shared(joined.freeze()).map_err(|_| NoRequest::Malformed)?;
-                self.headers.insert(header::COOKIE, value);
+                self.parts.headers.insert(header::COOKIE, value);
             }
         }
-        let mut parts = Request::new(()).into_parts().0;
-        parts.method = method;
-        parts.uri = uri;
-        parts.version = Version::HTTP_2;
-        parts.headers = self.headers;
+        self.parts.method = method;
+        self.parts.uri = uri;
+        self.parts.version = Version::HTTP_2;
         Ok(RequestHead {
-            parts,
+            parts: self.parts,
             content_length: self.content_length,
             size: self.size,
         })
@@ -197,10 +201,11 @@ impl FieldSection {
                 _ => return self.fault = Some(Fault::Malformed),
             }
         }
-        if self.headers.is_empty() {
-            self.headers.reserve(FIRST_FIELDS);
+        let headers = &mut self.parts.headers;
+        if headers.is_empty() {
+            headers.reserve(self.first_room);
         }
-        if self.headers.try_append(name, value).is_err() {
+        if headers.try_append(name, value).is_err() {
             self.is_too_large = true;
         }
     }
@@ -252,12 +257,15 @@ fn is_connection_specific(name: &HeaderName) -> bool {
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }
 
+/// A length; a list of the same one is one (RFC 9110 section 8.6).
 fn content_length(value: &HeaderValue) -> Option<u64> {
-    let bytes = value.as_bytes();
-    if bytes.is_empty() || !bytes.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(bytes).ok()?.parse().ok()
+    let mut lengths = value.to_str().ok()?.split(',').map(|length| {
+        let digits = length.trim_ascii();
+        // An integer parses with a sign, too.
+        digits.parse().ok().filter(|_: &u64| !digits.starts_with('+'))
+    });
+    let first = lengths.next()?;
+    first.filter(|_| lengths.all(|length| length == first))
 }
 
 #[cfg(test)]
@@ -279,7 +287,7 @@ mod tests {
     }
 
     fn section(fields: &[(&str, &str)]) -> FieldSection {
-        let mut section = FieldSection::new(LIMITS);
+        let mut section = FieldSection::new(LIMITS, 100);
         for (name, value) in fields {
             if !section.admit(name.len() + value.len() + 32) {
                 continue;
@@ -346,7 +354,18 @@ mod tests {
             &[GET[0], GET[1], GET[2], ("transfer-encoding", "chunked")],
             &[GET[0], GET[1], GET[2], ("te", "trailers, deflate")],
             &[GET[0], GET[1], GET[2], ("content-length", "1"), ("content-length", "2")],
+            &[
+                GET[0],
+                GET[1],
+                GET[2],
+                ("content-length", "1"),
+                ("content-length", "1, 2"),
+            ],
+            &[GET[0], GET[1], GET[2], ("content-length", "3, 4")],
+            &[GET[0], GET[1], GET[2], ("content-length", "3,")],
+            &[GET[0], GET[1], GET[2], ("content-length", "")],
             &[GET[0], GET[1], GET[2], ("content-length", "+1")],
+            &[GET[0], GET[1], GET[2], ("content-length", "-1")],
             &[GET[0], GET[1], GET[2], ("content-length", "99999999999999999999")],
             &[(":method", "CONNECT"), GET[1], GET[3]],
             &[(":method", "G T"), GET[1], GET[2]],
@@ -355,7 +374,7 @@ mod tests {
             let outcome = section(fields).into_request(&mut None);
             assert_eq!(outcome.expect_err("malformed"), NoRequest::Malformed, "{fields:?}");
         }
-        assert!(with(&[("te", "trailers"), ("content-length", "7"), ("content-length", "7")]).is_ok());
+        assert!(with(&[("te", "trailers"), ("content-length", "7"), ("content-length", "7, 7")]).is_ok());
         assert!(section(&[("x", "y")]).check_trailers().is_ok());
         assert!(section(&[(":path", "/")]).check_trailers().is_err());
     }

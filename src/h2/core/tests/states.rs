@@ -419,7 +419,7 @@ fn an_upgraded_connection_answers_the_request_that_it_begins_with() {
     let mut pair = Pair::unbegun(CONFIG);
     let head = http::Request::get("http://h/").body(()).unwrap().into_parts().0;
     let settings = client::settings(&[(4, 3)]).split_off(9);
-    pair.core.begin_upgraded(&settings, head).unwrap();
+    pair.core.begin_upgraded(&settings, Box::new(head)).unwrap();
     let Some(Event::Request { key, is_end: true, .. }) = pair.events().pop() else {
         panic!("a request");
     };
