@@ -72,8 +72,8 @@ struct Pace {
     phase: Cell<Phase>,
     /// Whoever would read on.
     waiting: RefCell<Option<Waker>>,
-    /// Whoever would grant a little more once all that was granted is read.
-    trickling: RefCell<Option<Waker>>,
+    /// The session waits for the client, and grants a little more when all that was granted is read.
+    is_trickling: Cell<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,13 +112,14 @@ impl Pace {
         }
     }
 
-    fn count_read(&self, bytes: usize) {
+    fn count_read(&self, bytes: usize, cx: &Context<'_>) {
         match self.phase.get() {
             Phase::Open => {}
             Phase::Granted(left) => {
                 self.phase.set(Phase::Granted(left.saturating_sub(bytes)));
-                if let Some(waker) = self.trickling.borrow_mut().take() {
-                    waker.wake();
+                if self.is_trickling.replace(false) {
+                    // The session is in the same task.
+                    cx.waker().wake_by_ref();
                 }
             }
             Phase::Header { .. } => self.phase.set(Phase::Header { has_read: true }),
@@ -155,7 +156,7 @@ pub fn paced<F: Future>(request: F) -> impl Future<Output = F::Output> + use<F> 
     let pace = Pace {
         phase: Cell::new(Phase::Header { has_read: false }),
         waiting: RefCell::new(None),
-        trickling: RefCell::new(None),
+        is_trickling: Cell::new(false),
     };
     let paced: TaskLocalFuture<Pace, F> = PACE.scope(pace, request);
     paced
@@ -196,9 +197,9 @@ fn grant(responses: usize) -> usize {
 /// origin is not to blame. After a while a byte at a time fills the pipe up to where Pingora waits without a limit.
 pub async fn trickle() -> Infallible {
     sleep(TRICKLE_DELAY).await;
-    poll_fn(|cx| {
+    poll_fn(|_| {
         let _ = PACE.try_with(|pace| {
-            pace.trickling.replace(Some(cx.waker().clone()));
+            pace.is_trickling.set(true);
             if pace.phase.get() == Phase::Granted(0) {
                 pace.set(Phase::Granted(1));
             }
@@ -243,7 +244,7 @@ impl AsyncRead for Paced {
         self.0.set_limit(u64::try_from(allowance).unwrap_or(u64::MAX));
         ready!(Pin::new(&mut self.0).poll_read(cx, buf))?;
         let read = buf.filled().len() - before;
-        let _ = PACE.try_with(|pace| pace.count_read(read));
+        let _ = PACE.try_with(|pace| pace.count_read(read, cx));
         Poll::Ready(Ok(()))
     }
 }

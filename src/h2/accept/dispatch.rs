@@ -13,7 +13,7 @@ use pingora::apps::HttpServerApp;
 
 use super::{
     serve::Driver,
-    validate::{Answer, validate},
+    validate::{Answer, Rejection, validate},
 };
 use crate::h2::{
     core::{Event, Fault, Key, Reason, Response},
@@ -29,7 +29,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     pub(super) fn handle(&mut self, now: Instant) {
         while let Some(event) = self.next_event() {
             match event {
-                Event::Request { key, head, is_end } => self.request(key, head, is_end, now),
+                Event::Request {
+                    key,
+                    head,
+                    is_end,
+                    has_host,
+                } => match validate(&head, has_host) {
+                    Ok(()) => self.request(key, head, is_end, now),
+                    Err(rejection) => self.reject(key, rejection),
+                },
                 Event::Closed {
                     key,
                     side,
@@ -112,28 +120,28 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
     }
 
-    /// Answers a request from the store, starts it, queues it, or refuses it.
-    fn request(&mut self, key: Key, head: Box<Parts>, is_end: bool, now: Instant) {
-        if let Err(rejection) = validate(&head) {
-            debug!("refusing a malformed HTTP/2 request: {rejection}");
-            let core = &mut self.connection.mux.lock().core;
-            match rejection.answer() {
-                Answer::Reset => core.reset(key, Reason::PROTOCOL_ERROR),
-                Answer::BadRequest => {
-                    let response = Response {
-                        status: StatusCode::BAD_REQUEST,
-                        headers: &HeaderMap::new(),
-                        is_end: true,
-                    };
-                    // A client that has reset the stream meanwhile needs no answer.
-                    let _ = core.respond(key, response);
-                }
+    fn reject(&self, key: Key, rejection: Rejection) {
+        debug!("refusing a malformed HTTP/2 request: {rejection}");
+        let core = &mut self.connection.mux.lock().core;
+        match rejection.answer() {
+            Answer::Reset => core.reset(key, Reason::PROTOCOL_ERROR),
+            Answer::BadRequest => {
+                let response = Response {
+                    status: StatusCode::BAD_REQUEST,
+                    headers: &HeaderMap::new(),
+                    is_end: true,
+                };
+                // A client that has reset the stream meanwhile needs no answer.
+                let _ = core.respond(key, response);
             }
-            core.detach(key, Reason::PROTOCOL_ERROR);
-            core.count_malformed();
-            self.metrics.count_http2_fault(Fault::Malformed.name(), true);
-            return;
         }
+        core.detach(key, Reason::PROTOCOL_ERROR);
+        core.count_malformed();
+        self.metrics.count_http2_fault(Fault::Malformed.name(), true);
+    }
+
+    /// Answers a request from the store, starts it, or queues it.
+    fn request(&mut self, key: Key, head: Box<Parts>, is_end: bool, now: Instant) {
         // A request with content is nobody else's.
         let found = if is_end {
             self.connection.find_stored(&head, None)

@@ -38,7 +38,7 @@ impl Beginning {
         if !settings_are_good(settings) {
             return Err(NotUpgradable::Settings);
         }
-        validate(request)?;
+        validate(request, true)?;
         if list_size(request) > usize::try_from(limits.max_header_bytes).unwrap_or(usize::MAX) {
             return Err(NotUpgradable::TooLarge(limits.max_header_bytes));
         }

@@ -55,17 +55,17 @@ impl Rejection {
     }
 }
 
-/// Checks the header of a request.
+/// Checks the header of a request; `has_host`: Host may be one of its fields.
 ///
 /// # Errors
 ///
 /// The first [`Rejection`], in Pingora's order.
-pub(super) fn validate(request: &Parts) -> Result<(), Rejection> {
+pub(super) fn validate(request: &Parts, has_host: bool) -> Result<(), Rejection> {
     let target = request.uri.path_and_query().map_or("", |pq| pq.as_str()).as_bytes();
     if target.iter().any(|b| matches!(b, 0x00 | b'\n' | b'\r' | b' ')) {
         return Err(Rejection::ForbiddenByte);
     }
-    check_authority(request)?;
+    check_authority(request, has_host)?;
     if request.method == Method::CONNECT && request.extensions.get::<h2::ext::Protocol>().is_none() {
         return match request.uri.authority() {
             Some(authority) if has_ambiguous_port(authority) => Err(Rejection::AmbiguousConnect),
@@ -79,11 +79,14 @@ pub(super) fn validate(request: &Parts) -> Result<(), Rejection> {
     }
 }
 
-fn check_authority(request: &Parts) -> Result<(), Rejection> {
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(Rejection::DuplicateHost);
+fn check_authority(request: &Parts, has_host: bool) -> Result<(), Rejection> {
+    let mut host = None;
+    if has_host {
+        let mut hosts = request.headers.get_all(header::HOST).iter();
+        host = hosts.next();
+        if hosts.next().is_some() {
+            return Err(Rejection::DuplicateHost);
+        }
     }
     let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
     let has_userinfo = |value: &[u8]| value.contains(&b'@');
@@ -120,7 +123,10 @@ mod tests {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        validate(&request.body(()).expect("a request that http can hold").into_parts().0)
+        validate(
+            &request.body(()).expect("a request that http can hold").into_parts().0,
+            true,
+        )
     }
 
     #[test]
@@ -162,7 +168,7 @@ mod tests {
             let mut uri = http::uri::Parts::default();
             uri.path_and_query = Some(target.parse().expect("a target that http can hold"));
             parts.uri = http::Uri::from_parts(uri).expect("a relative reference");
-            validate(&parts)
+            validate(&parts, true)
         };
         assert_eq!(path("/ok"), Ok(()));
         assert_eq!(path("*"), Ok(()));

@@ -211,7 +211,8 @@ impl<T: Default> Core<T> {
         Ok(self.streams.insert(stream))
     }
 
-    /// Queues content of a response, which `is_end` ends with it. Content that nothing else waits for goes out at once.
+    /// Queues content of a response, which `is_end` ends with it. Content that nothing else waits for goes out at once,
+    /// and needs no time to be told.
     ///
     /// # Errors
     ///
@@ -221,9 +222,8 @@ impl<T: Default> Core<T> {
         key: Key,
         content: Bytes,
         is_end: bool,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) -> Result<(), SendError> {
-        self.now = now;
         let window = self.send_window;
         let is_quiet = self.schedule.len() == 0 && self.out.len() < TURN;
         let stream = self.sending(key)?;
@@ -238,17 +238,19 @@ impl<T: Default> Core<T> {
             return Ok(());
         }
         stream.is_refilling = false;
-        if stream.queued == 0 {
-            stream.progress = Some(now);
-        }
         let length = content.len();
         let is_alone = stream.queued == 0 && !stream.is_promised() && stream.has_begun() && length <= DEFAULT_FRAME;
         if is_alone && i64::try_from(length).is_ok_and(|length| length <= stream.send_window.min(window)) && is_quiet {
             self.put_at_once(key, content, is_end);
             return Ok(());
         }
+        let now = now();
+        if stream.queued == 0 {
+            stream.progress = Some(now);
+        }
         stream.queued += length;
         stream.queue.push_back(content);
+        self.now = now;
         self.queued += length;
         self.update(key);
         Ok(())

@@ -38,7 +38,7 @@ pub(in crate::h2) fn respond(core: &mut Core<Side>, key: Key, stored: StoredResp
         if !body.is_empty() {
             let mut pieces = body.pieces().iter().peekable();
             while let Some(piece) = pieces.next() {
-                core.send(key, piece.clone(), pieces.peek().is_none(), now)?;
+                core.send(key, piece.clone(), pieces.peek().is_none(), || now)?;
             }
         }
         Ok(())

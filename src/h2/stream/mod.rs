@@ -181,10 +181,9 @@ impl Stream {
     /// Sends content, and waits until nearly all of it has left, as fast as the client's windows and more urgent
     /// streams allow; at most `limit` without any progress.
     pub(super) async fn send(&mut self, data: Bytes, end: bool, limit: Duration) -> Result<(), StreamError> {
-        let now = Instant::now();
         let key = self.key;
         let may_go_on = self.mux.with(|core| {
-            core.send(key, data, end, now)?;
+            core.send(key, data, end, Instant::now)?;
             core.poll_writable(key)
         })?;
         self.has_ended |= end;

@@ -161,6 +161,7 @@ impl<T: Default> Core<T> {
         let RequestHead {
             parts: head,
             content_length,
+            has_host,
             size,
         } = match section.into_request(&mut self.last_authority) {
             Ok(head) => head,
@@ -177,7 +178,12 @@ impl<T: Default> Core<T> {
             stream.header_bytes = size;
             self.header_bytes += size;
         }
-        self.events.push_back(Event::Request { key, head, is_end });
+        self.events.push_back(Event::Request {
+            key,
+            head,
+            is_end,
+            has_host,
+        });
         Ok(())
     }
 

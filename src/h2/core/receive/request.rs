@@ -41,6 +41,7 @@ pub(super) struct FieldSection {
     is_too_large: bool,
     fault: Option<Fault>,
     content_length: Option<u64>,
+    has_host: bool,
 }
 
 /// The crumbs of a cookie, joined as they come (RFC 9113 section 8.2.3).
@@ -55,6 +56,7 @@ enum Cookie {
 pub(super) struct RequestHead {
     pub(super) parts: Box<Parts>,
     pub(super) content_length: Option<u64>,
+    pub(super) has_host: bool,
     /// Bytes that were allocated for it, roughly.
     pub(super) size: usize,
 }
@@ -85,6 +87,7 @@ impl FieldSection {
             is_too_large: false,
             fault: None,
             content_length: None,
+            has_host: false,
         }
     }
 
@@ -126,6 +129,7 @@ impl FieldSection {
         Ok(RequestHead {
             parts: self.parts,
             content_length: self.content_length,
+            has_host: self.has_host,
             size: self.size,
         })
     }
@@ -201,6 +205,7 @@ impl FieldSection {
                 _ => return self.fault = Some(Fault::Malformed),
             }
         }
+        self.has_host |= name == header::HOST;
         let headers = &mut self.parts.headers;
         if headers.is_empty() {
             headers.reserve(self.first_room);

@@ -220,7 +220,7 @@ impl World {
                 let _ = self
                     .core
                     .respond(promised, (if id % 4 == 1 { ok() } else { no_content() }).of());
-                let _ = self.core.send(promised, content(3000), false, self.now);
+                let _ = self.core.send(promised, content(3000), false, || self.now);
                 let _ = self.core.finish(promised, None);
                 self.core.detach(promised, Reason::CANCEL);
             }
@@ -229,7 +229,7 @@ impl World {
             1 => drop(self.core.respond(key, no_content().of())),
             3 | 5 => {
                 let _ = self.core.respond(key, ok().of());
-                let _ = self.core.send(key, content(70_000), false, self.now);
+                let _ = self.core.send(key, content(70_000), false, || self.now);
                 let _ = self.core.finish(key, (id % 16 > 8).then(HeaderMap::new));
             }
             _ => drop(self.core.respond(key, ok().of())),

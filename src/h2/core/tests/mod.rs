@@ -154,12 +154,12 @@ impl Pair {
     /// Responds with that many bytes.
     fn serve(&mut self, key: Key, length: usize) {
         self.respond(key);
-        self.core.send(key, content(length), true, self.now).unwrap();
+        self.core.send(key, content(length), true, || self.now).unwrap();
         self.core.detach(key, Reason::CANCEL);
     }
 
     fn send(&mut self, key: Key, length: usize) {
-        self.core.send(key, content(length), false, self.now).unwrap();
+        self.core.send(key, content(length), false, || self.now).unwrap();
     }
 
     fn promise(&mut self, document: Key) -> Result<Key, NotPromised> {

@@ -821,7 +821,7 @@ impl World {
             Step::Send { length, is_end, .. } => {
                 let length = usize::try_from(length).unwrap();
                 let content = Bytes::from(bytes(id, owned.length, length));
-                let result = core.send(key, content, is_end, *now);
+                let result = core.send(key, content, is_end, || *now);
                 if expect(result, owned.has_head && owned.end.is_none()) {
                     owned.length += length;
                     owned.end = is_end.then_some(0);

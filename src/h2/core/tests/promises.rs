@@ -123,7 +123,7 @@ fn a_promise_may_be_reset_before_its_head_and_after() {
     pair.frames();
     pair.receive(&client::reset(4));
     assert!(is_reset(
-        pair.core.send(keys[1], content(1), false, pair.now).unwrap_err()
+        pair.core.send(keys[1], content(1), false, || pair.now).unwrap_err()
     ));
     assert_eq!(refusals(&mut pair), 2);
     pair.core.reset(keys[2], Reason::CANCEL);

@@ -92,7 +92,7 @@ async fn serve(io: DuplexStream, mut dice: Dice) -> Core<()> {
                 let part = work[at].left.split_to(most);
                 let is_last = work[at].left.is_empty();
                 is_busy = core.poll_writable(key) == Ok(true) || is_last;
-                if core.send(key, part, false, Instant::now()).is_ok() && is_last {
+                if core.send(key, part, false, Instant::now).is_ok() && is_last {
                     let mut trailers = HeaderMap::new();
                     trailers.insert("length", "1".parse().unwrap());
                     let _ = core.finish(key, dice.is_one_of(3).then_some(trailers));
