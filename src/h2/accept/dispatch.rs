@@ -13,7 +13,7 @@ use pingora::apps::HttpServerApp;
 
 use super::{
     serve::Driver,
-    validate::{Answer, Rejection, validate},
+    validate::{Rejection, validate},
 };
 use crate::h2::{
     core::{Event, Fault, Key, Reason, Response},
@@ -27,7 +27,11 @@ use crate::h2::{
 impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     /// Looks after events and promises.
     pub(super) fn handle(&mut self, now: Instant) {
-        while let Some(event) = self.next_event() {
+        let promised = loop {
+            let event = match self.next() {
+                Next::Event(event) => event,
+                Next::Promises(promised) => break promised,
+            };
             match event {
                 Event::Request {
                     key,
@@ -44,7 +48,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                     sent,
                     reason,
                 } => {
-                    if !self.pending.is_empty() {
+                    if reason.is_some() && !self.pending.is_empty() {
                         self.pending.remove(key);
                     }
                     end(side, sent, reason);
@@ -61,13 +65,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 Event::Fault { fault, stream } => self.tell(fault, stream),
                 Event::Readable(_) | Event::Writable(_) => {}
             }
-        }
-        let promised = {
-            let mut state = self.connection.mux.lock();
-            if state.promised.is_empty() {
-                return;
-            }
-            std::mem::take(&mut state.promised)
         };
         for Promised {
             stream,
@@ -88,14 +85,16 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
     }
 
-    /// Returns the next event that is more than a task to be woken.
-    fn next_event(&self) -> Option<Event<Side>> {
-        let core = &mut self.connection.mux.lock().core;
+    /// Returns the next event that is more than a task to be woken, or else all promises.
+    fn next(&self) -> Next {
+        let mut state = self.connection.mux.lock();
         loop {
-            let waker = match core.poll_event()? {
-                Event::Readable(key) => core.side(key).and_then(|side| side.reader.take()),
-                Event::Writable(key) => core.side(key).and_then(|side| side.writer.take()),
-                other => return Some(other),
+            let core = &mut state.core;
+            let waker = match core.poll_event() {
+                Some(Event::Readable(key)) => core.side(key).and_then(|side| side.reader.take()),
+                Some(Event::Writable(key)) => core.side(key).and_then(|side| side.writer.take()),
+                Some(other) => return Next::Event(other),
+                None => return Next::Promises(std::mem::take(&mut state.promised)),
             };
             if let Some(waker) = waker {
                 waker.wake();
@@ -123,18 +122,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     fn reject(&self, key: Key, rejection: Rejection) {
         debug!("refusing a malformed HTTP/2 request: {rejection}");
         let core = &mut self.connection.mux.lock().core;
-        match rejection.answer() {
-            Answer::Reset => core.reset(key, Reason::PROTOCOL_ERROR),
-            Answer::BadRequest => {
-                let response = Response {
-                    status: StatusCode::BAD_REQUEST,
-                    headers: &HeaderMap::new(),
-                    is_end: true,
-                };
-                // A client that has reset the stream meanwhile needs no answer.
-                let _ = core.respond(key, response);
-            }
-        }
+        let response = Response {
+            status: StatusCode::BAD_REQUEST,
+            headers: &HeaderMap::new(),
+            is_end: true,
+        };
+        // A client that has reset the stream meanwhile needs no answer.
+        let _ = core.respond(key, response);
         core.detach(key, Reason::PROTOCOL_ERROR);
         core.count_malformed();
         self.metrics.count_http2_fault(Fault::Malformed.name(), true);
@@ -173,6 +167,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
         self.turn = None;
     }
+}
+
+/// What the driver looks after next.
+enum Next {
+    Event(Event<Side>),
+    /// All that were promised; there is no event.
+    Promises(Vec<Promised>),
 }
 
 /// A stream has ended: all that wait for it hear of it. Of one that is complete there is no reset to hear of.

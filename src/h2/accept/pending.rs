@@ -15,7 +15,7 @@ use crate::{
     push::Urgency,
 };
 
-/// Requests of a connection that wait.
+/// Requests of a connection that wait: the most urgent first, and of these the one that has waited longest.
 #[derive(Debug, Default)]
 pub(super) struct Pending(VecDeque<Queued>);
 
@@ -49,16 +49,17 @@ impl Pending {
         if !stream.is_promised() {
             note_fetched(connection, &head);
         }
-        self.0.push_back(Queued {
+        let queued = Queued {
             head,
             stream,
             urgency,
             since: now,
-        });
+        };
+        let at = self.0.partition_point(|before| before.urgency <= urgency);
+        self.0.insert(at, queued);
     }
 
-    /// Starts requests: the most urgent, and of these the one that has waited longest, with this permit, and some more
-    /// while the scheduler lets them.
+    /// Starts the first request with this permit, and some more while the scheduler lets them.
     pub(super) fn start<A>(
         &mut self,
         connection: &Arc<Connection<A>>,
@@ -69,23 +70,20 @@ impl Pending {
     {
         let mut permit = Some(permit);
         for _ in 0..BATCH {
-            let Some(index) = self.next() else { return };
+            if self.is_empty() {
+                return;
+            }
             let Some(permit) = permit.take().or_else(|| scheduler.start_within_limit()) else {
                 return;
             };
-            if let Some(mut queued) = self.0.remove(index) {
+            if let Some(mut queued) = self.0.pop_front() {
                 queued.head.extensions.insert(Arrived(queued.since));
                 start(connection, queued.head, queued.stream, permit);
             }
         }
     }
 
-    fn next(&self) -> Option<usize> {
-        let (index, _) = self.0.iter().enumerate().min_by_key(|(_, queued)| queued.urgency)?;
-        Some(index)
-    }
-
-    /// A stream has ended while it waited.
+    /// A stream was reset while it waited, or when it no longer did.
     pub(super) fn remove(&mut self, key: Key) {
         self.0.retain(|queued| queued.stream.key() != key);
     }

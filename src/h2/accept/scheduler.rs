@@ -17,12 +17,13 @@
 //! began to wait; HTTP/1.x has one request a connection, and does not wait.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -89,6 +90,14 @@ pub(in crate::h2) struct RunPermit {
     /// Until then its work is metered.
     until: Instant,
     generation: u64,
+}
+
+/// The work of a running request, metered while others wait.
+#[derive(Debug)]
+pub(in crate::h2) struct Metered<F> {
+    permit: RunPermit,
+    work: F,
+    polls: u8,
 }
 
 /// One connection that waits, until dropped.
@@ -200,26 +209,33 @@ impl RequestScheduler {
 }
 
 impl RunPermit {
-    /// Carries out the work of the request, and meters it while others wait.
-    pub(in crate::h2) async fn metered<F: Future + Unpin>(self, mut work: F) -> F::Output {
-        let scheduler = &self.scheduler;
-        let mut polls = 0_u8;
-        poll_fn(|cx| {
-            polls = polls.wrapping_add(1);
-            // A clock costs: one poll in some stands for all.
-            if !scheduler.is_ticking.load(Ordering::Relaxed) || !polls.is_multiple_of(METERED) {
-                return Pin::new(&mut work).poll(cx);
-            }
-            let since = Instant::now();
-            let polled = Pin::new(&mut work).poll(cx);
-            if since < self.until {
-                let spent = since.elapsed() * METERED.into();
-                let spent = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
-                scheduler.busy.fetch_add(spent, Ordering::Relaxed);
-            }
-            polled
-        })
-        .await
+    /// Carries out the work of the request.
+    pub(in crate::h2) fn metered<F: Future + Unpin>(self, work: F) -> Metered<F> {
+        Metered {
+            permit: self,
+            work,
+            polls: 0,
+        }
+    }
+}
+
+impl<F: Future + Unpin> Future for Metered<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.polls = self.polls.wrapping_add(1);
+        // A clock costs: one poll in some stands for all.
+        if !self.permit.scheduler.is_ticking.load(Ordering::Relaxed) || !self.polls.is_multiple_of(METERED) {
+            return Pin::new(&mut self.work).poll(cx);
+        }
+        let since = Instant::now();
+        let polled = Pin::new(&mut self.work).poll(cx);
+        if since < self.permit.until {
+            let spent = since.elapsed() * METERED.into();
+            let spent = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+            self.permit.scheduler.busy.fetch_add(spent, Ordering::Relaxed);
+        }
+        polled
     }
 }
 
@@ -289,7 +305,7 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, pin::pin, task::Poll};
+    use std::{cell::Cell, future::poll_fn, pin::pin};
 
     use tokio::{task::yield_now, time::timeout};
 

@@ -2,8 +2,9 @@
 //!
 //! Pingora does not run its checks for a session of our own, and its proxy treats the authority of
 //! such a session leniently, so all of them are made here (`pingora-core`,
-//! `protocols/http/v2/server.rs`, `from_h2_conn_with_malformed_budget`). The h2 crate has already
-//! refused what RFC 9113 section 8.1.1 calls malformed.
+//! `protocols/http/v2/server.rs`, `from_h2_conn_with_malformed_budget`). The core has already
+//! refused what RFC 9113 section 8.1.1 calls malformed; no target or field value holds a space or control that could split
+//! the message of HTTP/1.1.
 
 use http::{Method, header, request::Parts, uri::Authority};
 use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
@@ -11,9 +12,6 @@ use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authori
 /// Why a request is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// NUL, CR, LF or space in the request target: it could split an HTTP/1.1 request line.
-    #[error("forbidden byte in :path")]
-    ForbiddenByte,
     /// More than one Host field.
     #[error("multiple host fields")]
     DuplicateHost,
@@ -37,24 +35,6 @@ pub enum Rejection {
     AmbiguousPath,
 }
 
-/// How a client is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// RST_STREAM with PROTOCOL_ERROR.
-    Reset,
-    /// Status 400.
-    BadRequest,
-}
-
-impl Rejection {
-    pub(super) fn answer(self) -> Answer {
-        match self {
-            Self::ForbiddenByte => Answer::Reset,
-            _ => Answer::BadRequest,
-        }
-    }
-}
-
 /// Checks the header of a request; `has_host`: Host may be one of its fields.
 ///
 /// # Errors
@@ -62,15 +42,16 @@ impl Rejection {
 /// The first [`Rejection`], in Pingora's order.
 pub(super) fn validate(request: &Parts, has_host: bool) -> Result<(), Rejection> {
     let target = request.uri.path_and_query().map_or("", |pq| pq.as_str()).as_bytes();
-    if target.iter().any(|b| matches!(b, 0x00 | b'\n' | b'\r' | b' ')) {
-        return Err(Rejection::ForbiddenByte);
-    }
     check_authority(request, has_host)?;
     if request.method == Method::CONNECT && request.extensions.get::<h2::ext::Protocol>().is_none() {
         return match request.uri.authority() {
             Some(authority) if has_ambiguous_port(authority) => Err(Rejection::AmbiguousConnect),
             _ => Ok(()),
         };
+    }
+    if matches!(target, [b'/', first, ..] if !matches!(first, b'/' | b'\\')) {
+        // Nearly all are such paths.
+        return Ok(());
     }
     match raw_target_authority(target) {
         RawTargetAuthority::None => Ok(()),

@@ -39,7 +39,10 @@ fn a_response_without_content_ends_with_its_head() {
     let mut pair = Pair::new();
     let key = pair.get(1);
     pair.core.respond(key, no_content().of()).unwrap();
-    assert_eq!(pair.core.send(key, content(1), false, || pair.now), Err(SendError::State));
+    assert_eq!(
+        pair.core.send(key, content(1), false, || pair.now),
+        Err(SendError::State)
+    );
     pair.core.detach(key, Reason::INTERNAL_ERROR);
     assert!(matches!(pair.frames()[..], [Frame::Headers { is_end: true, .. }]));
     pair.assert_at_rest();
@@ -150,7 +153,10 @@ fn interim_responses_go_before_the_final_one_only() {
 fn commands_out_of_order_are_told() {
     let mut pair = Pair::new();
     let key = pair.get(1);
-    assert_eq!(pair.core.send(key, content(1), false, || pair.now), Err(SendError::State));
+    assert_eq!(
+        pair.core.send(key, content(1), false, || pair.now),
+        Err(SendError::State)
+    );
     assert_eq!(pair.core.finish(key, None), Err(SendError::State));
     pair.respond(key);
     assert_eq!(pair.core.respond(key, ok().of()), Err(SendError::State));
@@ -230,7 +236,9 @@ fn a_reset_of_the_client_drops_what_waits() {
         }]
     ));
     assert!(pair.frames().is_empty(), "no reset answers a reset");
-    assert!(is_reset(pair.core.send(key, content(1), false, || pair.now).unwrap_err()));
+    assert!(is_reset(
+        pair.core.send(key, content(1), false, || pair.now).unwrap_err()
+    ));
     pair.core.detach(key, Reason::INTERNAL_ERROR);
     assert!(pair.frames().is_empty());
     pair.assert_at_rest();
