@@ -6,6 +6,7 @@
 
 pub mod forwarded;
 pub mod hop;
+pub mod target;
 mod trusted;
 
 use std::{
@@ -77,11 +78,6 @@ pub struct Connection {
     /// What HTTP/2 knows of it; `None` for HTTP/1.x.
     pub http2: Option<Arc<push::Client>>,
 }
-
-/// When a request came that had to wait before it began. It rides in the request's extensions, so that
-/// the access line tells what the client saw.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrived(pub Instant);
 
 /// How long the origin's final answer may take to begin. It rides in the extensions of the client's
 /// request: Pingora waits for the client and the origin at once, and only the client's side of that

@@ -29,7 +29,6 @@ pub use accept::{
     h2c::{Beginning, NotUpgradable},
     scheduler::RequestScheduler,
     serve::serve,
-    validate::Rejection,
 };
 
 /// The limits of a connection.

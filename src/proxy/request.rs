@@ -8,10 +8,11 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, cache, learn, page, response};
 use crate::{
-    client::{Arrived, Connection, Scheme, forwarded::Received},
+    client::{Connection, Scheme, forwarded::Received},
     learn::Links,
     push::{self, Plan, PushedBy, Source},
     route,
+    upstream::arrived,
 };
 
 /// Finds the route; answers 404 where there is none. `true` ends the request.
@@ -111,11 +112,11 @@ fn take_facts(session: &mut Session, context: &mut Context) {
         // What is kept is for everybody.
         request.remove_header(&header::COOKIE);
     }
+    if let Some(since) = arrived() {
+        context.started = since;
+    }
     let extensions = session.downstream_session.req_header_mut().extensions_mut();
     if !extensions.is_empty() {
-        if let Some(Arrived(since)) = extensions.remove() {
-            context.started = since;
-        }
         context.pushed_by = extensions.remove::<PushedBy>();
         context.received = extensions.remove::<Arc<Received>>();
         // Pingora copies the request; nothing is to be copied with it.

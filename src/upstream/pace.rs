@@ -27,7 +27,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -72,6 +72,8 @@ struct Pace {
     phase: Cell<Phase>,
     /// Whoever would read on.
     waiting: RefCell<Option<Waker>>,
+    /// When the request came, if it had to wait before it began.
+    arrived: Option<Instant>,
     /// The session waits for the client, and grants a little more when all that was granted is read.
     is_trickling: Cell<bool>,
 }
@@ -151,15 +153,23 @@ impl Phase {
     }
 }
 
-/// Runs a request whose client has a session that grants.
-pub fn paced<F: Future>(request: F) -> impl Future<Output = F::Output> + use<F> {
+/// Runs a request whose client has a session that grants. One that had to wait before it began says when it
+/// [arrived].
+pub fn paced<F: Future>(arrived: Option<Instant>, request: F) -> impl Future<Output = F::Output> + use<F> {
     let pace = Pace {
+        arrived,
         phase: Cell::new(Phase::Header { has_read: false }),
         waiting: RefCell::new(None),
         is_trickling: Cell::new(false),
     };
     let paced: TaskLocalFuture<Pace, F> = PACE.scope(pace, request);
     paced
+}
+
+/// Returns when the request of this task came, if it had to wait before it began: the access line tells what the client
+/// saw. It rides here, as a place of its own beside each request would cost more than all else of the wait.
+pub fn arrived() -> Option<Instant> {
+    PACE.try_with(|pace| pace.arrived).ok().flatten()
 }
 
 /// What came of a response is being passed on: nothing more may be read until that is [done](granted).
@@ -386,7 +396,7 @@ mod tests {
     async fn the_origin_is_read_as_the_client_takes_what_came() {
         let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
-        paced(async {
+        paced(None, async {
             assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT, "one read before the header");
             passed_on();
             assert_eq!(read_in_a_turn(&mut io).await, 0);
@@ -415,7 +425,7 @@ mod tests {
     async fn while_the_client_waits_bytes_trickle_until_nobody_reads_them() {
         let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
-        paced(async {
+        paced(None, async {
             granted();
             assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT);
             let mut bytes = [0; 9];
@@ -434,7 +444,7 @@ mod tests {
     async fn a_reader_that_waits_is_woken_by_a_grant() {
         let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
-        paced(async {
+        paced(None, async {
             granted();
             let mut bytes = vec![0; 4 * MAX_GRANT];
             let granting = async {

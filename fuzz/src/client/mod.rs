@@ -2,3 +2,6 @@
 
 #[path = "../../../src/client/hop.rs"]
 pub mod hop;
+
+#[path = "../../../src/client/target.rs"]
+pub mod target;

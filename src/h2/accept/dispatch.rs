@@ -7,16 +7,13 @@ use std::{
     time::Instant,
 };
 
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::request::Parts;
 use log::{debug, warn};
 use pingora::apps::HttpServerApp;
 
-use super::{
-    serve::Driver,
-    validate::{Rejection, validate},
-};
+use super::serve::Driver;
 use crate::h2::{
-    core::{Event, Fault, Key, Reason, Response},
+    core::{Event, Fault, Key, Reason},
     respond::stored,
     stream::{
         Stream,
@@ -33,15 +30,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 Next::Promises(promised) => break promised,
             };
             match event {
-                Event::Request {
-                    key,
-                    head,
-                    is_end,
-                    has_host,
-                } => match validate(&head, has_host) {
-                    Ok(()) => self.request(key, head, is_end, now),
-                    Err(rejection) => self.reject(key, rejection),
-                },
+                Event::Request { key, head, is_end } => self.request(key, head, is_end, now),
                 Event::Closed {
                     key,
                     side,
@@ -117,21 +106,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             None if fault.is_flood() => warn!("closing an HTTP/2 connection{}: {fault}", of()),
             None => debug!("closing an HTTP/2 connection{}: {fault}", of()),
         }
-    }
-
-    fn reject(&self, key: Key, rejection: Rejection) {
-        debug!("refusing a malformed HTTP/2 request: {rejection}");
-        let core = &mut self.connection.mux.lock().core;
-        let response = Response {
-            status: StatusCode::BAD_REQUEST,
-            headers: &HeaderMap::new(),
-            is_end: true,
-        };
-        // A client that has reset the stream meanwhile needs no answer.
-        let _ = core.respond(key, response);
-        core.detach(key, Reason::PROTOCOL_ERROR);
-        core.count_malformed();
-        self.metrics.count_http2_fault(Fault::Malformed.name(), true);
     }
 
     /// Answers a request from the store, starts it, or queues it.

@@ -3,7 +3,6 @@
 
 use http::request::Parts;
 
-use super::validate::{Rejection, validate};
 use crate::h2::{Limits, core::settings_are_good};
 
 /// The beginning of an upgraded connection.
@@ -22,9 +21,6 @@ pub enum NotUpgradable {
     /// The fields are larger than an HTTP/2 request may be.
     #[error("the header is larger than {0} bytes")]
     TooLarge(u32),
-    /// HTTP/2 would refuse the request.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
 }
 
 impl Beginning {
@@ -38,7 +34,6 @@ impl Beginning {
         if !settings_are_good(settings) {
             return Err(NotUpgradable::Settings);
         }
-        validate(request, true)?;
         if list_size(request) > usize::try_from(limits.max_header_bytes).unwrap_or(usize::MAX) {
             return Err(NotUpgradable::TooLarge(limits.max_header_bytes));
         }

@@ -1,5 +1,5 @@
-//! The beginning of everything on a connection: its driver (`serve`), which requests are served (`validate`), when they
-//! start (`pending`, `scheduler`, `start`), and a connection that began as HTTP/1.1 (`h2c`).
+//! The beginning of everything on a connection: its driver (`serve`), when requests start (`pending`, `scheduler`,
+//! `start`), and a connection that began as HTTP/1.1 (`h2c`).
 
 mod dispatch;
 mod expiry;
@@ -8,7 +8,6 @@ mod pending;
 pub(super) mod scheduler;
 pub(super) mod serve;
 mod start;
-pub(super) mod validate;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use super::{
     start::start,
 };
 use crate::{
-    client::{Arrived, Scheme},
+    client::Scheme,
     h2::{core::Key, respond::Connection, stream::Stream},
     push::Urgency,
 };
@@ -44,7 +44,7 @@ impl Pending {
     {
         let permit = if self.is_empty() { scheduler.try_start() } else { None };
         if let Some(permit) = permit {
-            return start(connection, head, stream, permit);
+            return start(connection, head, stream, None, permit);
         }
         if !stream.is_promised() {
             note_fetched(connection, &head);
@@ -76,9 +76,8 @@ impl Pending {
             let Some(permit) = permit.take().or_else(|| scheduler.start_within_limit()) else {
                 return;
             };
-            if let Some(mut queued) = self.0.pop_front() {
-                queued.head.extensions.insert(Arrived(queued.since));
-                start(connection, queued.head, queued.stream, permit);
+            if let Some(queued) = self.0.pop_front() {
+                start(connection, queued.head, queued.stream, Some(queued.since), permit);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Starts the application's answer to a request or a promise.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use http::request::Parts;
 use pingora::{apps::HttpServerApp, protocols::http::ServerSession};
@@ -14,14 +14,19 @@ use crate::{
     upstream::paced,
 };
 
-/// Serves one stream in a task of its own: a panic ends that stream only.
-pub(super) fn start<A>(connection: &Arc<Connection<A>>, head: Box<Parts>, stream: Stream, permit: RunPermit)
-where
+/// Serves one stream in a task of its own: a panic ends that stream only. `arrived` tells of one that had to wait.
+pub(super) fn start<A>(
+    connection: &Arc<Connection<A>>,
+    head: Box<Parts>,
+    stream: Stream,
+    arrived: Option<Instant>,
+    permit: RunPermit,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let connection = Arc::clone(connection);
     // What is spawned is moved some times before it runs, so it holds little: the session is made where it runs.
-    tokio::spawn(paced(async move {
+    tokio::spawn(paced(arrived, async move {
         let session = Box::new(Session::new(head, stream, Arc::clone(&connection)));
         let answer = connection
             .app

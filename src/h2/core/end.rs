@@ -68,8 +68,8 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Counts a request that the owner refused as malformed.
-    pub(in crate::h2) fn count_malformed(&mut self) {
+    /// Counts a request that was refused.
+    pub(super) fn count_malformed(&mut self) {
         self.stream_faults += 1;
         if self.stream_faults >= self.config.max_malformed {
             self.fail(Fault::TooManyMalformed);

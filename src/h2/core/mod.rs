@@ -108,13 +108,8 @@ pub(in crate::h2) struct Response<'r> {
 /// An event for the owner of a connection.
 #[derive(Debug)]
 pub(in crate::h2) enum Event<T> {
-    /// A request, whose fields are complete; `is_end`: it has no content; `has_host`: Host is one of its fields.
-    Request {
-        key: Key,
-        head: Box<Parts>,
-        is_end: bool,
-        has_host: bool,
-    },
+    /// A request, whose fields are complete; `is_end`: it has no content.
+    Request { key: Key, head: Box<Parts>, is_end: bool },
     /// Content or the end of a request has come.
     Readable(Key),
     /// A queue that was waited for is short again.
@@ -297,7 +292,6 @@ impl<T: Default> Core<T> {
             key,
             head,
             is_end: true,
-            has_host: true,
         });
         Ok(())
     }

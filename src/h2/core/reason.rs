@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::client::target::BadTarget;
+
 /// An error code (RFC 9113 section 7).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::h2) struct Reason(pub(in crate::h2) u32);
@@ -91,6 +93,9 @@ pub enum Fault {
     /// A field, pseudo-header or combination of them that makes a request malformed (RFC 9113 section 8.1.1).
     #[error("malformed request")]
     Malformed,
+    /// A target or authority that is none, or says two things (RFC 9112 section 3.2).
+    #[error("{0}")]
+    BadTarget(BadTarget),
     /// Content that is not as long as content-length says.
     #[error("content-length differs from the content")]
     ContentLength,
@@ -139,6 +144,7 @@ impl Fault {
             | Self::Padding
             | Self::SelfDependency
             | Self::Malformed
+            | Self::BadTarget(_)
             | Self::ContentLength
             | Self::PriorityUpdate
             | Self::HeaderTooLarge => Reason::PROTOCOL_ERROR,
@@ -160,6 +166,7 @@ impl Fault {
             Self::SelfDependency => "self_dependency",
             Self::Compression => "compression",
             Self::Malformed => "malformed",
+            Self::BadTarget(_) => "bad_target",
             Self::ContentLength => "content_length",
             Self::PriorityUpdate => "priority_update",
             Self::HeaderTooLarge => "header_too_large",

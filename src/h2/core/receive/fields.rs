@@ -161,12 +161,22 @@ impl<T: Default> Core<T> {
         let RequestHead {
             parts: head,
             content_length,
-            has_host,
             size,
         } = match section.into_request(&mut self.last_authority) {
             Ok(head) => head,
             Err(NoRequest::Malformed) => return Err(Failure::Stream(id, Fault::Malformed)),
-            Err(NoRequest::TooLarge) => return self.refuse_large(id, is_end),
+            Err(NoRequest::TooLarge) => {
+                return self.refuse(
+                    id,
+                    is_end,
+                    Fault::HeaderTooLarge,
+                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                );
+            }
+            Err(NoRequest::BadTarget(why)) => {
+                self.count_malformed();
+                return self.refuse(id, is_end, Fault::BadTarget(why), StatusCode::BAD_REQUEST);
+            }
         };
         if is_end && content_length.is_some_and(|length| length > 0) {
             return Err(Failure::Stream(id, Fault::ContentLength));
@@ -178,25 +188,20 @@ impl<T: Default> Core<T> {
             stream.header_bytes = size;
             self.header_bytes += size;
         }
-        self.events.push_back(Event::Request {
-            key,
-            head,
-            is_end,
-            has_host,
-        });
+        self.events.push_back(Event::Request { key, head, is_end });
         Ok(())
     }
 
-    /// Answers a request whose header section is too large (RFC 6585 section 5).
-    fn refuse_large(&mut self, id: u32, is_end: bool) -> Result<(), Failure> {
+    /// Answers a request that nobody else gets to see.
+    fn refuse(&mut self, id: u32, is_end: bool, fault: Fault, status: StatusCode) -> Result<(), Failure> {
         self.events.push_back(Event::Fault {
-            fault: Fault::HeaderTooLarge,
+            fault,
             stream: Some(id),
         });
         let state = if is_end { State::HalfClosedRemote } else { State::Open };
         let key = self.insert_request(id, state, &HeaderMap::new());
         let response = Response {
-            status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            status,
             headers: &HeaderMap::new(),
             is_end: true,
         };

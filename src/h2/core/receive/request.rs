@@ -10,6 +10,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
+use crate::client::target::{self, BadTarget};
 use crate::h2::core::Fault;
 use crate::hpack::{FieldSink, Name, Value};
 
@@ -41,7 +42,8 @@ pub(super) struct FieldSection {
     is_too_large: bool,
     fault: Option<Fault>,
     content_length: Option<u64>,
-    has_host: bool,
+    /// How often Host came.
+    hosts: usize,
 }
 
 /// The crumbs of a cookie, joined as they come (RFC 9113 section 8.2.3).
@@ -56,7 +58,6 @@ enum Cookie {
 pub(super) struct RequestHead {
     pub(super) parts: Box<Parts>,
     pub(super) content_length: Option<u64>,
-    pub(super) has_host: bool,
     /// Bytes that were allocated for it, roughly.
     pub(super) size: usize,
 }
@@ -66,6 +67,14 @@ pub(super) struct RequestHead {
 pub(super) enum NoRequest {
     Malformed,
     TooLarge,
+    /// To be answered 400, as that of HTTP/1.1 is.
+    BadTarget(BadTarget),
+}
+
+impl From<BadTarget> for NoRequest {
+    fn from(why: BadTarget) -> Self {
+        Self::BadTarget(why)
+    }
 }
 
 impl FieldSection {
@@ -87,7 +96,7 @@ impl FieldSection {
             is_too_large: false,
             fault: None,
             content_length: None,
-            has_host: false,
+            hosts: 0,
         }
     }
 
@@ -114,7 +123,8 @@ impl FieldSection {
         self.outcome()?;
         let method = self.method.take().ok_or(NoRequest::Malformed)?;
         let method = Method::from_bytes(&method).map_err(|_| NoRequest::Malformed)?;
-        let uri = self.uri(&method, last_authority).ok_or(NoRequest::Malformed)?;
+        let uri = self.uri(&method, last_authority)?;
+        self.check_host(&uri)?;
         match std::mem::replace(&mut self.cookie, Cookie::None) {
             Cookie::None => {}
             Cookie::Whole(value) => drop(self.parts.headers.insert(header::COOKIE, value)),
@@ -129,43 +139,70 @@ impl FieldSection {
         Ok(RequestHead {
             parts: self.parts,
             content_length: self.content_length,
-            has_host: self.has_host,
             size: self.size,
         })
     }
 
-    /// Returns the target; `None` if its pseudo-headers are not those that the method has.
-    fn uri(&mut self, method: &Method, last_authority: &mut Option<Authority>) -> Option<Uri> {
+    /// Returns the target.
+    fn uri(&mut self, method: &Method, last_authority: &mut Option<Authority>) -> Result<Uri, NoRequest> {
         let mut uri = http::uri::Parts::default();
-        let has_authority = match self.authority.take() {
-            Some(authority) if !authority.is_empty() => {
-                let last = last_authority.take_if(|last| last.as_str().as_bytes() == authority);
-                let authority = match last {
-                    Some(last) => last,
-                    // A copy of its own: it stays, and must not keep what it was read from.
-                    None => Authority::try_from(&*authority).ok()?,
-                };
-                *last_authority = Some(authority.clone());
-                uri.authority = Some(authority);
-                true
-            }
-            _ => false,
-        };
+        let authority = self.authority.take().filter(|authority| !authority.is_empty());
+        if let Some(authority) = &authority {
+            let last = last_authority.take_if(|last| last.as_str().as_bytes() == authority);
+            let authority = match last {
+                Some(last) => last,
+                // A copy of its own: it stays, and must not keep what it was read from.
+                None => target::authority(authority)?
+                    .parse()
+                    .map_err(|_| NoRequest::Malformed)?,
+            };
+            *last_authority = Some(authority.clone());
+            uri.authority = Some(authority);
+        }
         let (scheme, path) = (self.scheme.take(), self.path.take());
         if method == Method::CONNECT {
             // RFC 9113 section 8.5.
-            return (has_authority && scheme.is_none() && path.is_none())
-                .then(|| Uri::from_parts(uri).ok())
-                .flatten();
+            if authority.is_none() || scheme.is_some() || path.is_some() {
+                return Err(NoRequest::Malformed);
+            }
+            return Uri::from_parts(uri).map_err(|_| NoRequest::Malformed);
         }
-        let scheme = Scheme::try_from(&*scheme?).ok()?;
-        let path = path.filter(|path| !path.is_empty())?;
-        uri.path_and_query = Some(PathAndQuery::from_maybe_shared(path).ok()?);
-        if has_authority {
+        let scheme = match scheme.as_deref() {
+            Some(b"http") => Scheme::HTTP,
+            Some(b"https") => Scheme::HTTPS,
+            Some(_) => return Err(BadTarget::Form.into()),
+            None => return Err(NoRequest::Malformed),
+        };
+        let path = path.filter(|path| !path.is_empty()).ok_or(NoRequest::Malformed)?;
+        target::check_form(method.as_str(), &path)?;
+        uri.path_and_query = Some(PathAndQuery::from_maybe_shared(path).map_err(|_| NoRequest::Malformed)?);
+        if authority.is_some() {
             // The http crate has no URI of a scheme and a path alone.
             uri.scheme = Some(scheme);
         }
-        Uri::from_parts(uri).ok()
+        Uri::from_parts(uri).map_err(|_| NoRequest::Malformed)
+    }
+
+    /// Host, where it came, agrees with the authority, and one of them is there.
+    fn check_host(&self, uri: &Uri) -> Result<(), BadTarget> {
+        let authority = uri.authority().map(Authority::as_str);
+        match (self.hosts, authority) {
+            (0, Some(_)) => Ok(()),
+            (0, None) => Err(BadTarget::NoHost),
+            (1, authority) => {
+                let host = self
+                    .parts
+                    .headers
+                    .get(header::HOST)
+                    .map_or(&b""[..], HeaderValue::as_bytes);
+                let host = target::authority(host)?;
+                match authority {
+                    Some(authority) if authority != host => Err(BadTarget::Conflict),
+                    _ => Ok(()),
+                }
+            }
+            _ => Err(BadTarget::ManyHosts),
+        }
     }
 
     fn pseudo(&mut self, name: &Name, value: Bytes) {
@@ -205,7 +242,7 @@ impl FieldSection {
                 _ => return self.fault = Some(Fault::Malformed),
             }
         }
-        self.has_host |= name == header::HOST;
+        self.hosts += usize::from(name == header::HOST);
         let headers = &mut self.parts.headers;
         if headers.is_empty() {
             headers.reserve(self.first_room);
@@ -326,7 +363,7 @@ mod tests {
         assert_eq!(head.parts.uri, "https://h:8443/a?b");
         assert_eq!(head.parts.method, Method::GET);
         assert_eq!(head.parts.headers.get_all("accept").iter().count(), 2);
-        let star = section(&[(":method", "OPTIONS"), (":scheme", "http"), (":path", "*")]);
+        let star = section(&[(":method", "OPTIONS"), GET[1], (":path", "*"), GET[3]]);
         assert_eq!(star.into_request(&mut None).expect("a request").parts.uri.path(), "*");
         let tunnel = section(&[(":method", "CONNECT"), (":authority", "h:1")]);
         assert_eq!(tunnel.into_request(&mut None).expect("a request").parts.uri, "h:1");
@@ -382,6 +419,51 @@ mod tests {
         assert!(with(&[("te", "trailers"), ("content-length", "7"), ("content-length", "7, 7")]).is_ok());
         assert!(section(&[("x", "y")]).check_trailers().is_ok());
         assert!(section(&[(":path", "/")]).check_trailers().is_err());
+    }
+
+    #[test]
+    fn targets_that_say_two_things_are_answered() {
+        let at = |path| section(&[GET[0], GET[1], (":path", path), GET[3]]);
+        let by = |authority| section(&[GET[0], GET[1], GET[2], (":authority", authority)]);
+        let table = [
+            (at("x"), BadTarget::Form),
+            (at("http://h:8443/"), BadTarget::Form),
+            (at("?q"), BadTarget::Form),
+            (at("*"), BadTarget::Asterisk),
+            (at("/a#b"), BadTarget::Byte),
+            (section(&[GET[0], (":scheme", "ftp"), GET[2], GET[3]]), BadTarget::Form),
+            (section(&[GET[0], (":scheme", "HTTP"), GET[2], GET[3]]), BadTarget::Form),
+            (by("u@h"), BadTarget::Host),
+            (by("h:99999"), BadTarget::Host),
+            (by(":80"), BadTarget::Host),
+            (by("a/b"), BadTarget::Host),
+            (by(""), BadTarget::NoHost),
+            (section(&GET[..3]), BadTarget::NoHost),
+            (
+                section(&[&GET[..], &[("host", "H:8443")]].concat()),
+                BadTarget::Conflict,
+            ),
+            (section(&[&GET[..], &[("host", "u@h")]].concat()), BadTarget::Host),
+            (section(&[&GET[..3], &[("host", "a b")]].concat()), BadTarget::Host),
+            (
+                section(&[&GET[..], &[("host", "h:8443"), ("host", "h:8443")]].concat()),
+                BadTarget::ManyHosts,
+            ),
+            (
+                section(&[(":method", "CONNECT"), (":authority", "a:1:2")]),
+                BadTarget::Host,
+            ),
+        ];
+        for (at, (section, why)) in table.into_iter().enumerate() {
+            let outcome = section.into_request(&mut None);
+            assert_eq!(outcome.expect_err("no target"), NoRequest::BadTarget(why), "{at}");
+        }
+        assert!(with(&[("host", "h:8443")]).is_ok());
+        assert!(
+            section(&[&GET[..3], &[("host", "h")]].concat())
+                .into_request(&mut None)
+                .is_ok()
+        );
     }
 
     #[test]
