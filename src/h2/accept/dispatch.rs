@@ -59,7 +59,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             stream,
             head,
             pushed_by,
-            urgency,
         } in promised
         {
             match self.connection.find_stored(&head, Some(pushed_by)) {
@@ -67,9 +66,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                     let key = stream.release();
                     stored::respond(&mut self.connection.mux.lock().core, key, found, now);
                 }
-                None => self
-                    .pending
-                    .add(&self.connection, &self.scheduler, (head, stream, urgency), now),
+                None => self.pending.add(&self.connection, &self.scheduler, (head, stream), now),
             }
         }
     }
@@ -120,9 +117,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             return stored::respond(&mut self.connection.mux.lock().core, key, found, now);
         }
         let stream = Stream::new(Arc::clone(&self.connection.mux), key, is_end);
-        let urgency = self.connection.mux.lock().core.urgency(key);
-        self.pending
-            .add(&self.connection, &self.scheduler, (head, stream, urgency), now);
+        self.pending.add(&self.connection, &self.scheduler, (head, stream), now);
     }
 
     /// Starts pending requests when it is this connection's turn.

@@ -37,18 +37,23 @@ impl Pending {
         &mut self,
         connection: &Arc<Connection<A>>,
         scheduler: &Arc<RequestScheduler>,
-        (head, stream, urgency): (Box<Parts>, Stream, Urgency),
+        (head, stream): (Box<Parts>, Stream),
         now: Instant,
     ) where
         A: HttpServerApp + Send + Sync + 'static,
     {
-        let permit = if self.is_empty() { scheduler.try_start() } else { None };
+        let permit = if self.is_empty() {
+            scheduler.try_start(now)
+        } else {
+            None
+        };
         if let Some(permit) = permit {
             return start(connection, head, stream, None, permit);
         }
         if !stream.is_promised() {
             note_fetched(connection, &head);
         }
+        let urgency = connection.mux.lock().core.urgency(stream.key());
         let queued = Queued {
             head,
             stream,
@@ -69,11 +74,12 @@ impl Pending {
         A: HttpServerApp + Send + Sync + 'static,
     {
         let mut permit = Some(permit);
+        let now = Instant::now();
         for _ in 0..BATCH {
             if self.is_empty() {
                 return;
             }
-            let Some(permit) = permit.take().or_else(|| scheduler.start_within_limit()) else {
+            let Some(permit) = permit.take().or_else(|| scheduler.start_within_limit(now)) else {
                 return;
             };
             if let Some(queued) = self.0.pop_front() {

@@ -127,17 +127,16 @@ impl RequestScheduler {
     }
 
     /// Starts a request that need not wait.
-    pub(in crate::h2) fn try_start(self: &Arc<Self>) -> Option<RunPermit> {
+    pub(in crate::h2) fn try_start(self: &Arc<Self>, now: Instant) -> Option<RunPermit> {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return None;
         }
-        self.start_within_limit()
+        self.start_within_limit(now)
     }
 
     /// Starts another request of a connection whose turn it is.
-    pub(in crate::h2) fn start_within_limit(self: &Arc<Self>) -> Option<RunPermit> {
+    pub(in crate::h2) fn start_within_limit(self: &Arc<Self>, now: Instant) -> Option<RunPermit> {
         let mut state = self.state();
-        let now = Instant::now();
         (state.running.count(now) < state.limit).then(|| self.permit(&mut state, now))
     }
 
@@ -157,7 +156,7 @@ impl RequestScheduler {
         }
         loop {
             self.turns.notified().await;
-            if let Some(permit) = self.start_within_limit() {
+            if let Some(permit) = self.start_within_limit(Instant::now()) {
                 return permit;
             }
         }
@@ -331,10 +330,12 @@ mod tests {
     #[tokio::test]
     async fn requests_within_the_limit_start_at_once() {
         let (scheduler, _) = running(0);
-        let started: Vec<_> = std::iter::from_fn(|| scheduler.try_start()).take(1000).collect();
+        let started: Vec<_> = std::iter::from_fn(|| scheduler.try_start(Instant::now()))
+            .take(1000)
+            .collect();
         assert_eq!(started.len(), RUNNING_PER_THREAD);
         drop(started);
-        assert!(scheduler.try_start().is_some());
+        assert!(scheduler.try_start(Instant::now()).is_some());
     }
 
     #[tokio::test]
@@ -343,7 +344,7 @@ mod tests {
         let mut turn = pin!(Arc::clone(&scheduler).turn());
         assert!(is_pending(turn.as_mut()).await);
         permits.pop();
-        assert!(scheduler.try_start().is_none(), "somebody waits");
+        assert!(scheduler.try_start(Instant::now()).is_none(), "somebody waits");
         assert!(!is_pending(turn.as_mut()).await);
     }
 
@@ -352,7 +353,7 @@ mod tests {
         let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
         let since = Instant::now();
         for _ in 0..1000 {
-            let permit = match scheduler.start_within_limit() {
+            let permit = match scheduler.start_within_limit(Instant::now()) {
                 Some(permit) => permit,
                 None => timeout(DEADLINE, Arc::clone(&scheduler).turn()).await.expect("a turn"),
             };

@@ -315,10 +315,10 @@ impl<T: Default> Core<T> {
         self.streams.get_mut(key)?.side.as_mut()
     }
 
-    /// Returns how urgent the client says the response of a stream is.
+    /// Returns how urgent the response of a stream is.
     pub(in crate::h2) fn urgency(&self, key: Key) -> Urgency {
         let stream = self.streams.get(key);
-        stream.map_or_else(Urgency::default, |stream| stream.asked.urgency())
+        stream.map_or_else(Urgency::default, |stream| stream.priority().urgency())
     }
 
     /// Whether the client's preface and SETTINGS have come.

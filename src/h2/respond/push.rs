@@ -29,7 +29,6 @@ pub(super) fn push<A>(connection: &Connection<A>, document: &mut Stream, promise
             stream,
             head,
             pushed_by,
-            urgency,
         });
     }
 }

@@ -14,7 +14,7 @@ use super::Stream;
 use crate::{
     exchange::OnSent,
     h2::core::Core,
-    push::{PushedBy, Slot, Urgency},
+    push::{PushedBy, Slot},
 };
 
 /// A connection's own data beside each of its streams.
@@ -52,7 +52,6 @@ pub(in crate::h2) struct Promised {
     pub(in crate::h2) stream: Stream,
     pub(in crate::h2) head: Box<Parts>,
     pub(in crate::h2) pushed_by: PushedBy,
-    pub(in crate::h2) urgency: Urgency,
 }
 
 /// The shared part of a connection.
