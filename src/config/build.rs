@@ -104,6 +104,12 @@ fn limits(at: &At<'_>, found: &mut Found<'_>) -> Result<Limits, Reported> {
             value::size(text).filter(|bytes| (1024..=1024 * 1024).contains(bytes))
         })
     });
+    fields.set(
+        "max_header_fields",
+        &mut limits.max_header_fields,
+        found,
+        |at, found| at.integer(16..=256, found),
+    );
     fields.set("max_malformed", &mut limits.max_malformed, found, |at, found| {
         at.integer(1..=1000, found)
     });
@@ -205,6 +211,7 @@ const SERVER: &[&str] = &[
 const LIMITS: &[&str] = &[
     "max_streams",
     "max_header_bytes",
+    "max_header_fields",
     "max_malformed",
     "diary_entries",
     "max_connections_per_client",

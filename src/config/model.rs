@@ -154,6 +154,8 @@ pub struct Limits {
     pub max_streams: u32,
     /// Bytes of a request's header list (SETTINGS_MAX_HEADER_LIST_SIZE), 1 KiB to 1 MiB.
     pub max_header_bytes: u32,
+    /// Fields of a request, 16 to 256; the crumbs of a cookie are one.
+    pub max_header_fields: usize,
     /// Malformed requests after which an HTTP/2 connection is closed, 1 to 1000.
     pub max_malformed: u32,
     /// URLs that the diary of a connection remembers, 16 to 65536.
@@ -175,6 +177,7 @@ impl Default for Limits {
         Self {
             max_streams: 128,
             max_header_bytes: 64 * 1024,
+            max_header_fields: 100,
             max_malformed: 32,
             diary_entries: 1024,
             max_connections_per_client: 0,

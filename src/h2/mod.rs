@@ -38,6 +38,8 @@ pub struct Limits {
     pub max_streams: u32,
     /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes.
     pub max_header_bytes: u32,
+    /// Fields of a request; the crumbs of a cookie count as one.
+    pub max_header_fields: usize,
     /// Malformed requests after which the connection is closed.
     pub max_malformed: u32,
     /// URLs that the diary remembers.

@@ -94,6 +94,7 @@ impl HttpServerApp for App {
 pub(super) const LIMITS: Limits = Limits {
     max_streams: 100,
     max_header_bytes: 16 * 1024,
+    max_header_fields: 100,
     max_malformed: 1,
     diary_entries: 16,
     handshake_timeout: DEADLINE,

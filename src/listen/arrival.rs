@@ -22,6 +22,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::chunks::Chunks;
 use crate::client::{Connection, Peer, Scheme, canonical};
 
 /// A connection whose client is known. Pingora asks it for the facts of the connection.
@@ -31,8 +32,10 @@ pub struct Arrival {
     /// Bytes that were read ahead and are to be read again, from this position on.
     ahead: Vec<u8>,
     position: usize,
-    /// Bytes that may still be read, where that is limited.
-    fence: Option<u64>,
+    /// How far it may be read.
+    fence: Fence,
+    /// The client has ended its half of the connection behind the fence, and is taken to be gone then.
+    half_closed: Option<Pin<Box<Sleep>>>,
     /// How long the client may take no byte that is written, where that is limited here.
     write_timeout: Option<Duration>,
     /// When a write that waits for the client has waited too long.
@@ -40,8 +43,31 @@ pub struct Arrival {
     facts: Option<Arc<ProxyDigest>>,
 }
 
+/// What of a connection may be read. What is behind it waits for its turn; the end of the connection is seen across it.
+#[derive(Debug)]
+pub(super) enum Fence {
+    /// All.
+    None,
+    /// So many bytes, those that were put back among them.
+    Bytes(u64),
+    /// The same, until an answer switches to another protocol.
+    Switching(u64),
+    /// Chunks, up to the last one.
+    Chunked(Box<Chunks>),
+}
+
 /// Bytes behind a fence that are read ahead, to notice a client that leaves.
 const BEHIND_FENCE: usize = 1024;
+
+/// Bytes of chunks that are read at a time.
+const CHUNKED_READ: usize = 8 * 1024;
+
+/// How long a client that has ended its half may wait for the answer: it may be waiting, or have left, and nothing tells
+/// which before something is written to it.
+const HALF_CLOSED_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How Pingora begins an answer that switches protocols.
+const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 ";
 
 impl Arrival {
     /// A connection from this peer. `ahead` was read from it already and is to be read again.
@@ -55,7 +81,8 @@ impl Arrival {
             io,
             ahead,
             position: 0,
-            fence: None,
+            fence: Fence::None,
+            half_closed: None,
             write_timeout: None,
             write_due: None,
             facts,
@@ -69,22 +96,36 @@ impl Arrival {
             io,
             ahead: Vec::new(),
             position: 0,
-            fence: None,
+            fence: Fence::None,
+            half_closed: None,
             write_timeout: None,
             write_due: None,
         }
     }
 
-    /// What the client is known to speak.
-    pub(super) fn scheme(&self) -> Option<Scheme> {
+    /// Who is at its other end.
+    pub(super) fn peer(&self) -> Option<&Peer> {
         let facts = self.facts.as_ref()?.user_data.as_ref()?;
-        facts.downcast_ref::<Arc<Connection>>()?.peer.scheme
+        Some(&facts.downcast_ref::<Arc<Connection>>()?.peer)
     }
 
-    /// From here on this many bytes can be read, those that were put back among them; what follows
-    /// waits behind the fence until it is moved. The end of the connection is seen across it.
-    pub(super) fn fence(&mut self, bytes: Option<u64>) {
-        self.fence = bytes;
+    /// What the client is known to speak.
+    pub(super) fn scheme(&self) -> Option<Scheme> {
+        self.peer()?.scheme
+    }
+
+    /// From here on so much can be read.
+    pub(super) fn fence(&mut self, fence: Fence) {
+        self.fence = fence;
+    }
+
+    /// Whether all before the fence was read.
+    pub(super) fn is_at_fence(&self) -> bool {
+        match &self.fence {
+            Fence::None => true,
+            Fence::Bytes(left) | Fence::Switching(left) => *left == 0,
+            Fence::Chunked(chunks) => chunks.is_over(),
+        }
     }
 
     /// Puts bytes back that were read from it last, before the rest.
@@ -133,31 +174,83 @@ impl Arrival {
         if self.position < self.ahead.len() {
             return Poll::Pending;
         }
+        if let Some(patience) = &mut self.half_closed {
+            return patience.as_mut().poll(cx).map(Ok);
+        }
         let mut buffer = [0; BEHIND_FENCE];
         let mut read = ReadBuf::new(&mut buffer);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
         if read.filled().is_empty() {
-            return Poll::Ready(Ok(()));
+            let patience = self.half_closed.insert(Box::pin(sleep(HALF_CLOSED_PATIENCE)));
+            return patience.as_mut().poll(cx).map(Ok);
         }
         (self.ahead, self.position) = (read.filled().to_vec(), 0);
         Poll::Pending
     }
 }
 
+impl Arrival {
+    /// Reads at most `left` bytes, and counts them.
+    fn poll_read_some(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, left: u64) -> Poll<io::Result<u64>> {
+        let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let mut limited = ReadBuf::new(buf.initialize_unfilled_to(room));
+        ready!(self.poll_read_on(cx, &mut limited))?;
+        let read = limited.filled().len();
+        buf.advance(read);
+        Poll::Ready(Ok(u64::try_from(read).unwrap_or(u64::MAX)))
+    }
+
+    fn poll_read_chunked(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        chunks: &mut Chunks,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let shown = chunks.take(buf.remaining());
+            if !shown.is_empty() {
+                buf.put_slice(&shown);
+                return Poll::Ready(Ok(()));
+            }
+            if chunks.is_over() {
+                return self.poll_behind_fence(cx);
+            }
+            let mut buffer = [0; CHUNKED_READ];
+            let mut read = ReadBuf::new(&mut buffer);
+            ready!(self.poll_read_on(cx, &mut read))?;
+            let read = read.filled();
+            if read.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let taken = chunks.read(read);
+            self.put_back(read.get(taken..).unwrap_or_default());
+        }
+    }
+}
+
 impl AsyncRead for Arrival {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        match this.fence {
-            None => this.poll_read_on(cx, buf),
-            Some(0) => this.poll_behind_fence(cx),
-            Some(left) => {
-                let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
-                let mut limited = ReadBuf::new(buf.initialize_unfilled_to(room));
-                ready!(this.poll_read_on(cx, &mut limited))?;
-                let read = limited.filled().len();
-                buf.advance(read);
-                this.fence = Some(left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX)));
+        match &mut this.fence {
+            Fence::None => this.poll_read_on(cx, buf),
+            Fence::Bytes(0) | Fence::Switching(0) => this.poll_behind_fence(cx),
+            &mut Fence::Bytes(left) => {
+                let read = ready!(this.poll_read_some(cx, buf, left))?;
+                this.fence = Fence::Bytes(left.saturating_sub(read));
                 Poll::Ready(Ok(()))
+            }
+            &mut Fence::Switching(left) => {
+                let read = ready!(this.poll_read_some(cx, buf, left))?;
+                this.fence = Fence::Switching(left.saturating_sub(read));
+                Poll::Ready(Ok(()))
+            }
+            Fence::Chunked(_) => {
+                let Fence::Chunked(mut chunks) = std::mem::replace(&mut this.fence, Fence::None) else {
+                    return Poll::Pending;
+                };
+                let read = this.poll_read_chunked(cx, buf, &mut chunks);
+                this.fence = Fence::Chunked(chunks);
+                read
             }
         }
     }
@@ -165,6 +258,10 @@ impl AsyncRead for Arrival {
 
 impl AsyncWrite for Arrival {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if matches!(self.fence, Fence::Switching(_)) && buf.starts_with(SWITCHING_PROTOCOLS) {
+            // What follows is the other protocol's.
+            self.fence = Fence::None;
+        }
         let write = Pin::new(&mut self.io).poll_write(cx, buf);
         self.in_time(cx, write)
     }
@@ -285,7 +382,7 @@ mod tests {
         let (mut client, mut arrival) = arrived(64);
         client.write_all(b"first|second").await.expect("sent");
         arrival.put_back(b">");
-        arrival.fence(Some(6));
+        arrival.fence(Fence::Bytes(6));
         let mut first = [0; 6];
         arrival.read_exact(&mut first).await.expect("read");
         assert_eq!(&first, b">first");
@@ -296,17 +393,56 @@ mod tests {
         });
         assert!(waits.await);
         drop(client);
-        arrival.fence(None);
+        arrival.fence(Fence::None);
         let mut rest = Vec::new();
         arrival.read_to_end(&mut rest).await.expect("read");
         assert_eq!(rest, b"|second");
     }
 
     #[tokio::test]
-    async fn the_end_of_the_connection_is_seen_across_the_fence() {
-        let (client, mut arrival) = arrived(64);
-        arrival.fence(Some(0));
+    async fn chunks_are_read_up_to_the_last_one() {
+        let (mut client, mut arrival) = arrived(64);
+        client
+            .write_all(b"ed\r\n0;x\r\nA: b\r\n\r\n|second")
+            .await
+            .expect("sent");
+        arrival.put_back(b"3;a\r\nr");
+        arrival.fence(Fence::Chunked(Box::new(Chunks::after(0))));
+        let mut chunks = [0; 13];
+        arrival.read_exact(&mut chunks).await.expect("read");
+        assert_eq!(&chunks, b"3\r\nred\r\n0\r\n\r\n");
+        assert!(arrival.is_at_fence());
+        arrival.fence(Fence::None);
         drop(client);
+        let mut rest = Vec::new();
+        arrival.read_to_end(&mut rest).await.expect("read");
+        assert_eq!(rest, b"|second");
+    }
+
+    #[tokio::test]
+    async fn a_switch_of_protocols_opens_the_fence() {
+        let (mut client, mut arrival) = arrived(64);
+        client.write_all(b"frames").await.expect("sent");
+        for (answer, opens) in [
+            (&b"HTTP/1.1 103 Early Hints"[..], false),
+            (b"HTTP/1.1 101 Switching", true),
+        ] {
+            arrival.fence(Fence::Switching(0));
+            arrival.write_all(answer).await.expect("sent");
+            assert_eq!(matches!(arrival.fence, Fence::None), opens);
+        }
+        let mut frames = [0; 6];
+        arrival.read_exact(&mut frames).await.expect("read");
+        assert_eq!(&frames, b"frames");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_ends_its_half_may_wait_a_while() {
+        let (client, mut arrival) = arrived(64);
+        arrival.fence(Fence::Bytes(0));
+        drop(client);
+        let waited = timeout(HALF_CLOSED_PATIENCE / 2, arrival.read(&mut [0; 1])).await;
+        assert!(waited.is_err(), "it may be waiting for its answer");
         assert_eq!(arrival.read(&mut [0; 1]).await.expect("read"), 0);
     }
 }

@@ -1,58 +1,229 @@
-//! The head of an HTTP/1.x request: when it is complete, how long its request is. Pure.
+//! The head of an HTTP/1.x request: what it says, once, before anybody else looks at it. Pure.
 //!
-//! Pingora parses the request; what is told here only decides how far Pingora may read. Where the
-//! two disagree a request is refused or times out, never read as something else.
+//! Pingora parses the head again, and takes more than the RFCs let pass. So what is refused is refused here, and what can be
+//! said in two ways is said in one: the target in origin-form (RFC 9112 section 3.2), one Host, one Content-Length,
+//! Upgrade only where it counts. A head that is in this form already goes on as it came.
+
+use std::borrow::Cow;
+
+use httparse::Header;
 
 use super::upgrade::{self, UpgradeRequest};
+use crate::client::target::{BadTarget, Target};
 
-/// What a complete head says before anybody serves it.
-#[derive(Debug, Default)]
+/// A head that was read.
+#[derive(Debug)]
 pub(super) struct Head {
-    /// Bytes of the head itself; 0 if it is not one.
+    /// Its length as it came.
     pub(super) length: usize,
-    /// Bytes of the whole request, head and body, where the head tells.
-    pub(super) request_length: Option<u64>,
+    /// As it goes on, if that is not as it came.
+    pub(super) rewritten: Option<Vec<u8>>,
+    /// What follows.
+    pub(super) body: Body,
     /// It asks for HTTP/2.
     pub(super) upgrade: Option<UpgradeRequest>,
+}
+
+/// What follows a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// So many bytes, and then the next request.
+    Length(u64),
+    /// Chunks, and then the next request.
+    Chunked,
+    /// So many bytes, and then another protocol if the origin switches to it.
+    Switching(u64),
+}
+
+/// Why a request goes no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadHead {
+    /// It is no HTTP.
+    #[error("not an HTTP/1.x request: {0}")]
+    Syntax(httparse::Error),
+    #[error(transparent)]
+    Target(#[from] BadTarget),
+    #[error("Content-Length that is no length, or says two")]
+    ContentLength,
+    #[error("Transfer-Encoding that does not end in one chunked, with Content-Length, or in HTTP/1.0")]
+    TransferEncoding,
+    #[error("a transfer coding other than chunked")]
+    Coding,
+    #[error("more than {0} fields")]
+    Fields(usize),
+    #[error("a head of more than {0} bytes")]
+    Bytes(usize),
+}
+
+/// What a head may come to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeadLimits {
+    pub(super) bytes: usize,
+    pub(super) fields: usize,
 }
 
 /// As many fields as Pingora takes.
 const MAX_FIELDS: usize = 256;
 
-impl Head {
-    /// Reads a head that [`has_end`] found complete. What cannot be read is Pingora's to refuse.
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let mut request = httparse::Request::new(&mut fields);
-        let Ok(httparse::Status::Complete(length)) = request.parse(bytes) else {
-            return Self::default();
-        };
-        Self {
-            length,
-            request_length: body_length(&request)
-                .and_then(|body| body.checked_add(u64::try_from(length).unwrap_or(u64::MAX))),
-            upgrade: upgrade::requested(&request),
+impl BadHead {
+    /// The status that says so.
+    pub(super) const fn status(self) -> u16 {
+        match self {
+            Self::Syntax(_) | Self::Target(_) | Self::ContentLength | Self::TransferEncoding => 400,
+            Self::Coding => 501,
+            Self::Fields(_) | Self::Bytes(_) => 431,
         }
     }
 }
 
-/// The length of the body, unless it is chunked, what follows is another protocol, or the head is
-/// one that Pingora refuses.
-fn body_length(request: &httparse::Request<'_, '_>) -> Option<u64> {
+impl Head {
+    /// Reads a head that [`has_end`] found complete.
+    ///
+    /// # Errors
+    ///
+    /// Why it goes no further.
+    pub(super) fn read(bytes: &[u8], limits: HeadLimits) -> Result<Self, BadHead> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut request = httparse::Request::new(&mut fields);
+        let length = match request.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) if length <= limits.bytes => length,
+            Ok(_) => return Err(BadHead::Bytes(limits.bytes)),
+            Err(httparse::Error::TooManyHeaders) => return Err(BadHead::Fields(limits.fields)),
+            Err(e) => return Err(BadHead::Syntax(e)),
+        };
+        if request.headers.len() > limits.fields {
+            return Err(BadHead::Fields(limits.fields));
+        }
+        let fields = &*request.headers;
+        let is_http10 = request.version == Some(0);
+        let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+        let hosts: Vec<&[u8]> = values(fields, "host").collect();
+        let target = Target::of_http1(method, path, &hosts, is_http10)?;
+        let content_length = content_length(fields)?;
+        let is_chunked = is_chunked(fields)?;
+        if is_chunked && (is_http10 || content_length.is_some()) {
+            return Err(BadHead::TransferEncoding);
+        }
+        let offers_upgrade = values(fields, "upgrade").next().is_some();
+        let switches = offers_upgrade && !is_http10 && asks_for_websocket(fields);
+        let body = match content_length.unwrap_or(0) {
+            _ if is_chunked => Body::Chunked,
+            length if switches => Body::Switching(length),
+            length => Body::Length(length),
+        };
+        let upgrade = if offers_upgrade {
+            upgrade::requested(&request)
+        } else {
+            None
+        };
+        let is_canonical = path == target.path
+            && hosts.first().copied() == target.authority.map(str::as_bytes)
+            && values(fields, "content-length").count() <= 1
+            && offers_upgrade == switches;
+        let rewritten = (!is_canonical).then(|| rewrite(&request, &target, content_length, switches));
+        Ok(Self {
+            length,
+            rewritten,
+            body,
+            upgrade,
+        })
+    }
+}
+
+/// The values of a field, one for each of its lines.
+fn values<'f>(fields: &'f [Header<'_>], name: &'static str) -> impl Iterator<Item = &'f [u8]> {
+    let named = move |field: &&Header<'_>| field.name.eq_ignore_ascii_case(name);
+    fields.iter().filter(named).map(|field| field.value)
+}
+
+/// The elements of a field that is a list.
+fn elements<'f>(fields: &'f [Header<'_>], name: &'static str) -> impl Iterator<Item = &'f [u8]> {
+    let lines = values(fields, name);
+    lines.flat_map(|line| line.split(|&byte| byte == b',').map(<[u8]>::trim_ascii))
+}
+
+/// The one length that Content-Length says, however often (RFC 9110 section 8.6).
+fn content_length(fields: &[Header<'_>]) -> Result<Option<u64>, BadHead> {
     let mut length = None;
+    for element in elements(fields, "content-length") {
+        let is_number = !element.is_empty() && element.iter().all(u8::is_ascii_digit);
+        let text = std::str::from_utf8(element).ok().filter(|_| is_number);
+        let said: u64 = text.and_then(|text| text.parse().ok()).ok_or(BadHead::ContentLength)?;
+        if length.is_some_and(|length| length != said) {
+            return Err(BadHead::ContentLength);
+        }
+        length = Some(said);
+    }
+    Ok(length)
+}
+
+/// Whether the content is chunked. No other coding is understood here (RFC 9112 section 6.1).
+fn is_chunked(fields: &[Header<'_>]) -> Result<bool, BadHead> {
+    let mut codings = elements(fields, "transfer-encoding");
+    let Some(first) = codings.next() else { return Ok(false) };
+    match codings.last() {
+        None if first.eq_ignore_ascii_case(b"chunked") => Ok(true),
+        Some(last) if last.eq_ignore_ascii_case(b"chunked") && first.eq_ignore_ascii_case(b"chunked") => {
+            Err(BadHead::TransferEncoding)
+        }
+        _ if first.is_empty() => Err(BadHead::TransferEncoding),
+        _ => Err(BadHead::Coding),
+    }
+}
+
+/// Whether it asks for the one protocol that an origin may switch to. Upgrade counts only where Connection names it
+/// (RFC 9110 section 7.8).
+fn asks_for_websocket(fields: &[Header<'_>]) -> bool {
+    elements(fields, "upgrade").any(|offer| offer.eq_ignore_ascii_case(b"websocket"))
+        && elements(fields, "connection").any(|name| name.eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// Writes a head in the one form.
+fn rewrite(
+    request: &httparse::Request<'_, '_>,
+    target: &Target<'_>,
+    content_length: Option<u64>,
+    switches: bool,
+) -> Vec<u8> {
+    let mut head = format!(
+        "{} {} HTTP/1.{}\r\n",
+        request.method.unwrap_or_default(),
+        target.path,
+        request.version.unwrap_or(1)
+    )
+    .into_bytes();
+    let mut put = |name: &str, value: &[u8]| {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    };
+    if let Some(authority) = target.authority {
+        put("Host", authority.as_bytes());
+    }
+    if let Some(length) = content_length {
+        put("Content-Length", length.to_string().as_bytes());
+    }
     for field in &*request.headers {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        if is("transfer-encoding") || is("upgrade") {
-            return None;
-        }
-        if is("content-length") {
-            if length.is_some() || field.value.is_empty() || !field.value.iter().all(u8::is_ascii_digit) {
-                return None;
-            }
-            length = Some(std::str::from_utf8(field.value).ok()?.parse().ok()?);
+        if !is("host") && !is("content-length") && (switches || !is("upgrade")) {
+            put(field.name, field.value);
         }
     }
-    Some(length.unwrap_or(0))
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// The method and the target of a head that is refused, as far as they can be told.
+pub(super) fn line(bytes: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let mut words = line.trim_ascii().splitn(2, |&byte| byte == b' ');
+    let mut next = || String::from_utf8_lossy(words.next().unwrap_or_default());
+    let method = next();
+    let target = match next() {
+        Cow::Borrowed(rest) => Cow::Borrowed(rest.rsplit_once(" HTTP/").map_or(rest, |(target, _)| target)),
+        lossy @ Cow::Owned(_) => lossy,
+    };
+    (method, target)
 }
 
 /// Empty lines before a request are skipped (RFC 9112 section 2.2).
@@ -71,6 +242,15 @@ pub(super) fn has_end(head: &[u8], from: usize) -> bool {
 mod tests {
     use super::*;
 
+    const LIMITS: HeadLimits = HeadLimits {
+        bytes: 1000,
+        fields: 10,
+    };
+
+    fn read(head: &str) -> Result<Head, BadHead> {
+        Head::read(head.as_bytes(), LIMITS)
+    }
+
     #[test]
     fn an_empty_line_ends_a_head() {
         assert!(has_end(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nbody", 0));
@@ -87,21 +267,190 @@ mod tests {
     }
 
     #[test]
-    fn the_length_of_a_request_is_told_where_it_can_be() {
-        let table: &[(&str, Option<u64>)] = &[
-            ("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /next", Some(27)),
-            ("GET / HTTP/1.0\r\n\r\n", Some(18)),
-            ("PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", Some(42)),
-            ("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", None),
-            ("GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", None),
-            ("PUT / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", None),
-            ("PUT / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", None),
-            ("PUT / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n", None),
-            ("PUT / HTTP/1.1\r\nContent-Length: 18446744073709551616\r\n\r\n", None),
-            ("what is this\r\n\r\n", None),
+    fn a_head_tells_what_follows_it() {
+        let table = [
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /next", Body::Length(0)),
+            ("GET / HTTP/1.0\r\n\r\n", Body::Length(0)),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+                Body::Length(5),
+            ),
+            ("PUT / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", Body::Length(5)),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
+                Body::Chunked,
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Upgrade\r\nUpgrade: WebSocket\r\n\r\n",
+                Body::Switching(0),
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+                Body::Length(0),
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+                Body::Length(0),
+            ),
+        ];
+        for (head, body) in table {
+            let outcome = read(head).expect(head);
+            assert_eq!(outcome.body, body, "{head}");
+            assert_eq!(outcome.length, head.find("\r\n\r\n").expect("an end") + 4);
+        }
+    }
+
+    #[test]
+    fn what_can_be_said_in_two_ways_goes_on_in_one() {
+        let rewritten = |head: &str| {
+            let head = read(head).expect(head);
+            head.rewritten.map(|head| String::from_utf8(head).expect("text"))
+        };
+        for head in [
+            "GET /a?b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n",
+            "GET / HTTP/1.0\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ] {
+            assert_eq!(rewritten(head), None, "{head}");
+        }
+        let table = [
+            (
+                "GET http://a/x?y HTTP/1.1\r\nX: y\r\nHost: a\r\nX: z\r\n\r\n",
+                "GET /x?y HTTP/1.1\r\nHost: a\r\nX: y\r\nX: z\r\n\r\n",
+            ),
+            ("GET http://a HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\nHost: a\r\n\r\n"),
+            (
+                "OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n",
+                "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a:\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            ),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\ncontent-length: 5, 5\r\n\r\n",
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            ),
+            (
+                "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+                "GET / HTTP/1.0\r\nConnection: upgrade\r\n\r\n",
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n\r\n",
+            ),
         ];
         for (head, expected) in table {
-            assert_eq!(Head::of(head.as_bytes()).request_length, *expected, "{head}");
+            assert_eq!(rewritten(head).as_deref(), Some(expected), "{head}");
         }
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        let table = [
+            ("what is this\r\n\r\n", 400),
+            ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET /  HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
+            ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET /\r\n\r\n", 400),
+            ("GET / http/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", 400),
+            ("GET evil.js HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+            ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", 400),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                400,
+            ),
+            ("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 6\r\n\r\n", 400),
+            ("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5,\r\n\r\n", 400),
+            ("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", 400),
+            ("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n", 400),
+            ("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\n", 400),
+            ("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5 5\r\n\r\n", 400),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\n",
+                400,
+            ),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+                400,
+            ),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+                400,
+            ),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
+                400,
+            ),
+            ("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", 400),
+            ("PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                501,
+            ),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
+                501,
+            ),
+            ("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", 501),
+            ("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 501),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n",
+                501,
+            ),
+        ];
+        for (head, status) in table {
+            let outcome = read(head).map(|head| head.body);
+            assert_eq!(outcome.map_err(BadHead::status), Err(status), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn heads_have_limits() {
+        let with = |fields: usize| {
+            read(&format!(
+                "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+                "X: y\r\n".repeat(fields)
+            ))
+        };
+        assert!(with(9).is_ok());
+        assert_eq!(with(10).map(|head| head.body), Err(BadHead::Fields(10)));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(300));
+        assert_eq!(read(&many).map(|head| head.body), Err(BadHead::Fields(10)));
+        let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(1000));
+        assert_eq!(read(&long).map(|head| head.body), Err(BadHead::Bytes(1000)));
+    }
+
+    #[test]
+    fn a_refused_head_is_told_as_far_as_it_can_be() {
+        assert_eq!(
+            line(b"GET  /a b HTTP/1.1\r\nHost: a\r\n\r\n"),
+            ("GET".into(), " /a b".into())
+        );
+        assert_eq!(line(b"what\n\n"), ("what".into(), "".into()));
+        assert_eq!(line(b""), ("".into(), "".into()));
     }
 }

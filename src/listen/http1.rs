@@ -22,12 +22,12 @@ use tokio::{
 
 use super::{
     Arrival, Limits, ServeHttp2,
-    head::{Head, has_end, skip_empty_lines},
+    arrival::Fence,
+    chunks::Chunks,
+    head::{BadHead, Body, Head, HeadLimits, has_end, skip_empty_lines},
+    refuse::refuse,
 };
 use crate::client::Scheme;
-
-/// Bytes of a header that are awaited here; a longer one is Pingora's to refuse.
-const MAX_HEAD: usize = 64 * 1024;
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
 
@@ -57,7 +57,10 @@ where
                 Err(e) => return debug!("an HTTP/1 connection ended without a request: {e}"),
             };
             let shutdown_began = *self.shutdown.borrow();
-            let mut head = Head::of(&bytes);
+            let mut head = match self.head(&bytes) {
+                Ok(head) => head,
+                Err(bad) => return refuse(arrival, &bytes, bad, self.limits.write_timeout).await,
+            };
             if let Some(request) = head.upgrade.take()
                 && !shutdown_began
                 && arrival.scheme() != Some(Scheme::Https)
@@ -66,8 +69,18 @@ where
                 arrival.put_back(bytes.get(head.length..).unwrap_or_default());
                 return self.upgrade(arrival, beginning).await;
             }
-            arrival.put_back(&bytes);
-            arrival.fence(head.request_length);
+            let rest = bytes.get(head.length..).unwrap_or_default();
+            let length = match &head.rewritten {
+                Some(rewritten) => {
+                    arrival.put_back(&[rewritten, rest].concat());
+                    rewritten.len()
+                }
+                None => {
+                    arrival.put_back(&bytes);
+                    head.length
+                }
+            };
+            arrival.fence(fence(length, head.body));
             let mut session = ServerSession::new_http1(arrival);
             session.set_keepalive(Some(self.limits.idle_timeout.as_secs().max(1)));
             if let Some(settings) = settings.take() {
@@ -88,7 +101,11 @@ where
                         return warn!("Pingora gave back another transport than it was given");
                     };
                     (arrival, settings) = (reused, kept);
-                    arrival.fence(None);
+                    if !arrival.is_at_fence() {
+                        // Nobody read the rest of the content, and what follows it is another request.
+                        return debug!("closing an HTTP/1 connection whose request was not read to its end");
+                    }
+                    arrival.fence(Fence::None);
                 }
                 None => return,
             }
@@ -126,7 +143,7 @@ where
     async fn read_head(&self, arrival: &mut Arrival, mut head: Vec<u8>) -> io::Result<Vec<u8>> {
         let reading = async {
             let mut searched = 0;
-            while !has_end(&head, searched) && head.len() < MAX_HEAD {
+            while !has_end(&head, searched) && head.len() <= self.limits.max_header_bytes {
                 searched = head.len().saturating_sub(3);
                 if arrival.read_buf(&mut head).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
@@ -138,6 +155,16 @@ where
             Ok(head)
         };
         within(self.limits.handshake_timeout, reading).await
+    }
+
+    fn head(&self, bytes: &[u8]) -> Result<Head, BadHead> {
+        Head::read(
+            bytes,
+            HeadLimits {
+                bytes: self.limits.max_header_bytes,
+                fields: self.limits.max_header_fields,
+            },
+        )
     }
 
     /// Switches to HTTP/2, which answers the request.
@@ -156,6 +183,16 @@ where
             }
             Err(e) => debug!("a connection ended before it was upgraded: {e}"),
         }
+    }
+}
+
+/// How far Pingora may read for a request with a head of this length.
+fn fence(head: usize, body: Body) -> Fence {
+    let head = u64::try_from(head).unwrap_or(u64::MAX);
+    match body {
+        Body::Length(length) => Fence::Bytes(head.saturating_add(length)),
+        Body::Switching(length) => Fence::Switching(head.saturating_add(length)),
+        Body::Chunked => Fence::Chunked(Box::new(Chunks::after(head))),
     }
 }
 

@@ -5,11 +5,13 @@
 //! `proxy_header` (what a terminator says of its client), `per_client` (how many connections a client
 //! has), [`Tls`] (TLS ended here), [`Arrival`] (a connection with its client), `preface` (HTTP/2 by
 //! prior knowledge or HTTP/1.x), `http1` (Pingora's own server, one request after another),
-//! `head` (what a request's head says), `upgrade` (which requests ask for HTTP/2), [`Connections`]
-//! (how many are open, for a shutdown to wait for).
+//! `head` (what a request's head says, once), `chunks` (chunked content, to the letter), `refuse` (the answer to what is
+//! no request), `upgrade` (which requests ask for HTTP/2), [`Connections`] (how many are open, for a shutdown to wait
+//! for).
 
 mod arrival;
 mod arrive;
+mod chunks;
 mod connections;
 mod entrance;
 mod head;
@@ -18,6 +20,7 @@ mod listener;
 mod per_client;
 mod preface;
 mod proxy_header;
+mod refuse;
 mod tls;
 mod upgrade;
 
@@ -49,6 +52,10 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Open connections of one client; 0 is no limit.
     pub max_connections_per_client: usize,
+    /// Bytes of an HTTP/1.x request header.
+    pub max_header_bytes: usize,
+    /// Its fields.
+    pub max_header_fields: usize,
     /// For an HTTP/1.x client to take the next bytes of an answer.
     pub write_timeout: Duration,
 }

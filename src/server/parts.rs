@@ -104,6 +104,8 @@ impl Ready {
                     handshake_timeout: limits.handshake_timeout,
                     idle_timeout: limits.idle_timeout,
                     max_connections_per_client: limits.max_connections_per_client,
+                    max_header_bytes: limits.max_header_bytes as usize,
+                    max_header_fields: limits.max_header_fields,
                     write_timeout: limits.write_timeout,
                 },
                 listeners,
@@ -132,6 +134,7 @@ fn http2_limits(limits: &Limits) -> h2::Limits {
     h2::Limits {
         max_streams: limits.max_streams,
         max_header_bytes: limits.max_header_bytes,
+        max_header_fields: limits.max_header_fields,
         max_malformed: limits.max_malformed,
         diary_entries: limits.diary_entries,
         handshake_timeout: limits.handshake_timeout,

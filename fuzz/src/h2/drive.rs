@@ -19,6 +19,7 @@ use crate::push::Priority;
 const CONFIG: Config = Config {
     max_streams: 4,
     max_header_bytes: 4096,
+    max_header_fields: 100,
     max_malformed: 50,
 };
 

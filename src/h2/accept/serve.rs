@@ -145,6 +145,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         let config = Config {
             max_streams: limits.max_streams,
             max_header_bytes: limits.max_header_bytes,
+            max_header_fields: limits.max_header_fields,
             max_malformed: limits.max_malformed,
         };
         let mut core = Core::new(config, now);

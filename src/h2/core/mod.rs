@@ -67,9 +67,6 @@ const MAX_PROMISES: usize = 256;
 /// the owner is still busy with it.
 const STREAMS_PER_OPEN: usize = 4;
 
-/// Fields of a request. Browsers send some forty; nginx has a limit of 32 KB, HAProxy one of 101 fields.
-const MAX_FIELDS: usize = 100;
-
 /// Request headers of all streams together may hold so many times what one may.
 const HEADER_BUDGET: usize = 16;
 
@@ -92,6 +89,8 @@ pub(in crate::h2) struct Config {
     pub(in crate::h2) max_streams: u32,
     /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes.
     pub(in crate::h2) max_header_bytes: u32,
+    /// Fields of a request.
+    pub(in crate::h2) max_header_fields: usize,
     /// Stream errors of the client's making after which the connection is closed.
     pub(in crate::h2) max_malformed: u32,
 }

@@ -9,8 +9,7 @@ use super::{
 use crate::{
     h2::{
         core::{
-            Core, Ending, Event, Fault, HEADER_BUDGET, Key, MAX_FIELDS, Reason, Response, STREAM_WINDOW,
-            STREAMS_PER_OPEN,
+            Core, Ending, Event, Fault, HEADER_BUDGET, Key, Reason, Response, STREAM_WINDOW, STREAMS_PER_OPEN,
             stream::{State, Stream},
         },
         wire::frame::{DEFAULT_FRAME, FrameHeader, flag},
@@ -127,7 +126,7 @@ impl<T: Default> Core<T> {
     fn section(&self, block: &[u8]) -> FieldSection {
         let limits = FieldLimits {
             bytes: self.config.max_header_bytes as usize,
-            fields: MAX_FIELDS,
+            fields: self.config.max_header_fields,
         };
         FieldSection::new(limits, block.len())
     }

@@ -162,6 +162,7 @@ impl World {
                 Config {
                     max_streams: MAX_STREAMS,
                     max_header_bytes: MAX_HEADER_BYTES,
+                    max_header_fields: 100,
                     max_malformed: 20,
                 },
                 now,

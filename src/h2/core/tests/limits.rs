@@ -5,7 +5,7 @@ use super::{
     client::{self, get, get_with, post},
 };
 use crate::h2::{
-    core::{Config, MAX_FIELDS},
+    core::Config,
     wire::frame::{flag, kind},
 };
 
@@ -109,6 +109,7 @@ fn requests_that_the_server_is_made_to_reset() {
     for (name, attack) in kinds {
         let mut pair = Pair::with(
             Config {
+                max_header_fields: 100,
                 max_malformed: u32::MAX,
                 ..CONFIG
             },
@@ -125,6 +126,7 @@ fn requests_that_the_server_is_made_to_reset() {
         );
         let mut pair = Pair::with(
             Config {
+                max_header_fields: 100,
                 max_malformed: 10,
                 ..CONFIG
             },
@@ -288,7 +290,7 @@ fn streams_are_as_many_as_was_said() {
 
 #[test]
 fn fields_are_as_many_and_as_large_as_was_said() {
-    let many: Vec<_> = (0..=MAX_FIELDS).map(|_| ("a", "b")).collect();
+    let many: Vec<_> = (0..=CONFIG.max_header_fields).map(|_| ("a", "b")).collect();
     let large = "x".repeat(4000);
     let large = [("a", &large[..]); 5];
     let crumbs = [("cookie", "a=b"); 1500];
@@ -307,7 +309,7 @@ fn fields_are_as_many_and_as_large_as_was_said() {
         pair.assert_at_rest();
     }
     let mut pair = Pair::new();
-    pair.request(&get_with(1, &many[..MAX_FIELDS]));
+    pair.request(&get_with(1, &many[..CONFIG.max_header_fields]));
     pair.request(&get_with(3, &crumbs[..300]));
 }
 

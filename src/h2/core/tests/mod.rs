@@ -37,6 +37,7 @@ use client::{Frame, Reader};
 const CONFIG: Config = Config {
     max_streams: 100,
     max_header_bytes: 16 * 1024,
+    max_header_fields: 100,
     max_malformed: 1000,
 };
 

@@ -476,6 +476,7 @@ impl World {
         let config = Config {
             max_streams,
             max_header_bytes: 16 * 1024,
+            max_header_fields: 100,
             max_malformed: u32::MAX,
         };
         let mut world = Self {
