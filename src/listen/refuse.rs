@@ -1,6 +1,6 @@
 //! The answer to an HTTP/1.x request that nobody else gets to see.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::StatusCode;
 use log::debug;
@@ -14,12 +14,7 @@ use super::{
     Arrival,
     head::{self, BadHead},
 };
-use crate::{
-    client::Scheme,
-    exchange::error_page,
-    push::Skips,
-    telemetry::access::{self, Access},
-};
+use crate::{exchange::error_page, telemetry::access};
 
 /// How long what the client still sends is read and dropped: bytes that nobody reads would have the system drop the
 /// answer. And how much of it.
@@ -28,7 +23,6 @@ const MAX_DRAINED: u64 = 1 << 20;
 
 /// Answers, tells the access log, and closes the connection.
 pub(super) async fn refuse(mut arrival: Box<Arrival>, bytes: &[u8], why: BadHead, write_timeout: Duration) {
-    let since = Instant::now();
     let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let page = error_page(status);
     let mut answer = format!("HTTP/1.1 {status}\r\nDate: ").into_bytes();
@@ -45,7 +39,7 @@ pub(super) async fn refuse(mut arrival: Box<Arrival>, bytes: &[u8], why: BadHead
         arrival.shutdown().await
     };
     let outcome = timeout(write_timeout, answering).await;
-    tell(&arrival, bytes, why, since.elapsed());
+    tell(&arrival, bytes, why);
     if !matches!(outcome, Ok(Ok(()))) {
         return debug!("a client did not take the answer to a bad request");
     }
@@ -53,35 +47,9 @@ pub(super) async fn refuse(mut arrival: Box<Arrival>, bytes: &[u8], why: BadHead
     let _ = timeout(DRAIN, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
 }
 
-fn tell(arrival: &Arrival, bytes: &[u8], why: BadHead, duration: Duration) {
-    let peer = arrival.peer();
-    let address = peer.map(|peer| peer.address);
+fn tell(arrival: &Arrival, bytes: &[u8], why: BadHead) {
+    let address = arrival.peer().map(|peer| peer.address);
     debug!("refusing a request of {address:?}: {why}");
-    if !access::is_enabled() {
-        return;
-    }
     let (method, target) = head::line(bytes);
-    access::write(&Access {
-        peer: address,
-        client: address.map(|address| address.ip()),
-        method: &method,
-        scheme: arrival.scheme().unwrap_or(Scheme::Http).name(),
-        authority: "-",
-        path_and_query: &target,
-        status: Some(why.status()),
-        route: None,
-        protocol: "http/1.1",
-        duration,
-        bytes: 0,
-        promises: 0,
-        hints: 0,
-        skips: &Skips::default(),
-        learned: 0,
-        missed: 0,
-        pushed_by: None,
-        cache: None,
-        server: None,
-        tries: 0,
-        failure: Some(&why.to_string()),
-    });
+    access::write_refused(address, "http/1.1", (&method, &target), Some(why.status()), &why);
 }

@@ -72,6 +72,42 @@ pub fn write(access: &Access<'_>) {
     info!(target: TARGET, "{access}");
 }
 
+/// Writes the line of a request that was refused before anybody looked for its route: its method and target as far as
+/// they are known, its status if it was answered, and why.
+pub fn write_refused(
+    peer: Option<SocketAddr>,
+    protocol: &'static str,
+    (method, target): (&str, &str),
+    status: Option<u16>,
+    why: &dyn fmt::Display,
+) {
+    if is_enabled() {
+        write(&Access {
+            peer,
+            client: peer.map(|peer| peer.ip()),
+            method,
+            scheme: "-",
+            authority: "-",
+            path_and_query: target,
+            status,
+            route: None,
+            protocol,
+            duration: Duration::ZERO,
+            bytes: 0,
+            promises: 0,
+            hints: 0,
+            skips: &Skips::default(),
+            learned: 0,
+            missed: 0,
+            pushed_by: None,
+            cache: None,
+            server: None,
+            tries: 0,
+            failure: Some(&why.to_string()),
+        });
+    }
+}
+
 /// The name of a protocol version (RFC 7301 identifiers).
 #[must_use]
 pub const fn protocol(version: Version) -> &'static str {
@@ -82,12 +118,36 @@ pub const fn protocol(version: Version) -> &'static str {
     }
 }
 
+/// What a client wrote, so that it can write no other part of a line: a byte that is no graphic character of ASCII is
+/// percent-encoded.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.bytes().position(|byte| !byte.is_ascii_graphic()) {
+            let (plain, escaped) = rest.split_at(at);
+            f.write_str(plain)?;
+            let length = escaped.chars().next().map_or(0, char::len_utf8);
+            let (escaped, after) = escaped.split_at(length);
+            for byte in escaped.bytes() {
+                write!(f, "%{byte:02X}")?;
+            }
+            rest = after;
+        }
+        f.write_str(rest)
+    }
+}
+
 impl fmt::Display for Access<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "{} {}://{}{} ",
-            self.method, self.scheme, self.authority, self.path_and_query
+            Escaped(self.method),
+            self.scheme,
+            Escaped(self.authority),
+            Escaped(self.path_and_query)
         )?;
         match self.status {
             Some(status) => write!(f, "{status}")?,
@@ -137,6 +197,20 @@ impl fmt::Display for Access<'_> {
 mod tests {
     use super::*;
     use crate::push::SkipReason;
+
+    #[test]
+    fn what_a_client_wrote_is_one_word() {
+        for (written, told) in [
+            ("", ""),
+            ("/a?b=%20\"c", "/a?b=%20\"c"),
+            ("a/ 200 route=admin", "a/%20200%20route=admin"),
+            ("/x\r\n\t\u{7f}", "/x%0D%0A%09%7F"),
+            ("/é\u{85}", "/%C3%A9%C2%85"),
+            ("\u{fffd}", "%EF%BF%BD"),
+        ] {
+            assert_eq!(Escaped(written).to_string(), told);
+        }
+    }
 
     #[test]
     fn a_line_names_everything() {

@@ -30,6 +30,7 @@ mod demo;
 mod deploy;
 mod early;
 mod forwarded;
+mod framing;
 mod hostile;
 mod http1;
 mod layout;

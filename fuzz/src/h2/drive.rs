@@ -177,7 +177,7 @@ impl World {
                 0 => self.core.shut_down(self.now),
                 1 => self.core.go_away(),
                 2 => self.core.disconnect(),
-                _ => self.core.count_malformed(),
+                _ => self.core.shut_down(self.now),
             },
             _ => self.command(what, input),
         }
@@ -220,7 +220,7 @@ impl World {
             }
             19 | 20 => {
                 let content = Bytes::from(vec![2; input.large()]);
-                let _ = self.core.send(key, content, at >= 128, self.now);
+                let _ = self.core.send(key, content, at >= 128, || self.now);
             }
             21 => drop(self.core.finish(key, (at >= 128).then(HeaderMap::new))),
             22 => {
@@ -311,7 +311,7 @@ pub fn upgraded(bytes: &[u8]) {
     }
     let are_good = super::core::settings_are_good(settings);
     let mut world = World::new();
-    let begun = world.core.begin_upgraded(settings, request.into_parts().0);
+    let begun = world.core.begin_upgraded(settings, Box::new(request.into_parts().0));
     assert_eq!(begun.is_ok(), are_good, "what was acknowledged is taken");
     if begun.is_err() {
         return;

@@ -7,18 +7,21 @@ use std::{
     time::Instant,
 };
 
-use http::request::Parts;
+use http::{Version, request::Parts};
 use log::{debug, warn};
 use pingora::apps::HttpServerApp;
 
 use super::serve::Driver;
-use crate::h2::{
-    core::{Event, Fault, Key, Reason},
-    respond::stored,
-    stream::{
-        Stream,
-        mux::{Promised, Side},
+use crate::{
+    h2::{
+        core::{Event, Fault, Key, Reason},
+        respond::stored,
+        stream::{
+            Stream,
+            mux::{Promised, Side},
+        },
     },
+    telemetry::access,
 };
 
 impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
@@ -93,7 +96,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         let address = self.connection.facts.as_ref().map(|facts| facts.peer.address);
         let of = || address.map(|address| format!(" of {address}")).unwrap_or_default();
         match stream {
-            Some(stream) => debug!("stream {stream}{}: {fault}", of()),
+            Some(stream) => {
+                debug!("stream {stream}{}: {fault}", of());
+                if let Some(status) = fault.refusal() {
+                    access::write_refused(address, access::protocol(Version::HTTP_2), ("-", "-"), status, &fault);
+                }
+            }
             None if self.is_upgraded && fault == Fault::Preface => {
                 debug!(
                     "HTTP/2 connection ended{}: no preface but other bytes after the upgrade",

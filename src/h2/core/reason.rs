@@ -179,6 +179,17 @@ impl Fault {
         }
     }
 
+    /// For a request that nobody else gets to see, how it is refused: by a status, or with `None` by RST_STREAM.
+    #[must_use]
+    pub const fn refusal(self) -> Option<Option<u16>> {
+        match self {
+            Self::BadTarget(_) => Some(Some(400)),
+            Self::HeaderTooLarge => Some(Some(431)),
+            Self::Malformed | Self::TooManyStreams | Self::HeaderBudget => Some(None),
+            _ => None,
+        }
+    }
+
     /// Whether it is a client's attack or greed rather than a mistake: worth a warning.
     #[must_use]
     pub const fn is_flood(self) -> bool {

@@ -1,0 +1,233 @@
+//! One request, one meaning: what a client writes is what the origin gets, or it is refused.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use crate::support::{
+    edge::{Edge, config},
+    handmade::Handmade,
+    http1::Http1,
+    origin::{Origin, Step, response},
+    raw::{DATA, HEADERS, Raw},
+    within,
+};
+
+const ALL: &str = "routes: [{ name: all, upstream: app, push: auto, cache: all }]\n";
+
+/// Sends bytes on a connection of its own; returns the status of the first answer, 0 if there is none.
+async fn status(edge: &Edge, bytes: &[u8]) -> u16 {
+    let mut client = Http1::connect(edge.address).await;
+    // A refused client may find the connection closed before all is sent.
+    let _ = client.stream.write_all(bytes).await;
+    let answer = client.rest().await;
+    let text = String::from_utf8_lossy(&answer);
+    let mut words = text.split(' ');
+    match (words.next(), words.next()) {
+        (Some("HTTP/1.1"), Some(status)) => status.parse().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_and_told_in_the_log() {
+    let origin = Origin::start().await;
+    origin.default_ok(b"page");
+    let edge = Edge::with(&config(origin.address, ALL)).await;
+    let table: &[(&str, u16)] = &[
+        ("GET evil.js HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET @evil/x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET  /two-spaces HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET admin HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a/ 200 route=admin client=1.2.3.4\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: :80\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: []\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n", 400),
+        ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
+    ];
+    for (bytes, expected) in table {
+        assert_eq!(status(&edge, bytes.as_bytes()).await, *expected, "{bytes:?}");
+    }
+    assert_eq!(origin.seen(), [], "nothing of it reached the origin");
+    edge.log_line(&["GET -://-evil.js 400", "route=-", "failure=\"a target that is neither"])
+        .await;
+    assert_eq!(edge.count_lines("route=admin"), 0);
+    edge.lines(" 501 route=- ", 1).await;
+    assert_eq!(
+        status(&edge, b"GET /fine HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await,
+        200
+    );
+}
+
+#[tokio::test]
+async fn refused_requests_of_http2_are_told_in_the_log() {
+    let origin = Origin::start().await;
+    let edge = Edge::with(&config(origin.address, ALL)).await;
+    let authority = edge.address.to_string();
+    let mut raw = Raw::connect(edge.address, &[]).await;
+    let with = |path: &'static [u8]| -> Vec<(&[u8], &[u8])> {
+        vec![
+            (b":method", b"GET"),
+            (b":scheme", b"http"),
+            (b":authority", authority.as_bytes()),
+            (b":path", path),
+        ]
+    };
+    raw.request(1, &with(b"evil.js")).await;
+    let answer = raw.next_that("an answer", |frame| frame.kind == HEADERS).await;
+    assert_eq!(answer.status(), Some(400));
+    edge.log_line(&["400 route=- proto=h2", "failure=\"a target that is neither"])
+        .await;
+    raw.request(3, &[with(b"/"), vec![(b"connection", b"close")]].concat())
+        .await;
+    edge.log_line(&["- route=- proto=h2", "failure=\"malformed request\""])
+        .await;
+    assert_eq!(origin.seen(), []);
+}
+
+#[tokio::test]
+async fn the_origin_gets_the_target_that_was_matched_and_stored() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/abs?q", &[("Cache-Control", "max-age=60")], b"page");
+    let edge = Edge::with(&config(origin.address, ALL)).await;
+    let get = "GET http://shop.example/abs?q HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(status(&edge, get.as_bytes()).await, 200);
+    let seen = origin.request("/abs?q").await;
+    assert!(seen.line.starts_with("GET /abs?q HTTP/1.1"), "{}", seen.line);
+    assert_eq!(seen.field("host"), Some("shop.example"));
+    let mut other = Http1::sending(edge.address, "GET /abs?q HTTP/1.1\r\nHost: shop.example\r\n\r\n").await;
+    let (_, body) = other.answer().await;
+    assert_eq!(body, b"page");
+    edge.log_line(&["GET http://shop.example/abs?q 200", "cache=hit"]).await;
+    assert_eq!(origin.count("/abs?q"), 1, "the same resource");
+}
+
+#[tokio::test]
+async fn a_request_behind_chunks_or_an_upgrade_that_is_not_followed_is_answered() {
+    let origin = Origin::start().await;
+    origin.default_ok(b"ok");
+    let edge = Edge::with(&config(origin.address, ALL)).await;
+    let first = [
+        "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+        "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        "GET /1 HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "GET /1 HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n",
+        "GET /1 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+    ];
+    for first in first {
+        let both = format!("{first}GET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let mut client = Http1::sending(edge.address, both).await;
+        for n in 1..=2 {
+            let (head, body) = client.answer().await;
+            assert!(head.starts_with("HTTP/1.1 200"), "{n} of {first}: {head}");
+            assert_eq!(body, b"ok", "{n} of {first}");
+        }
+    }
+    let bodies = origin.seen().into_iter().filter(|seen| seen.line.starts_with("POST"));
+    for seen in bodies {
+        let body = String::from_utf8_lossy(&seen.body).into_owned();
+        assert!(["hello", "5\r\nhello\r\n0\r\n\r\n"].contains(&&*body), "{body:?}");
+    }
+}
+
+#[tokio::test]
+async fn chunks_that_are_none_are_refused() {
+    let origin = Origin::start().await;
+    origin.default_ok(b"ok");
+    let edge = Edge::with(&config(origin.address, ALL)).await;
+    for chunks in [
+        "\r\n",
+        "5\nhello\r\n0\r\n\r\n",
+        "5;\nAAAAA\r\n0\r\n\r\n",
+        "5 \r\nhello\r\n0\r\n\r\n",
+        "0x5\r\nhello\r\n0\r\n\r\n",
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\r\nno colon\r\n\r\n",
+        "5\r\nhello\r\n0\r\na b: c\r\n\r\n",
+    ] {
+        let request = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+        assert_eq!(status(&edge, request.as_bytes()).await, 400, "{chunks:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_half_is_answered() {
+    let origin = Origin::start().await;
+    origin.on(
+        "/slow",
+        [Step::Gate("answer"), Step::Send(response("200 OK", &[], b"page"))],
+    );
+    let edge = Edge::with(&config(origin.address, ALL)).await;
+    let mut client = Http1::sending(edge.address, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.stream.shutdown().await.expect("the half is ended");
+    origin.request("/slow").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    origin.open("answer");
+    let (head, body) = client.answer().await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert_eq!(body, b"page");
+}
+
+#[tokio::test]
+async fn content_without_a_length_has_one_last_chunk() {
+    let origin = Handmade::start().await;
+    let edge = Edge::with(&config(origin.address, ALL)).await;
+    let authority = edge.address.to_string();
+    let table: [(&[&[u8]], &[u8]); 4] = [
+        (&[b"hello", b""], b"5\r\nhello\r\n0\r\n\r\n"),
+        (&[b""], b""),
+        (&[b"", b"hello", b"", b""], b"5\r\nhello\r\n0\r\n\r\n"),
+        (&[b"hello"], b"5\r\nhello\r\n0\r\n\r\n"),
+    ];
+    for (content, chunks) in table {
+        let mut raw = Raw::connect(edge.address, &[]).await;
+        let head = [
+            (&b":method"[..], &b"POST"[..]),
+            (b":scheme", b"http"),
+            (b":authority", authority.as_bytes()),
+            (b":path", b"/up"),
+        ];
+        raw.send(HEADERS, 4, 1, &crate::support::raw::block(&head)).await;
+        for (at, piece) in content.iter().enumerate() {
+            let is_last = at + 1 == content.len();
+            raw.send(DATA, u8::from(is_last), 1, piece).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        let (mut connection, head) = origin.request().await;
+        // Content that ends before the request goes on is none.
+        let chunks = if head.contains("Transfer-Encoding") {
+            chunks
+        } else {
+            b""
+        };
+        assert_eq!(connection.exactly(chunks.len()).await, chunks);
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        raw.next_that("the answer", |frame| frame.kind == DATA).await;
+        // Whatever came behind the last chunk would be a request of somebody else.
+        connection.stream.shutdown().await.expect("shut");
+        let rest = within("the end", connection.rest()).await;
+        assert_eq!(rest, b"", "{content:?}");
+    }
+}
