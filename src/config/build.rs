@@ -151,6 +151,8 @@ fn routes(
         fields.set("forwarded", &mut forwarded, found, |at, found| {
             at.word(FORWARDED, None, found)
         });
+        let mut alt_svc = false;
+        fields.set("alt_svc", &mut alt_svc, found, |at, found| at.word(SWITCH, None, found));
         let mut push = base.clone();
         fields.set("push", &mut push, found, |at, found| push::policy(at, base, found));
         let mut learned = base_learn.clone();
@@ -166,6 +168,7 @@ fn routes(
             matches,
             upstream: upstream?,
             forwarded,
+            alt_svc,
             push,
             learn: learned,
             cache: kept,
@@ -220,9 +223,19 @@ const LIMITS: &[&str] = &[
     "read_timeout",
     "write_timeout",
 ];
-const ROUTE: &[&str] = &["name", "match", "upstream", "forwarded", "push", "learn", "cache"];
+const ROUTE: &[&str] = &[
+    "name",
+    "match",
+    "upstream",
+    "forwarded",
+    "alt_svc",
+    "push",
+    "learn",
+    "cache",
+];
 const MATCH: &[&str] = &["host", "path", "methods"];
 
+const SWITCH: &[(&str, bool)] = &[("off", false), ("on", true)];
 const FORWARDED: &[(&str, ForwardedField)] = &[("off", ForwardedField::Off), ("on", ForwardedField::On)];
 
 pub(super) const LISTENERS: &str = "a list of listeners, at least one";

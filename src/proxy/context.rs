@@ -35,6 +35,8 @@ pub struct Context {
     pub(super) pushed_by: Option<PushedBy>,
     /// What a trusted peer said of the client of that document.
     pub(super) received: Option<Arc<Received>>,
+    /// What the origin sends as content goes no further.
+    pub(super) drops_content: bool,
     /// It is our own request in the background, for an answer that is kept and no longer fresh.
     pub(super) is_update: bool,
     /// Its scheme, where its connection cannot tell any more.
@@ -79,6 +81,7 @@ impl Context {
             connection: None,
             pushed_by: None,
             received: None,
+            drops_content: false,
             is_update: false,
             scheme: None,
             kept: None,

@@ -12,6 +12,7 @@ mod cache;
 mod context;
 mod finish;
 mod forwarded;
+mod framing;
 mod hops;
 mod learn;
 mod memory;
@@ -27,6 +28,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::StatusCode;
 use pingora::{
     BError, Error, Result,
@@ -166,8 +168,22 @@ impl ProxyHttp for Edge {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        upstream::check_response(session, response, context)?;
         cache::answered(session, response, context);
         Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _is_end: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        if context.drops_content {
+            *body = None;
+        }
+        Ok(None)
     }
 
     fn response_cache_filter(

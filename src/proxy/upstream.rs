@@ -4,14 +4,17 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use http::{HeaderValue, Method, Version, header};
+use log::debug;
 use pingora::{
-    BError, Error, ErrorSource, ErrorType, Result, http::RequestHeader,
-    protocols::http::authority::validate_request_authority, upstreams::peer::HttpPeer,
+    BError, Error, ErrorSource, ErrorType, Result,
+    http::{RequestHeader, ResponseHeader},
+    protocols::http::authority::validate_request_authority,
+    upstreams::peer::HttpPeer,
 };
 use pingora_cache::CachePhase;
 use pingora_proxy::Session;
 
-use super::{Context, cache};
+use super::{Context, cache, framing};
 use crate::{
     client::AnswerLimit,
     upstream::{self, Balance, HashKey, NoServer, PoolPolicy},
@@ -124,6 +127,22 @@ pub(super) fn check_request(session: &mut Session, request: &mut RequestHeader, 
             .req_header_mut()
             .extensions_mut()
             .insert(answer_limit);
+    }
+    Ok(())
+}
+
+/// The first look at a response of the origin: one that nobody can tell the end of is none.
+pub(super) fn check_response(session: &Session, response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+    framing::check(response, may_switch(session.req_header())).map_err(|bad| {
+        debug!("{}: an origin's response has {bad}", session.req_header().uri);
+        Error::explain(ErrorType::InvalidHTTPHeader, bad.to_string()).into_up()
+    })?;
+    context.drops_content = framing::has_no_content(response.status);
+    if context.drops_content {
+        framing::empty(response);
+    }
+    if !context.route().is_some_and(|route| route.alt_svc) {
+        response.remove_header(&header::ALT_SVC);
     }
     Ok(())
 }

@@ -66,6 +66,8 @@ pub struct Route {
     pub upstream: usize,
     /// Whether its origins are told of clients in `Forwarded`, too.
     pub forwarded: ForwardedField,
+    /// Clients are told of the origin's other services (RFC 7838), whose ports are the origin's own.
+    pub alt_svc: bool,
     /// How it delivers assets.
     pub push: Policy,
     /// What it learns from its documents.
@@ -107,6 +109,7 @@ mod tests {
             },
             upstream: 0,
             forwarded: ForwardedField::Off,
+            alt_svc: false,
             push: Policy::default(),
             learn: LearnPolicy::default(),
             cache: CachePolicy::default(),
