@@ -86,7 +86,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         }
     }
 
-    async fn write_header(&mut self, mut header: Box<ResponseHeader>, end: bool) -> Result<()> {
+    fn write_header(&mut self, mut header: Box<ResponseHeader>, end: bool) -> Result<()> {
         if self.stream.has_ended() || self.written.is_some() {
             return Ok(());
         }
@@ -162,7 +162,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         for task in tasks {
             ended |= match task {
                 HttpTask::Header(header, end) => {
-                    self.write_header(header, end).await?;
+                    self.write_header(header, end)?;
                     end
                 }
                 HttpTask::Body(Some(data), end) if !data.is_empty() => {
@@ -254,11 +254,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     async fn write_response_header(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
-        self.write_header(response, end).await
+        self.write_header(response, end)
     }
 
     async fn write_response_header_ref(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
-        self.write_header(Box::new(response.clone()), end).await
+        self.write_header(Box::new(response.clone()), end)
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
