@@ -1,6 +1,7 @@
 //! The end of a request: errors told to the client, and the access line.
 
 use h2_reason::CANCEL;
+use http::StatusCode;
 use log::debug;
 use pingora::{Error, ErrorSource, ErrorType, protocols::http::ServerSession};
 use pingora_proxy::{FailToProxy, Session};
@@ -51,7 +52,13 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, cont
         status_of(error)
     };
     if code == 0 {
-        session.downstream_session.shutdown().await;
+        match &mut *session.downstream_session {
+            // Whose fault it is nobody can tell.
+            ServerSession::Custom(stream) if is_time_limit(error.etype()) => {
+                stream.shutdown(CANCEL, "a time limit has passed").await;
+            }
+            other => other.shutdown().await,
+        }
     } else if let Err(e) = page::answer(session, code).await {
         debug!("the client left before its {code}: {e}");
     }
@@ -81,6 +88,23 @@ fn status_of(error: &Error) -> u16 {
     }
 }
 
+/// Whether one of our own limits of time has ended a request.
+fn is_time_limit(kind: &ErrorType) -> bool {
+    use ErrorType::{ConnectTimedout, Custom, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
+    matches!(
+        kind,
+        ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout | Custom(AnswerLimit::PASSED)
+    )
+}
+
+/// Whether a client has left a tunnel, as it does when a tab is closed.
+fn has_left_tunnel(session: &Session, error: &Error) -> bool {
+    let is_tunnel = session
+        .response_written()
+        .is_some_and(|response| response.status == StatusCode::SWITCHING_PROTOCOLS);
+    is_tunnel && *error.esource() == ErrorSource::Downstream && !is_time_limit(error.etype())
+}
+
 /// Writes the access line.
 pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
     if context.is_update || !access::is_enabled() {
@@ -88,6 +112,7 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
     }
     let request = session.req_header();
     let url = Url::of(request, context);
+    let is_failure = !error.is_some_and(|error| has_left_tunnel(session, error));
     let unnamed = error.map(|e| format!("{}: {}", e.esource().as_str(), e.etype().as_str()));
     access::write(&Access {
         peer: context.connection.as_ref().map(|connection| connection.peer.address),
@@ -114,6 +139,6 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
             .map(|chosen| chosen.server().address())
             .or(context.failed_server),
         tries: context.tries,
-        failure: context.failure.as_deref().or(unnamed.as_deref()),
+        failure: context.failure.as_deref().or(unnamed.as_deref()).filter(|_| is_failure),
     });
 }

@@ -219,7 +219,11 @@ pub(super) fn attempt_failed(
         )
         && may_try_again(error.etype());
     let was_lost_idle = connection == Connection::Kept && is_loss(error.etype()) && !is_answered;
-    let has_server = if was_lost_idle {
+    // A stream of events, or a tunnel, may be quiet for as long as it likes: that is no failure of its server.
+    let is_quiet = is_answered && *error.etype() == ErrorType::ReadTimedout;
+    let has_server = if is_quiet {
+        false
+    } else if was_lost_idle {
         // The server closed it while nobody used it: no failure, and the same one may be asked.
         retries_left(context)
     } else {

@@ -18,6 +18,7 @@ use crate::support::{
     edge::{Edge, PAGES},
     http1::{Http1, field},
     origin::{Origin, Step},
+    raw::{RST_STREAM, Raw},
     within,
 };
 
@@ -470,4 +471,29 @@ async fn the_first_byte_is_awaited_from_the_end_of_the_request() {
         );
     }
     edge.log_line(&["/never 504", "first_byte_timeout"]).await;
+}
+
+#[tokio::test]
+async fn a_response_that_falls_silent_is_no_failure_of_its_server() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/page", &[], b"page");
+    let header = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n";
+    origin.on("/events", [Step::Send(header.to_vec()), Step::Gate("never")]);
+    let text = format!(
+        "listeners: [{{ address: '127.0.0.1:0' }}]\n\
+         upstreams: {{ app: {{ servers: ['{}'], read_timeout: 200ms, ejection: {{ failures: 1, period: 1h }} }} }}\n{PAGES}",
+        origin.address
+    );
+    let edge = Edge::with(&text).await;
+    for _ in 0..2 {
+        let mut raw = Raw::connect(edge.address, &[]).await;
+        raw.get(1, "/events").await;
+        let reset = raw.next_that("a reset", |frame| frame.kind == RST_STREAM).await;
+        assert_eq!(reset.error_code(), 8, "CANCEL: a time limit of ours");
+    }
+    edge.log_line(&["/events 200", "failure=\"", "silent for read_timeout"])
+        .await;
+    assert_eq!(edge.count_lines("eject"), 0);
+    let page = Client::connect(edge.address).await.get("/page").await;
+    assert_eq!(page.answer.status, 200);
 }
