@@ -77,7 +77,7 @@ const MAX_ANSWER: u64 = 64 * 1024;
 fn ask(mut stream: impl Read + Write, request: &PurgeRequest) -> anyhow::Result<u64> {
     let body = serde_json::to_string(request)?;
     let head = format!(
-        "POST {PURGE_PATH} HTTP/1.1\r\nHost: linkpush\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+        "POST {PURGE_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n",
         body.len()
     );

@@ -1,11 +1,13 @@
 //! Where commands reach the running server: `POST /purge`; and `GET /metrics`, its counters.
 //!
-//! On this machine only, for whoever may use the address or socket. A browser on it may be made to send a
-//! POST by any page, so what has an `Origin` is refused.
+//! On this machine only, for whoever may use the address or socket. A browser on it may be made to send a request by any
+//! page, so what has an `Origin`, or comes of another site by `Sec-Fetch-Site`, is refused. A page may have its own name
+//! resolve to this machine, too: at an address, Host must be an address or `localhost`.
 
 use std::{
     fs::{Permissions, remove_file},
     io,
+    net::Ipv4Addr,
     os::unix::{
         fs::PermissionsExt as _,
         net::{UnixListener, UnixStream},
@@ -15,7 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use log::info;
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, services::listening::Service};
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::{ServerError, Sockets, free_address};
 use crate::{
     cache::{BadUrl, Purge, Store},
+    client::target::authority,
     config,
     telemetry::Metrics,
 };
@@ -79,6 +82,8 @@ enum Refusal {
     Method(Method),
     #[error("not from a web page")]
     Origin,
+    #[error("Host must be an IP address or localhost, got {0:?}")]
+    Host(String),
     #[error("too large, at most {MAX_BODY} bytes")]
     TooLarge,
     #[error("the request did not arrive")]
@@ -99,6 +104,7 @@ impl Refusal {
             Self::Path => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Origin => StatusCode::FORBIDDEN,
+            Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Incomplete | Self::Json(_) | Self::Url(_) | Self::Nothing => StatusCode::BAD_REQUEST,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
@@ -125,6 +131,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Admin {
     store: &'static Store,
     metrics: Metrics,
+    /// It is at an address, which any program on the machine reaches.
+    is_at_address: bool,
 }
 
 /// The service at this entrance.
@@ -138,7 +146,12 @@ pub(super) fn service(
     metrics: Metrics,
     sockets: Sockets,
 ) -> Result<Service<Admin>, ServerError> {
-    let mut service = Service::new("admin".to_owned(), Admin { store, metrics });
+    let admin = Admin {
+        store,
+        metrics,
+        is_at_address: matches!(entrance, config::Admin::Address(_)),
+    };
+    let mut service = Service::new("admin".to_owned(), admin);
     service.threads = Some(1);
     match entrance {
         config::Admin::Address(address) => {
@@ -190,7 +203,7 @@ impl ServeHttp for Admin {
         *response.status_mut() = status;
         let length = response.body().len();
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-        let kind = http::HeaderValue::from_static(kind);
+        let kind = HeaderValue::from_static(kind);
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         session.set_keepalive(None);
         response
@@ -208,8 +221,18 @@ impl Admin {
         if request.method != wanted {
             return Err(Refusal::Method(wanted));
         }
-        if request.headers.contains_key(header::ORIGIN) {
+        let site = request.headers.get("sec-fetch-site");
+        if request.headers.contains_key(header::ORIGIN) || site.is_some_and(|site| site != "none") {
             return Err(Refusal::Origin);
+        }
+        if self.is_at_address {
+            let host = request
+                .headers
+                .get(header::HOST)
+                .map_or(&b""[..], HeaderValue::as_bytes);
+            if !is_this_machine(host) {
+                return Err(Refusal::Host(String::from_utf8_lossy(host).into_owned()));
+            }
         }
         if wanted == Method::GET {
             return Ok(Obeyed::Metrics(self.metrics.text()));
@@ -226,6 +249,17 @@ impl Admin {
     }
 }
 
+/// Whether a Host names no other machine, and no site: an IP address or `localhost`, with or without a port.
+fn is_this_machine(host: &[u8]) -> bool {
+    let Ok(host) = authority(host) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    // Within brackets it was read as an address.
+    name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok() || name.eq_ignore_ascii_case("localhost")
+}
+
 async fn body(session: &mut ServerSession) -> Result<Vec<u8>, Refusal> {
     session.set_read_timeout(Some(READ_TIMEOUT));
     let mut body = Vec::new();
@@ -235,6 +269,37 @@ async fn body(session: &mut ServerSession) -> Result<Vec<u8>, Refusal> {
             Ok(None) => return Ok(body),
             Ok(Some(part)) if body.len() + part.len() > MAX_BODY => return Err(Refusal::TooLarge),
             Ok(Some(part)) => body.extend_from_slice(&part),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_and_localhost_are_this_machine() {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:9901",
+            "[::1]:9901",
+            "[::1]",
+            "localhost",
+            "LocalHost:1",
+            "10.1.2.3:80",
+        ] {
+            assert!(is_this_machine(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:9901",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "::1",
+            "a b",
+        ] {
+            assert!(!is_this_machine(host.as_bytes()), "{host}");
         }
     }
 }

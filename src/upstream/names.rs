@@ -5,7 +5,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,8 @@ use hickory_resolver::{
     proto::rr::RecordType,
 };
 
+use once_cell::sync::OnceCell;
+
 use super::ResolverPolicy;
 
 /// Resolves names. Clones share what they have read of the system's configuration.
@@ -24,7 +26,8 @@ pub struct Names(Arc<Shared>);
 
 struct Shared {
     policy: ResolverPolicy,
-    resolver: OnceLock<Result<TokioResolver, NamesError>>,
+    /// Made with the first lookup. One that could not be made is tried again with the next.
+    resolver: OnceCell<TokioResolver>,
 }
 
 /// Why a name has no address.
@@ -59,7 +62,7 @@ impl Names {
     pub fn new(policy: ResolverPolicy) -> Self {
         Self(Arc::new(Shared {
             policy,
-            resolver: OnceLock::new(),
+            resolver: OnceCell::new(),
         }))
     }
 
@@ -69,12 +72,7 @@ impl Names {
 
     /// The addresses of a name in one family; none if the name servers say that there are none.
     pub(super) async fn resolve(&self, name: &str, family: Family) -> Result<Found, NamesError> {
-        let resolver = self
-            .0
-            .resolver
-            .get_or_init(|| build(&self.0.policy))
-            .as_ref()
-            .map_err(Clone::clone)?;
+        let resolver = self.0.resolver.get_or_try_init(|| build(&self.0.policy))?;
         let kind = match family {
             Family::V4 => RecordType::A,
             Family::V6 => RecordType::AAAA,

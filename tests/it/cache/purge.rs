@@ -120,8 +120,13 @@ async fn the_entrance_takes_purges_and_tells_counters_and_nothing_else() {
     let edge = edge(&origin, &admin.to_string()).await;
     edge.log_line(&["listening on"]).await;
     let ask = async |method: &str, path: &str, fields: &str, body: &str| {
+        let host = if fields.contains("host:") {
+            ""
+        } else {
+            "host: localhost\r\n"
+        };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\n{fields}content-length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\n{host}{fields}content-length: {}\r\n\r\n{body}",
             body.len()
         );
         let (head, answer) = Http1::sending(admin, request).await.answer().await;
@@ -153,6 +158,14 @@ async fn the_entrance_takes_purges_and_tells_counters_and_nothing_else() {
         ask("POST", "/purge", "origin: http://x\r\n", "{\"all\":true}").await.0,
         403
     );
+    for host in ["host: evil.example\r\n", "host: localhost.evil.example:80\r\n"] {
+        assert_eq!(ask("GET", "/metrics", host, "").await.0, 421, "{host}");
+    }
+    for site in ["cross-site", "same-site", "same-origin"] {
+        let fields = format!("sec-fetch-site: {site}\r\n");
+        assert_eq!(ask("GET", "/metrics", &fields, "").await.0, 403, "{site}");
+    }
+    assert_eq!(ask("GET", "/metrics", "sec-fetch-site: none\r\n", "").await.0, 200);
     assert_eq!(ask("POST", "/purge", "", &" ".repeat(20_000)).await.0, 413);
     for body in ["", "{}", "{\"all\":false}", "{\"url\":\"/a\"}", "{\"file\":1}"] {
         let (status, answer) = ask("POST", "/purge", "", body).await;
