@@ -243,7 +243,9 @@ pub fn is_foreign(name: &str, trust: Trust) -> bool {
 pub fn told_of_url(fields: &HeaderMap, tell: &mut dyn FnMut(&HeaderName, &HeaderValue)) -> bool {
     for (name, value) in fields {
         let text = name.as_str();
-        let is_of_url = starts(text, "x-forwarded") && *name != X_FORWARDED_FOR || OF_THE_URL.contains(&text);
+        let is_of_url = starts(text, "x-forwarded") && *name != X_FORWARDED_FOR
+            || OF_THE_URL.contains(&text)
+            || is_of_another_url(text);
         if is_of_url {
             tell(name, value);
         } else if *name == header::FORWARDED {
@@ -259,12 +261,29 @@ pub fn told_of_url(fields: &HeaderMap, tell: &mut dyn FnMut(&HeaderName, &Header
     true
 }
 
-/// Those of [`FAMILY`] that say nothing of the client.
-const OF_THE_URL: [&str; 2] = ["x-url-scheme", "front-end-https"];
+/// Whether the fields ask for another URL than the request does: an origin that heeds them answers for a URL that is not the one
+/// which is matched, learned of and stored.
+#[must_use]
+pub fn tell_another_url(fields: &HeaderMap) -> bool {
+    fields.keys().any(|name| is_of_another_url(name.as_str()))
+}
 
-/// Whether a field speaks of the client on whose behalf a request is made. `name` is in lower case.
+/// Those of [`FAMILY`] that say nothing of the client.
+const OF_THE_URL: [&str; 3] = ["x-url-scheme", "x-scheme", "front-end-https"];
+
+/// Whether a field speaks of the client on whose behalf a request is made, or of the URL that it is for. `name` is in lower
+/// case.
 fn is_of_family(name: &str) -> bool {
-    starts(name, "x-forwarded") || FAMILY.iter().any(|of| name.len() == of.len() && starts(name, of))
+    starts(name, "x-forwarded") || is_one_of(name, &FAMILY) || is_of_another_url(name)
+}
+
+fn is_of_another_url(name: &str) -> bool {
+    is_one_of(name, &OF_ANOTHER_URL)
+}
+
+/// Underscores count as hyphens.
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|of| name.len() == of.len() && starts(name, of))
 }
 
 fn starts(name: &str, with: &str) -> bool {
@@ -277,7 +296,7 @@ fn starts(name: &str, with: &str) -> bool {
 
 /// Fields that proxies and applications take for the client's address, scheme or URL, apart from
 /// X-Forwarded-*.
-const FAMILY: [&str; 15] = [
+const FAMILY: [&str; 22] = [
     "forwarded",
     "forwarded-for",
     "x-real-ip",
@@ -291,8 +310,33 @@ const FAMILY: [&str; 15] = [
     "cf-connecting-ip",
     "fastly-client-ip",
     "client-ip",
+    "x-true-client-ip",
+    "wl-proxy-client-ip",
+    "proxy-client-ip",
+    "x-azure-clientip",
+    "x-envoy-external-address",
+    // CGI makes HTTP_PROXY of it, which libraries take for the proxy that they are to use.
+    "proxy",
     "x-url-scheme",
+    "x-scheme",
     "front-end-https",
+];
+
+/// Fields by which applications and their servers are asked for another URL: Symfony, Zend and IIS (X-Original-URL,
+/// X-Rewrite-URL), Django and ASP.NET behind rewriting servers, Envoy, Next.js (x-middleware-subrequest leaves out its middleware).
+const OF_ANOTHER_URL: [&str; 12] = [
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-uri",
+    "x-rewrite-uri",
+    "x-original-host",
+    "x-host",
+    "x-http-host-override",
+    "x-host-override",
+    "x-proxy-url",
+    "x-envoy-original-path",
+    "x-envoy-original-host",
+    "x-middleware-subrequest",
 ];
 
 #[cfg(test)]

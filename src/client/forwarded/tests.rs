@@ -221,6 +221,24 @@ fn a_forwarded_list_is_kept_whole_or_not_at_all() {
 }
 
 #[test]
+fn what_a_trusted_peer_says_of_another_url_belongs_to_what_is_stored_and_teaches_nothing() {
+    for (name, is_told, is_another) in [
+        ("x-original-url", true, true),
+        ("x-rewrite-url", true, true),
+        ("x-scheme", true, false),
+        ("x-forwarded-prefix", true, false),
+        ("x-forwarded-for", false, false),
+        ("accept", false, false),
+    ] {
+        let mut fields = HeaderMap::new();
+        fields.insert(HeaderName::from_static(name), HeaderValue::from_static("/b"));
+        let mut told = 0;
+        assert!(told_of_url(&fields, &mut |_, _| told += 1));
+        assert_eq!((told > 0, tell_another_url(&fields)), (is_told, is_another), "{name}");
+    }
+}
+
+#[test]
 fn foreign_fields_are_told_from_others() {
     for name in [
         "x-forwarded-for",
@@ -234,6 +252,17 @@ fn foreign_fields_are_told_from_others() {
         "x_real_ip",
         "cf-connecting-ip",
         "true-client-ip",
+        "proxy",
+        "x-scheme",
+        "x_scheme",
+        "x-original-url",
+        "x_original_url",
+        "x-original_url",
+        "x-rewrite-url",
+        "x-rewrite-uri",
+        "x-http-host-override",
+        "x-host",
+        "x-middleware-subrequest",
     ] {
         assert!(is_foreign(name, Trust::Untrusted), "{name}");
         assert_eq!(is_foreign(name, Trust::Trusted), name.contains('_'), "{name}");
@@ -243,6 +272,8 @@ fn foreign_fields_are_told_from_others() {
         "forwarded-x",
         "x-real-ips",
         "host",
+        "proxy-authorization",
+        "x-original-urls",
         "via",
         "x_custom",
         "cookie",
