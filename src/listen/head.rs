@@ -119,7 +119,8 @@ impl Head {
         let is_canonical = path == target.path
             && hosts.first().copied() == target.authority.map(str::as_bytes)
             && values(fields, "content-length").count() <= 1
-            && offers_upgrade == switches;
+            && offers_upgrade == switches
+            && !fields.iter().any(|field| is_nominated(fields, field.name));
         let rewritten = (!is_canonical).then(|| rewrite(&request, &target, content_length, switches));
         Ok(Self {
             length,
@@ -178,6 +179,25 @@ fn asks_for_websocket(fields: &[Header<'_>]) -> bool {
         && elements(fields, "connection").any(|name| name.eq_ignore_ascii_case(b"upgrade"))
 }
 
+/// Whether Connection names a field, which goes no further then (RFC 9110 section 7.6.1): nobody may look at what the
+/// origin does not get. Fields that Pingora heeds, or refuses to be named, are left to it.
+fn is_nominated(fields: &[Header<'_>], name: &str) -> bool {
+    const LEFT: [&str; 10] = [
+        "connection",
+        "keep-alive",
+        "upgrade",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "content-length",
+        "host",
+        "http2-settings",
+        "proxy-connection",
+    ];
+    elements(fields, "connection").any(|element| element.eq_ignore_ascii_case(name.as_bytes()))
+        && !LEFT.iter().any(|left| left.eq_ignore_ascii_case(name))
+}
+
 /// Writes a head in the one form.
 fn rewrite(
     request: &httparse::Request<'_, '_>,
@@ -205,7 +225,8 @@ fn rewrite(
     }
     for field in &*request.headers {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        if !is("host") && !is("content-length") && (switches || !is("upgrade")) {
+        let goes_on = !is("host") && !is("content-length") && (switches || !is("upgrade"));
+        if goes_on && !is_nominated(request.headers, field.name) {
             put(field.name, field.value);
         }
     }
@@ -335,6 +356,10 @@ mod tests {
             (
                 "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
                 "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nOrigin: b\r\nConnection: close, origin,X\r\nx: y\r\nZ: 1\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, origin,X\r\nZ: 1\r\n\r\n",
             ),
             (
                 "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
