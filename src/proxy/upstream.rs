@@ -192,6 +192,11 @@ pub(super) fn attempt_failed(
     connection: Connection,
 ) -> BError {
     error.set_retry(false);
+    if upstream::is_abandoned() {
+        // Nobody waits any more, and its server has done nothing wrong.
+        context.failure = Some("the client left".to_owned());
+        return error.into_down();
+    }
     if *error.etype() == ErrorType::Custom(AnswerLimit::PASSED) {
         // It was noticed at the client's side, where Pingora waits for both.
         error = error.into_up();

@@ -30,7 +30,7 @@ pub use authorities::{Authorities, AuthoritiesError};
 pub use failure::reason;
 pub use names::{Names, NamesError};
 pub use origins::Origins;
-pub use pace::{arrived, granted, opened, paced, passed_on, trickle};
+pub use pace::{abandoned, arrived, granted, is_abandoned, opened, paced, passed_on, trickle};
 pub use policy::{
     Balance, EjectionPolicy, HashKey, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
     Verify,

@@ -89,13 +89,15 @@ enum Phase {
     Granted(usize),
     /// Whatever comes.
     Open,
+    /// Nothing more: nobody waits for the response.
+    Abandoned,
 }
 
 impl Pace {
     /// How many bytes may be read now; `None` is no limit. At 0 the task is woken when there are more.
     fn allowance(&self, cx: &Context<'_>) -> Option<usize> {
         match self.phase.get() {
-            Phase::Open => None,
+            Phase::Open | Phase::Abandoned => None,
             Phase::Granted(0) => {
                 let mut waiting = self.waiting.borrow_mut();
                 if !waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -116,7 +118,7 @@ impl Pace {
 
     fn count_read(&self, bytes: usize, cx: &Context<'_>) {
         match self.phase.get() {
-            Phase::Open => {}
+            Phase::Open | Phase::Abandoned => {}
             Phase::Granted(left) => {
                 self.phase.set(Phase::Granted(left.saturating_sub(bytes)));
                 if self.is_trickling.replace(false) {
@@ -129,6 +131,10 @@ impl Pace {
     }
 
     fn set(&self, phase: Phase) {
+        if self.phase.get() == Phase::Abandoned {
+            // Whatever else comes, nobody waits.
+            return;
+        }
         let before = self.phase.replace(phase);
         match (before.is_granted(), phase.is_granted()) {
             (false, true) => drop(GRANTED.fetch_add(1, Ordering::Relaxed)),
@@ -224,6 +230,22 @@ pub fn opened() {
     let _ = PACE.try_with(|pace| pace.set(Phase::Open));
 }
 
+/// The client has left before the response began: the origin is not read any more, and its connection ends. Pingora would let a
+/// response that may be stored come to its end, however long the origin thinks.
+pub fn abandoned() {
+    let _ = PACE.try_with(|pace| {
+        if matches!(pace.phase.get(), Phase::Header { .. }) {
+            pace.set(Phase::Abandoned);
+        }
+    });
+}
+
+/// Whether that has happened to the request of this task.
+pub fn is_abandoned() -> bool {
+    PACE.try_with(|pace| pace.phase.get() == Phase::Abandoned)
+        .unwrap_or(false)
+}
+
 /// A connection to an origin that is read at the pace of the request which has it.
 #[derive(Debug)]
 pub(super) struct Paced(Take<Stream>);
@@ -245,6 +267,9 @@ impl Paced {
 impl AsyncRead for Paced {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Ok(Some(allowance)) = PACE.try_with(|pace| pace.allowance(cx)) else {
+            if is_abandoned() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
             return Pin::new(self.io_mut()).poll_read(cx, buf);
         };
         if allowance == 0 {
@@ -459,6 +484,25 @@ mod tests {
             }
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn an_origin_is_left_only_before_its_response_begins() {
+        let (_origin, mut io) = origin(100).await;
+        paced(None, async {
+            abandoned();
+            assert!(is_abandoned());
+            let error = io.read(&mut [0; 1]).await.expect_err("nobody waits");
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+        })
+        .await;
+        paced(None, async {
+            passed_on();
+            abandoned();
+            assert!(!is_abandoned());
+        })
+        .await;
+        assert!(!is_abandoned());
     }
 
     #[tokio::test]

@@ -493,7 +493,32 @@ async fn a_response_that_falls_silent_is_no_failure_of_its_server() {
     }
     edge.log_line(&["/events 200", "failure=\"", "silent for read_timeout"])
         .await;
-    assert_eq!(edge.count_lines("eject"), 0);
+    assert_eq!(edge.count_lines("is left alone"), 0);
     let page = Client::connect(edge.address).await.get("/page").await;
     assert_eq!(page.answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_whose_client_has_left_ends_though_its_response_might_be_stored() {
+    let origin = Origin::start().await;
+    origin.on("/slow", [Step::Gate("never")]);
+    let text = format!(
+        "listeners: [{{ address: '127.0.0.1:0' }}]\n\
+         upstreams: {{ app: {{ servers: ['{}'], ejection: {{ failures: 1, period: 1h }} }} }}\n\
+         routes: [{{ name: all, upstream: app, cache: all }}]\n",
+        origin.address
+    );
+    let edge = Edge::with(&text).await;
+    let mut raw = Raw::connect(edge.address, &[]).await;
+    raw.get(1, "/slow").await;
+    origin.requests("/slow", 1).await;
+    raw.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes()).await;
+    origin.connections_at_most(0).await;
+    edge.log_line(&["/slow", "failure=\"the client left\""]).await;
+    // The connection's end is every stream's.
+    raw.get(3, "/slow").await;
+    origin.requests("/slow", 2).await;
+    drop(raw);
+    origin.connections_at_most(0).await;
+    assert_eq!(edge.count_lines("is left alone"), 0, "no failure of its server");
 }

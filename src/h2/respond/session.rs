@@ -7,6 +7,7 @@
 use std::{
     future::poll_fn,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -40,10 +41,10 @@ use crate::{
     client::{AnswerLimit, Scheme},
     h2::{
         core::{Reason, Response},
-        stream::Stream,
+        stream::{Stream, StreamError},
     },
     push::Plan,
-    upstream::{granted, opened, passed_on},
+    upstream::{abandoned, granted, opened, passed_on},
 };
 
 /// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
@@ -208,10 +209,21 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
     /// The next bytes of the request; once it is complete, the client's leaving.
     async fn body_or_reset(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.is_body_done() {
-            let gone = poll_fn(|cx| self.stream.poll_reset(cx)).await;
+            let gone = poll_fn(|cx| self.poll_gone(cx)).await;
             return Err(write_error(gone));
         }
         self.next_body().await
+    }
+
+    /// Resolves when the client has left. The origin need not go on then if it has not begun to.
+    fn poll_gone(&self, cx: &Context<'_>) -> Poll<StreamError> {
+        let gone = self.stream.poll_reset(cx);
+        if gone.is_ready() && self.written.is_none() {
+            abandoned();
+            // Whoever reads the origin is in the same task.
+            cx.waker().wake_by_ref();
+        }
+        gone
     }
 
     async fn drain(&mut self) -> Result<()> {
