@@ -19,6 +19,9 @@ pub(super) trait PushPath {
     /// Returns how much may be sent now.
     fn allowance(&mut self) -> Allowance;
 
-    /// Counts bytes of a push that were sent.
+    /// Counts bytes of a push that were chosen.
     fn count(&mut self, bytes: usize);
+
+    /// The system has taken all that was chosen.
+    fn written(&mut self) {}
 }
