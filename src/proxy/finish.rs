@@ -36,7 +36,7 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, cont
     }
     if context.pushed_by.is_some() {
         if !from_client && *error.etype() != response::NOT_PUSHABLE {
-            response::remember_bad(edge, session, context);
+            response::remember_bad(edge, session, context, false);
         }
         if let ServerSession::Custom(pushed) = &mut *session.downstream_session {
             pushed.shutdown(CANCEL, "not pushable").await;

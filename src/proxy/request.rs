@@ -33,7 +33,7 @@ pub(super) async fn filter(edge: &Edge, session: &mut Session, context: &mut Con
     }
     if context.route().is_none() {
         if context.pushed_by.is_some() {
-            response::remember_bad(edge, session, context);
+            response::remember_bad(edge, session, context, true);
             context.failure = Some("no route".to_owned());
             return Err(Error::new(response::NOT_PUSHABLE));
         }

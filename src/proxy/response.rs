@@ -18,7 +18,7 @@ use super::{Context, Edge, cache, learn, request::Url};
 use crate::{
     client::forwarded::Received,
     link::Document,
-    push::{self, Facts, Mention, Plan, Policy, Source},
+    push::{self, Facts, Mention, Plan, Policy, Source, Witness},
 };
 
 /// A pushed answer that is not delivered; the proxy knows errors by this name.
@@ -43,9 +43,11 @@ pub(super) fn filter(
         if informational {
             return Ok(());
         }
-        return push::judge(response.status, &response.headers, route.push.credentials).map_err(|bad| {
+        let credentials = route.push.credentials;
+        return push::judge(response.status, &response.headers, credentials).map_err(|bad| {
             debug!("pushed answer of {} not delivered: {bad}", session.req_header().uri);
-            remember_bad(edge, session, context);
+            let is_for_everybody = bad.is_for_everybody(credentials);
+            remember_bad(edge, session, context, is_for_everybody);
             context.failure = Some(bad.to_string());
             Error::new(NOT_PUSHABLE)
         });
@@ -139,18 +141,23 @@ fn carry_over(plan: &mut Plan, document: &RequestHeader, authority: &str) {
     }
 }
 
-/// The URL of this promise is not promised again for a while.
-pub(super) fn remember_bad(edge: &Edge, session: &Session, context: &Context) {
+/// The URL of this promise is not promised again for a while: to nobody if its answer is bad for everybody, or once several
+/// visitors have met it.
+pub(super) fn remember_bad(edge: &Edge, session: &Session, context: &Context, is_for_everybody: bool) {
+    let witness = match context.client_address(&session.req_header().headers) {
+        Some(address) if !is_for_everybody => Witness::Visitor(address),
+        _ => Witness::Everybody,
+    };
     let url = Url::of(session.req_header(), context);
     // What has no route at all has the default period.
     let period = context
         .route()
         .map_or_else(|| Policy::default().retry_bad_after, |r| r.push.retry_bad_after);
-    let until = Instant::now() + period;
+    let now = Instant::now();
     edge.bad_answers.lock().unwrap_or_else(PoisonError::into_inner).record(
-        url.scheme,
-        url.authority,
-        url.path_and_query,
-        until,
+        (url.scheme, url.authority, url.path_and_query),
+        witness,
+        now,
+        now + period,
     );
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    net::{IpAddr, Ipv6Addr},
     time::Instant,
 };
 
@@ -30,6 +31,19 @@ pub enum BadAnswer {
     /// `Vary: *`, or `Vary: Cookie` where the request carried no credentials.
     #[error("vary")]
     Vary,
+}
+
+impl BadAnswer {
+    /// Whether the answer is bad whoever asks. The other statuses may be for what this visitor's request has in it: a field that
+    /// is too long, an address that is shut out, too many requests.
+    #[must_use]
+    pub fn is_for_everybody(self, credentials: Credentials) -> bool {
+        let is_of_url = match self {
+            Self::Status(status) => status.is_redirection() || matches!(status.as_u16(), 404 | 405 | 410),
+            Self::NoStore | Self::Private | Self::SetCookie | Self::Vary => true,
+        };
+        is_of_url && credentials == Credentials::Omit
+    }
 }
 
 /// Looks at the final header of a pushed answer.
@@ -73,13 +87,48 @@ fn has_token(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> boo
         })
 }
 
+/// Who met a bad answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// Whoever asks gets it.
+    Everybody,
+    /// This visitor; nobody knows of others.
+    Visitor(IpAddr),
+}
+
+/// So many visitors have to meet a bad answer that may be one visitor's before nobody is pushed it.
+const WITNESSES: usize = 3;
+
 /// URLs whose pushed answer could not be used, each until its time is over; bounded.
 #[derive(Debug)]
 pub struct BadAnswers {
     hasher: UrlHasher,
-    until: HashMap<UrlKey, Instant>,
+    entries: HashMap<UrlKey, Met>,
     order: VecDeque<UrlKey>,
     max_entries: usize,
+}
+
+/// Who met the bad answer of a URL.
+#[derive(Debug)]
+struct Met {
+    until: Instant,
+    /// Networks of visitors.
+    visitors: Vec<IpAddr>,
+    by_everybody: bool,
+}
+
+impl Met {
+    fn counts(&self, now: Instant) -> bool {
+        now < self.until && (self.by_everybody || self.visitors.len() >= WITNESSES)
+    }
+}
+
+/// The network that one visitor may have addresses of at will.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
 }
 
 impl BadAnswers {
@@ -88,21 +137,46 @@ impl BadAnswers {
     pub fn new(max_entries: usize) -> Self {
         Self {
             hasher: UrlHasher::default(),
-            until: HashMap::new(),
+            entries: HashMap::new(),
             order: VecDeque::new(),
             max_entries,
         }
     }
 
-    /// Remembers a URL until `until`.
-    pub fn record(&mut self, scheme: &str, authority: &str, path_and_query: &str, until: Instant) {
+    /// Remembers at `now` who met the bad answer of a URL, until `until`.
+    pub fn record(
+        &mut self,
+        (scheme, authority, path_and_query): (&str, &str, &str),
+        witness: Witness,
+        now: Instant,
+        until: Instant,
+    ) {
         let key = self.hasher.key(scheme, authority, path_and_query);
-        if self.until.insert(key, until).is_none() {
+        let met = self.entries.entry(key).or_insert_with(|| {
             self.order.push_back(key);
+            Met {
+                until,
+                visitors: Vec::new(),
+                by_everybody: false,
+            }
+        });
+        if now >= met.until {
+            met.visitors.clear();
+            met.by_everybody = false;
+        }
+        met.until = until;
+        match witness {
+            Witness::Everybody => met.by_everybody = true,
+            Witness::Visitor(address) => {
+                let network = network(address);
+                if met.visitors.len() < WITNESSES && !met.visitors.contains(&network) {
+                    met.visitors.push(network);
+                }
+            }
         }
         while self.order.len() > self.max_entries {
             if let Some(oldest) = self.order.pop_front() {
-                self.until.remove(&oldest);
+                self.entries.remove(&oldest);
             }
         }
     }
@@ -110,11 +184,11 @@ impl BadAnswers {
     /// Whether a URL should not be promised at `now`.
     #[must_use]
     pub fn contains(&self, scheme: &str, authority: &str, path_and_query: &str, now: Instant) -> bool {
-        !self.until.is_empty()
+        !self.entries.is_empty()
             && self
-                .until
+                .entries
                 .get(&self.hasher.key(scheme, authority, path_and_query))
-                .is_some_and(|&until| now < until)
+                .is_some_and(|met| met.counts(now))
     }
 }
 
@@ -176,10 +250,64 @@ mod tests {
     fn a_bad_answer_is_remembered_for_its_time_only() {
         let now = Instant::now();
         let mut bad = BadAnswers::new(2);
-        bad.record("http", "h", "/1", now + Duration::from_secs(1));
+        bad.record(
+            ("http", "h", "/1"),
+            Witness::Everybody,
+            now,
+            now + Duration::from_secs(1),
+        );
         assert!(bad.contains("http", "h", "/1", now));
         assert!(!bad.contains("http", "h", "/1", now + Duration::from_secs(1)));
         assert!(!bad.contains("http", "h", "/2", now));
+    }
+
+    #[test]
+    fn one_visitor_changes_nothing_for_others() {
+        let now = Instant::now();
+        let until = now + Duration::from_secs(60);
+        let mut bad = BadAnswers::new(2);
+        let mut met = |address: &str, at: Instant| {
+            let witness = Witness::Visitor(address.parse().expect("an address"));
+            bad.record(("http", "h", "/1"), witness, at, at + Duration::from_secs(60));
+            bad.contains("http", "h", "/1", at)
+        };
+        for address in [
+            "192.0.2.1",
+            "192.0.2.1",
+            "::ffff:192.0.2.1",
+            "2001:db8::1",
+            "2001:db8::2",
+            "2001:db8::3",
+        ] {
+            assert!(!met(address, now), "{address}: two visitors, however often");
+        }
+        assert!(met("192.0.2.2", now), "three");
+        assert!(!met("192.0.2.1", until + Duration::from_secs(1)), "it is over");
+    }
+
+    #[test]
+    fn what_may_be_a_visitor_s_own_is_not_everybody_s() {
+        use Credentials::{Include, Omit};
+        let status = |status| BadAnswer::Status(StatusCode::from_u16(status).expect("a status"));
+        for (bad, is) in [
+            (status(301), true),
+            (status(302), true),
+            (status(404), true),
+            (status(410), true),
+            (status(400), false),
+            (status(401), false),
+            (status(403), false),
+            (status(413), false),
+            (status(429), false),
+            (status(431), false),
+            (status(500), false),
+            (status(503), false),
+            (BadAnswer::NoStore, true),
+            (BadAnswer::SetCookie, true),
+        ] {
+            assert_eq!(bad.is_for_everybody(Omit), is, "{bad}");
+            assert!(!bad.is_for_everybody(Include), "{bad}: its request had credentials");
+        }
     }
 
     #[test]
@@ -187,9 +315,14 @@ mod tests {
         let now = Instant::now();
         let mut bad = BadAnswers::new(2);
         for path in ["/1", "/2", "/2", "/3"] {
-            bad.record("http", "h", path, now + Duration::from_secs(1));
+            bad.record(
+                ("http", "h", path),
+                Witness::Everybody,
+                now,
+                now + Duration::from_secs(1),
+            );
         }
-        assert_eq!((bad.until.len(), bad.order.len()), (2, 2));
+        assert_eq!((bad.entries.len(), bad.order.len()), (2, 2));
         assert!(!bad.contains("http", "h", "/1", now));
     }
 }

@@ -16,7 +16,7 @@ mod reason;
 mod request;
 mod urgency;
 
-pub use answer::{BadAnswer, BadAnswers, judge};
+pub use answer::{BadAnswer, BadAnswers, Witness, judge};
 pub use client::{Client, Slot};
 pub use destination::Destination;
 pub use diary::{Diary, Known, UrlKey};
