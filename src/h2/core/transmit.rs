@@ -46,7 +46,6 @@ impl<T: Default> Core<T> {
         path: &mut impl PushPath,
     ) -> Option<Instant> {
         self.now = now;
-        path.written();
         let mut again = self.promote();
         while self.out.len() + out.len() < TURN && self.send_window > 0 {
             let Some((rank, key)) = self.schedule.first() else {

@@ -19,9 +19,6 @@ pub(super) trait PushPath {
     /// Returns how much may be sent now.
     fn allowance(&mut self) -> Allowance;
 
-    /// Counts bytes of a push that were chosen.
+    /// Counts bytes of a push that were sent.
     fn count(&mut self, bytes: usize);
-
-    /// The system has taken all that was chosen.
-    fn written(&mut self) {}
 }

@@ -33,8 +33,6 @@ pub(in crate::h2) struct PathEstimate {
     socket: Option<Arc<SocketDigest>>,
     /// Pushed bytes since the last look.
     unseen: usize,
-    /// Pushed bytes that are not in the socket yet, so that TCP does not tell of them.
-    unwritten: usize,
 }
 
 /// The state of a connection as TCP tells it.
@@ -53,11 +51,7 @@ struct Path {
 impl PathEstimate {
     /// Returns the path of a socket; without one nothing holds pushes back.
     pub(in crate::h2) fn new(socket: Option<Arc<SocketDigest>>) -> Self {
-        Self {
-            socket,
-            unseen: 0,
-            unwritten: 0,
-        }
+        Self { socket, unseen: 0 }
     }
 }
 
@@ -66,10 +60,9 @@ impl PushPath for PathEstimate {
         if self.unseen < UNSEEN {
             return Allowance::Bytes(UNSEEN - self.unseen);
         }
-        let Some(mut path) = self.socket.as_deref().and_then(look) else {
+        let Some(path) = self.socket.as_deref().and_then(look) else {
             return Allowance::Bytes(usize::MAX);
         };
-        path.unsent = path.unsent.saturating_add(self.unwritten);
         if path.queued() == 0 {
             self.unseen = 0;
         }
@@ -78,11 +71,6 @@ impl PushPath for PathEstimate {
 
     fn count(&mut self, bytes: usize) {
         self.unseen = self.unseen.saturating_add(bytes);
-        self.unwritten = self.unwritten.saturating_add(bytes);
-    }
-
-    fn written(&mut self) {
-        self.unwritten = 0;
     }
 }
 
@@ -181,27 +169,6 @@ mod tests {
             wait > Duration::from_millis(7) && wait < Duration::from_millis(8),
             "{wait:?}"
         );
-    }
-
-    #[test]
-    fn what_was_chosen_in_one_turn_is_in_order_only_once() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let _client = std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
-        let (server, _) = listener.accept().expect("accepted");
-        let socket = SocketDigest::from_raw_fd(std::os::fd::AsRawFd::as_raw_fd(&server));
-        let mut path = PathEstimate::new(Some(Arc::new(socket)));
-        path.count(UNSEEN);
-        path.written();
-        let Allowance::Bytes(room) = path.allowance() else {
-            unreachable!("an empty path")
-        };
-        path.count(UNSEEN + room);
-        assert!(
-            matches!(path.allowance(), Allowance::After(_)),
-            "{room} bytes were chosen"
-        );
-        path.written();
-        assert!(matches!(path.allowance(), Allowance::Bytes(_)), "the path is empty");
     }
 
     #[test]
