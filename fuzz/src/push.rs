@@ -3,7 +3,7 @@
 #[path = "../../src/push/urgency.rs"]
 mod urgency;
 
-pub use urgency::{Priority, Urgency};
+pub use urgency::{PRIORITY, Priority, Urgency};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {

@@ -24,7 +24,7 @@ pub use mention::{Mention, mentions};
 pub use plan::{Facts, Http2Facts, Plan, Promise, Source, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};
-pub use urgency::{Priority, Urgency};
+pub use urgency::{PRIORITY, Priority, Urgency};
 
 /// Marks the request of a promised stream; rides in its extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

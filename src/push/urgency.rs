@@ -157,7 +157,7 @@ impl Priority {
 }
 
 /// RFC 9218 section 5.
-const PRIORITY: HeaderName = HeaderName::from_static("priority");
+pub const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
 #[cfg(test)]
 mod tests {

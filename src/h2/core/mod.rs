@@ -286,7 +286,7 @@ impl<T: Default> Core<T> {
     pub(in crate::h2) fn begin_upgraded(&mut self, settings: &[u8], head: Box<Parts>) -> Result<(), Fault> {
         self.apply_settings(settings)?;
         self.last_request = 1;
-        let key = self.insert_request(1, State::HalfClosedRemote, &head.headers);
+        let key = self.insert_request(1, State::HalfClosedRemote, Priority::of(&head.headers));
         self.events.push_back(Event::Request {
             key,
             head,

@@ -14,7 +14,7 @@ use crate::{
     client::hop::is_hop_by_hop,
     h2::wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, MAX_WINDOW, flag, kind},
     hpack::{Encoder, PseudoName},
-    push::Priority,
+    push::{PRIORITY, Priority},
 };
 
 /// Why a stream takes nothing more.
@@ -71,7 +71,6 @@ impl<T: Default> Core<T> {
         if !matches!(stream.head, Head::Awaited) {
             return Err(SendError::State);
         }
-        stream.origin = Priority::of(response.headers);
         if !stream.is_promised() {
             self.send_head(key, response);
             return Ok(());
@@ -99,12 +98,16 @@ impl<T: Default> Core<T> {
             is_end,
         } = response;
         let end = if is_end { flag::END_STREAM } else { 0 };
+        let mut has_priority = false;
         self.put_block((kind::HEADERS, end), key.id(), None, |encoder, out| {
-            encode(encoder, out, status, headers);
+            has_priority = encode(encoder, out, status, headers);
         });
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
+        if has_priority {
+            stream.origin = Priority::of(headers);
+        }
         stream.head = Head::Sent;
         if stream.is_promised() {
             stream.state = State::HalfClosedRemote;
@@ -440,11 +443,15 @@ fn may_go_on<T>(stream: &Stream<T>, is_much: bool) -> bool {
     stream.queued == 0 || (stream.queued <= low && queued <= stream.send_window && stream.has_begun())
 }
 
-fn encode(encoder: &mut Encoder, out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
+/// Encodes a response's fields; whether Priority is one of them.
+fn encode(encoder: &mut Encoder, out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) -> bool {
+    let mut has_priority = false;
     encoder.status(status, out);
     for (name, value) in headers {
+        has_priority |= name == PRIORITY;
         if !is_hop_by_hop(name) {
             encoder.field(name, value, out);
         }
     }
+    has_priority
 }

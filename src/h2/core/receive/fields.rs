@@ -160,6 +160,7 @@ impl<T: Default> Core<T> {
         let RequestHead {
             parts: head,
             content_length,
+            priority,
             size,
         } = match section.into_request(&mut self.last_authority) {
             Ok(head) => head,
@@ -181,7 +182,7 @@ impl<T: Default> Core<T> {
             return Err(Failure::Stream(id, Fault::ContentLength));
         }
         let state = if is_end { State::HalfClosedRemote } else { State::Open };
-        let key = self.insert_request(id, state, &head.headers);
+        let key = self.insert_request(id, state, priority);
         if let Some(stream) = self.streams.get_mut(key) {
             stream.remaining = content_length;
             stream.header_bytes = size;
@@ -198,7 +199,7 @@ impl<T: Default> Core<T> {
             stream: Some(id),
         });
         let state = if is_end { State::HalfClosedRemote } else { State::Open };
-        let key = self.insert_request(id, state, &HeaderMap::new());
+        let key = self.insert_request(id, state, Priority::default());
         let response = Response {
             status,
             headers: &HeaderMap::new(),
@@ -214,9 +215,10 @@ impl<T: Default> Core<T> {
         }
     }
 
-    pub(in crate::h2::core) fn insert_request(&mut self, id: u32, state: State, fields: &HeaderMap) -> Key {
+    /// A stream that the client opened, with the priority that its request asks for.
+    pub(in crate::h2::core) fn insert_request(&mut self, id: u32, state: State, asked: Priority) -> Key {
         let mut stream = Stream::new(id, state, T::default(), STREAM_WINDOW, self.client.initial_window);
-        stream.asked = Priority::of(fields);
+        stream.asked = asked;
         if let Some(at) = self.early_priorities.iter().position(|(early, _)| *early == id) {
             stream.asked = self.early_priorities.swap_remove(at).1;
         }

@@ -13,6 +13,7 @@ use http::{
 use crate::client::target::{self, BadTarget};
 use crate::h2::core::Fault;
 use crate::hpack::{FieldSink, Name, Value};
+use crate::push::{PRIORITY, Priority};
 
 /// The limits of a header section.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,7 @@ pub(super) struct FieldSection {
     content_length: Option<u64>,
     /// How often Host came.
     hosts: usize,
+    has_priority: bool,
 }
 
 /// The crumbs of a cookie, joined as they come (RFC 9113 section 8.2.3).
@@ -58,6 +60,7 @@ enum Cookie {
 pub(super) struct RequestHead {
     pub(super) parts: Box<Parts>,
     pub(super) content_length: Option<u64>,
+    pub(super) priority: Priority,
     /// Bytes that were allocated for it, roughly.
     pub(super) size: usize,
 }
@@ -97,6 +100,7 @@ impl FieldSection {
             fault: None,
             content_length: None,
             hosts: 0,
+            has_priority: false,
         }
     }
 
@@ -136,8 +140,14 @@ impl FieldSection {
         self.parts.method = method;
         self.parts.uri = uri;
         self.parts.version = Version::HTTP_2;
+        let priority = if self.has_priority {
+            Priority::of(&self.parts.headers)
+        } else {
+            Priority::default()
+        };
         Ok(RequestHead {
             parts: self.parts,
+            priority,
             content_length: self.content_length,
             size: self.size,
         })
@@ -243,6 +253,7 @@ impl FieldSection {
             }
         }
         self.hosts += usize::from(name == header::HOST);
+        self.has_priority |= name == PRIORITY;
         let headers = &mut self.parts.headers;
         if headers.is_empty() {
             headers.reserve(self.first_room);
