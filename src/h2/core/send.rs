@@ -380,7 +380,7 @@ impl<T: Default> Core<T> {
         stream.is_awaited = false;
         match stream.state {
             State::Closed => {
-                let unread = stream.discard();
+                let unread = stream.received.len();
                 self.give_back(unread);
                 self.streams.remove(key);
             }

@@ -81,7 +81,10 @@ impl<T> Streams<T> {
         let stream = slot.take();
         self.free.push(key.index);
         let list = self.list(key.id);
-        if let Ok(at) = list.binary_search_by_key(&key.id, |key| key.id) {
+        // Most often the oldest is the first to be done.
+        if list.front() == Some(&key) {
+            list.pop_front();
+        } else if let Ok(at) = list.binary_search_by_key(&key.id, |key| key.id) {
             list.remove(at);
         }
         if self.is_empty() && self.slots.capacity() > KEPT {
