@@ -4,7 +4,7 @@ use super::{get, keeping, line};
 use crate::support::{
     client::Client,
     origin::{Origin, Step, response},
-    raw::{MAX_CONCURRENT_STREAMS, PUSH_PROMISE, RST_STREAM, Raw},
+    raw::{HEADERS, MAX_CONCURRENT_STREAMS, PUSH_PROMISE, RST_STREAM, Raw},
     within,
 };
 
@@ -132,13 +132,19 @@ async fn with_credentials_a_push_is_the_clients_own() {
 async fn a_reset_promise_gives_its_place_back_though_its_answer_is_fetched_on() {
     let origin = Origin::start().await;
     origin.serve_ok("/", &[STYLE], b"page");
-    let answer = response("200 OK", &[FRESH], b"style");
-    origin.on("/a.css", [Step::Gate("answer"), Step::Send(answer)]);
+    let mut header = response("200 OK", &[FRESH], b"style");
+    let content = header.split_off(header.len() - 5);
+    origin.on(
+        "/a.css",
+        [Step::Send(header), Step::Gate("answer"), Step::Send(content)],
+    );
     let edge = keeping(&origin, "assets").await;
     let mut raw = Raw::connect(edge.address, &[(MAX_CONCURRENT_STREAMS, 1)]).await;
     raw.get(1, "/").await;
     let promise = raw.next_promise().await;
-    origin.request("/a.css").await;
+    // Before its header has come, it would end with whoever waits for it.
+    let is_header = |frame: &crate::support::raw::Frame| frame.stream == promise && frame.kind == HEADERS;
+    raw.next_that("the header of the push", is_header).await;
     raw.send(RST_STREAM, 0, promise, &[0, 0, 0, 8]).await;
     // Its place among the client's streams is given back by a task that nothing here can wait for.
     let link = ("link", "</b.js>; rel=preload; as=script");
