@@ -20,7 +20,7 @@ use crate::h2::{
 pub(super) const TURN: usize = 64 * 1024;
 
 /// A push joins what is put out below this only: a document that comes waits for little more.
-const PUSH_TURN: usize = 16 * 1024;
+const PUSH_TURN: usize = 32 * 1024;
 
 /// How long pushes wait for a document whose content is queued while its window is shut. A few long round trips: a
 /// client that reads its pushes first must not wait for ever.
