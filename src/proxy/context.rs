@@ -18,7 +18,7 @@ use crate::{
     },
     push::{Client, Delivery, PushedBy, Skips},
     route::Route,
-    upstream::{InFlight, Pool, Server},
+    upstream::{Exchange, InFlight, Pool, Server},
 };
 
 /// One request's state.
@@ -45,6 +45,8 @@ pub struct Context {
     pub(super) kept: Option<Box<Kept>>,
     /// The server that it is at, counted as under way there.
     pub(super) server: Option<InFlight>,
+    /// The connection to the server.
+    pub(super) exchange: Option<Arc<Exchange>>,
     /// The last server that it failed at.
     pub(super) failed_server: Option<SocketAddr>,
     /// Servers that it failed at and is not sent to again.
@@ -86,6 +88,7 @@ impl Context {
             scheme: None,
             kept: None,
             server: None,
+            exchange: None,
             failed_server: None,
             tried: Vec::new(),
             tries: 0,

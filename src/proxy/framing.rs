@@ -54,6 +54,13 @@ pub(super) fn has_no_content(status: StatusCode) -> bool {
     status == StatusCode::RESET_CONTENT
 }
 
+/// Whether a response ends with its header, to any method but HEAD, where all do.
+pub(super) fn is_empty(response: &ResponseHeader) -> bool {
+    let says_zero = |length: &HeaderValue| length.as_bytes().trim_ascii() == b"0";
+    matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || response.headers.get(header::CONTENT_LENGTH).is_some_and(says_zero)
+}
+
 /// Says that there is no content (RFC 9110 section 15.3.6).
 pub(super) fn empty(response: &mut ResponseHeader) {
     response.remove_header(&header::TRANSFER_ENCODING);

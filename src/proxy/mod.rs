@@ -33,6 +33,7 @@ use http::StatusCode;
 use pingora::{
     BError, Error, Result,
     http::{RequestHeader, ResponseHeader},
+    protocols::Digest,
     upstreams::peer::HttpPeer,
 };
 use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable, key::HashBinary};
@@ -151,6 +152,19 @@ impl ProxyHttp for Edge {
         upstream::peer(session, context).await
     }
 
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _is_kept: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        digest: Option<&Digest>,
+        context: &mut Context,
+    ) -> Result<()> {
+        upstream::connected(digest, context);
+        Ok(())
+    }
+
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
@@ -177,9 +191,12 @@ impl ProxyHttp for Edge {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _is_end: bool,
+        is_end: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
+        if is_end {
+            upstream::ended(context);
+        }
         if context.drops_content {
             *body = None;
         }

@@ -8,7 +8,7 @@ use log::debug;
 use pingora::{
     BError, Error, ErrorSource, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
-    protocols::http::authority::validate_request_authority,
+    protocols::{Digest, http::authority::validate_request_authority},
     upstreams::peer::HttpPeer,
 };
 use pingora_cache::CachePhase;
@@ -60,6 +60,22 @@ pub(super) async fn peer(session: &Session, context: &mut Context) -> Result<Box
             context.failure = Some(format!("upstream {}: {none}", pool.policy().name));
             Err(Error::new(ErrorType::HTTPStatus(503)))
         }
+    }
+}
+
+/// A connection to the server is there.
+pub(super) fn connected(digest: Option<&Digest>, context: &mut Context) {
+    let facts = digest.and_then(|digest| digest.proxy_digest.as_deref());
+    context.exchange = facts.and_then(upstream::exchange);
+    if let Some(exchange) = &context.exchange {
+        exchange.begin();
+    }
+}
+
+/// The response was read to its end, and what is left of the request's content is of no use any more.
+pub(super) fn ended(context: &Context) {
+    if let Some(exchange) = &context.exchange {
+        exchange.end();
     }
 }
 
@@ -131,6 +147,17 @@ pub(super) fn check_request(session: &mut Session, request: &mut RequestHeader, 
     Ok(())
 }
 
+/// Whether a request's content may be more than an origin reads along with the header.
+fn has_large_content(request: &RequestHeader) -> bool {
+    const LARGE: u64 = 16 * 1024;
+    let length = request.headers.get(header::CONTENT_LENGTH);
+    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    match length {
+        Some(length) => length > LARGE,
+        None => request.headers.contains_key(header::TRANSFER_ENCODING) || request.version == Version::HTTP_2,
+    }
+}
+
 /// The first look at a response of the origin: one that nobody can tell the end of is none.
 pub(super) fn check_response(session: &Session, response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
     framing::check(response, may_switch(session.req_header())).map_err(|bad| {
@@ -140,6 +167,18 @@ pub(super) fn check_response(session: &Session, response: &mut ResponseHeader, c
     context.drops_content = framing::has_no_content(response.status);
     if context.drops_content {
         framing::empty(response);
+    }
+    if (response.status.is_client_error() || response.status.is_server_error())
+        && has_large_content(session.req_header())
+        && let Some(exchange) = &context.exchange
+    {
+        // It may have left the content unread, all of which is in the system's buffers.
+        exchange.retire();
+    }
+    if !response.status.is_informational()
+        && (session.req_header().method == Method::HEAD || framing::is_empty(response))
+    {
+        ended(context);
     }
     if !context.route().is_some_and(|route| route.alt_svc) {
         response.remove_header(&header::ALT_SVC);

@@ -1,7 +1,7 @@
 //! Pools of origin servers: which server a request goes to, and how.
 //!
 //! Reading order: `policy` (settings), `authorities` (certificates to trust), `server` (one address,
-//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect), `origins` (who connects), `pace` (how fast is read), `switch` (for a WebSocket),
+//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect), `origins` (who connects), `pace` (how fast is read), `duplex` (what is heard meanwhile), `switch` (for a WebSocket),
 //! `failure` (why not), then what happens beside requests: `names` (resolution), `health` (checks),
 //! `upkeep` (when).
 //!
@@ -13,6 +13,7 @@
 //! spawns an [`upkeep`] for each.
 
 mod authorities;
+mod duplex;
 mod failure;
 mod group;
 mod health;
@@ -27,10 +28,11 @@ mod switch;
 mod upkeep;
 
 pub use authorities::{Authorities, AuthoritiesError};
+pub use duplex::Exchange;
 pub use failure::reason;
 pub use names::{Names, NamesError};
 pub use origins::Origins;
-pub use pace::{abandoned, arrived, granted, is_abandoned, opened, paced, passed_on, trickle};
+pub use pace::{abandoned, arrived, exchange, granted, is_abandoned, opened, paced, passed_on, trickle};
 pub use policy::{
     Balance, EjectionPolicy, HashKey, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
     Verify,

@@ -31,15 +31,21 @@ use std::{
 };
 
 use async_trait::async_trait;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
+use http::StatusCode;
+use pingora::{
+    http::ResponseHeader,
+    protocols::{
+        ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+        TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
+    },
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
     task::futures::TaskLocalFuture,
     time::sleep,
 };
+
+use super::duplex::{Duplex, Exchange};
 
 /// What all responses of the process together are granted, as long as it is enough for [`MIN_GRANT`] each.
 /// Of each as much again stays in Pingora's buffer.
@@ -246,21 +252,40 @@ pub fn is_abandoned() -> bool {
         .unwrap_or(false)
 }
 
+/// The exchange on a connection of a request, by what Pingora tells of the connection; `None` if it is not one of ours.
+pub fn exchange(facts: &ProxyDigest) -> Option<Arc<Exchange>> {
+    facts.user_data.as_ref()?.downcast_ref::<Arc<Exchange>>().cloned()
+}
+
 /// A connection to an origin that is read at the pace of the request which has it.
 #[derive(Debug)]
-pub(super) struct Paced(Take<Stream>);
+pub(super) struct Paced {
+    io: Take<Duplex>,
+    facts: Option<Arc<ProxyDigest>>,
+}
 
 impl Paced {
     pub(super) fn new(io: Stream) -> Self {
-        Self(io.take(0))
+        let duplex = Duplex::new(io);
+        // Pingora has a place for facts of one's own only beside the header of a CONNECT proxy.
+        let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
+            .ok()
+            .map(|unused| {
+                let exchange = Arc::clone(duplex.exchange());
+                Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(exchange))))
+            });
+        Self {
+            io: duplex.take(0),
+            facts,
+        }
     }
 
     fn io(&self) -> &Stream {
-        self.0.get_ref()
+        self.io.get_ref().io()
     }
 
-    fn io_mut(&mut self) -> &mut Stream {
-        self.0.get_mut()
+    fn duplex(&mut self) -> Pin<&mut Duplex> {
+        Pin::new(self.io.get_mut())
     }
 }
 
@@ -270,14 +295,14 @@ impl AsyncRead for Paced {
             if is_abandoned() {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
-            return Pin::new(self.io_mut()).poll_read(cx, buf);
+            return self.duplex().poll_read(cx, buf);
         };
         if allowance == 0 {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        self.0.set_limit(u64::try_from(allowance).unwrap_or(u64::MAX));
-        ready!(Pin::new(&mut self.0).poll_read(cx, buf))?;
+        self.io.set_limit(u64::try_from(allowance).unwrap_or(u64::MAX));
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         let read = buf.filled().len() - before;
         let _ = PACE.try_with(|pace| pace.count_read(read, cx));
         Poll::Ready(Ok(()))
@@ -286,15 +311,15 @@ impl AsyncRead for Paced {
 
 impl AsyncWrite for Paced {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.io_mut()).poll_write(cx, buf)
+        self.duplex().poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.io_mut()).poll_flush(cx)
+        self.duplex().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.io_mut()).poll_shutdown(cx)
+        self.duplex().poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -302,7 +327,7 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.io_mut()).poll_write_vectored(cx, bufs)
+        self.duplex().poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -313,7 +338,7 @@ impl AsyncWrite for Paced {
 #[async_trait]
 impl Shutdown for Paced {
     async fn shutdown(&mut self) {
-        Shutdown::shutdown(&mut **self.io_mut()).await;
+        Shutdown::shutdown(&mut **self.io.get_mut().io_mut()).await;
     }
 }
 
@@ -351,7 +376,7 @@ impl GetTimingDigest for Paced {
 
 impl GetProxyDigest for Paced {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.io().get_proxy_digest()
+        self.facts.clone()
     }
 }
 

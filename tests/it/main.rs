@@ -50,5 +50,6 @@ mod tls;
 mod transfers;
 mod upgrade;
 mod upgrade_binary;
+mod uploads;
 mod upstream;
 mod websocket;
