@@ -278,7 +278,9 @@ impl<T: Default> Core<T> {
     }
 
     /// Begins with a request that came as HTTP/1.1 and asked for an upgrade, and with the payload of its
-    /// HTTP2-Settings, which the 101 acknowledged (RFC 7540 section 3.2). The client's preface is still to come.
+    /// HTTP2-Settings, which the 101 acknowledged (RFC 7540 section 3.2). The client's preface is still to come, and the
+    /// request waits for it: Java's client, up to version 17 at least, now and then misreads what comes before it has
+    /// sent it.
     ///
     /// # Errors
     ///
@@ -297,8 +299,11 @@ impl<T: Default> Core<T> {
 
     /// Returns the next event.
     pub(in crate::h2) fn poll_event(&mut self) -> Option<Event<T>> {
+        if !self.has_events() {
+            return None;
+        }
         let event = self.events.pop_front();
-        if event.is_none() && self.events.capacity() > MAX_KEPT_EVENTS {
+        if self.events.is_empty() && self.events.capacity() > MAX_KEPT_EVENTS {
             self.events = VecDeque::new();
         }
         event
@@ -306,7 +311,9 @@ impl<T: Default> Core<T> {
 
     /// Whether there are events.
     pub(in crate::h2) fn has_events(&self) -> bool {
-        !self.events.is_empty()
+        // Before, there is nothing but the request of an upgraded connection.
+        let has_begun = self.has_begun() || self.ending == Ending::Failed;
+        has_begun && !self.events.is_empty()
     }
 
     /// Returns the owner's side of a stream that is not closed.

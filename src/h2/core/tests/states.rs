@@ -423,18 +423,24 @@ fn nothing_but_settings_follows_the_preface() {
 }
 
 #[test]
-fn an_upgraded_connection_answers_the_request_that_it_begins_with() {
+fn an_upgraded_connection_answers_the_request_that_it_begins_with_once_the_preface_has_come() {
     let mut pair = Pair::unbegun(CONFIG);
     let head = http::Request::get("http://h/").body(()).unwrap().into_parts().0;
     let settings = client::settings(&[(4, 3)]).split_off(9);
     pair.core.begin_upgraded(&settings, Box::new(head)).unwrap();
-    let Some(Event::Request { key, is_end: true, .. }) = pair.events().pop() else {
-        panic!("a request");
+    let preface = client::preface(&[(3, 5)]);
+    pair.receive(&preface[..24]);
+    assert!(pair.events().is_empty() && !pair.core.has_events());
+    pair.receive(&preface[24..]);
+    let request = |event| match event {
+        Event::Request { key, is_end: true, .. } => Some(key),
+        _ => None,
     };
+    let key = pair.events().into_iter().find_map(request).expect("a request");
     pair.serve(key, 5);
     let frames = pair.frames();
-    assert_eq!(super::sent(&frames, 1), 3, "its settings count");
-    pair.receive(&client::preface(&[(4, 5)]));
+    assert_eq!(super::sent(&frames, 1), 3, "its settings of the upgrade count");
+    pair.receive(&client::settings(&[(4, 5)]));
     let frames = pair.frames();
     assert_eq!(super::sent(&frames, 1), 2);
     assert!(pair.core.has_begun() && !pair.has_failed());
