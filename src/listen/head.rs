@@ -118,7 +118,7 @@ impl Head {
         };
         let is_canonical = path == target.path
             && hosts.first().copied() == target.authority.map(str::as_bytes)
-            && values(fields, "content-length").count() <= 1
+            && is_said_once(fields)
             && offers_upgrade == switches
             && !fields.iter().any(|field| is_nominated(fields, field.name));
         let rewritten = (!is_canonical).then(|| rewrite(&request, &target, content_length, switches));
@@ -156,6 +156,14 @@ fn content_length(fields: &[Header<'_>]) -> Result<Option<u64>, BadHead> {
         length = Some(said);
     }
     Ok(length)
+}
+
+/// Whether Content-Length is said once, as a number that is written in one way only. One line may say it twice, and what
+/// reads `010` differs.
+fn is_said_once(fields: &[Header<'_>]) -> bool {
+    let mut lines = values(fields, "content-length");
+    let is_plain = |line: &[u8]| line.iter().all(u8::is_ascii_digit) && (line == b"0" || !line.starts_with(b"0"));
+    lines.next().is_none_or(is_plain) && lines.next().is_none()
 }
 
 /// Whether the content is chunked. No other coding is understood here (RFC 9112 section 6.1).
@@ -331,6 +339,8 @@ mod tests {
             "GET /a?b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n",
             "GET / HTTP/1.0\r\n\r\n",
             "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length:  10 \r\n\r\n",
+            "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         ] {
             assert_eq!(rewritten(head), None, "{head}");
@@ -352,6 +362,18 @@ mod tests {
             (
                 "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\ncontent-length: 5, 5\r\n\r\n",
                 "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+            ),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nX: y\r\nContent-Length: 5, 5\r\n\r\n",
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nX: y\r\n\r\n",
+            ),
+            (
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 010\r\n\r\n",
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n",
+            ),
+            (
+                "PUT / HTTP/1.0\r\nContent-Length: 00\r\n\r\n",
+                "PUT / HTTP/1.0\r\nContent-Length: 0\r\n\r\n",
             ),
             (
                 "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
