@@ -90,8 +90,11 @@ pub(super) fn variance(hasher: &UrlHasher, names: &[HeaderName], request: &Heade
 }
 
 /// The codings of `Accept-Encoding`, a bit each; `None` if it says anything that a list of well-known
-/// codings would not.
+/// codings would not, or is not there: then any coding may be sent, where an empty list lets none.
 fn known_codings(request: &HeaderMap) -> Option<u8> {
+    if !request.contains_key(header::ACCEPT_ENCODING) {
+        return None;
+    }
     let values = request.get_all(header::ACCEPT_ENCODING).iter();
     let mut bits = 0;
     for coding in values.flat_map(|value| value.as_bytes().split(|&b| b == b',')) {
@@ -153,6 +156,16 @@ mod tests {
         assert_ne!(of("gzip;q=0.5, br"), of("br, gzip;q=0.5"));
         assert_ne!(of("gzip"), of("*"));
         assert_ne!(of("gzip"), of("identity"));
+    }
+
+    #[test]
+    fn what_is_absent_is_the_same_only_where_it_is_absent() {
+        for name in ["accept-encoding", "accept-language"] {
+            assert_eq!(of(name, &[]), of(name, &[("x", "y")]), "{name}");
+            for value in ["", ",", "identity", "*"] {
+                assert_ne!(of(name, &[]), of(name, &[(name, value)]), "{name}: {value}");
+            }
+        }
     }
 
     #[test]
