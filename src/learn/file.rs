@@ -101,7 +101,8 @@ pub fn decode(bytes: &[u8]) -> Result<Content, FileError> {
 }
 
 fn whole<'t>(text: &'t str, mut secret: impl Iterator<Item = &'t str>) -> Option<Content> {
-    let body = text.strip_suffix('\n')?;
+    // Nothing that is written has one, and a line that ends in one would lose it.
+    let body = text.strip_suffix('\n').filter(|body| !body.contains('\r'))?;
     let (body, last) = body.split_at(body.rfind('\n')? + 1);
     let mut end = last.strip_prefix("end ")?.split(' ');
     let count: usize = end.next()?.parse().ok()?;
@@ -117,8 +118,11 @@ fn whole<'t>(text: &'t str, mut secret: impl Iterator<Item = &'t str>) -> Option
         let mut words = line.split(' ');
         let key = u128::from_str_radix(words.next()?, 16).ok()?;
         let last_seen = words.next()?.parse().ok()?;
-        let links: usize = words.next()?.parse().ok()?;
-        let links: Vec<Box<[u8]>> = lines.by_ref().take(links).map(|link| link.as_bytes().into()).collect();
+        let count: usize = words.next()?.parse().ok()?;
+        let links: Vec<Box<[u8]>> = lines.by_ref().take(count).map(|link| link.as_bytes().into()).collect();
+        if links.len() != count {
+            return None;
+        }
         documents.push(Saved {
             key: DocumentKey(key),
             last_seen,
@@ -172,6 +176,21 @@ mod tests {
             let mut changed = whole.clone().into_bytes();
             changed.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1);
             assert!(decode(&changed).is_err(), "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn a_whole_file_that_nobody_wrote_is_damaged() {
+        let finished = |body: &str| format!("{body}end 1 {:08x}\n", crc32fast::hash(body.as_bytes()));
+        let good = "linkpush-manifests 1 0 0\n1 2 1\n</a>\n";
+        assert!(decode(finished(good).as_bytes()).is_ok());
+        for bad in [
+            good.replace("2 1", "2 2"),
+            good.replace("2 1", "2 18446744073709551615"),
+            good.replace("</a>", "</a\r>"),
+            good.replace('\n', "\r\n"),
+        ] {
+            assert_eq!(decode(finished(&bad).as_bytes()), Err(FileError::Damaged), "{bad:?}");
         }
     }
 
