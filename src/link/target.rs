@@ -92,7 +92,7 @@ pub enum TargetError {
         length: usize,
     },
     /// A byte that belongs in no URL: backslash, space, control, non-ASCII, one of ``"<>^`{}``. It may be one of the
-    /// document's path, which a relative target takes over.
+    /// document's path, which a relative target takes over, or of a host, once it is decoded.
     #[error("byte 0x{byte:02x} belongs in no url")]
     Byte {
         /// The byte.

@@ -41,9 +41,11 @@ impl Document {
             return Err(DocumentError::Path);
         }
         let url = Url::parse(&[scheme, "://", authority, path_and_query].concat()).map_err(DocumentError::Url)?;
+        let own = Target::from_url(url.clone());
+        check_bytes(own.host().as_bytes()).map_err(|_| DocumentError::Authority)?;
         Ok(Self {
             authority: authority.into(),
-            own: Target::from_url(url.clone()),
+            own,
             url,
         })
     }
@@ -101,7 +103,9 @@ impl Document {
 
     fn resolve_any(&self, text: &str) -> Result<Target, TargetError> {
         let target = self.url.join(text).map(Target::from_url).map_err(TargetError::Url)?;
-        // A relative target takes over the document's path, which nothing has looked at yet.
+        // A host is decoded: `//%22a/` would bring back what was refused. A relative target takes over the document's path,
+        // which nothing has looked at yet.
+        check_bytes(target.host().as_bytes())?;
         check_bytes(target.path_and_query().as_bytes())?;
         Ok(target)
     }

@@ -137,6 +137,9 @@ fn refuses_what_is_read_in_different_ways() {
         (b"//?x", TargetError::Url(ParseError::EmptyHost)),
         (b"//a:99999/", TargetError::Url(ParseError::InvalidPort)),
         (b"//evil%40shop.example/", TargetError::Url(ParseError::IdnaError)),
+        (b"//evil%22.example/", byte(b'"')),
+        (b"//evil%60.example/", byte(b'`')),
+        (b"https://%7Bevil%7D.example/", byte(b'{')),
     ] {
         assert_eq!(base.resolve(target), Err(expected), "{}", target.escape_ascii());
     }
@@ -280,6 +283,8 @@ fn a_document_is_a_web_page_with_an_authority() {
         ("http", "a\\b", "/", DocumentError::Authority),
         ("http", "a b", "/", DocumentError::Authority),
         ("http", "\u{e9}", "/", DocumentError::Authority),
+        ("http", "a%22b", "/", DocumentError::Authority),
+        ("http", "a{b}", "/", DocumentError::Authority),
         ("http", "a", "", DocumentError::Path),
         ("http", "a", "*", DocumentError::Path),
         ("http", "a", "b", DocumentError::Path),
