@@ -20,7 +20,7 @@ help:
 	@echo 'make test    format, lints, documentation, tests: what CI runs'
 	@echo 'make chain   linkpush among hitch, Varnish, HAProxy, nginx and Symfony: who pushes where'
 	@echo 'make lint    format and lints only'
-	@echo 'make fuzz    any bytes of a client, by cargo-fuzz; SECONDS=60 for each target'
+	@echo 'make fuzz    any bytes, by cargo-fuzz, to whatever reads those of others; SECONDS=60 for each target'
 	@echo 'make bench   CPU and memory of linkpush and six other proxies, and what pushes cost the document'
 	@echo '             BENCH=--quick to try it, BENCH=--help for more'
 	@echo 'make bench-browser   load time and LCP in Chromium, with and without learning'

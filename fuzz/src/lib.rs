@@ -1,7 +1,11 @@
-//! The pure rooms of linkpush's HTTP/2 by themselves, and what drives them from the bytes of a fuzzer.
+//! The pure rooms of linkpush by themselves, and what drives them from the bytes of a fuzzer.
 //!
 //! The files are those of the crate, by their path: they know neither a socket nor Pingora, so that this compiles in
-//! seconds, with a sanitizer, and the crate needs no door that only a fuzzer uses.
+//! seconds, with a sanitizer, and the crate needs no door that only a fuzzer uses. The feature `whole` brings in the
+//! crate itself for rooms that cannot be had without Pingora.
+//!
+//! A driver holds a room to what it promises: by another reading of the same bytes that is too simple to be wrong, or by
+//! a second way that must come to the same.
 
 #![allow(
     dead_code,
@@ -10,10 +14,27 @@
     reason = "the rooms are not all used here"
 )]
 
+pub mod addresses;
+pub mod cache;
+#[cfg(feature = "whole")]
+pub mod configuration;
 pub mod fields;
+#[cfg(feature = "whole")]
+pub mod freshness;
 pub mod h2;
+pub mod links;
+pub mod listen;
+pub mod manifests;
+pub mod targets;
 
+#[path = "../../src/client/mod.rs"]
 mod client;
 #[path = "../../src/hpack/mod.rs"]
 mod hpack;
+mod input;
+#[path = "../../src/learn/mod.rs"]
+mod learn;
+#[path = "../../src/link/mod.rs"]
+mod link;
+#[path = "../../src/push/mod.rs"]
 mod push;

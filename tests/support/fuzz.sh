@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes what reads a client's bytes, each target for so many seconds, beginning with the inputs in fuzz/corpus. New
+# Fuzzes what reads bytes of others, each target for so many seconds, beginning with the inputs in fuzz/corpus. New
 # inputs are kept in fuzz/target/corpus, and one that fails in fuzz/artifacts.
 # Skips, and says so, where cargo-fuzz is missing (`cargo install cargo-fuzz`). A sanitizer needs a nightly compiler,
 # or has the stable one taken for it.
@@ -19,10 +19,16 @@ else
 fi
 
 failed=()
-for target in h2_core hpack h2c; do
+for file in targets/*.rs; do
+    target=$(basename "$file" .rs)
     new=target/corpus/$target
     mkdir -p "$new"
-    "${cargo[@]}" fuzz run "$target" "$new" "corpus/$target" -- \
+    # These need the crate as a whole, and minutes to compile.
+    case $target in
+        config | freshness) features=(--features whole) ;;
+        *) features=() ;;
+    esac
+    "${cargo[@]}" fuzz run "${features[@]}" "$target" "$new" "corpus/$target" -- \
         -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 ||
         failed+=("$target")
 done

@@ -14,7 +14,7 @@ use super::{
     priority::{Allowance, PushPath},
     wire::rope::Rope,
 };
-use crate::push::Priority;
+use crate::{input::Input, push::Priority};
 
 const CONFIG: Config = Config {
     max_streams: 4,
@@ -22,31 +22,6 @@ const CONFIG: Config = Config {
     max_header_fields: 100,
     max_malformed: 50,
 };
-
-/// The rest of the fuzzer's bytes.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn number(&mut self) -> usize {
-        usize::from(self.byte().unwrap_or(0))
-    }
-
-    fn large(&mut self) -> usize {
-        self.number() << 8 | self.number()
-    }
-
-    fn take(&mut self, most: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(most.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-}
 
 struct Path(usize);
 

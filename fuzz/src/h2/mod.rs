@@ -5,6 +5,7 @@ mod client;
 #[path = "../../../src/h2/core/mod.rs"]
 mod core;
 pub mod drive;
+pub mod frames;
 mod priority;
 #[path = "../../../src/h2/wire/mod.rs"]
 mod wire;

@@ -1,0 +1,13 @@
+//! The rooms of the crate's module of that name that know no socket, and what drives them.
+
+#[path = "../../../src/listen/chunks.rs"]
+mod chunks;
+pub mod content;
+#[path = "../../../src/listen/head.rs"]
+mod head;
+pub mod proxied;
+#[path = "../../../src/listen/proxy_header/mod.rs"]
+mod proxy_header;
+pub mod request;
+#[path = "../../../src/listen/upgrade.rs"]
+mod upgrade;

@@ -1,0 +1,5 @@
+//! Chunked content.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| linkpush_fuzz::listen::content::chunked(bytes));
