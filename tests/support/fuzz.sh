@@ -23,12 +23,17 @@ for file in targets/*.rs; do
     target=$(basename "$file" .rs)
     new=target/corpus/$target
     mkdir -p "$new"
+    seeds=("corpus/$target")
+    if [[ $target = config ]]; then
+        # Every key, and every problem.
+        seeds+=(../conf)
+    fi
     # These need the crate as a whole, and minutes to compile.
     case $target in
         config | freshness) features=(--features whole) ;;
         *) features=() ;;
     esac
-    "${cargo[@]}" fuzz run "${features[@]}" "$target" "$new" "corpus/$target" -- \
+    "${cargo[@]}" fuzz run "${features[@]}" "$target" "$new" "${seeds[@]}" -- \
         -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 ||
         failed+=("$target")
 done

@@ -3,7 +3,7 @@
 use super::chunks::Chunks;
 use crate::input::Input;
 
-/// Reads chunks at once and in pieces, and compares both with two simple readers.
+/// Reads chunks at once and in pieces, and compares both with simple readers.
 pub fn chunked(bytes: &[u8]) {
     let mut input = Input(bytes);
     let (before, piece, room) = (input.number() % 8, input.number() + 1, input.number() + 1);
@@ -23,7 +23,7 @@ pub fn chunked(bytes: &[u8]) {
                 all.is_over && length == passed.len(),
                 "nothing stands behind the last chunk"
             );
-            for line_end in [&b"\r\n"[..], b"\n"] {
+            for line_end in LINE_ENDS {
                 let came = loose(content, line_end).expect("a loose reader reads it, too");
                 assert_eq!(came, (read.clone(), all.taken - before));
             }
@@ -113,25 +113,46 @@ fn strict(bytes: &[u8]) -> Read {
     }
 }
 
-/// Reads chunks as carelessly as servers do, with lines that end so; returns the content, and how long it was on the way.
-fn loose(bytes: &[u8], line_end: &[u8]) -> Option<(Vec<u8>, usize)> {
+/// Where a line ends, and how long its end is.
+type LineEnd = fn(&[u8]) -> Option<(usize, usize)>;
+
+/// As the RFC has it; as servers that take a line feed alone have it; as those that take a carriage return alone, too.
+const LINE_ENDS: [LineEnd; 3] = [
+    |bytes| Some((bytes.windows(2).position(|pair| pair == b"\r\n")?, 2)),
+    |bytes| match bytes.iter().position(|&byte| byte == b'\n')? {
+        at if at > 0 && bytes[at - 1] == b'\r' => Some((at - 1, 2)),
+        at => Some((at, 1)),
+    },
+    |bytes| {
+        let at = bytes.iter().position(|byte| b"\r\n".contains(byte))?;
+        Some((at, if bytes[at..].starts_with(b"\r\n") { 2 } else { 1 }))
+    },
+];
+
+/// Reads chunks whose lines end so, whatever else they say; returns the content, and how long it was on the way.
+fn loose(bytes: &[u8], line_end: LineEnd) -> Option<(Vec<u8>, usize)> {
     let (mut rest, mut content) = (bytes, Vec::new());
     let line = |rest: &mut &[u8]| {
-        let end = rest.windows(line_end.len()).position(|window| window == line_end)?;
-        let (line, after) = rest.split_at(end);
-        *rest = &after[line_end.len()..];
-        Some(line.trim_ascii().to_vec())
+        let (at, length) = line_end(rest)?;
+        let line = rest[..at].to_vec();
+        *rest = &rest[at + length..];
+        Some(line)
     };
     loop {
         let text = String::from_utf8_lossy(&line(&mut rest)?).into_owned();
-        let digits = text.split(|c: char| !c.is_ascii_hexdigit()).next()?;
+        let (digits, extension) = text.split_at(text.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(text.len()));
+        if !extension.is_empty() && !extension.trim_start().starts_with(';') {
+            return None;
+        }
         let size = usize::from_str_radix(digits, 16).ok()?;
         if size == 0 {
             break;
         }
         content.extend_from_slice(rest.get(..size)?);
         rest = &rest[size..];
-        line(&mut rest)?;
+        if !line(&mut rest)?.is_empty() {
+            return None;
+        }
     }
     while !line(&mut rest)?.is_empty() {}
     Some((content, bytes.len() - rest.len()))
