@@ -41,7 +41,13 @@ fn read(bytes: &[u8]) -> Option<Content> {
         Ok(content) => {
             let text = encoded(&content);
             assert_eq!(decode(text.as_bytes()).as_ref(), Ok(&content));
-            assert!(content.documents.len() <= bytes.len() / 30, "a document is a line");
+            let lines: usize = content.documents.iter().map(|saved| 1 + saved.links.len()).sum();
+            let come = bytes.iter().filter(|b| **b == b'\n').count();
+            assert_eq!(
+                lines + 2,
+                come,
+                "every line is a document, a link, the first or the last"
+            );
             Some(content)
         }
         Err(FileError::Foreign) => None,
