@@ -152,7 +152,9 @@ fn routes(
             at.word(FORWARDED, None, found)
         });
         let mut alt_svc = false;
-        fields.set("alt_svc", &mut alt_svc, found, |at, found| at.word(SWITCH, None, found));
+        fields.set("alt_svc", &mut alt_svc, found, |at, found| {
+            at.word(value::SWITCH, None, found)
+        });
         let mut push = base.clone();
         fields.set("push", &mut push, found, |at, found| push::policy(at, base, found));
         let mut learned = base_learn.clone();
@@ -235,7 +237,6 @@ const ROUTE: &[&str] = &[
 ];
 const MATCH: &[&str] = &["host", "path", "methods"];
 
-const SWITCH: &[(&str, bool)] = &[("off", false), ("on", true)];
 const FORWARDED: &[(&str, ForwardedField)] = &[("off", ForwardedField::Off), ("on", ForwardedField::On)];
 
 pub(super) const LISTENERS: &str = "a list of listeners, at least one";

@@ -50,6 +50,9 @@ fn listener(at: &At<'_>, seen: &mut HashMap<SocketAddr, u64>, found: &mut Found<
     fields.set("scheme", &mut listener.scheme, found, |at, found| {
         at.word(schemes, None, found)
     });
+    fields.set("h2c_upgrade", &mut listener.h2c_upgrade, found, |at, found| {
+        at.word(value::SWITCH, None, found)
+    });
     listener.trusted = Trusted::new(trusted?);
     if listener.proxy_protocol == ProxyProtocol::Required && listener.trusted.is_empty() {
         let nobody = "must name the networks of those who send PROXY headers, which proxy_protocol requires";
@@ -86,7 +89,7 @@ fn certificate(at: &At<'_>, found: &mut Found<'_>) -> Result<Certificate, Report
     })
 }
 
-const LISTENER: &[&str] = &["address", "proxy_protocol", "trusted", "scheme", "tls"];
+const LISTENER: &[&str] = &["address", "proxy_protocol", "trusted", "scheme", "h2c_upgrade", "tls"];
 const TLS: &[&str] = &["certificates"];
 const CERTIFICATE: &[&str] = &["cert", "key"];
 const ADDRESS: &str = "an IP address with a port, in quotes if IPv6 (0.0.0.0:8080, \"[::]:8080\")";

@@ -52,7 +52,7 @@ impl Config {
 ///
 /// # Defaults
 ///
-/// Cleartext, without a PROXY header; nobody is trusted; the scheme is what connections tell.
+/// Cleartext, without a PROXY header; nobody is trusted; the scheme is what connections tell; upgrades to HTTP/2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Where it listens.
@@ -63,6 +63,8 @@ pub struct Listener {
     pub trusted: Trusted,
     /// What clients speak; `None` is what the connection tells.
     pub scheme: Option<Scheme>,
+    /// HTTP/1.1 clients may change to HTTP/2 by `Upgrade: h2c`.
+    pub h2c_upgrade: bool,
     /// TLS is ended here with these; the first is the default. None: no TLS here.
     pub certificates: Vec<Arc<Certificate>>,
 }
@@ -76,6 +78,7 @@ impl Listener {
             proxy_protocol: ProxyProtocol::Off,
             trusted: Trusted::default(),
             scheme: None,
+            h2c_upgrade: true,
             certificates: Vec::new(),
         }
     }

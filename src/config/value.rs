@@ -15,6 +15,9 @@ use crate::{
     upstream::{HashKey, Host, ServerPolicy},
 };
 
+/// A setting that is off or on.
+pub(super) const SWITCH: &[(&str, bool)] = &[("off", false), ("on", true)];
+
 pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
 pub(super) const TIMES_ALLOWED: &str = "1ms to 24h with its unit (5ms, 30s, 2m, 1h)";
 

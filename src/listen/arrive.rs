@@ -25,6 +25,8 @@ pub(super) struct Arrived {
     /// Read from it already.
     pub(super) first: FirstBytes,
     pub(super) protocol: Protocol,
+    /// It may change to HTTP/2 later.
+    pub(super) h2c_upgrade: bool,
     /// Its place among its client's connections, where those are limited.
     pub(super) place: Option<Place>,
 }
@@ -102,6 +104,7 @@ pub(super) async fn arrive(
         arrival,
         first,
         protocol,
+        h2c_upgrade: listener.h2c_upgrade,
         place,
     })
 }

@@ -107,6 +107,7 @@ impl<H> Entrance<H> {
                 let http1 = Http1 {
                     app,
                     http2: &self.http2,
+                    h2c_upgrade: arrived.h2c_upgrade,
                     limits: live.limits,
                     shutdown,
                 };

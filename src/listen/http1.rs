@@ -35,6 +35,8 @@ const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgra
 pub(super) struct Http1<'e, A, H> {
     pub(super) app: &'e Arc<A>,
     pub(super) http2: &'e H,
+    /// Requests may ask for HTTP/2.
+    pub(super) h2c_upgrade: bool,
     pub(super) limits: Limits,
     pub(super) shutdown: &'e ShutdownWatch,
 }
@@ -62,6 +64,7 @@ where
                 Err(bad) => return refuse(arrival, &bytes, bad, self.limits.write_timeout).await,
             };
             if let Some(request) = head.upgrade.take()
+                && self.h2c_upgrade
                 && !shutdown_began
                 && arrival.scheme() != Some(Scheme::Https)
                 && let Some(beginning) = self.http2.upgrade(request)

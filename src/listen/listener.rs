@@ -16,6 +16,8 @@ pub struct Listener {
     pub trusted: Trusted,
     /// What clients speak, whatever connections tell; `None` leaves it to them.
     pub scheme: Option<Scheme>,
+    /// HTTP/1.1 clients may change to HTTP/2 by `Upgrade: h2c`.
+    pub h2c_upgrade: bool,
     /// Ends TLS here.
     pub tls: Option<Tls>,
 }
@@ -44,6 +46,7 @@ mod tests {
             proxy_protocol: ProxyProtocol::Off,
             trusted: Trusted::default(),
             scheme: None,
+            h2c_upgrade: true,
             tls: None,
         });
         let found = |local: &str| {

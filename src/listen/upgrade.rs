@@ -39,6 +39,9 @@ pub(super) fn requested(request: &httparse::Request<'_, '_>) -> Option<UpgradeRe
     if has_body(&fields) || method == Method::CONNECT {
         return None;
     }
+    if came_through_a_proxy(&fields) {
+        return None;
+    }
     let nominated = nominated(&fields)?;
     if !nominated.contains(&header::UPGRADE) || !nominated.contains(&HTTP2_SETTINGS) {
         return None;
@@ -76,6 +79,17 @@ fn has_body(fields: &HeaderMap) -> bool {
             .get_all(header::CONTENT_LENGTH)
             .iter()
             .any(|length| length.as_bytes() != b"0")
+}
+
+/// Whether another proxy passed the request on: one that lets the upgrade through would be a tunnel from then on, past all
+/// that it checks.
+fn came_through_a_proxy(fields: &HeaderMap) -> bool {
+    [header::VIA, header::FORWARDED]
+        .iter()
+        .any(|name| fields.contains_key(name))
+        || fields
+            .keys()
+            .any(|name| name.as_str().starts_with("x-forwarded-") || name == "x-real-ip")
 }
 
 /// The fields that Connection names (RFC 9110 section 7.6.1).
@@ -195,6 +209,11 @@ mod tests {
             get(&format!("{whole}Content-Length: 5\r\n")),
             get(&format!("{whole}Content-Length: 0\r\nContent-Length: 5\r\n")),
             get(&format!("{whole}Transfer-Encoding: chunked\r\n")),
+            get(&format!("{whole}Via: 1.1 a\r\n")),
+            get(&format!("{whole}Forwarded: for=192.0.2.1\r\n")),
+            get(&format!("{whole}X-Forwarded-For: 192.0.2.1\r\n")),
+            get(&format!("{whole}x-forwarded-proto: https\r\n")),
+            get(&format!("{whole}X-Real-IP: 192.0.2.1\r\n")),
             get(&format!("{whole}Host: b.example\r\n")),
             get(&whole.replace("Host: a.example\r\n", "")),
             get(&whole.replace("a.example", "")),

@@ -126,6 +126,7 @@ fn listening(listener: &Listener, address: SocketAddr) -> Result<listen::Listene
         proxy_protocol: listener.proxy_protocol,
         trusted: listener.trusted.clone(),
         scheme: listener.scheme,
+        h2c_upgrade: listener.h2c_upgrade,
         tls,
     })
 }

@@ -249,6 +249,29 @@ async fn behind_tls_there_is_no_upgrade() {
 }
 
 #[tokio::test]
+async fn neither_a_listener_without_upgrades_nor_a_proxy_s_connection_is_upgraded() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[], b"page");
+    let listener = "address: 127.0.0.1:0";
+    for (switch, fields, status) in [
+        ("on", "", 101),
+        ("off", "", 200),
+        ("on", "Via: 1.1 waf\r\n", 200),
+        ("on", "X-Forwarded-For: 192.0.2.1\r\n", 200),
+    ] {
+        let config = config(origin.address, PAGES).replace(listener, &format!("{listener}\n    h2c_upgrade: {switch}"));
+        let edge = Edge::with(&config).await;
+        let fields = asking(&[]) + fields;
+        let mut http1 = Http1::sending(edge.address, request(edge.address, "/", &fields)).await;
+        let head = http1.head().await;
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{switch} {fields}: {head}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_second_request_of_a_connection_can_be_upgraded() {
     let origin = Origin::start().await;
     origin.serve_ok("/1", &[], b"first").serve_ok("/2", &[], b"second");
