@@ -39,5 +39,5 @@ fn init_log() {
     let logger = env_logger::Builder::from_env(env).format_timestamp_millis().build();
     log::set_max_level(logger.filter());
     // Nobody was before us.
-    let _ = log::set_boxed_logger(Box::new(Quiet(logger)));
+    let _ = log::set_boxed_logger(Box::new(Quiet::new(logger)));
 }

@@ -1,34 +1,84 @@
-//! What Pingora calls an error and is none: [`Quiet`].
+//! What Pingora says too often, or calls an error and is none: [`Quiet`].
 //!
 //! With several threads, one may take a kept connection to an origin while the task that watched it has not quite let it
-//! go. Pingora 0.9.1 drops it, makes another, and logs an error, a few for ten thousand requests under load.
+//! go. Pingora 0.9.1 drops it, makes another, and logs an error, a few for ten thousand requests under load. Of other
+//! things it warns once a request, which any client or origin can bring about at its own pace; the access line tells the
+//! request's side of it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use log::{Level, Log, Metadata, Record};
 
-/// Passes on everything else, and that where the target's debug lines are wanted.
+use super::seldom::{LeftOut, Seldom};
+
+/// Passes on all but that; of each warning of Pingora one in a while, and all where its debug lines are wanted.
 #[derive(Debug)]
-pub struct Quiet<L>(pub L);
+pub struct Quiet<L> {
+    log: L,
+    /// By the line of source that warns.
+    warnings: Mutex<HashMap<Place, Seldom>>,
+}
+
+type Place = (Option<&'static str>, Option<u32>);
 
 /// The target's only error; a warning of it tells of an origin that sends what nobody asked for.
 const TARGET: &str = "pingora_core::connectors";
 
+impl<L: Log> Quiet<L> {
+    /// A log that passes on to another.
+    #[must_use]
+    pub fn new(log: L) -> Self {
+        Self {
+            log,
+            warnings: Mutex::default(),
+        }
+    }
+
+    fn is_debugged(&self, target: &str) -> bool {
+        let debug = Metadata::builder().target(target).level(Level::Debug).build();
+        self.log.enabled(&debug)
+    }
+
+    fn may_warn(&self, record: &Record<'_>) -> Option<LeftOut> {
+        let place = (record.file_static(), record.line());
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.entry(place).or_default().may_warn(Instant::now())
+    }
+}
+
 impl<L: Log> Log for Quiet<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
+        self.log.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if record.level() == Level::Error && record.target() == TARGET {
-            let debug = Metadata::builder().target(TARGET).level(Level::Debug).build();
-            if !self.0.enabled(&debug) {
-                return;
-            }
+        let is_pingoras = record.target().starts_with("pingora") && record.level() <= Level::Warn;
+        if !is_pingoras || !self.enabled(record.metadata()) || self.is_debugged(record.target()) {
+            return self.log.log(record);
         }
-        self.0.log(record);
+        if record.level() == Level::Error && record.target() == TARGET {
+            return;
+        }
+        if let Some(left_out) = self.may_warn(record) {
+            let text = record.args();
+            self.log.log(
+                &Record::builder()
+                    .metadata(record.metadata().clone())
+                    .args(format_args!("{text}{left_out}"))
+                    .module_path(record.module_path())
+                    .file(record.file())
+                    .line(record.line())
+                    .build(),
+            );
+        }
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.log.flush();
     }
 }
 
@@ -56,19 +106,32 @@ mod tests {
     }
 
     fn lines(enabled: Level, target: &str, level: Level) -> usize {
-        let quiet = Quiet(Counting {
+        let quiet = Quiet::new(Counting {
             level: enabled,
             lines: AtomicUsize::new(0),
         });
-        quiet.log(&Record::builder().target(target).level(level).build());
-        quiet.0.lines.load(Ordering::Relaxed)
+        for line in [1, 1, 2] {
+            quiet.log(&Record::builder().target(target).level(level).line(Some(line)).build());
+        }
+        quiet.log.lines.load(Ordering::Relaxed)
     }
 
     #[test]
-    fn only_what_is_no_error_is_left_out() {
-        assert_eq!(lines(Level::Info, TARGET, Level::Error), 0);
-        assert_eq!(lines(Level::Debug, TARGET, Level::Error), 1);
-        assert_eq!(lines(Level::Info, TARGET, Level::Warn), 1);
-        assert_eq!(lines(Level::Info, "pingora_core::server", Level::Error), 1);
+    fn pingora_warns_seldom_of_each_thing() {
+        let server = "pingora_core::server";
+        for (enabled, target, level, expected) in [
+            (Level::Info, TARGET, Level::Error, 0),
+            (Level::Debug, TARGET, Level::Error, 3),
+            (Level::Info, TARGET, Level::Warn, 2),
+            (Level::Info, server, Level::Error, 2),
+            (Level::Info, server, Level::Warn, 2),
+            (Level::Info, server, Level::Info, 3),
+            (Level::Error, server, Level::Warn, 3),
+            (Level::Info, "linkpush::server", Level::Warn, 3),
+        ] {
+            let passed = lines(enabled, target, level);
+            // What is not enabled is the other log's to drop.
+            assert_eq!(passed, expected, "{enabled} {target} {level}");
+        }
     }
 }
