@@ -10,6 +10,7 @@ use crate::support::{
         DATA, ENABLE_PUSH, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, PUSH_PROMISE, RST_STREAM,
         Raw, SETTINGS,
     },
+    within,
 };
 
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
@@ -530,4 +531,70 @@ async fn a_connection_does_not_keep_what_headers_were_read_into() {
     }
     let more = edge.memory().saturating_sub(before);
     assert!(more < MOST, "{more} bytes more");
+}
+
+#[tokio::test]
+async fn pushes_that_the_client_does_not_read_wait_for_a_place_before_the_origin_is_asked() {
+    const ASSETS: usize = 100;
+    const PLACES: usize = 32;
+    let origin = Origin::start().await;
+    let links: Vec<String> = (0..ASSETS)
+        .map(|n| format!("</asset-{n}>; rel=preload; as=style"))
+        .collect();
+    origin.on(
+        "/",
+        [Step::Send(response("200 OK", &[("link", &links.join(", "))], b"page"))],
+    );
+    for n in 0..ASSETS {
+        origin.asset(&format!("/asset-{n}"), &[b'a'; 500]);
+    }
+    let routes = "push: { max_promises: 100 }\nroutes: [{ name: pages, upstream: app }]";
+    let edge = Edge::with(&config(origin.address, routes)).await;
+    let asked = || {
+        origin
+            .seen()
+            .iter()
+            .filter(|seen| seen.path().starts_with("/asset-"))
+            .count()
+    };
+    let mut raw = Raw::connect(
+        edge.address,
+        &[(INITIAL_WINDOW_SIZE, 0), (MAX_CONCURRENT_STREAMS, 100_000)],
+    )
+    .await;
+    raw.get(1, "/").await;
+    let mut promises = Vec::new();
+    for _ in 0..ASSETS {
+        promises.push(raw.next_promise().await);
+    }
+    let mut begun = 0;
+    while begun < PLACES {
+        let frame = raw.next().await.expect("the connection lives");
+        begun += usize::from(frame.kind == HEADERS && frame.stream.is_multiple_of(2));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(asked(), PLACES, "no place is left");
+    // One is taken, one is not wanted: two more are asked for.
+    raw.window(promises[0], 500).await;
+    raw.next_that("the end of a push", |frame| {
+        frame.kind == DATA && frame.stream == promises[0]
+    })
+    .await;
+    raw.send(RST_STREAM, 0, promises[1], &CANCEL).await;
+    // One that waits is reset as well, and never asked for.
+    raw.send(RST_STREAM, 0, promises[ASSETS - 1], &CANCEL).await;
+    within("two more", async {
+        while asked() < PLACES + 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    // Windows that open have all the others come.
+    raw.settings(&[(INITIAL_WINDOW_SIZE, 1000)]).await;
+    let mut ended = 1;
+    while ended < ASSETS - 2 {
+        let frame = raw.next().await.expect("the connection lives");
+        ended += usize::from(frame.kind == DATA && frame.stream.is_multiple_of(2) && frame.flags & END_STREAM != 0);
+    }
+    assert_eq!(asked(), ASSETS - 1);
 }

@@ -40,7 +40,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                     sent,
                     reason,
                 } => {
-                    if reason.is_some() && !self.pending.is_empty() {
+                    if reason.is_some() && self.pending.is_anything_waiting() {
                         self.pending.remove(key);
                     }
                     end(side, sent, reason);
@@ -69,9 +69,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                     let key = stream.release();
                     stored::respond(&mut self.connection.mux.lock().core, key, found, now);
                 }
-                None => self.pending.add(&self.connection, &self.scheduler, (head, stream), now),
+                None => self
+                    .pending
+                    .add_promise(&self.connection, &self.scheduler, (head, stream), now),
             }
         }
+        self.pending.start_held(&self.connection, &self.scheduler, now);
     }
 
     /// Returns the next event that is more than a task to be woken, or else all promises.

@@ -17,7 +17,17 @@ use crate::{
 
 /// Requests of a connection that wait: the most urgent first, and of these the one that has waited longest.
 #[derive(Debug, Default)]
-pub(super) struct Pending(VecDeque<Queued>);
+pub(super) struct Pending {
+    queue: VecDeque<Queued>,
+    /// Promises without a place, in the same order.
+    held: VecDeque<Queued>,
+    /// Each promise that was started has a share in it, until its stream is closed.
+    places: Arc<()>,
+}
+
+/// Promises of a connection that are being answered at a time, but for what is stored. The client reads one after another
+/// of them, and the others cost their origin connections.
+const PLACES: usize = 32;
 
 #[derive(Debug)]
 struct Queued {
@@ -28,8 +38,61 @@ struct Queued {
 }
 
 impl Pending {
+    /// Whether nothing waits for its turn.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.queue.is_empty()
+    }
+
+    /// Starts a promise, or has it wait for a place.
+    pub(super) fn add_promise<A>(
+        &mut self,
+        connection: &Arc<Connection<A>>,
+        scheduler: &Arc<RequestScheduler>,
+        (head, stream): (Box<Parts>, Stream),
+        now: Instant,
+    ) where
+        A: HttpServerApp + Send + Sync + 'static,
+    {
+        if self.held.is_empty() && self.take_place(connection, stream.key()) {
+            return self.add(connection, scheduler, (head, stream), now);
+        }
+        let urgency = connection.mux.lock().core.urgency(stream.key());
+        let queued = Queued {
+            head,
+            stream,
+            urgency,
+            since: now,
+        };
+        queued.insert(&mut self.held);
+    }
+
+    /// Starts promises that waited for a place, as far as there are places now.
+    pub(super) fn start_held<A>(
+        &mut self,
+        connection: &Arc<Connection<A>>,
+        scheduler: &Arc<RequestScheduler>,
+        now: Instant,
+    ) where
+        A: HttpServerApp + Send + Sync + 'static,
+    {
+        while let Some(key) = self.held.front().map(|queued| queued.stream.key())
+            && self.take_place(connection, key)
+            && let Some(Queued { head, stream, .. }) = self.held.pop_front()
+        {
+            self.add(connection, scheduler, (head, stream), now);
+        }
+    }
+
+    /// Gives a promised stream a place, if there is one.
+    fn take_place<A>(&self, connection: &Connection<A>, key: Key) -> bool {
+        let taken = Arc::strong_count(&self.places) - 1;
+        if taken >= PLACES {
+            return false;
+        }
+        if let Some(side) = connection.mux.lock().core.side(key) {
+            side.place = Some(Arc::clone(&self.places));
+        }
+        true
     }
 
     /// Starts a request, or queues it behind others.
@@ -60,8 +123,7 @@ impl Pending {
             urgency,
             since: now,
         };
-        let at = self.0.partition_point(|before| before.urgency <= urgency);
-        self.0.insert(at, queued);
+        queued.insert(&mut self.queue);
     }
 
     /// Starts the first request with this permit, and some more while the scheduler lets them.
@@ -82,7 +144,7 @@ impl Pending {
             let Some(permit) = permit.take().or_else(|| scheduler.start_within_limit(now)) else {
                 return;
             };
-            if let Some(queued) = self.0.pop_front() {
+            if let Some(queued) = self.queue.pop_front() {
                 start(connection, queued.head, queued.stream, Some(queued.since), permit);
             }
         }
@@ -90,12 +152,26 @@ impl Pending {
 
     /// A stream was reset while it waited, or when it no longer did.
     pub(super) fn remove(&mut self, key: Key) {
-        self.0.retain(|queued| queued.stream.key() != key);
+        for queue in [&mut self.queue, &mut self.held] {
+            queue.retain(|queued| queued.stream.key() != key);
+        }
     }
 
     /// Nothing is left to be started.
     pub(super) fn clear(&mut self) {
-        self.0 = VecDeque::new();
+        (self.queue, self.held) = (VecDeque::new(), VecDeque::new());
+    }
+
+    /// Whether a stream that was reset may be among those that wait.
+    pub(super) fn is_anything_waiting(&self) -> bool {
+        !(self.queue.is_empty() && self.held.is_empty())
+    }
+}
+
+impl Queued {
+    fn insert(self, queue: &mut VecDeque<Self>) {
+        let at = queue.partition_point(|before| before.urgency <= self.urgency);
+        queue.insert(at, self);
     }
 }
 

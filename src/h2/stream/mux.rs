@@ -28,6 +28,8 @@ pub(in crate::h2) struct Side {
     pub(in crate::h2) watcher: Option<Waker>,
     /// The place of a promise among the client's streams, given back when it is dropped.
     pub(in crate::h2) slot: Option<Arc<Slot>>,
+    /// The place of a promise among those that are being answered.
+    pub(in crate::h2) place: Option<Arc<()>>,
     /// Hears of the end of a response from the store.
     pub(in crate::h2) on_sent: Option<Box<dyn OnSent>>,
 }
