@@ -112,6 +112,9 @@ fn finish(
             found.push(link);
         }
     }
+    if found.is_empty() && !may_be_document(&response.headers) {
+        return;
+    }
     let key = lesson
         .key
         .unwrap_or_else(|| look_up(edge, request, context, &route.learn).0);
@@ -153,6 +156,18 @@ const MAX_EARLY: usize = 64;
 /// Errors teach nothing and forget nothing, nor does an answer that says only that nothing has changed.
 fn teaches(status: StatusCode) -> bool {
     (status.is_success() || status.is_redirection()) && status != StatusCode::NOT_MODIFIED
+}
+
+/// Whether a response may be the document of its URL. Whoever asks the same URL for JSON gets an answer that links to
+/// nothing, which says nothing of the document that others get.
+fn may_be_document(response: &HeaderMap) -> bool {
+    let Some(kind) = response.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let essence = kind.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+    [&b"text/html"[..], b"application/xhtml+xml"]
+        .iter()
+        .any(|html| essence.trim_ascii().eq_ignore_ascii_case(html))
 }
 
 /// The links that can be delivered early: printable, with a relation that asks for something.

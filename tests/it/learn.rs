@@ -159,6 +159,26 @@ async fn errors_teach_nothing_and_forget_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_no_document_makes_nobody_forget_the_document() {
+    let origin = Origin::start().await;
+    let edge = edge(&origin, "auto").await;
+    for (kind, is_forgotten) in [
+        ("application/json", false),
+        ("Image/PNG", false),
+        ("text/html; charset=utf-8", true),
+    ] {
+        page(&origin, &[STYLE, SCRIPT]);
+        Client::connect(edge.address).await.get("/").await;
+        for _ in 0..2 {
+            origin.serve_ok("/", &[("content-type", kind)], b"{}");
+            Client::connect(edge.address).await.get("/").await;
+        }
+        let page = Client::connect(edge.address).await.get("/").await;
+        assert_eq!(page.promised().is_empty(), is_forgotten, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_returning_visitor_is_not_pushed_what_was_only_learned() {
     let origin = Origin::start().await;
     page(&origin, &[STYLE]);
