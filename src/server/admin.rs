@@ -13,14 +13,21 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use log::info;
-use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, services::listening::Service};
+use pingora::{
+    apps::{ServerApp, http_app::ServeHttp},
+    protocols::{Stream, http::ServerSession},
+    server::ShutdownWatch,
+    services::listening::Service,
+};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{ServerError, Sockets, free_address};
 use crate::{
@@ -124,8 +131,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// A URL of 4 KiB, escaped.
 const MAX_BODY: usize = 16 * 1024;
 
-/// For the next bytes of a request.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a request to come and its answer to be taken. Half a request is closed then.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Obeys.
 pub(super) struct Admin {
@@ -133,6 +140,17 @@ pub(super) struct Admin {
     metrics: Metrics,
     /// It is at an address, which any program on the machine reaches.
     is_at_address: bool,
+}
+
+/// Ends a connection after [`TIME_LIMIT`]: Pingora limits each read of a request, not the whole.
+pub(super) struct InTime(Arc<Admin>);
+
+#[async_trait]
+impl ServerApp for InTime {
+    async fn process_new(self: &Arc<Self>, connection: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let serving = self.0.process_new(connection, shutdown);
+        timeout(TIME_LIMIT, serving).await.ok().flatten()
+    }
 }
 
 /// The service at this entrance.
@@ -145,13 +163,13 @@ pub(super) fn service(
     store: &'static Store,
     metrics: Metrics,
     sockets: Sockets,
-) -> Result<Service<Admin>, ServerError> {
+) -> Result<Service<InTime>, ServerError> {
     let admin = Admin {
         store,
         metrics,
         is_at_address: matches!(entrance, config::Admin::Address(_)),
     };
-    let mut service = Service::new("admin".to_owned(), admin);
+    let mut service = Service::new("admin".to_owned(), InTime(Arc::new(admin)));
     service.threads = Some(1);
     match entrance {
         config::Admin::Address(address) => {
@@ -261,7 +279,6 @@ fn is_this_machine(host: &[u8]) -> bool {
 }
 
 async fn body(session: &mut ServerSession) -> Result<Vec<u8>, Refusal> {
-    session.set_read_timeout(Some(READ_TIMEOUT));
     let mut body = Vec::new();
     loop {
         match session.read_request_body().await {

@@ -124,7 +124,7 @@ async fn a_reset_promise_frees_everything_it_held() {
     origin.connections_at_most(1).await;
     edge.log_line(&["/a.css", "pushed_by=1"]).await;
     // Its place among the client's streams is given back by a task that nothing here can wait for.
-    crate::support::within("a free place", async {
+    within("a free place", async {
         let mut stream = 3;
         while promises_of(&mut raw, &origin, stream).await == 0 {
             stream += 2;
@@ -352,7 +352,7 @@ async fn a_silent_connection_is_closed() {
             .expect("the edge listens");
         stream.write_all(said).await.expect("sent");
         let mut answer = Vec::new();
-        let _ = crate::support::within("the connection to be closed", stream.read_to_end(&mut answer)).await;
+        let _ = within("the connection to be closed", stream.read_to_end(&mut answer)).await;
     }
     assert_eq!(origin.seen().len(), 0);
 }

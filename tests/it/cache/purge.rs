@@ -1,6 +1,11 @@
 //! `linkpush purge` on a running server.
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    time::Duration,
+};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
     client::Client,
@@ -176,6 +181,37 @@ async fn the_entrance_takes_purges_and_tells_counters_and_nothing_else() {
         !is_done && text.contains("the server refuses: must be an absolute http"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn half_a_request_is_closed() {
+    let origin = Origin::start().await;
+    let admin = free_address();
+    let edge = edge(&origin, &admin.to_string()).await;
+    edge.log_line(&["listening on"]).await;
+    let half = "POST /purge HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
+    let mut halves = Vec::new();
+    for half in ["", "GET /metrics HTTP/1.1\r\n", half] {
+        let client = Http1::sending(admin, half).await;
+        // Bytes that drip do not keep it open.
+        halves.push(tokio::spawn(async move {
+            let (mut from, mut to) = client.stream.into_split();
+            let mut answer = Vec::new();
+            let dripping = async {
+                loop {
+                    let _ = to.write_all(b"x").await;
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            };
+            tokio::select! {
+                read = from.read_to_end(&mut answer) => drop(read),
+                () = dripping => {}
+            }
+        }));
+    }
+    for half in halves {
+        within("the end of half a request", half).await.expect("no panic");
+    }
 }
 
 #[tokio::test]
