@@ -1,6 +1,7 @@
 //! The running server under control: signals, reload, upgrade, the end.
 //!
-//! All of it on one thread beside Pingora's, so that reading a file never holds up a request.
+//! All of it on one thread beside Pingora's, so that it never holds up a request. Names are resolved and health is checked
+//! on it as well, so files are read and written aside from it.
 //!
 //! | signal | |
 //! |---|---|
@@ -31,6 +32,7 @@ use tokio::{
     net::TcpStream,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Mutex, mpsc},
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, interval_at, timeout},
 };
 
@@ -54,6 +56,9 @@ pub enum ReloadError {
     /// A listener cannot be made ready.
     #[error(transparent)]
     Listener(#[from] ListenerError),
+    /// Reading it has failed in a way that it must not.
+    #[error("the configuration could not be read to its end")]
+    Panicked,
     /// The server was not started from a file.
     #[error("this server has no configuration file")]
     NoFile,
@@ -69,6 +74,8 @@ pub(super) struct Control {
     binary: Option<PathBuf>,
     /// A process was started that is to take over.
     successor: bool,
+    /// What was learned is being written.
+    saving: Option<JoinHandle<()>>,
 }
 
 impl Control {
@@ -79,6 +86,7 @@ impl Control {
             parts,
             binary: started_as(),
             successor: false,
+            saving: None,
         }
     }
 
@@ -93,7 +101,7 @@ impl Control {
         let ended = self.obey(pingora, connections, pid_file, addresses).await;
         // A successor has its own by now.
         if pid_file.is_none_or(PidFile::is_ours) {
-            self.save_manifests();
+            self.save_manifests().await;
         }
         ended
     }
@@ -172,9 +180,9 @@ impl Control {
                     Some(End::Stopped) => return Ok(()),
                     None => return thread.join().map_err(|_| ServerError::Stopped),
                 },
-                _ = save.tick(), if !ending => self.save_manifests(),
-                _ = signals.hangup.recv(), if !ending => self.reload_and_tell(),
-                _ = signals.user2.recv(), if !ending => self.start_successor(pid_file, gone.clone()),
+                _ = save.tick(), if !ending => self.begin_to_save(),
+                _ = signals.hangup.recv(), if !ending => self.reload_and_tell().await,
+                _ = signals.user2.recv(), if !ending => self.start_successor(pid_file, gone.clone()).await,
                 Some(how) = successors.recv(), if !ending => {
                     self.successor = false;
                     if handed_over {
@@ -187,11 +195,11 @@ impl Control {
         }
     }
 
-    fn reload_and_tell(&mut self) {
+    async fn reload_and_tell(&mut self) {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             tell_systemd(&[NotifyState::Reloading, now]);
         }
-        match self.reload() {
+        match self.reload().await {
             Ok(kept) => {
                 for setting in kept {
                     warn!("{setting} has changed, which takes a restart; the rest is in force");
@@ -208,9 +216,13 @@ impl Control {
     }
 
     /// Reads the file again; returns the settings that have changed in it and cannot be applied.
-    fn reload(&mut self) -> Result<Vec<String>, ReloadError> {
-        let file = self.source.as_deref().ok_or(ReloadError::NoFile)?;
-        let mut config = config::read(file).map_err(ReloadError::Config)?;
+    async fn reload(&mut self) -> Result<Vec<String>, ReloadError> {
+        let file = self.source.clone().ok_or(ReloadError::NoFile)?;
+        // Names are resolved and health is checked meanwhile, however slow the disk is.
+        let reading = spawn_blocking(move || config::read(&file)).await;
+        let mut config = reading
+            .map_err(|_| ReloadError::Panicked)?
+            .map_err(ReloadError::Config)?;
         let kept = keep_fixed(&self.config, &mut config);
         self.parts.replace(&config)?;
         self.parts.keep_up();
@@ -219,21 +231,38 @@ impl Control {
         Ok(kept)
     }
 
-    fn save_manifests(&self) {
-        if let Some(file) = &self.config.server.manifests.file {
-            manifests::save(&self.parts.manifests, file);
+    /// Writes what was learned, aside from this thread; not while that is still being done.
+    fn begin_to_save(&mut self) {
+        let is_saving = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
+        if let (Some(file), false) = (self.config.server.manifests.file.clone(), is_saving) {
+            let store = Arc::clone(&self.parts.manifests);
+            self.saving = Some(spawn_blocking(move || manifests::save(&store, &file)));
         }
     }
 
-    fn start_successor(&mut self, pid_file: Option<&PidFile>, gone: mpsc::UnboundedSender<String>) {
+    /// Writes what was learned, after whatever is being written.
+    async fn save_manifests(&mut self) {
+        if let Some(saving) = self.saving.take() {
+            // It began before the last lesson.
+            let _ = saving.await;
+        }
+        self.begin_to_save();
+        if let Some(saving) = self.saving.take()
+            && saving.await.is_err()
+        {
+            error!("manifests: not written");
+        }
+    }
+
+    async fn start_successor(&mut self, pid_file: Option<&PidFile>, gone: mpsc::UnboundedSender<String>) {
         if self.successor {
             return warn!("an upgrade is under way already");
         }
-        let (Some(binary), Some(source), Some(_)) = (&self.binary, &self.source, pid_file) else {
+        let (Some(binary), Some(source), Some(_)) = (self.binary.clone(), self.source.clone(), pid_file) else {
             return error!("no upgrade: it takes server.pid_file and a configuration file");
         };
-        self.save_manifests();
-        match successor(binary, source).spawn() {
+        self.save_manifests().await;
+        match successor(&binary, &source).spawn() {
             Err(e) => error!("no upgrade: {} cannot be started: {e}", binary.display()),
             Ok(mut child) => {
                 info!("process {} is to take over", child.id());
