@@ -20,7 +20,8 @@ pub(super) fn cross(session: &mut Session, response: &mut ResponseHeader) {
             response.remove_header(&name);
         }
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION] {
+    // Pingora drops trailers, so nobody is to wait for them.
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TRAILER] {
         if response.headers.contains_key(&name) {
             response.remove_header(&name);
         }
