@@ -6,6 +6,8 @@
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 
+use crate::upstream::is_doubled;
+
 /// Why a response goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadFraming {
@@ -97,6 +99,7 @@ fn is_chunked(headers: &HeaderMap) -> Result<bool, BadFraming> {
     match (lines.next(), lines.next()) {
         (None, _) => Ok(false),
         (Some(only), None) if only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(true),
+        (Some(first), _) if is_doubled(first.as_bytes()) => Err(BadFraming::Both),
         _ => Err(BadFraming::Coding),
     }
 }

@@ -21,6 +21,8 @@ use bytes::{Buf, BytesMut};
 use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::head::{Heads, filter};
+
 /// Bytes of a response that are read ahead: a header of the usual length.
 const AHEAD: usize = 8 * 1024;
 
@@ -34,6 +36,8 @@ const MOST_WAITING: usize = 1024 * 1024;
 pub struct Exchange {
     /// The response was read to its end.
     has_ended: AtomicBool,
+    /// The head of the final response is still to come.
+    awaits_head: AtomicBool,
     /// The connection is not to be used again.
     is_last: AtomicBool,
     /// Who writes, and waits for the origin.
@@ -44,6 +48,7 @@ impl Exchange {
     /// Another request begins on the connection.
     pub fn begin(&self) {
         self.has_ended.store(false, Relaxed);
+        self.awaits_head.store(true, Relaxed);
     }
 
     /// The response has ended: whoever still writes need not wait for the origin.
@@ -76,6 +81,8 @@ pub(super) struct Duplex {
     exchange: Arc<Exchange>,
     /// Read while a write waited.
     ahead: BytesMut,
+    /// The beginning of a head.
+    held: BytesMut,
     /// The origin has ended its half behind that.
     has_eof: bool,
     /// Taken of a write, and not yet written.
@@ -92,6 +99,7 @@ impl Duplex {
             io,
             exchange: Arc::default(),
             ahead: BytesMut::new(),
+            held: BytesMut::new(),
             has_eof: false,
             waiting: BytesMut::new(),
             is_answered: false,
@@ -133,12 +141,57 @@ impl Duplex {
         }
         let mut buffer = [0; AHEAD];
         let mut read = ReadBuf::new(&mut buffer);
-        if Pin::new(&mut self.io).poll_read(cx, &mut read)?.is_pending() {
+        if self.poll_io(cx, &mut read)?.is_pending() {
             return Ok(false);
         }
-        self.ahead.extend_from_slice(read.filled());
-        self.has_eof = read.filled().is_empty();
+        let filled = read.filled();
+        self.has_eof = filled.is_empty() && self.ahead.is_empty();
+        self.ahead.extend_from_slice(filled);
         Ok(true)
+    }
+
+    /// Reads from the transport, heads as they [are to be seen](filter). Nothing that was read is the end, unless
+    /// something is `ahead`.
+    fn poll_io(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.exchange.awaits_head.load(Relaxed) {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        loop {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            let read = buf.filled_mut().get_mut(before..).unwrap_or_default();
+            if read.is_empty() {
+                // Half a head is Pingora's to judge.
+                self.ahead = std::mem::take(&mut self.held);
+                return Poll::Ready(Ok(()));
+            }
+            if self.held.is_empty() {
+                match filter(read) {
+                    Heads::Final => self.exchange.awaits_head.store(false, Relaxed),
+                    Heads::Interim(length) => {
+                        self.held.extend_from_slice(read.get(length..).unwrap_or_default());
+                        buf.set_filled(before + length);
+                    }
+                }
+            } else {
+                self.held.extend_from_slice(read);
+                buf.set_filled(before);
+                let mut bytes = std::mem::take(&mut self.held);
+                match filter(&mut bytes) {
+                    Heads::Final => self.exchange.awaits_head.store(false, Relaxed),
+                    Heads::Interim(length) => self.held = bytes.split_off(length),
+                }
+                self.ahead = bytes;
+            }
+            if buf.filled().len() > before || !self.ahead.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn read_ahead(&mut self, buf: &mut ReadBuf<'_>) {
+        let taken = self.ahead.split_to(self.ahead.len().min(buf.remaining()));
+        buf.put_slice(&taken);
     }
 
     /// Makes something of a write that would wait.
@@ -163,8 +216,7 @@ impl AsyncRead for Duplex {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.ahead.is_empty() {
-            let taken = this.ahead.split_to(this.ahead.len().min(buf.remaining()));
-            buf.put_slice(&taken);
+            this.read_ahead(buf);
             return Poll::Ready(Ok(()));
         }
         // Pingora asks a connection that it is to use again whether it has ended.
@@ -176,7 +228,12 @@ impl AsyncRead for Duplex {
             // What goes wrong is said to whoever writes next.
             let _ = this.poll_waiting(cx);
         }
-        Pin::new(&mut this.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(this.poll_io(cx, buf))?;
+        if buf.filled().len() == before {
+            this.read_ahead(buf);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -300,5 +357,49 @@ mod tests {
             let has_ended = std::future::poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_ready())).await;
             assert_eq!(has_ended, is_last);
         }
+    }
+
+    /// What is read of an origin that writes these pieces, one after another.
+    async fn read_of(pieces: &[&str]) -> String {
+        let (mut origin, io) = duplex(1024);
+        let mut io = Duplex::new(Box::new(io));
+        io.exchange().begin();
+        let mut all = Vec::new();
+        for piece in pieces {
+            origin.write_all(piece.as_bytes()).await.expect("room");
+            // Small buffers, as Pingora's may be nearly full.
+            let mut buffer = [0; 16];
+            loop {
+                let mut read = std::pin::pin!(io.read(&mut buffer));
+                match std::future::poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await {
+                    Poll::Ready(read) => all.extend_from_slice(&buffer[..read.expect("read")]),
+                    Poll::Pending => break,
+                }
+            }
+        }
+        drop(origin);
+        io.read_to_end(&mut all).await.expect("read");
+        String::from_utf8(all).expect("UTF-8")
+    }
+
+    #[tokio::test]
+    async fn heads_are_filtered_wherever_they_are_cut() {
+        let early = "HTTP/1.1 103 Early Hints\r\nLink: a\x01\r\n\r\n";
+        let last = "HTTP/1.1 200 OK\r\nX: \x02\r\nContent-Length: 9\r\n\r\n";
+        let content = "content\x01\n\n";
+        let whole = [early, last, content].concat();
+        let expected = [&early.replace('\x01', " "), &last.replace('\x02', " "), content].concat();
+        for cut in 0..whole.len() {
+            let (one, two) = whole.split_at(cut);
+            assert_eq!(read_of(&[one, two]).await, expected, "{cut}");
+        }
+        let bytes: Vec<String> = whole.chars().map(String::from).collect();
+        let bytes: Vec<&str> = bytes.iter().map(String::as_str).collect();
+        assert_eq!(read_of(&bytes).await, expected);
+        assert_eq!(
+            read_of(&["HTTP/1.1 200 OK\r\nX: \x01"]).await,
+            "HTTP/1.1 200 OK\r\nX: \x01",
+            "half"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Pools of origin servers: which server a request goes to, and how.
 //!
 //! Reading order: `policy` (settings), `authorities` (certificates to trust), `server` (one address,
-//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect), `origins` (who connects), `pace` (how fast is read), `duplex` (what is heard meanwhile), `switch` (for a WebSocket),
+//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect), `origins` (who connects), `pace` (how fast is read), `duplex` (what is heard meanwhile), `head` (what of a response's head Pingora is shown), `switch` (for a WebSocket),
 //! `failure` (why not), then what happens beside requests: `names` (resolution), `health` (checks),
 //! `upkeep` (when).
 //!
@@ -16,6 +16,7 @@ mod authorities;
 mod duplex;
 mod failure;
 mod group;
+mod head;
 mod health;
 mod names;
 mod origins;
@@ -30,6 +31,7 @@ mod upkeep;
 pub use authorities::{Authorities, AuthoritiesError};
 pub use duplex::Exchange;
 pub use failure::reason;
+pub use head::is_doubled;
 pub use names::{Names, NamesError};
 pub use origins::Origins;
 pub use pace::{abandoned, arrived, exchange, granted, is_abandoned, opened, paced, passed_on, trickle};

@@ -1,0 +1,183 @@
+//! The head of an origin's response, as Pingora is shown it: [`HeadFilter`]. Pure.
+//!
+//! Pingora 0.9.1 refuses a response for one control byte in one field, and drops Content-Length beside Transfer-Encoding
+//! before anybody can object. So bytes are changed, never their number, before it reads them: a control byte in a field's
+//! value becomes a space, as RFC 9110 section 5.5 has it, and a Transfer-Encoding beside a Content-Length says
+//! [nothing that could be meant](is_doubled), for which the response is refused.
+
+use memchr::memchr;
+
+/// A head of which no more than this has come is shown as it is.
+const MOST_HELD: usize = 64 * 1024;
+
+/// Stands in the place of each byte of a Transfer-Encoding beside a Content-Length.
+const DOUBLED: u8 = b'!';
+
+/// Whether a response has said both Transfer-Encoding and Content-Length (RFC 9112 section 6.3), by the former's value.
+#[must_use]
+pub fn is_doubled(transfer_encoding: &[u8]) -> bool {
+    !transfer_encoding.is_empty() && transfer_encoding.iter().all(|&byte| byte == DOUBLED)
+}
+
+/// How far the heads at the beginning of some bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heads {
+    /// The final one is among them, or there is none: all that follows is passed on as it comes.
+    Final,
+    /// So many bytes are interim responses; the head that follows is not complete.
+    Interim(usize),
+}
+
+/// Changes the heads that are complete, in place.
+pub(super) fn filter(bytes: &mut [u8]) -> Heads {
+    let mut at = 0;
+    while let Some(rest) = bytes.get_mut(at..).filter(|rest| !rest.is_empty()) {
+        if !b"HTTP/1.".starts_with(rest.get(..7).unwrap_or(rest)) {
+            return Heads::Final;
+        }
+        let Some(length) = head_length(rest) else {
+            return if rest.len() > MOST_HELD {
+                Heads::Final
+            } else {
+                Heads::Interim(at)
+            };
+        };
+        let is_interim = rest.get(9) == Some(&b'1') && rest.get(9..12) != Some(b"101");
+        if let Some(head) = rest.get_mut(..length) {
+            filter_head(head);
+        }
+        if !is_interim {
+            return Heads::Final;
+        }
+        at += length;
+    }
+    Heads::Interim(at)
+}
+
+/// The length of the first head, its empty line included.
+fn head_length(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr(b'\n', bytes.get(at..)?)? + 1;
+        match bytes.get(at..)? {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+}
+
+fn filter_head(head: &mut [u8]) {
+    let (mut has_length, mut codings) = (false, [None, None]);
+    let mut at = memchr(b'\n', head).map_or(head.len(), |end| end + 1);
+    while let Some(rest) = head.get_mut(at..).filter(|rest| !rest.is_empty()) {
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = rest.get_mut(..end).unwrap_or_default();
+        let length = line.len() - usize::from(line.last() == Some(&b'\r'));
+        if let Some(colon) = memchr(b':', line) {
+            let (name, value) = line.split_at_mut(colon);
+            let value = value.get_mut(..length.saturating_sub(colon)).unwrap_or_default();
+            // Looked at all at once: there hardly ever is one.
+            if value.iter().fold(false, |any, &byte| any | is_control(byte)) {
+                for byte in value.iter_mut().filter(|byte| is_control(**byte)) {
+                    *byte = b' ';
+                }
+            }
+            if name.eq_ignore_ascii_case(b"content-length") {
+                has_length = true;
+            } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+                let free = codings.iter_mut().find(|coding| coding.is_none());
+                if let Some(free) = free {
+                    *free = Some((at + colon + 1, at + length));
+                }
+            }
+        }
+        at += end + 1;
+    }
+    if has_length {
+        for (from, to) in codings.into_iter().flatten() {
+            head.get_mut(from..to).unwrap_or_default().fill(DOUBLED);
+        }
+    }
+}
+
+/// A byte that no field value has (RFC 9110 section 5.5).
+fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_bytes_in_values_become_spaces_and_nothing_else_changes() {
+        for (head, expected) in [
+            ("Link: </a\x01.css>\r\nX: a\x0cb\r\n", "Link: </a .css>\r\nX: a b\r\n"),
+            ("X: \0a\rb\x7f\tc\r\n", "X:  a b \tc\r\n"),
+            ("X\x01: a\r\nno colon \x02\r\n", "X\x01: a\r\nno colon \x02\r\n"),
+            ("X: a\n", "X: a\n"),
+            ("Link: \u{e4}\r\n", "Link: \u{e4}\r\n"),
+        ] {
+            let mut bytes = format!("HTTP/1.1 200 O\x01K\r\n{head}\r\nbo\x01dy: \x02\r\n").into_bytes();
+            assert_eq!(filter(&mut bytes), Heads::Final);
+            let expected = format!("HTTP/1.1 200 O\x01K\r\n{expected}\r\nbo\x01dy: \x02\r\n");
+            assert_eq!(
+                bytes.escape_ascii().to_string(),
+                expected.as_bytes().escape_ascii().to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn a_coding_beside_a_length_says_nothing_that_could_be_meant() {
+        let filtered = |fields: &str| {
+            let mut bytes = format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes();
+            assert_eq!(filter(&mut bytes), Heads::Final);
+            String::from_utf8(bytes).expect("UTF-8")
+        };
+        for (fields, expected) in [
+            ("Transfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\n"),
+            (
+                "transfer-encoding:chunked\r\nContent-Length: 2\r\n",
+                "transfer-encoding:!!!!!!!\r\nContent-Length: 2\r\n",
+            ),
+            (
+                "CONTENT-LENGTH: 2\r\nTRANSFER-ENCODING:x\r\nTransfer-Encoding:y\n",
+                "CONTENT-LENGTH: 2\r\nTRANSFER-ENCODING:!\r\nTransfer-Encoding:!\n",
+            ),
+        ] {
+            assert_eq!(filtered(fields), format!("HTTP/1.1 200 OK\r\n{expected}\r\n"));
+        }
+        for (value, expected) in [(&b"!!!"[..], true), (b"", false), (b"chunked", false), (b"!a", false)] {
+            assert_eq!(is_doubled(value), expected);
+        }
+    }
+
+    #[test]
+    fn interim_heads_are_passed_one_by_one() {
+        let early = "HTTP/1.1 103 Early Hints\r\nLink: a\x01\r\n\r\n";
+        for (bytes, expected) in [
+            (String::new(), Heads::Interim(0)),
+            ("HTT".to_owned(), Heads::Interim(0)),
+            ("HTTP/1.1 200 OK\r\nX: a\r\n\r".to_owned(), Heads::Interim(0)),
+            (early.to_owned(), Heads::Interim(early.len())),
+            (format!("{early}HTTP/1.1 2"), Heads::Interim(early.len())),
+            (format!("{early}{early}"), Heads::Interim(2 * early.len())),
+            (format!("{early}HTTP/1.1 200 OK\r\n\r\n"), Heads::Final),
+            (
+                "HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 1".to_owned(),
+                Heads::Final,
+            ),
+            ("SSH-2.0".to_owned(), Heads::Final),
+            (format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MOST_HELD)), Heads::Final),
+        ] {
+            let mut filtered = bytes.clone().into_bytes();
+            assert_eq!(filter(&mut filtered), expected, "{bytes:?}");
+            assert!(
+                !filtered.contains(&1) || !bytes.starts_with("HTTP/1.1 103"),
+                "{bytes:?}"
+            );
+        }
+    }
+}
