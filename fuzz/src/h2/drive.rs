@@ -21,6 +21,7 @@ const CONFIG: Config = Config {
     max_header_bytes: 4096,
     max_header_fields: 100,
     max_malformed: 50,
+    shared_heads: None,
 };
 
 struct Path(usize);

@@ -38,7 +38,7 @@ use crate::{
     client,
     h2::{
         Limits,
-        core::{Config, Core, Event},
+        core::{Config, Core, Event, HeadBudget},
         priority::path::PathEstimate,
         respond::Connection,
         stream::mux::{Mux, Output},
@@ -57,6 +57,9 @@ pub(super) const READ: usize = 16 * 1024 + 9;
 
 /// Reads of one poll; then others have their turn.
 pub(super) const READS: usize = 8;
+
+/// Request heads of all connections: those of a hundred thousand browsers take as much.
+static HEADS: HeadBudget = HeadBudget::new(128 * 1024 * 1024);
 
 /// Slices of one write: two for each frame.
 const SLICES: usize = 32;
@@ -147,6 +150,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             max_header_bytes: limits.max_header_bytes,
             max_header_fields: limits.max_header_fields,
             max_malformed: limits.max_malformed,
+            shared_heads: Some(&HEADS),
         };
         let mut core = Core::new(config, now);
         if let Some(Beginning { settings, head }) = beginning

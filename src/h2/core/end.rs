@@ -125,7 +125,11 @@ impl<T: Default> Core<T> {
         let is_unread = reason.is_some() || !is_attached;
         let unread = if is_unread { stream.discard() } else { 0 };
         stream.is_request_complete &= unread == 0;
-        self.header_bytes -= std::mem::take(&mut stream.header_bytes);
+        let header_bytes = std::mem::take(&mut stream.header_bytes);
+        self.header_bytes -= header_bytes;
+        if let Some(shared) = self.config.shared_heads.filter(|_| header_bytes > 0) {
+            shared.give_back(header_bytes);
+        }
         self.give_back(unread);
         self.open_promises -= usize::from(was_open);
         self.open_requests -= usize::from(!is_promised);

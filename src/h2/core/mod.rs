@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`Core`] here (what a connection is, its beginning and its end), `stream` and `streams`
 //! (states, windows and queues), `receive` (frames of the client), `send` (commands of the owner), `transmit` (which
-//! frame is next), `end` (of streams and of the connection), `budget` (what a client may cost), `reason` (error codes
+//! frame is next), `end` (of streams and of the connection), `budget` and `heads` (what a client may cost), `reason` (error codes
 //! and faults).
 //!
 //! Invariants:
@@ -15,6 +15,7 @@
 
 mod budget;
 mod end;
+mod heads;
 mod reason;
 mod receive;
 mod send;
@@ -48,6 +49,7 @@ use receive::{Block, COST_TINY_WINDOW, Content, settings::ClientSettings};
 use stream::State;
 use streams::Streams;
 
+pub(in crate::h2) use heads::HeadBudget;
 pub use reason::Fault;
 pub(in crate::h2) use reason::Reason;
 pub(in crate::h2) use send::{NotPromised, SendError};
@@ -93,6 +95,8 @@ pub(in crate::h2) struct Config {
     pub(in crate::h2) max_header_fields: usize,
     /// Stream errors of the client's making after which the connection is closed.
     pub(in crate::h2) max_malformed: u32,
+    /// What it shares with others.
+    pub(in crate::h2) shared_heads: Option<&'static HeadBudget>,
 }
 
 /// The head of a response. Fields that belong to a connection are left out when it is sent.

@@ -151,7 +151,12 @@ impl<T: Default> Core<T> {
             return Err(Failure::Stream(id, Fault::TooManyStreams));
         }
         let budget = HEADER_BUDGET.saturating_mul(self.config.max_header_bytes as usize);
-        if self.header_bytes >= budget {
+        if self.header_bytes >= budget
+            || self
+                .config
+                .shared_heads
+                .is_some_and(crate::h2::core::HeadBudget::is_spent)
+        {
             self.decode(block, &mut Ignored)?;
             return Err(Failure::Stream(id, Fault::HeaderBudget));
         }
@@ -187,6 +192,9 @@ impl<T: Default> Core<T> {
             stream.remaining = content_length;
             stream.header_bytes = size;
             self.header_bytes += size;
+            if let Some(shared) = self.config.shared_heads {
+                shared.take(size);
+            }
         }
         self.events.push_back(Event::Request { key, head, is_end });
         Ok(())

@@ -164,6 +164,7 @@ impl World {
                     max_header_bytes: MAX_HEADER_BYTES,
                     max_header_fields: 100,
                     max_malformed: 20,
+                    shared_heads: None,
                 },
                 now,
             ),

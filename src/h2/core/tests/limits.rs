@@ -5,7 +5,7 @@ use super::{
     client::{self, get, get_with, post},
 };
 use crate::h2::{
-    core::Config,
+    core::{Config, HeadBudget},
     wire::frame::{flag, kind},
 };
 
@@ -286,6 +286,30 @@ fn streams_are_as_many_as_was_said() {
     assert!(pair.core.streams.len() <= 12);
     let ended = repeat(&mut pair, 10_000, |pair, at| pair.receive(&get(2 * at + 31)));
     assert_ends(ended, Fault::TooManyFrames, 1000..1300);
+}
+
+#[test]
+fn heads_of_all_connections_are_as_large_as_was_said() {
+    static HEADS: HeadBudget = HeadBudget::new(1000);
+    let config = Config {
+        shared_heads: Some(&HEADS),
+        ..CONFIG
+    };
+    let (mut one, mut two) = (Pair::with(config, &[]), Pair::with(config, &[]));
+    // A request counts as SETTINGS_MAX_HEADER_LIST_SIZE counts it: some 150 bytes.
+    (0..20).for_each(|n| one.receive(&get(2 * n + 1)));
+    let refused: Vec<_> = one.faults();
+    assert!((10..16).contains(&refused.len()), "{refused:?}");
+    assert!(
+        refused
+            .iter()
+            .all(|(fault, stream)| *fault == Fault::HeaderBudget && stream.is_some())
+    );
+    two.receive(&get(1));
+    assert_eq!(two.faults(), [(Fault::HeaderBudget, Some(1))]);
+    assert!(!two.has_failed());
+    one.core.disconnect();
+    two.get(3);
 }
 
 #[test]

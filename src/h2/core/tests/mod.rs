@@ -39,6 +39,7 @@ const CONFIG: Config = Config {
     max_header_bytes: 16 * 1024,
     max_header_fields: 100,
     max_malformed: 1000,
+    shared_heads: None,
 };
 
 /// A path that takes all.

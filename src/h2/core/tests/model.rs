@@ -478,6 +478,7 @@ impl World {
             max_header_bytes: 16 * 1024,
             max_header_fields: 100,
             max_malformed: u32::MAX,
+            shared_heads: None,
         };
         let mut world = Self {
             core: Core::new(config, Instant::now()),

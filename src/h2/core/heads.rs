@@ -1,0 +1,32 @@
+//! What request heads may take of the memory of a process.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Bytes of request heads that the streams of many connections hold.
+#[derive(Debug)]
+pub(in crate::h2) struct HeadBudget {
+    held: AtomicUsize,
+    most: usize,
+}
+
+impl HeadBudget {
+    /// A budget of so many bytes.
+    pub(in crate::h2) const fn new(most: usize) -> Self {
+        Self {
+            held: AtomicUsize::new(0),
+            most,
+        }
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.held.load(Relaxed) >= self.most
+    }
+
+    pub(super) fn take(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Relaxed);
+    }
+}
