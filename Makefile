@@ -38,7 +38,7 @@ demo: build
 
 test:
 	@tests/support/install.sh build test clients
-	@tests/support/check.sh format clippy documentation chain tests
+	@tests/support/check.sh format clippy documentation dependencies minimum chain release tests
 
 # Part of `make test`, too.
 chain:

@@ -22,7 +22,10 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::chunks::Chunks;
+use super::{
+    chunks::Chunks,
+    tunnel::{GOING_AWAY, Tunnel},
+};
 use crate::client::{Connection, Peer, Scheme, canonical};
 
 /// A connection whose client is known. Pingora asks it for the facts of the connection.
@@ -34,6 +37,10 @@ pub struct Arrival {
     position: usize,
     /// How far it may be read.
     fence: Fence,
+    /// How the tunnel that a switch of protocols makes of it is cut, when the server is to end.
+    leaving: Option<Leaving>,
+    /// It is a WebSocket.
+    tunnel: Option<Tunnel>,
     /// The client has ended its half of the connection behind the fence, and is taken to be gone then.
     half_closed: Option<Pin<Box<Sleep>>>,
     /// How long the client may take no byte that is written, where that is limited here.
@@ -66,6 +73,15 @@ const CHUNKED_READ: usize = 8 * 1024;
 /// which before something is written to it.
 const HALF_CLOSED_PATIENCE: Duration = Duration::from_secs(5);
 
+/// When a tunnel is cut. Pingora wants transports that threads may share, which a future is not by itself.
+struct Leaving(std::sync::Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl std::fmt::Debug for Leaving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Leaving")
+    }
+}
+
 /// How Pingora begins an answer that switches protocols.
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 ";
 
@@ -82,6 +98,8 @@ impl Arrival {
             ahead,
             position: 0,
             fence: Fence::None,
+            leaving: None,
+            tunnel: None,
             half_closed: None,
             write_timeout: None,
             write_due: None,
@@ -97,6 +115,8 @@ impl Arrival {
             ahead: Vec::new(),
             position: 0,
             fence: Fence::None,
+            leaving: None,
+            tunnel: None,
             half_closed: None,
             write_timeout: None,
             write_due: None,
@@ -139,6 +159,25 @@ impl Arrival {
     /// bodies only.
     pub(super) fn limit_writes(&mut self, timeout: Option<Duration>) {
         self.write_timeout = timeout;
+    }
+
+    /// A tunnel that it becomes is cut when this resolves.
+    pub(super) fn leave_when(&mut self, leaving: impl Future<Output = ()> + Send + 'static) {
+        self.leaving = Some(Leaving(std::sync::Mutex::new(Box::pin(leaving))));
+    }
+
+    /// Whether it is a tunnel that is to be cut now.
+    fn poll_leaving(&mut self, cx: &mut Context<'_>) -> bool {
+        let leaving = self.leaving.as_mut().filter(|_| self.tunnel.is_some());
+        leaving.is_some_and(|leaving| leaving.0.lock().is_ok_and(|mut when| when.as_mut().poll(cx).is_ready()))
+    }
+
+    /// A WebSocket's client is told that its other end is gone, where that can be said: between two frames. One that
+    /// takes nothing hears nothing.
+    fn tell_end(&mut self, cx: &mut Context<'_>) {
+        if self.tunnel.take().is_some_and(|tunnel| tunnel.is_between_frames()) {
+            let _ = Pin::new(&mut self.io).poll_write(cx, &GOING_AWAY);
+        }
     }
 
     /// The outcome of a write, or an error if it has waited too long.
@@ -231,6 +270,9 @@ impl Arrival {
 impl AsyncRead for Arrival {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.poll_leaving(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         match &mut this.fence {
             Fence::None => this.poll_read_on(cx, buf),
             Fence::Bytes(0) | Fence::Switching(0) => this.poll_behind_fence(cx),
@@ -261,8 +303,12 @@ impl AsyncWrite for Arrival {
         if matches!(self.fence, Fence::Switching(_)) && buf.starts_with(SWITCHING_PROTOCOLS) {
             // What follows is the other protocol's.
             self.fence = Fence::None;
+            self.tunnel = Some(Tunnel::new());
         }
         let write = Pin::new(&mut self.io).poll_write(cx, buf);
+        if let (Some(tunnel), Poll::Ready(Ok(written))) = (&mut self.tunnel, &write) {
+            tunnel.pass(buf.get(..*written).unwrap_or_default());
+        }
         self.in_time(cx, write)
     }
 
@@ -272,6 +318,7 @@ impl AsyncWrite for Arrival {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tell_end(cx);
         let write = Pin::new(&mut self.io).poll_shutdown(cx);
         self.in_time(cx, write)
     }
@@ -281,6 +328,10 @@ impl AsyncWrite for Arrival {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.tunnel.is_some() || matches!(self.fence, Fence::Switching(_)) {
+            let first = bufs.iter().find(|buf| !buf.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |first| &**first));
+        }
         let write = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.in_time(cx, write)
     }
@@ -293,7 +344,12 @@ impl AsyncWrite for Arrival {
 #[async_trait]
 impl Shutdown for Arrival {
     async fn shutdown(&mut self) {
-        self.io.shutdown().await;
+        std::future::poll_fn(|cx| {
+            self.tell_end(cx);
+            Poll::Ready(())
+        })
+        .await;
+        Shutdown::shutdown(&mut *self.io).await;
     }
 }
 

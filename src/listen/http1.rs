@@ -7,7 +7,7 @@
 //! Pingora takes bytes behind a request for a fault of the client, or keeps them where a header
 //! cannot be awaited. So it is not shown them before their turn: see [`Arrival::fence`].
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::pending, io, sync::Arc, time::Duration};
 
 use log::{debug, warn};
 use pingora::{
@@ -17,7 +17,7 @@ use pingora::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -83,6 +83,9 @@ where
                     head.length
                 }
             };
+            if matches!(head.body, Body::Switching(_)) {
+                arrival.leave_when(leaving(self.shutdown.clone(), self.limits.graceful_timeout));
+            }
             arrival.fence(fence(length, head.body));
             let mut session = ServerSession::new_http1(arrival);
             session.set_keepalive(Some(self.limits.idle_timeout.as_secs().max(1)));
@@ -188,6 +191,17 @@ where
         }
     }
 }
+
+/// Resolves shortly before a shutdown cuts whatever is still under way.
+async fn leaving(mut shutdown: ShutdownWatch, graceful_timeout: Duration) {
+    if shutdown.wait_for(|&begun| begun).await.is_err() {
+        pending::<()>().await;
+    }
+    sleep(graceful_timeout.saturating_sub(LEAVING_EARLY).max(graceful_timeout / 2)).await;
+}
+
+/// Enough for a tunnel to be closed before the process ends.
+const LEAVING_EARLY: Duration = Duration::from_secs(1);
 
 /// How far Pingora may read for a request with a head of this length.
 fn fence(head: usize, body: Body) -> Fence {

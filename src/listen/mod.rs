@@ -6,7 +6,7 @@
 //! has), [`Tls`] (TLS ended here), [`Arrival`] (a connection with its client), `preface` (HTTP/2 by
 //! prior knowledge or HTTP/1.x), `http1` (Pingora's own server, one request after another),
 //! `head` (what a request's head says, once), `chunks` (chunked content, to the letter), `refuse` (the answer to what is
-//! no request), `upgrade` (which requests ask for HTTP/2), [`Connections`] (how many are open, for a shutdown to wait
+//! no request), `upgrade` (which requests ask for HTTP/2), `tunnel` (where a WebSocket can be told of its end), [`Connections`] (how many are open, for a shutdown to wait
 //! for).
 
 mod arrival;
@@ -22,6 +22,7 @@ mod preface;
 mod proxy_header;
 mod refuse;
 mod tls;
+mod tunnel;
 mod upgrade;
 
 use std::time::Duration;
@@ -58,4 +59,6 @@ pub struct Limits {
     pub max_header_fields: usize,
     /// For an HTTP/1.x client to take the next bytes of an answer.
     pub write_timeout: Duration,
+    /// For what is under way when a shutdown begins.
+    pub graceful_timeout: Duration,
 }

@@ -107,6 +107,7 @@ impl Ready {
                     max_header_bytes: limits.max_header_bytes as usize,
                     max_header_fields: limits.max_header_fields,
                     write_timeout: limits.write_timeout,
+                    graceful_timeout: config.server.graceful_timeout,
                 },
                 listeners,
             },

@@ -14,6 +14,9 @@ use crate::support::{
 const ASKING: &str = "GET /ws HTTP/1.1\r\nHost: a.example\r\nConnection: keep-alive, Upgrade, X-Hop\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n\r\n";
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nLink: </a.css>; rel=preload\r\n\r\n";
 
+/// A Close frame with 1001 (RFC 6455 section 7.4.1).
+const GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
+
 /// Both ends after the switch, and the head of the request that the origin saw.
 async fn switched(edge: &Edge, origin: &Handmade) -> (Http1, Http1, String) {
     let mut client = Http1::sending(edge.address, ASKING).await;
@@ -160,6 +163,29 @@ async fn other_protocols_do_not_pass() {
     assert_eq!(field(&head, "upgrade"), None, "{head}");
 }
 
+#[tokio::test]
+async fn tunnels_are_told_before_the_process_ends() {
+    let origin = Handmade::start().await;
+    let rest = format!("server: {{ graceful_timeout: 2s }}\n{PAGES}");
+    let mut edge = Edge::with(&config(origin.address, &rest)).await;
+    let (mut between, mut one, _) = switched(&edge, &origin).await;
+    let (mut within_frame, mut two, _) = switched(&edge, &origin).await;
+    let (mut closed, mut three, _) = switched(&edge, &origin).await;
+    one.send(b"\x81\x02ok").await;
+    two.send(b"\x81\x03no").await;
+    three.send(b"\x88\x00").await;
+    let begun = std::time::Instant::now();
+    edge.signal("TERM");
+    // A tunnel goes on for as long as it may.
+    between.send("on").await;
+    assert_eq!(one.exactly(2).await, b"on");
+    assert_eq!(between.rest().await, [b"\x81\x02ok", GOING_AWAY].concat());
+    assert!(begun.elapsed() > Duration::from_millis(500));
+    assert_eq!(within_frame.rest().await, b"\x81\x03no");
+    assert_eq!(closed.rest().await, b"\x88\x00");
+    assert!(edge.ended().await);
+}
+
 /// The read limits of both sides, whichever is shorter, end a tunnel on which nothing moves in
 /// either direction.
 #[tokio::test]
@@ -186,7 +212,9 @@ async fn a_tunnel_lives_while_either_side_speaks_and_ends_when_both_are_silent()
                 from.send([n]).await;
                 assert_eq!(to.exactly(1).await, [n]);
             }
-            assert!(client.rest().await.is_empty(), "closed");
+            // One that has heard no half of a frame is told.
+            let told: &[u8] = if client_speaks { GOING_AWAY } else { &[] };
+            assert_eq!(client.rest().await, told, "closed");
             assert!(server.rest().await.is_empty(), "closed");
         }
     }

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Runs checks by name (format, clippy, documentation, chain, tests), all of them even when one fails, and fails if one
+# Runs checks by name (format, clippy, documentation, dependencies, minimum, chain, release, tests), all of them even when one fails, and fails if one
 # did.
 # A check whose tool this toolchain lacks is skipped, and said to be.
 set -uo pipefail
 
 failed=()
+target=${CARGO_TARGET_DIR:-target}
+[[ $target == /* ]] || target=$PWD/$target
 
 # check NAME COMMAND...
 check() {
@@ -33,6 +35,30 @@ for name in "$@"; do
     documentation)
         check documentation \
             env RUSTDOCFLAGS='-D warnings -D rustdoc::broken_intra_doc_links' cargo doc --locked --no-deps
+        ;;
+    dependencies)
+        if cargo deny --version >/dev/null 2>&1; then
+            check dependencies cargo deny --locked check
+        else
+            echo '== dependencies: skipped, cargo-deny is not installed (cargo install --locked cargo-deny)'
+        fi
+        ;;
+    # The oldest Rust that Cargo.toml promises.
+    minimum)
+        rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+        if rustup run "$rust" rustc --version >/dev/null 2>&1 ||
+            { [[ ${CI:-} == true ]] && rustup toolchain install "$rust" --profile minimal >/dev/null 2>&1; }; then
+            check minimum env CARGO_TARGET_DIR="$target/minimum" \
+                cargo "+$rust" check --locked --all-targets
+        else
+            echo "== minimum: skipped, Rust $rust is not installed (rustup toolchain install $rust)"
+        fi
+        ;;
+    # What is optimised may be wrong where the rest is right: transfers, the cache and limits once more.
+    release)
+        check release cargo build --release --locked
+        check release env LINKPUSH_BINARY="$target/release/linkpush" \
+            cargo test --locked --test it -- transfers:: uploads:: cache:: limits:: attacks:: framing:: promises::
         ;;
     chain)
         if tests/support/install.sh chain; then
