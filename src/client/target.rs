@@ -59,7 +59,7 @@ impl<'r> Target<'r> {
             // Authority-form: nothing of it is a path.
             authority(target.as_bytes()).map_err(|_| BadTarget::Form)?;
             return match host {
-                Some(host) if host != target => Err(BadTarget::Conflict),
+                Some(host) if !host.eq_ignore_ascii_case(target) => Err(BadTarget::Conflict),
                 _ => Ok(Self {
                     authority: host,
                     path: Cow::Borrowed(target),
@@ -79,7 +79,7 @@ impl<'r> Target<'r> {
         };
         check_path(method, path.as_bytes())?;
         match (of_target, host) {
-            (Some(of_target), Some(host)) if of_target != host => Err(BadTarget::Conflict),
+            (Some(of_target), Some(host)) if !of_target.eq_ignore_ascii_case(host) => Err(BadTarget::Conflict),
             (of_target, host) => Ok(Self {
                 authority: of_target.or(host),
                 path,
@@ -223,6 +223,7 @@ mod tests {
             ("http://u@a.example/x", BadTarget::Form),
             ("http://a.example:99999/x", BadTarget::Form),
             ("http://a.example\\@b/x", BadTarget::Form),
+            ("http://a.example.b/x", BadTarget::Conflict),
             ("http://b.example/x", BadTarget::Conflict),
             ("http://a.example:80/x", BadTarget::Conflict),
             ("http://a.example#f", BadTarget::Form),

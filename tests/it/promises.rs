@@ -381,3 +381,30 @@ async fn a_reset_of_a_stream_that_was_never_promised_ends_its_connection() {
     }
     lives(&edge).await;
 }
+
+#[tokio::test]
+async fn a_connection_ends_with_its_last_stream_after_the_clients_goaway() {
+    let origin = Origin::start().await;
+    origin.on("/page-0", [answer(0)]);
+    for n in 0..LINKS_PER_PAGE {
+        let thinks = Step::Think(Duration::from_millis(500));
+        origin.on(&asset(0, n), [thinks, Step::Send(response("200 OK", &[], b"asset"))]);
+    }
+    let edge = Edge::with(&config(origin.address, &learning("off"))).await;
+    for last in [0, 4, 100] {
+        let mut raw = Raw::connect(edge.address, &[]).await;
+        raw.get(1, "/page-0").await;
+        for _ in 0..LINKS_PER_PAGE {
+            raw.next_promise().await;
+        }
+        raw.next_that("the end of the page", |frame| {
+            frame.stream == 1 && frame.flags & END_STREAM != 0
+        })
+        .await;
+        raw.send(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 0]).await;
+        let begun = std::time::Instant::now();
+        raw.rest().await;
+        let elapsed = begun.elapsed();
+        assert!(elapsed < Duration::from_secs(5), "{last}: {elapsed:?}");
+    }
+}

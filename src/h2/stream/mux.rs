@@ -89,7 +89,9 @@ impl Mux {
     pub(super) fn with<R>(&self, command: impl FnOnce(&mut Core<Side>) -> R) -> R {
         let mut state = self.lock();
         let outcome = command(&mut state.core);
-        let waker = if state.core.has_output(false) || state.core.has_events() {
+        let core = &state.core;
+        // The last stream of a connection that goes away may leave nothing else behind.
+        let waker = if core.has_output(false) || core.has_events() || core.is_done() {
             state.driver.take()
         } else {
             None

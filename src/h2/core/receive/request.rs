@@ -207,7 +207,7 @@ impl FieldSection {
                     .map_or(&b""[..], HeaderValue::as_bytes);
                 let host = target::authority(host)?;
                 match authority {
-                    Some(authority) if authority != host => Err(BadTarget::Conflict),
+                    Some(authority) if !authority.eq_ignore_ascii_case(host) => Err(BadTarget::Conflict),
                     _ => Ok(()),
                 }
             }
@@ -236,7 +236,8 @@ impl FieldSection {
         if name == header::COOKIE {
             return self.crumb(value);
         }
-        if is_connection_specific(&name) || (name == header::TE && value != "trailers") {
+        if is_connection_specific(&name) || (name == header::TE && !value.as_bytes().eq_ignore_ascii_case(b"trailers"))
+        {
             self.fault = Some(Fault::Malformed);
             return;
         }
@@ -427,6 +428,7 @@ mod tests {
             let outcome = section(fields).into_request(&mut None);
             assert_eq!(outcome.expect_err("malformed"), NoRequest::Malformed, "{fields:?}");
         }
+        assert!(with(&[("te", "Trailers"), ("host", "H:8443")]).is_ok());
         assert!(with(&[("te", "trailers"), ("content-length", "7"), ("content-length", "7, 7")]).is_ok());
         assert!(section(&[("x", "y")]).check_trailers().is_ok());
         assert!(section(&[(":path", "/")]).check_trailers().is_err());
@@ -451,7 +453,7 @@ mod tests {
             (by(""), BadTarget::NoHost),
             (section(&GET[..3]), BadTarget::NoHost),
             (
-                section(&[&GET[..], &[("host", "H:8443")]].concat()),
+                section(&[&GET[..], &[("host", "h:8444")]].concat()),
                 BadTarget::Conflict,
             ),
             (section(&[&GET[..], &[("host", "u@h")]].concat()), BadTarget::Host),

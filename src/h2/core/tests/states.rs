@@ -414,6 +414,7 @@ fn nothing_but_settings_follows_the_preface() {
     for bytes in [
         &b"GET / HTTP/1.1\r\n"[..],
         &[&client::preface(&[])[..24], &client::get(1)].concat(),
+        &[&client::preface(&[])[..24], &client::frame(4, 1, 0, &[])].concat(),
     ] {
         let mut pair = Pair::unbegun(CONFIG);
         pair.receive(bytes);
