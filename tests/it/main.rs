@@ -28,6 +28,7 @@ mod commands;
 mod conformance;
 mod demo;
 mod deploy;
+mod differential;
 mod early;
 mod forwarded;
 mod framing;

@@ -31,11 +31,11 @@ pub fn missing(what: &str) {
 
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "{what} is missing, which tests/support/install.sh clients installs"
+        "{what} is missing, which tests/support/install.sh test clients installs"
     );
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(
         std::io::stderr(),
-        "\n{name}: SKIPPED, {what} is missing, which tests/support/install.sh clients installs"
+        "\n{name}: SKIPPED, {what} is missing, which tests/support/install.sh test clients installs"
     );
 }

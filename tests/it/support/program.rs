@@ -22,10 +22,8 @@ impl Program {
     pub async fn start(program: &str, arguments: &[&str], address: SocketAddr) -> Self {
         let log = tempfile::NamedTempFile::new().expect("a temporary file");
         let output = |file: &File| Stdio::from(file.try_clone().expect("a file"));
-        let mut path = std::env::var("PATH").unwrap_or_default();
-        path.push_str(":/usr/sbin:/sbin");
         let child = Command::new("env")
-            .arg(format!("PATH={path}"))
+            .arg(format!("PATH={}", path()))
             .arg(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -69,6 +67,12 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where programs are looked for: Debian's servers are not in every user's PATH.
+pub fn path() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{path}:/usr/sbin:/sbin")
 }
 
 /// What a program has printed that ran to its end.
