@@ -99,10 +99,12 @@ impl Chunks {
             Some(text) => self.line(text),
             // A line feed alone ends no line; nor does what comes before one.
             None if end.is_some() => None,
-            None => {
+            None if self.may_go_on(&line) => {
                 self.line = line;
                 return;
             }
+            // Whoever sent it may never send an end.
+            None => None,
         };
         self.state = next.unwrap_or_else(|| {
             self.out.extend_from_slice(POISON);
@@ -110,9 +112,20 @@ impl Chunks {
         });
     }
 
+    /// Whether a line that has come in part may become one that has a place here.
+    fn may_go_on(&self, part: &[u8]) -> bool {
+        let line = part.strip_suffix(b"\r").unwrap_or(part);
+        match self.state {
+            State::DataEnd => line.is_empty(),
+            State::Size if line.is_empty() => line.len() == part.len(),
+            State::Size => is_clean(line) && digits(line).is_some(),
+            _ => is_clean(line),
+        }
+    }
+
     /// Takes a line; returns what comes after it, or `None` if it has no place here.
     fn line(&mut self, line: &[u8]) -> Option<State> {
-        if line.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+        if !is_clean(line) {
             return None;
         }
         match self.state {
@@ -158,12 +171,24 @@ impl Chunks {
     }
 }
 
-/// Reads the line before a chunk: its digits, and the size.
-fn size(line: &[u8]) -> Option<(&[u8], u64)> {
+/// Whether a line is free of control bytes, those among them that other servers take for its end.
+fn is_clean(line: &[u8]) -> bool {
+    !line.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+}
+
+/// The digits that a line before a chunk begins with, and what is behind them: extensions, or spaces before some.
+fn digits(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, extension) = line.split_at(length);
-    let is_extension = extension.is_empty() || extension.trim_ascii_start().starts_with(b";");
-    if digits.is_empty() || digits.len() > MAX_DIGITS || !is_extension {
+    let is_good = matches!(extension.trim_ascii_start().first(), None | Some(b';'));
+    (is_good && (1..=MAX_DIGITS).contains(&length)).then_some((digits, extension))
+}
+
+/// Reads the line before a chunk: its digits, and the size.
+fn size(line: &[u8]) -> Option<(&[u8], u64)> {
+    let (digits, extension) = digits(line)?;
+    // Spaces alone are no extension.
+    if !extension.is_empty() && extension.trim_ascii().is_empty() {
         return None;
     }
     let size = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
@@ -245,6 +270,18 @@ mod tests {
             b"0\r\n\n",
             b"1000000000000000\r\n",
             b"ffffffffffffffff\r\n",
+            // No line of these has an end, and none may come.
+            b"x",
+            b" ",
+            b"\r",
+            b"5g",
+            b"5\rx",
+            b"5;a\0",
+            b"1000000000000000",
+            b"5\r\nhelloX",
+            b"5\r\nhello\rX",
+            b"0\r\n\rX",
+            b"0\r\na: \x01",
         ];
         for bytes in table {
             for piece in [1, 2, bytes.len()] {

@@ -69,7 +69,8 @@ impl BadHead {
     /// The status that says so.
     pub(super) const fn status(self) -> u16 {
         match self {
-            Self::Syntax(_) | Self::Target(_) | Self::ContentLength | Self::TransferEncoding => 400,
+            Self::Target(why) => why.status().as_u16(),
+            Self::Syntax(_) | Self::ContentLength | Self::TransferEncoding => 400,
             Self::Coding => 501,
             Self::Fields(_) | Self::Bytes(_) => 431,
         }
@@ -77,7 +78,7 @@ impl BadHead {
 }
 
 impl Head {
-    /// Reads a head that [`has_end`] found complete.
+    /// Reads a head that [`HeadEnd`] found complete, or broken.
     ///
     /// # Errors
     ///
@@ -143,13 +144,17 @@ fn elements<'f>(fields: &'f [Header<'_>], name: &'static str) -> impl Iterator<I
     lines.flat_map(|line| line.split(|&byte| byte == b',').map(<[u8]>::trim_ascii))
 }
 
+/// The greatest length: other servers hold it in 63 bits, and what is greater turns negative there.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
 /// The one length that Content-Length says, however often (RFC 9110 section 8.6).
 fn content_length(fields: &[Header<'_>]) -> Result<Option<u64>, BadHead> {
     let mut length = None;
     for element in elements(fields, "content-length") {
         let is_number = !element.is_empty() && element.iter().all(u8::is_ascii_digit);
         let text = std::str::from_utf8(element).ok().filter(|_| is_number);
-        let said: u64 = text.and_then(|text| text.parse().ok()).ok_or(BadHead::ContentLength)?;
+        let said: Option<u64> = text.and_then(|text| text.parse().ok());
+        let said = said.filter(|said| *said <= MAX_LENGTH).ok_or(BadHead::ContentLength)?;
         if length.is_some_and(|length| length != said) {
             return Err(BadHead::ContentLength);
         }
@@ -255,16 +260,44 @@ pub(super) fn line(bytes: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
     (method, target)
 }
 
-/// Empty lines before a request are skipped (RFC 9112 section 2.2).
+/// Empty lines before a request are skipped (RFC 9112 section 2.2). A carriage return that no line feed follows begins no
+/// line, and one that nothing follows yet stays.
 pub(super) fn skip_empty_lines(bytes: &mut Vec<u8>) {
-    let empty = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    bytes.drain(..empty);
+    let mut rest = &bytes[..];
+    while let Some(after) = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n")) {
+        rest = after;
+    }
+    bytes.drain(..bytes.len() - rest.len());
 }
 
-/// Whether an empty line ends the head, with or without the carriage returns (RFC 9112 section 2.2).
-pub(super) fn has_end(head: &[u8], from: usize) -> bool {
-    let new = head.get(from..).unwrap_or_default();
-    new.windows(3).any(|w| w == b"\n\r\n") || new.windows(2).any(|w| w == b"\n\n")
+/// Looks for the end of a head that comes in pieces.
+#[derive(Debug, Default)]
+pub(super) struct HeadEnd {
+    /// So many bytes were looked at.
+    seen: usize,
+    /// So many bytes of the line that goes on.
+    line: usize,
+    /// The last byte was a carriage return.
+    has_return: bool,
+}
+
+impl HeadEnd {
+    /// Whether no more needs to come of a head of which this has come: an empty line ends it, with or without the carriage
+    /// returns (RFC 9112 section 2.2), or it has a byte that no head has. Whoever sent one may never send an end.
+    pub(super) fn has_come(&mut self, head: &[u8]) -> bool {
+        for &byte in head.get(self.seen..).unwrap_or_default() {
+            self.seen += 1;
+            match byte {
+                b'\n' if self.line == 0 => return true,
+                b'\n' => (self.line, self.has_return) = (0, false),
+                _ if self.has_return => return true,
+                b'\r' => self.has_return = true,
+                b'\t' | b' '..=b'~' | 0x80.. => self.line += 1,
+                _ => return true,
+            }
+        }
+        false
+    }
 }
 
 #[cfg(test)]
@@ -281,18 +314,66 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_line_ends_a_head() {
-        assert!(has_end(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nbody", 0));
-        assert!(has_end(b"GET / HTTP/1.0\n\n", 0));
-        assert!(!has_end(b"GET / HTTP/1.1\r\nhost: a\r\n", 0));
-        assert!(!has_end(b"", 7));
+    fn an_empty_line_or_a_byte_of_no_head_ends_a_head() {
+        let table: [(&[u8], Option<usize>); 12] = [
+            (b"GET / HTTP/1.1\r\nhost: a\r\n\r\nbody", Some(27)),
+            (b"GET / HTTP/1.0\n\nbody", Some(16)),
+            (b"GET / HTTP/1.0\r\n\nbody", Some(17)),
+            (b"GET / HTTP/1.0\n\r\nbody", Some(17)),
+            (b"GET / HTTP/1.1\r\nhost: a\r\n", None),
+            (b"GET /\xc3\xa9 HTTP/1.1\r\nhost:\ta\r", None),
+            (b"", None),
+            (b"GET /\0", Some(6)),
+            (b"GET /\x7f", Some(6)),
+            (b"GET / HTTP/1.1\r\na: b\rc", Some(22)),
+            (b"GET / HTTP/1.1\r\na: b\n\r\r\n", Some(23)),
+            (b"\x16\x03\x01", Some(1)),
+        ];
+        for (bytes, expected) in table {
+            for piece in 1..=bytes.len().max(1) {
+                let mut end = HeadEnd::default();
+                let found = (1..=bytes.len())
+                    .filter(|come| come % piece == 0 || *come == bytes.len())
+                    .find(|&come| end.has_come(&bytes[..come]));
+                assert_eq!(found.is_some(), expected.is_some(), "{}", bytes.escape_ascii());
+                assert_eq!(found.map(|_| end.seen), expected, "{}", bytes.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_that_ends_with_a_byte_of_no_head_is_refused() {
+        for head in [
+            "GET /\0",
+            "GET /\x7f",
+            "\x16",
+            "\rG",
+            "GET / HTTP/1.1\rH",
+            "GET / HTTP/1.1\r\nHost: a\r\n\rX",
+            "GET / HTTP/1.1\r\nHost: a\n\r\r",
+            "GET / HTTP/1.1\r\nHost: a\x01",
+            "GET / HTTP/1.1\r\nHost\0",
+        ] {
+            assert!(HeadEnd::default().has_come(head.as_bytes()), "{head:?}");
+            let outcome = read(head).map(|head| head.body);
+            assert_eq!(outcome.map_err(BadHead::status), Err(400), "{head:?}");
+        }
     }
 
     #[test]
     fn empty_lines_before_a_request_are_skipped() {
-        let mut bytes = b"\r\n\n\r\nGET / HTTP/1.1\r\n\r\n".to_vec();
-        skip_empty_lines(&mut bytes);
-        assert_eq!(bytes, b"GET / HTTP/1.1\r\n\r\n");
+        for (before, after) in [
+            ("\r\n\n\r\nGET /\r\n\r\n", "GET /\r\n\r\n"),
+            ("\r\n\r", "\r"),
+            ("\rGET /\r\n", "\rGET /\r\n"),
+            ("\r\r\n", "\r\r\n"),
+            ("\n", ""),
+            ("", ""),
+        ] {
+            let mut bytes = before.as_bytes().to_vec();
+            skip_empty_lines(&mut bytes);
+            assert_eq!(bytes, after.as_bytes(), "{before:?}");
+        }
     }
 
     #[test]
@@ -437,9 +518,14 @@ mod tests {
             ("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\n", 400),
             ("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5 5\r\n\r\n", 400),
             (
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775808\r\n\r\n",
+                400,
+            ),
+            (
                 "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\n",
                 400,
             ),
+            ("\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
             (
                 "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
                 400,

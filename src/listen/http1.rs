@@ -24,7 +24,7 @@ use super::{
     Arrival, Limits, ServeHttp2,
     arrival::Fence,
     chunks::Chunks,
-    head::{BadHead, Body, Head, HeadLimits, has_end, skip_empty_lines},
+    head::{BadHead, Body, Head, HeadEnd, HeadLimits, skip_empty_lines},
     refuse::refuse,
 };
 use crate::client::Scheme;
@@ -148,14 +148,16 @@ where
     /// Reads until a request header is complete.
     async fn read_head(&self, arrival: &mut Arrival, mut head: Vec<u8>) -> io::Result<Vec<u8>> {
         let reading = async {
-            let mut searched = 0;
-            while !has_end(&head, searched) && head.len() <= self.limits.max_header_bytes {
-                searched = head.len().saturating_sub(3);
+            let mut end = HeadEnd::default();
+            while !end.has_come(&head) && head.len() <= self.limits.max_header_bytes {
+                // Half a line end may have come before it.
+                let may_begin = head.len() <= 1;
                 if arrival.read_buf(&mut head).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
-                if searched == 0 {
+                if may_begin {
                     skip_empty_lines(&mut head);
+                    end = HeadEnd::default();
                 }
             }
             Ok(head)

@@ -183,7 +183,7 @@ impl Fault {
     #[must_use]
     pub const fn refusal(self) -> Option<Option<u16>> {
         match self {
-            Self::BadTarget(_) => Some(Some(400)),
+            Self::BadTarget(why) => Some(Some(why.status().as_u16())),
             Self::HeaderTooLarge => Some(Some(431)),
             Self::Malformed | Self::TooManyStreams | Self::HeaderBudget => Some(None),
             _ => None,

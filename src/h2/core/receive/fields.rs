@@ -180,7 +180,7 @@ impl<T: Default> Core<T> {
             }
             Err(NoRequest::BadTarget(why)) => {
                 self.count_malformed();
-                return self.refuse(id, is_end, Fault::BadTarget(why), StatusCode::BAD_REQUEST);
+                return self.refuse(id, is_end, Fault::BadTarget(why), why.status());
             }
         };
         if is_end && content_length.is_some_and(|length| length > 0) {

@@ -70,7 +70,7 @@ pub(super) struct RequestHead {
 pub(super) enum NoRequest {
     Malformed,
     TooLarge,
-    /// To be answered 400, as that of HTTP/1.1 is.
+    /// To be answered as that of HTTP/1.1 is.
     BadTarget(BadTarget),
 }
 
