@@ -2,10 +2,11 @@
 //!
 //! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
 //! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it ([`forwarded`]).
-//! Whom to believe is in `trusted`; [`hop`] names the fields that go no further.
+//! What a request asks for is in [`target`], where it ends in [`length`]. Whom to believe is in `trusted`; [`hop`] names the fields that go no further.
 
 pub mod forwarded;
 pub mod hop;
+pub mod length;
 pub mod target;
 mod trusted;
 

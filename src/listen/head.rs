@@ -9,7 +9,10 @@ use std::borrow::Cow;
 use httparse::Header;
 
 use super::upgrade::{self, UpgradeRequest};
-use crate::client::target::{BadTarget, Target};
+use crate::client::{
+    length,
+    target::{BadTarget, Target},
+};
 
 /// A head that was read.
 #[derive(Debug)]
@@ -144,17 +147,11 @@ fn elements<'f>(fields: &'f [Header<'_>], name: &'static str) -> impl Iterator<I
     lines.flat_map(|line| line.split(|&byte| byte == b',').map(<[u8]>::trim_ascii))
 }
 
-/// The greatest length: other servers hold it in 63 bits, and what is greater turns negative there.
-const MAX_LENGTH: u64 = i64::MAX as u64;
-
 /// The one length that Content-Length says, however often (RFC 9110 section 8.6).
 fn content_length(fields: &[Header<'_>]) -> Result<Option<u64>, BadHead> {
     let mut length = None;
-    for element in elements(fields, "content-length") {
-        let is_number = !element.is_empty() && element.iter().all(u8::is_ascii_digit);
-        let text = std::str::from_utf8(element).ok().filter(|_| is_number);
-        let said: Option<u64> = text.and_then(|text| text.parse().ok());
-        let said = said.filter(|said| *said <= MAX_LENGTH).ok_or(BadHead::ContentLength)?;
+    for line in values(fields, "content-length") {
+        let said = length::read(line).ok_or(BadHead::ContentLength)?;
         if length.is_some_and(|length| length != said) {
             return Err(BadHead::ContentLength);
         }
@@ -283,21 +280,29 @@ pub(super) struct HeadEnd {
 
 impl HeadEnd {
     /// Whether no more needs to come of a head of which this has come: an empty line ends it, with or without the carriage
-    /// returns (RFC 9112 section 2.2), or it has a byte that no head has. Whoever sent one may never send an end.
+    /// returns (RFC 9112 section 2.2), or it has a byte or a line that no head has. Whoever sent one may never send an end.
     pub(super) fn has_come(&mut self, head: &[u8]) -> bool {
+        let mut has_line = false;
         for &byte in head.get(self.seen..).unwrap_or_default() {
             self.seen += 1;
             match byte {
                 b'\n' if self.line == 0 => return true,
-                b'\n' => (self.line, self.has_return) = (0, false),
+                b'\n' => (self.line, self.has_return, has_line) = (0, false, true),
                 _ if self.has_return => return true,
                 b'\r' => self.has_return = true,
                 b'\t' | b' '..=b'~' | 0x80.. => self.line += 1,
                 _ => return true,
             }
         }
-        false
+        // All of it is read again, but at most once for each line.
+        has_line && is_broken(head)
     }
+}
+
+/// Whether what has come of a head is none, whatever is still to come.
+fn is_broken(head: &[u8]) -> bool {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    httparse::Request::new(&mut fields).parse(head).is_err()
 }
 
 #[cfg(test)]
@@ -342,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_ends_with_a_byte_of_no_head_is_refused() {
+    fn a_head_that_no_more_can_mend_is_refused() {
         for head in [
             "GET /\0",
             "GET /\x7f",
@@ -353,6 +358,9 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: a\n\r\r",
             "GET / HTTP/1.1\r\nHost: a\x01",
             "GET / HTTP/1.1\r\nHost\0",
+            "what is this\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n",
+            "GET / HTTP/1.1\r\nno colon\r\nHo",
         ] {
             assert!(HeadEnd::default().has_come(head.as_bytes()), "{head:?}");
             let outcome = read(head).map(|head| head.body);

@@ -11,7 +11,6 @@ use crate::support::{
 
 /// One of the servers.
 pub struct Server {
-    pub name: &'static str,
     pub lanes: Vec<Lane>,
     /// What runs as long as it does.
     _running: Running,
@@ -50,7 +49,6 @@ pub async fn linkpush() -> Server {
         edges.push(edge);
     }
     Server {
-        name: "linkpush",
         lanes,
         _running: Running::Edges { _edges: edges },
     }
@@ -82,7 +80,6 @@ pub async fn nginx() -> Server {
     let log = format!("{path}/error");
     let program = Program::start("nginx", &["-e", &log, "-c", text(&file)], lanes[0].front).await;
     Server {
-        name: "nginx",
         lanes,
         _running: Running::Program {
             _program: program,
@@ -105,7 +102,6 @@ pub async fn haproxy() -> Server {
     fs::write(&file, config).expect("a writable folder");
     let program = Program::start("haproxy", &["-db", "-f", text(&file)], lanes[0].front).await;
     Server {
-        name: "HAProxy",
         lanes,
         _running: Running::Program {
             _program: program,
