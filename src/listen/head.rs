@@ -339,7 +339,7 @@ mod tests {
                 let mut end = HeadEnd::default();
                 let found = (1..=bytes.len())
                     .filter(|come| come % piece == 0 || *come == bytes.len())
-                    .find(|&come| end.has_come(&bytes[..come]));
+                    .find(|&come| end.has_come(bytes.get(..come).expect("a part")));
                 assert_eq!(found.is_some(), expected.is_some(), "{}", bytes.escape_ascii());
                 assert_eq!(found.map(|_| end.seen), expected, "{}", bytes.escape_ascii());
             }

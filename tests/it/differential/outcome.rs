@@ -11,7 +11,7 @@ use tokio::{
 use super::{servers::Lane, table::Case};
 
 /// How long a server may say nothing before it is taken to wait for more.
-const QUIET: Duration = Duration::from_millis(1500);
+const QUIET: Duration = Duration::from_secs(4);
 
 /// What a server did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
