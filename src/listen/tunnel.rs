@@ -139,10 +139,8 @@ mod tests {
             frame(1, 5, &[1, 2, 3, 4]),
             frame(0, 0, &[1, 2, 3, 4]),
         ];
-        let mut ends = vec![HEAD.len()];
-        for frame in &frames {
-            ends.push(ends[ends.len() - 1] + frame.len());
-        }
+        let after = |count| HEAD.len() + frames.iter().take(count).map(Vec::len).sum::<usize>();
+        let ends: Vec<usize> = (0..=frames.len()).map(after).collect();
         let all = [HEAD, &frames.concat()].concat();
         for size in [1, 2, 3, 1000, all.len()] {
             let mut tunnel = Tunnel::new();

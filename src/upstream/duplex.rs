@@ -372,7 +372,7 @@ mod tests {
             loop {
                 let mut read = std::pin::pin!(io.read(&mut buffer));
                 match std::future::poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await {
-                    Poll::Ready(read) => all.extend_from_slice(&buffer[..read.expect("read")]),
+                    Poll::Ready(read) => all.extend(buffer.iter().take(read.expect("read"))),
                     Poll::Pending => break,
                 }
             }
