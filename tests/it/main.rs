@@ -40,6 +40,7 @@ mod learned_site;
 mod limits;
 mod order;
 mod origin_tls;
+mod pingora;
 mod promises;
 mod proxy_protocol;
 mod push;

@@ -1,0 +1,131 @@
+//! Canaries: what Pingora does today that linkpush leads round. One that fails tells that Pingora has changed, and that
+//! the place named in `docs/pingora.md` may be simpler now, or wrong.
+
+use pingora::protocols::http::v1::{client::HttpSession as Origins, server::HttpSession as Clients};
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+/// A connection on which these bytes have come, and its other end.
+async fn having(bytes: &[u8]) -> (DuplexStream, Box<DuplexStream>) {
+    let (mut other, io) = duplex(1 << 20);
+    other.write_all(bytes).await.expect("room");
+    (other, Box::new(io))
+}
+
+/// What Pingora makes of a response: its fields, and its content.
+async fn response(bytes: &[u8]) -> Result<(Vec<String>, Vec<u8>), String> {
+    let (other, io) = having(bytes).await;
+    drop(other);
+    let mut session = Origins::new(io);
+    session.read_response().await.map_err(|e| e.to_string())?;
+    let head = session.resp_header().expect("a head");
+    let fields = head
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value:?}"))
+        .collect();
+    let mut content = Vec::new();
+    while let Some(piece) = session.read_body_bytes().await.map_err(|e| e.to_string())? {
+        content.extend_from_slice(&piece);
+    }
+    Ok((fields, content))
+}
+
+/// What Pingora makes of a request: its raw target as text, and its content.
+async fn request(bytes: &[u8]) -> Result<(String, Vec<u8>), String> {
+    let (_other, io) = having(bytes).await;
+    let mut session = Clients::new(io);
+    session.read_request().await.map_err(|e| e.to_string())?;
+    let target = String::from_utf8_lossy(session.req_header().raw_path()).into_owned();
+    let mut content = Vec::new();
+    while let Some(piece) = session.read_body_bytes().await.map_err(|e| e.to_string())? {
+        content.extend_from_slice(&piece);
+    }
+    Ok((target, content))
+}
+
+#[tokio::test]
+async fn a_length_beside_a_coding_is_dropped() {
+    let both = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let (fields, content) = response(both).await.expect("a response");
+    assert_eq!(fields, ["transfer-encoding: \"chunked\""]);
+    assert_eq!(content, b"ok");
+}
+
+#[tokio::test]
+async fn one_control_byte_in_a_field_refuses_a_response() {
+    for byte in ["\x01", "\x0c", "\x7f"] {
+        let bad = format!("HTTP/1.1 200 OK\r\nLink: </a{byte}>\r\nContent-Length: 0\r\n\r\n");
+        assert!(response(bad.as_bytes()).await.is_err(), "{byte:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_has_256_fields_at_most() {
+    for (fields, is_read) in [(256, true), (257, false)] {
+        let head = format!("HTTP/1.1 204 No Content\r\n{}\r\n", "A: b\r\n".repeat(fields));
+        assert_eq!(response(head.as_bytes()).await.is_ok(), is_read, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_are_dropped() {
+    let trailing = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n";
+    let (fields, content) = response(trailing).await.expect("a response");
+    assert_eq!((fields.len(), content.as_slice()), (1, &b"ok"[..]));
+}
+
+#[tokio::test]
+async fn targets_that_are_none_are_taken() {
+    for target in ["evil.js", "@evil/x", "admin"] {
+        let bytes = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (raw, _) = request(bytes.as_bytes()).await.expect("a request");
+        assert_eq!(raw, target);
+    }
+}
+
+#[tokio::test]
+async fn a_line_feed_in_an_extension_of_a_chunk_is_taken() {
+    let bytes = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;a\nb\r\nok\r\n0\r\n\r\n";
+    let (_, content) = request(bytes).await.expect("a request");
+    assert_eq!(content, b"ok");
+}
+
+/// It would wait for a response before it has written all: see `uploads`.
+#[tokio::test]
+async fn a_response_is_not_read_by_itself_while_content_is_written() {
+    let (mut origin, io) = duplex(64);
+    let mut session = Origins::new(Box::new(io));
+    let mut head = pingora::http::RequestHeader::build("POST", b"/", None).expect("a request");
+    head.insert_header("Content-Length", "1000").expect("a field");
+    head.insert_header("Host", "a").expect("a field");
+    session.write_request_header(Box::new(head)).await.expect("written");
+    origin
+        .write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        .await
+        .expect("room");
+    let writing = tokio::time::timeout(std::time::Duration::from_millis(100), session.write_body(&[0; 1000]));
+    assert!(writing.await.is_err(), "the write waits for the origin to read");
+}
+
+/// Every test that the list of these things names is there.
+#[test]
+fn the_list_names_tests_that_are_there() {
+    let list = include_str!("../../docs/pingora.md");
+    let names = list.split('`').filter(|name| name.contains("::"));
+    let mut count = 0;
+    for name in names {
+        let (module, test) = name.rsplit_once("::").expect("a path");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/");
+        let path = format!("{folder}{}", module.replace("::", "/"));
+        let source = [format!("{path}.rs"), format!("{path}/mod.rs")]
+            .iter()
+            .find_map(|file| std::fs::read_to_string(file).ok());
+        let source = source.unwrap_or_else(|| panic!("no module {module}"));
+        assert!(
+            test.is_empty() || source.contains(&format!("fn {test}(")),
+            "no test {name}"
+        );
+        count += 1;
+    }
+    assert!(count > 15, "{count}");
+}
