@@ -38,7 +38,13 @@ for name in "$@"; do
         ;;
     dependencies)
         if cargo deny --version >/dev/null 2>&1; then
-            check dependencies cargo deny --locked check
+            check dependencies cargo deny --locked check bans licenses sources
+            # The database of advisories is another network's.
+            if cargo deny --locked fetch db >/dev/null 2>&1; then
+                check advisories cargo deny --locked check advisories
+            else
+                echo '== advisories: skipped, their database cannot be fetched'
+            fi
         else
             echo '== dependencies: skipped, cargo-deny is not installed (cargo install --locked cargo-deny)'
         fi
