@@ -5,7 +5,7 @@
 //! value becomes a space, as RFC 9110 section 5.5 has it, and a Transfer-Encoding beside a Content-Length says
 //! [nothing that could be meant](is_doubled), for which the response is refused.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// A head of which no more than this has come is shown as it is.
 const MOST_HELD: usize = 64 * 1024;
@@ -35,7 +35,7 @@ pub(super) fn filter(bytes: &mut [u8]) -> Heads {
         if !b"HTTP/1.".starts_with(rest.get(..7).unwrap_or(rest)) {
             return Heads::Final;
         }
-        let Some(length) = head_length(rest) else {
+        let Some(Head { length, is_doubtful }) = Head::find(rest) else {
             return if rest.len() > MOST_HELD {
                 Heads::Final
             } else {
@@ -43,7 +43,7 @@ pub(super) fn filter(bytes: &mut [u8]) -> Heads {
             };
         };
         let is_interim = rest.get(9) == Some(&b'1') && rest.get(9..12) != Some(b"101");
-        if let Some(head) = rest.get_mut(..length) {
+        if is_doubtful && let Some(head) = rest.get_mut(..length) {
             filter_head(head);
         }
         if !is_interim {
@@ -54,17 +54,55 @@ pub(super) fn filter(bytes: &mut [u8]) -> Heads {
     Heads::Interim(at)
 }
 
-/// The length of the first head, its empty line included.
-fn head_length(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += memchr(b'\n', bytes.get(at..)?)? + 1;
-        match bytes.get(at..)? {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
+/// The first head.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    /// Its length, its empty line included.
+    length: usize,
+    /// There may be something to be changed.
+    is_doubtful: bool,
+}
+
+impl Head {
+    /// Looks for the end of the first head, and on the way for what would have it changed: hardly ever is there anything.
+    fn find(bytes: &[u8]) -> Option<Self> {
+        let (mut has_length, mut has_coding, mut is_crlf, mut lines) = (false, false, true, 1);
+        for end in memchr_iter(b'\n', bytes) {
+            is_crlf &= end > 0 && bytes.get(end - 1) == Some(&b'\r');
+            let next = bytes.get(end + 1..)?;
+            let length = match next {
+                [b'\n', ..] => end + 2,
+                [b'\r', b'\n', ..] => end + 3,
+                _ => {
+                    match next.first() {
+                        Some(b'c' | b'C') => has_length |= begins_with(next, b"content-length"),
+                        Some(b't' | b'T') => has_coding |= begins_with(next, b"transfer-encoding"),
+                        _ => {}
+                    }
+                    lines += 1;
+                    continue;
+                }
+            };
+            let head = bytes.get(..length)?;
+            is_crlf &= next.first() == Some(&b'\r');
+            // Without branches, so that many bytes are looked at at a time.
+            let is_odd = |byte: u8| is_control(byte) & (byte != b'\r') & (byte != b'\n');
+            let has_controls = head.iter().fold(false, |any, &byte| any | is_odd(byte));
+            // Each line has its own carriage return, the empty one too.
+            let returns = head.iter().filter(|byte| **byte == b'\r').count();
+            let is_plain = is_crlf && !has_controls && returns == lines + 1;
+            return Some(Self {
+                length,
+                is_doubtful: !is_plain || (has_length && has_coding),
+            });
         }
+        None
     }
+}
+
+fn begins_with(line: &[u8], name: &[u8]) -> bool {
+    line.get(..name.len())
+        .is_some_and(|begin| begin.eq_ignore_ascii_case(name))
 }
 
 fn filter_head(head: &mut [u8]) {
@@ -77,11 +115,8 @@ fn filter_head(head: &mut [u8]) {
         if let Some(colon) = memchr(b':', line) {
             let (name, value) = line.split_at_mut(colon);
             let value = value.get_mut(..length.saturating_sub(colon)).unwrap_or_default();
-            // Looked at all at once: there hardly ever is one.
-            if value.iter().fold(false, |any, &byte| any | is_control(byte)) {
-                for byte in value.iter_mut().filter(|byte| is_control(**byte)) {
-                    *byte = b' ';
-                }
+            for byte in value.iter_mut().filter(|byte| is_control(**byte)) {
+                *byte = b' ';
             }
             if name.eq_ignore_ascii_case(b"content-length") {
                 has_length = true;
@@ -103,7 +138,7 @@ fn filter_head(head: &mut [u8]) {
 
 /// A byte that no field value has (RFC 9110 section 5.5).
 fn is_control(byte: u8) -> bool {
-    (byte < b' ' && byte != b'\t') || byte == 0x7f
+    ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f)
 }
 
 #[cfg(test)]
@@ -117,6 +152,8 @@ mod tests {
             ("X: \0a\rb\x7f\tc\r\n", "X:  a b \tc\r\n"),
             ("X\x01: a\r\nno colon \x02\r\n", "X\x01: a\r\nno colon \x02\r\n"),
             ("X: a\n", "X: a\n"),
+            ("X: a\rb\nY: c\r\n", "X: a b\nY: c\r\n"),
+            ("X: a\rb\r\n", "X: a b\r\n"),
             ("Link: \u{e4}\r\n", "Link: \u{e4}\r\n"),
         ] {
             let mut bytes = format!("HTTP/1.1 200 O\x01K\r\n{head}\r\nbo\x01dy: \x02\r\n").into_bytes();
