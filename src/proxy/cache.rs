@@ -285,17 +285,33 @@ pub(super) fn note_links<'f, 'm>(
         .note_links(store.hasher(), document, &route.push, fields, mentions);
 }
 
+/// A full answer that may not be kept ends the one that was found and is no longer fresh: what the origin says last
+/// counts (RFC 9111 section 4.3.3). That the origin fails says nothing of what is kept.
+pub(super) fn note_end(edge: &Edge, session: &Session, kept: &RespCacheable, context: &Context) {
+    let Uncacheable(why) = kept else { return };
+    let says_nothing = matches!(why, NoCacheReason::UpstreamError | NoCacheReason::InternalError);
+    if says_nothing || session.cache.maybe_cache_meta().is_none() {
+        return;
+    }
+    forget(edge, session.req_header(), context);
+}
+
+/// Forgets what is kept of the URL of a request.
+fn forget(edge: &Edge, request: &RequestHeader, context: &Context) {
+    let url = Url::of(request, context);
+    let store = edge.keeper.store;
+    let hash = store.hasher().url(url.scheme, url.authority, url.path_and_query);
+    let hash = as_told(store, hash, request, context).unwrap_or(hash);
+    store.forget(hash, &url_text(url.scheme, url.authority, url.path_and_query));
+}
+
 /// An answer to a request that changes something ends what is kept of its URL (RFC 9111 section 4.4).
 pub(super) fn note_change(edge: &Edge, request: &RequestHeader, response: &ResponseHeader, context: &Context) {
     if request.method.is_safe() || !(response.status.is_success() || response.status.is_redirection()) {
         return;
     }
     if context.route().is_some_and(|route| route.cache.caching != Caching::Off) {
-        let url = Url::of(request, context);
-        let store = edge.keeper.store;
-        let hash = store.hasher().url(url.scheme, url.authority, url.path_and_query);
-        let hash = as_told(store, hash, request, context).unwrap_or(hash);
-        store.forget(hash, &url_text(url.scheme, url.authority, url.path_and_query));
+        forget(edge, request, context);
     }
 }
 

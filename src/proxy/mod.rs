@@ -205,11 +205,12 @@ impl ProxyHttp for Edge {
 
     fn response_cache_filter(
         &self,
-        _session: &Session,
+        session: &Session,
         response: &ResponseHeader,
         context: &mut Context,
     ) -> Result<RespCacheable> {
         let kept = cache::keep(response, context);
+        cache::note_end(self, session, &kept, context);
         if kept.is_cacheable() {
             // Others may wait for it, who must not wait for this client.
             opened();

@@ -93,6 +93,59 @@ async fn while_the_origin_fails_answers_are_used_as_they_allow() {
     .await;
 }
 
+/// Full answers that may not be kept, and are no failure of the origin.
+const WITHDRAWN: [(&str, &[(&str, &str)]); 8] = [
+    ("404 Not Found", &[]),
+    ("410 Gone", &[]),
+    ("403 Forbidden", &[]),
+    ("302 Found", &[("location", "/elsewhere")]),
+    ("204 No Content", &[]),
+    ("200 OK", &[("cache-control", "private, max-age=60")]),
+    ("200 OK", &[("cache-control", "no-store")]),
+    ("200 OK", &[("cache-control", "max-age=60"), ("set-cookie", "a=b")]),
+];
+
+#[tokio::test]
+async fn what_the_origin_has_withdrawn_comes_back_for_no_error() {
+    let origin = Origin::start().await;
+    let edge = keeping(&origin, "all").await;
+    let client = Client::connect(edge.address).await;
+    for (at, (status, fields)) in WITHDRAWN.into_iter().enumerate() {
+        let path = format!("/{at}");
+        origin.serve_ok(&path, &[IF_ERROR], b"old");
+        assert_eq!(client.get(&path).await.answer.body, b"old");
+        origin.on(&path, [Step::Send(response(status, fields, b""))]);
+        let answer = client.get(&path).await.answer;
+        assert_eq!(answer.status.as_str(), &status[..3], "{status} {fields:?}");
+        origin.on(&path, [Step::Send(response("503 Service Unavailable", &[], b"down"))]);
+        let answer = client.get(&path).await.answer;
+        assert_eq!(answer.status.as_u16(), 503, "{status} {fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_origin_has_withdrawn_is_used_once_more_while_it_is_asked() {
+    let origin = Origin::start().await;
+    let edge = keeping(&origin, "all").await;
+    let client = Client::connect(edge.address).await;
+    for (at, (status, fields)) in WITHDRAWN.into_iter().enumerate() {
+        let path = format!("/{at}");
+        origin.serve_ok(&path, &[UPDATING], b"old");
+        assert_eq!(client.get(&path).await.answer.body, b"old");
+        origin.on(&path, [Step::Send(response(status, fields, b""))]);
+        assert_eq!(client.get(&path).await.answer.body, b"old");
+        origin.requests(&path, 2).await;
+        within("the answer of now", async {
+            while client.get(&path).await.answer.body == b"old" {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let answer = client.get(&path).await.answer;
+        assert_eq!(answer.status.as_str(), &status[..3], "{status} {fields:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_is_renewed_in_the_background() {
     for scheme in ["http", "https"] {
