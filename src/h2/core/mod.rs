@@ -315,9 +315,9 @@ impl<T: Default> Core<T> {
 
     /// Whether there are events.
     pub(in crate::h2) fn has_events(&self) -> bool {
-        // Before, there is nothing but the request of an upgraded connection.
-        let has_begun = self.has_begun() || self.ending == Ending::Failed;
-        has_begun && !self.events.is_empty()
+        // Before the preface there is nothing but the request of an upgraded connection.
+        let awaits_preface = matches!(self.beginning, Beginning::Preface(_)) && self.ending != Ending::Failed;
+        !awaits_preface && !self.events.is_empty()
     }
 
     /// Returns the owner's side of a stream that is not closed.

@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -108,12 +109,21 @@ impl Limited {
     }
 }
 
-/// A free port of this machine. It may be taken before its server takes it, which the system makes
-/// unlikely: it gives out others first.
+/// A free port of this machine, and not one of those that the system gives to connections: until the server listens, one of them might get it.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 20_000;
+    // Another process that runs these tests begins elsewhere.
+    let begin = std::process::id().wrapping_mul(97) % u32::from(COUNT);
+    let begin = u16::try_from(begin).expect("below the count");
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(begin) % COUNT;
+        let address = SocketAddr::from(([127, 0, 0, 1], FIRST + number));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// HAProxy in TCP mode in front of a server; `how` are the words behind its address.

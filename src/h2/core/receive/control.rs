@@ -81,6 +81,7 @@ impl<T: Default> Core<T> {
             return Err(Fault::UnexpectedFrame.into());
         }
         if header.has(flag::ACK) {
+            self.beginning = Beginning::Done;
             return if payload.is_empty() {
                 self.spend(COST_OTHER)
             } else {

@@ -11,7 +11,7 @@ pub(super) mod settings;
 use std::time::Instant;
 
 use super::{Beginning, Core, Ending, Event, Fault, Key, Reason, StreamEnd, stream::State};
-use crate::h2::wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
+use crate::h2::wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, PREFACE, kind};
 
 pub(super) use content::Content;
 pub(super) use fields::Block;
@@ -121,8 +121,7 @@ impl<T: Default> Core<T> {
 
     /// Checks the header of a frame, which may end the connection before the payload has come.
     fn check(&self, header: FrameHeader) -> Result<(), Failure> {
-        let is_settings = header.kind == kind::SETTINGS && !header.has(flag::ACK);
-        if self.beginning == Beginning::Settings && !is_settings {
+        if self.beginning == Beginning::Settings && header.kind != kind::SETTINGS {
             return Err(Fault::Preface.into());
         }
         if header.length > DEFAULT_FRAME {
