@@ -7,8 +7,8 @@
 
 use memchr::{memchr, memchr_iter};
 
-/// A head of which no more than this has come is shown as it is.
-const MOST_HELD: usize = 64 * 1024;
+/// A head that is longer is shown as it is: more than Pingora takes.
+const MOST_HELD: usize = 512 * 1024;
 
 /// Stands in the place of each byte of a Transfer-Encoding beside a Content-Length.
 const DOUBLED: u8 = b'!';
@@ -31,7 +31,13 @@ pub(super) enum Heads {
 /// Changes the heads that are complete, in place.
 pub(super) fn filter(bytes: &mut [u8]) -> Heads {
     let mut at = 0;
-    while let Some(rest) = bytes.get_mut(at..).filter(|rest| !rest.is_empty()) {
+    loop {
+        // Pingora skips empty lines before a head.
+        let rest = bytes.get(at..).unwrap_or_default();
+        at += rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let Some(rest) = bytes.get_mut(at..).filter(|rest| !rest.is_empty()) else {
+            return Heads::Interim(at);
+        };
         if !b"HTTP/1.".starts_with(rest.get(..7).unwrap_or(rest)) {
             return Heads::Final;
         }
@@ -51,7 +57,6 @@ pub(super) fn filter(bytes: &mut [u8]) -> Heads {
         }
         at += length;
     }
-    Heads::Interim(at)
 }
 
 /// The first head.
@@ -108,34 +113,67 @@ fn begins_with(line: &[u8], name: &[u8]) -> bool {
         .is_some_and(|begin| begin.eq_ignore_ascii_case(name))
 }
 
+/// What a line of a head is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    ContentLength,
+    TransferEncoding,
+    Other,
+}
+
+impl Field {
+    /// The field of a line after one of another; and where in the line its value begins.
+    fn of(line: &[u8], before: Self) -> (Self, usize) {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            // Pingora takes folded lines, and blanks before the colon.
+            return (before, 0);
+        }
+        let Some(colon) = memchr(b':', line) else {
+            return (Self::Other, line.len());
+        };
+        let name = line.get(..colon).unwrap_or_default().trim_ascii_end();
+        let field = if name.eq_ignore_ascii_case(b"content-length") {
+            Self::ContentLength
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            Self::TransferEncoding
+        } else {
+            Self::Other
+        };
+        (field, colon + 1)
+    }
+}
+
 fn filter_head(head: &mut [u8]) {
-    let (mut has_length, mut codings) = (false, [None, None]);
+    let (mut has_length, mut has_coding) = (false, false);
+    values(head, |field, value| {
+        has_length |= field == Field::ContentLength;
+        has_coding |= field == Field::TransferEncoding;
+        for byte in value.iter_mut().filter(|byte| is_control(**byte)) {
+            *byte = b' ';
+        }
+    });
+    if has_length && has_coding {
+        values(head, |field, value| {
+            if field == Field::TransferEncoding {
+                value.fill(DOUBLED);
+            }
+        });
+    }
+}
+
+/// Visits what each line after the first one has of a field's value.
+fn values(head: &mut [u8], mut visit: impl FnMut(Field, &mut [u8])) {
+    let mut before = Field::Other;
     let mut at = memchr(b'\n', head).map_or(head.len(), |end| end + 1);
     while let Some(rest) = head.get_mut(at..).filter(|rest| !rest.is_empty()) {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = rest.get_mut(..end).unwrap_or_default();
         let length = line.len() - usize::from(line.last() == Some(&b'\r'));
-        if let Some(colon) = memchr(b':', line) {
-            let (name, value) = line.split_at_mut(colon);
-            let value = value.get_mut(..length.saturating_sub(colon)).unwrap_or_default();
-            for byte in value.iter_mut().filter(|byte| is_control(**byte)) {
-                *byte = b' ';
-            }
-            if name.eq_ignore_ascii_case(b"content-length") {
-                has_length = true;
-            } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-                let free = codings.iter_mut().find(|coding| coding.is_none());
-                if let Some(free) = free {
-                    *free = Some((at + colon + 1, at + length));
-                }
-            }
-        }
+        let line = line.get_mut(..length).unwrap_or_default();
+        let (field, from) = Field::of(line, before);
+        visit(field, line.get_mut(from..).unwrap_or_default());
+        before = field;
         at += end + 1;
-    }
-    if has_length {
-        for (from, to) in codings.into_iter().flatten() {
-            head.get_mut(from..to).unwrap_or_default().fill(DOUBLED);
-        }
     }
 }
 
@@ -183,6 +221,14 @@ mod tests {
                 "transfer-encoding:!!!!!!!\r\nContent-Length: 2\r\n",
             ),
             (
+                "Transfer-Encoding : chunked\r\nContent-Length\t: 2\r\n",
+                "Transfer-Encoding :!!!!!!!!\r\nContent-Length\t: 2\r\n",
+            ),
+            (
+                "Content-Length: 2\r\nTransfer-Encoding:\r\n chunked\r\nX:\r\n y\r\n",
+                "Content-Length: 2\r\nTransfer-Encoding:\r\n!!!!!!!!\r\nX:\r\n y\r\n",
+            ),
+            (
                 "CONTENT-LENGTH: 2\r\nTRANSFER-ENCODING:x\r\nTransfer-Encoding:y\n",
                 "CONTENT-LENGTH: 2\r\nTRANSFER-ENCODING:!\r\nTransfer-Encoding:!\n",
             ),
@@ -200,6 +246,8 @@ mod tests {
         for (bytes, expected) in [
             (String::new(), Heads::Interim(0)),
             ("HTT".to_owned(), Heads::Interim(0)),
+            ("\r\nHTT".to_owned(), Heads::Interim(2)),
+            (format!("\r\n{early}\r\n\n"), Heads::Interim(early.len() + 5)),
             ("HTTP/1.1 200 OK\r\nX: a\r\n\r".to_owned(), Heads::Interim(0)),
             (early.to_owned(), Heads::Interim(early.len())),
             (format!("{early}HTTP/1.1 2"), Heads::Interim(early.len())),
