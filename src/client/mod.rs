@@ -2,7 +2,8 @@
 //!
 //! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
 //! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it ([`forwarded`]).
-//! What a request asks for is in [`target`], where it ends in [`length`]. Whom to believe is in `trusted`; [`hop`] names the fields that go no further.
+//! [`target`] reads what a request asks for, [`length`] reads Content-Length, `trusted` says which clients are believed, and
+//! [`hop`] names the fields that go no further.
 
 pub mod forwarded;
 pub mod hop;

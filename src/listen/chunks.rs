@@ -103,7 +103,7 @@ impl Chunks {
                 self.line = line;
                 return;
             }
-            // Whoever sent it may never send an end.
+            // The client may never send the end of such a line, so it is refused now.
             None => None,
         };
         self.state = next.unwrap_or_else(|| {

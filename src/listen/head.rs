@@ -280,7 +280,7 @@ pub(super) struct HeadEnd {
 
 impl HeadEnd {
     /// Whether no more needs to come of a head of which this has come: an empty line ends it, with or without the carriage
-    /// returns (RFC 9112 section 2.2), or it has a byte or a line that no head has. Whoever sent one may never send an end.
+    /// returns (RFC 9112 section 2.2), or it has a byte or a line that no head has: such a client may never send the end.
     pub(super) fn has_come(&mut self, head: &[u8]) -> bool {
         let mut has_line = false;
         for &byte in head.get(self.seen..).unwrap_or_default() {

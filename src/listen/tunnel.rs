@@ -11,7 +11,7 @@ const CLOSE: u8 = 8;
 /// The longest header of a frame: opcode, length, its extension, a mask.
 const LONGEST_HEADER: usize = 14;
 
-/// What has been written of a tunnel.
+/// The place in the stream of frames that bytes written to a WebSocket's client have come to.
 #[derive(Debug)]
 pub(super) struct Tunnel(State);
 

@@ -6,7 +6,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 
-use crate::upstream::is_doubled;
+use crate::{client::length, upstream::is_doubled};
 
 /// Why a response goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,15 +71,9 @@ pub(super) fn empty(response: &mut ResponseHeader) {
 
 /// The one length that Content-Length says, however often.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadFraming> {
-    let lines = headers.get_all(header::CONTENT_LENGTH).iter();
-    let elements = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
     let mut length = None;
-    for element in elements.map(<[u8]>::trim_ascii) {
-        let is_number = !element.is_empty() && element.iter().all(u8::is_ascii_digit);
-        let text = std::str::from_utf8(element).ok().filter(|_| is_number);
-        let said: u64 = text
-            .and_then(|text| text.parse().ok())
-            .ok_or(BadFraming::ContentLength)?;
+    for line in headers.get_all(header::CONTENT_LENGTH) {
+        let said = length::read(line.as_bytes()).ok_or(BadFraming::ContentLength)?;
         if length.is_some_and(|length| length != said) {
             return Err(BadFraming::ContentLength);
         }

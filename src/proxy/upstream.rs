@@ -16,7 +16,7 @@ use pingora_proxy::Session;
 
 use super::{Context, cache, framing};
 use crate::{
-    client::AnswerLimit,
+    client::{AnswerLimit, length},
     upstream::{self, Balance, HashKey, NoServer, PoolPolicy},
 };
 
@@ -148,18 +148,23 @@ pub(super) fn check_request(session: &mut Session, request: &mut RequestHeader, 
 }
 
 /// Whether a request's content may be more than an origin reads along with the header.
-fn has_large_content(request: &RequestHeader) -> bool {
+fn has_large_content(session: &mut Session) -> bool {
     const LARGE: u64 = 16 * 1024;
-    let length = request.headers.get(header::CONTENT_LENGTH);
-    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    match length {
-        Some(length) => length > LARGE,
-        None => request.headers.contains_key(header::TRANSFER_ENCODING) || request.version == Version::HTTP_2,
+    if session.is_body_empty() {
+        return false;
     }
+    let length = session.req_header().headers.get(header::CONTENT_LENGTH);
+    length
+        .and_then(|length| length::read(length.as_bytes()))
+        .is_none_or(|length| length > LARGE)
 }
 
 /// The first look at a response of the origin: one that nobody can tell the end of is none.
-pub(super) fn check_response(session: &Session, response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+pub(super) fn check_response(
+    session: &mut Session,
+    response: &mut ResponseHeader,
+    context: &mut Context,
+) -> Result<()> {
     framing::check(response, may_switch(session.req_header())).map_err(|bad| {
         debug!("{}: an origin's response has {bad}", session.req_header().uri);
         Error::explain(ErrorType::InvalidHTTPHeader, bad.to_string()).into_up()
@@ -169,7 +174,7 @@ pub(super) fn check_response(session: &Session, response: &mut ResponseHeader, c
         framing::empty(response);
     }
     if (response.status.is_client_error() || response.status.is_server_error())
-        && has_large_content(session.req_header())
+        && has_large_content(session)
         && let Some(exchange) = &context.exchange
     {
         // It may have left the content unread, all of which is in the system's buffers.

@@ -74,7 +74,7 @@ pub(super) struct Control {
     binary: Option<PathBuf>,
     /// A process was started that is to take over.
     successor: bool,
-    /// What was learned is being written.
+    /// The task that writes the manifests to their file, while it runs.
     saving: Option<JoinHandle<()>>,
 }
 

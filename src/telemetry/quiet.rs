@@ -1,4 +1,4 @@
-//! What Pingora says too often, or calls an error and is none: [`Quiet`].
+//! [`Quiet`]: a logger that leaves out most of Pingora's warnings, and an error of its that is none.
 //!
 //! With several threads, one may take a kept connection to an origin while the task that watched it has not quite let it
 //! go. Pingora 0.9.1 drops it, makes another, and logs an error, a few for ten thousand requests under load. Of other
@@ -130,7 +130,7 @@ mod tests {
             (Level::Info, "linkpush::server", Level::Warn, 3),
         ] {
             let passed = lines(enabled, target, level);
-            // What is not enabled is the other log's to drop.
+            // The logger behind drops records of levels that are off; this one counts what reaches it.
             assert_eq!(passed, expected, "{enabled} {target} {level}");
         }
     }

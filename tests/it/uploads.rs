@@ -8,9 +8,11 @@ use tokio::{
 };
 
 use crate::support::{
+    client::Client,
     edge::{Edge, config},
     handmade::Handmade,
     http1::Http1,
+    origin::{Origin, Step, response},
     within,
 };
 
@@ -157,4 +159,18 @@ async fn an_http2_client_hears_a_refusal_at_once_too() {
     assert_eq!(response.status(), 413);
     assert!(begun.elapsed() < SOON);
     uploading.abort();
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_request_without_content_keeps_its_connection() {
+    let origin = Origin::start().await;
+    origin.on("/gone", [Step::Send(response("404 Not Found", &[], b"gone"))]);
+    let edge = Edge::with(&config(origin.address, ALL)).await;
+    let client = Client::connect(edge.address).await;
+    for _ in 0..3 {
+        assert_eq!(client.get("/gone").await.answer.status, 404);
+        let mut http1 = Http1::sending(edge.address, "GET /gone HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(http1.answer().await.1, b"gone");
+    }
+    assert_eq!(origin.connections_made(), 1);
 }

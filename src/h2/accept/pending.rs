@@ -56,14 +56,7 @@ impl Pending {
         if self.held.is_empty() && self.take_place(connection, stream.key()) {
             return self.add(connection, scheduler, (head, stream), now);
         }
-        let urgency = connection.mux.lock().core.urgency(stream.key());
-        let queued = Queued {
-            head,
-            stream,
-            urgency,
-            since: now,
-        };
-        queued.insert(&mut self.held);
+        Queued::insert(&mut self.held, connection, (head, stream), now);
     }
 
     /// Starts promises that waited for a place, as far as there are places now.
@@ -116,14 +109,7 @@ impl Pending {
         if !stream.is_promised() {
             note_fetched(connection, &head);
         }
-        let urgency = connection.mux.lock().core.urgency(stream.key());
-        let queued = Queued {
-            head,
-            stream,
-            urgency,
-            since: now,
-        };
-        queued.insert(&mut self.queue);
+        Queued::insert(&mut self.queue, connection, (head, stream), now);
     }
 
     /// Starts the first request with this permit, and some more while the scheduler lets them.
@@ -169,9 +155,22 @@ impl Pending {
 }
 
 impl Queued {
-    fn insert(self, queue: &mut VecDeque<Self>) {
-        let at = queue.partition_point(|before| before.urgency <= self.urgency);
-        queue.insert(at, self);
+    /// Adds a stream to a queue, behind those that are as urgent.
+    fn insert<A>(
+        queue: &mut VecDeque<Self>,
+        connection: &Connection<A>,
+        (head, stream): (Box<Parts>, Stream),
+        since: Instant,
+    ) {
+        let urgency = connection.mux.lock().core.urgency(stream.key());
+        let at = queue.partition_point(|before| before.urgency <= urgency);
+        let queued = Self {
+            head,
+            stream,
+            urgency,
+            since,
+        };
+        queue.insert(at, queued);
     }
 }
 

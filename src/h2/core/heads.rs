@@ -1,4 +1,4 @@
-//! What request heads may take of the memory of a process.
+//! A limit on the memory that the request heads of all HTTP/2 connections of a process take together.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

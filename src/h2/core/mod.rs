@@ -95,7 +95,7 @@ pub(in crate::h2) struct Config {
     pub(in crate::h2) max_header_fields: usize,
     /// Stream errors of the client's making after which the connection is closed.
     pub(in crate::h2) max_malformed: u32,
-    /// What it shares with others.
+    /// The limit of request heads that all connections of the process share; `None` in tests of one connection.
     pub(in crate::h2) shared_heads: Option<&'static HeadBudget>,
 }
 

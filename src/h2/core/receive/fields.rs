@@ -9,7 +9,8 @@ use super::{
 use crate::{
     h2::{
         core::{
-            Core, Ending, Event, Fault, HEADER_BUDGET, Key, Reason, Response, STREAM_WINDOW, STREAMS_PER_OPEN,
+            Core, Ending, Event, Fault, HEADER_BUDGET, HeadBudget, Key, Reason, Response, STREAM_WINDOW,
+            STREAMS_PER_OPEN,
             stream::{State, Stream},
         },
         wire::frame::{DEFAULT_FRAME, FrameHeader, flag},
@@ -151,12 +152,7 @@ impl<T: Default> Core<T> {
             return Err(Failure::Stream(id, Fault::TooManyStreams));
         }
         let budget = HEADER_BUDGET.saturating_mul(self.config.max_header_bytes as usize);
-        if self.header_bytes >= budget
-            || self
-                .config
-                .shared_heads
-                .is_some_and(crate::h2::core::HeadBudget::is_spent)
-        {
+        if self.header_bytes >= budget || self.config.shared_heads.is_some_and(HeadBudget::is_spent) {
             self.decode(block, &mut Ignored)?;
             return Err(Failure::Stream(id, Fault::HeaderBudget));
         }
