@@ -18,6 +18,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
+use memchr::memchr;
 use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -174,8 +175,12 @@ impl Duplex {
                     }
                 }
             } else {
+                let has_line = memchr(b'\n', read).is_some();
                 self.held.extend_from_slice(read);
                 buf.set_filled(before);
+                if !has_line {
+                    continue;
+                }
                 let mut bytes = std::mem::take(&mut self.held);
                 match filter(&mut bytes) {
                     Heads::Final => self.exchange.awaits_head.store(false, Relaxed),

@@ -10,6 +10,9 @@ use memchr::{memchr, memchr_iter};
 /// A head that is longer is shown as it is: more than Pingora takes.
 const MOST_HELD: usize = 512 * 1024;
 
+/// The same of its lines.
+const MOST_LINES: usize = 512;
+
 /// Stands in the place of each byte of a Transfer-Encoding beside a Content-Length.
 const DOUBLED: u8 = b'!';
 
@@ -42,7 +45,7 @@ pub(super) fn filter(bytes: &mut [u8]) -> Heads {
             return Heads::Final;
         }
         let Some(Head { length, is_doubtful }) = Head::find(rest) else {
-            return if rest.len() > MOST_HELD {
+            return if rest.len() > MOST_HELD || memchr_iter(b'\n', rest).count() > MOST_LINES {
                 Heads::Final
             } else {
                 Heads::Interim(at)
@@ -259,6 +262,10 @@ mod tests {
             ),
             ("SSH-2.0".to_owned(), Heads::Final),
             (format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MOST_HELD)), Heads::Final),
+            (
+                format!("HTTP/1.1 200 OK\r\n{}", "X: a\r\n".repeat(MOST_LINES)),
+                Heads::Final,
+            ),
         ] {
             let mut filtered = bytes.clone().into_bytes();
             assert_eq!(filter(&mut filtered), expected, "{bytes:?}");

@@ -18,6 +18,7 @@ const CONFIG: Config = Config {
     max_header_bytes: 4096,
     max_header_fields: 100,
     max_malformed: 50,
+    shared_heads: None,
 };
 
 /// Content beyond this would open windows, and when they open depends on the pieces.
