@@ -32,6 +32,7 @@
 //! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
+pub mod backpressure;
 pub mod cache;
 pub mod certificate;
 pub mod cli;

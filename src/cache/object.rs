@@ -92,10 +92,7 @@ impl Head {
 
     /// Bytes of content that it announces.
     pub(super) fn length(&self) -> Option<usize> {
-        if self.fields.contains_key(header::TRANSFER_ENCODING) {
-            return None;
-        }
-        self.fields.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        announced_length(&self.fields)
     }
 
     /// Whether it is fresh at this time.
@@ -112,6 +109,15 @@ impl Head {
         let vary: usize = self.vary.iter().map(|name| FIELD + name.as_str().len()).sum();
         HEAD + self.url.len() + self.upstream.len() + fields + vary
     }
+}
+
+/// Bytes of content that these fields of a response announce.
+#[must_use]
+pub fn announced_length(fields: &HeaderMap) -> Option<usize> {
+    if fields.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
+    fields.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Bytes of an entry besides what it holds: the object itself, and the place in the store. Chosen so that the

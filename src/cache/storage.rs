@@ -13,13 +13,14 @@ use pingora_cache::{
 
 use super::{
     body::Body,
-    fill::{Fill, Reader},
+    fill::{Fill, Reader, Reserved},
     key::EntryKey,
     object::{Head, Object},
     purge::Begun,
     store::Store,
     trail::{Trail, entry_of},
 };
+use crate::backpressure::Valve;
 
 fn begun(key: &CacheKey) -> Begun {
     Trail::of(key).map(|trail| trail.begun).unwrap_or_default()
@@ -71,10 +72,11 @@ impl Storage for Store {
         let id = U64WriteId::try_from(tag).or_err(ErrorType::InternalError, "a tag of another store")?;
         let id = u64::from(id);
         let fills = self.fills_of(entry_of(key));
+        // Asked for once, by the request that brings it.
         let found = fills.into_iter().find(|fill| fill.id == id);
-        Ok(found.and_then(|fill| {
-            let reader: HitHandler = Box::new(Following(fill.reader()?));
-            Some((fill.head.meta(), reader))
+        Ok(found.map(|fill| {
+            let reader: HitHandler = Box::new(Following(fill.own_reader()));
+            (fill.head.meta(), reader)
         }))
     }
 
@@ -87,7 +89,8 @@ impl Storage for Store {
         let url = key.primary_key_str().unwrap_or_default();
         let head = Head::of(meta, url, &key.user_tag);
         let entry = entry_of(key);
-        let fill = self.fill(entry, head, begun(key));
+        let source = meta.extensions().get::<Source>();
+        let fill = self.fill(entry, head, begun(key), source);
         Ok(Box::new(Writing {
             tag: fill.id.into(),
             fill,
@@ -125,6 +128,15 @@ impl Storage for Store {
     fn as_any(&self) -> &(dyn Any + Send + Sync + 'static) {
         self
     }
+}
+
+/// Where an answer comes from that is to be kept, in its record.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Stops the origin, where it can be stopped.
+    pub valve: Option<Arc<Valve>>,
+    /// Room for its content, if its length is known.
+    pub reserved: Option<Arc<Reserved>>,
 }
 
 /// Reads a whole answer, or a range of it.

@@ -17,6 +17,9 @@ use super::{
 #[derive(Debug, Clone, Copy)]
 pub struct WithCookie;
 
+/// Why an answer is not kept that might be the next time: too much is on its way. Nobody waits for it.
+pub const NO_ROOM: &str = "no-room";
+
 /// What Pingora asks before it looks anything up.
 #[derive(Debug)]
 pub struct Unkept {
@@ -71,11 +74,12 @@ impl CacheablePredictor for Unkept {
     }
 
     fn mark_uncacheable(&self, key: &CacheKey, reason: NoCacheReason) -> Option<bool> {
-        let says_nothing_of_the_answer = !matches!(
-            reason,
-            NoCacheReason::OriginNotCache | NoCacheReason::ResponseTooLarge | NoCacheReason::Custom(_)
-        );
-        if says_nothing_of_the_answer {
+        let says_something_of_the_answer = match reason {
+            NoCacheReason::OriginNotCache | NoCacheReason::ResponseTooLarge => true,
+            NoCacheReason::Custom(why) => why != NO_ROOM,
+            _ => false,
+        };
+        if !says_something_of_the_answer {
             return None;
         }
         let mark = mark(key);

@@ -1,10 +1,13 @@
 //! Which requests are answered from memory, and which answers are kept: what Pingora's cache asks of us.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora::{
-    Error, ErrorSource, Result,
+    Error, ErrorSource, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
 };
 use pingora_cache::{
@@ -17,7 +20,7 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, hops, page, request::Url};
 use crate::{
-    cache::{self, Asked, Lock, NotKept, Store, Unkept, UrlHash, WithCookie, url_text},
+    cache::{self, Asked, Lock, NotKept, Source, Store, Unkept, UrlHash, WithCookie, url_text},
     push::{self, Credentials, Mention},
     route::{Caching, Route, StatusField},
 };
@@ -58,6 +61,8 @@ pub(super) struct Kept {
     asked: Asked,
     /// `Date` of the answer that nothing has changed.
     date: Option<HeaderValue>,
+    /// Bytes of content that have come from the origin.
+    received: usize,
 }
 
 /// Decides whether this request has to do with the cache at all.
@@ -90,7 +95,10 @@ pub(super) fn begin(edge: &Edge, session: &mut Session, context: &mut Context) {
         url: hash,
         asked: Asked::with(&request.headers, policy.cookies, limit),
         date: None,
+        received: 0,
     }));
+    // What is stored comes as fast as the origin gives it, and goes out as fast as the client takes it.
+    session.set_proxy_tasks_enabled(true);
     let mut waiting = CacheOptionOverrides::default();
     waiting.wait_timeout = Some(policy.wait);
     let Keeper { unkept, lock, .. } = edge.keeper;
@@ -233,6 +241,53 @@ pub(super) fn keep(response: &ResponseHeader, context: &Context) -> RespCacheabl
         meta.set_epoch_override(freshness.epoch);
     }
     Cacheable(meta)
+}
+
+/// Room for what is to be kept, and where it comes from. Without room it is not kept this time: it passes.
+pub(super) fn admit(edge: &Edge, session: &Session, kept: RespCacheable, context: &Context) -> RespCacheable {
+    let mut meta = match kept {
+        Cacheable(meta) if !context.kept.as_ref().is_some_and(|kept| kept.asked.revalidated) => meta,
+        other => return other,
+    };
+    let length = cache::announced_length(meta.headers());
+    let was_too_large = session.cache.predicted_uncacheable_reason() == Some(NoCacheReason::ResponseTooLarge);
+    if length.is_none() && was_too_large && session.cache.bypassing() {
+        return Uncacheable(NoCacheReason::ResponseTooLarge);
+    }
+    let reserved = match length.map(|length| edge.keeper.store.reserve(length)) {
+        Some(None) => return Uncacheable(NoCacheReason::Custom(cache::NO_ROOM)),
+        Some(reserved) => reserved.map(Arc::new),
+        None => None,
+    };
+    meta.extensions_mut().insert(Source {
+        valve: context.exchange.as_ref().map(|exchange| Arc::clone(exchange.valve())),
+        reserved,
+    });
+    Cacheable(meta)
+}
+
+/// Counts content of an answer that is to be kept: what turns out to be too large is not waited for next time.
+///
+/// # Errors
+///
+/// Nobody reads it, and nothing keeps it.
+pub(super) fn count(session: &Session, content: Option<&[u8]>, context: &mut Context) -> Result<()> {
+    let Some(kept) = &mut context.kept else { return Ok(()) };
+    if session.cache.phase() == CachePhase::Disabled(NoCacheReason::StorageError) {
+        return Error::e_explain(ErrorType::ConnectionClosed, "nobody reads an answer that is not kept");
+    }
+    if !session.cache.enabled() {
+        return Ok(());
+    }
+    let before = kept.received;
+    kept.received += content.map_or(0, <[u8]>::len);
+    let limit = kept.asked.limit;
+    if before <= limit && kept.received > limit {
+        session
+            .cache
+            .response_became_uncacheable(NoCacheReason::ResponseTooLarge);
+    }
+    Ok(())
 }
 
 /// What a request has in the fields that an answer varies by.
@@ -426,7 +481,7 @@ mod tests {
                 write: Duration::ZERO,
             },
         };
-        let mut context = Context::new(std::sync::Arc::new(live));
+        let mut context = Context::new(Arc::new(live));
         let mut response = ResponseHeader::build(200, None).expect("a header");
         response.insert_header("content-length", "3").expect("a field");
         let reason = |response: &ResponseHeader, context: &Context| match keep(response, context) {
@@ -438,6 +493,7 @@ mod tests {
             url: UrlHash::from_bytes([0; 16]),
             asked: Asked::with(&http::HeaderMap::new(), CookieAnswers::Public, 10),
             date: None,
+            received: 0,
         }));
         assert_eq!(reason(&response, &context), Some(NoCacheReason::Custom("not-fresh")));
         response.insert_header("cache-control", "max-age=60").expect("a field");

@@ -189,7 +189,7 @@ impl ProxyHttp for Edge {
 
     fn upstream_response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         is_end: bool,
         context: &mut Context,
@@ -200,6 +200,7 @@ impl ProxyHttp for Edge {
         if context.drops_content {
             *body = None;
         }
+        cache::count(session, body.as_deref(), context)?;
         Ok(None)
     }
 
@@ -209,7 +210,7 @@ impl ProxyHttp for Edge {
         response: &ResponseHeader,
         context: &mut Context,
     ) -> Result<RespCacheable> {
-        let kept = cache::keep(response, context);
+        let kept = cache::admit(self, session, cache::keep(response, context), context);
         cache::note_end(self, session, &kept, context);
         if kept.is_cacheable() {
             // Others may wait for it, who must not wait for this client.
@@ -257,14 +258,18 @@ impl ProxyHttp for Edge {
         upstream::attempt_failed(session, context, error, connection)
     }
 
-    /// The access line counts the tries, and what ejects a server is said once.
+    /// The access line counts the tries, and what ejects a server is said once. Nothing else tells that the client of a
+    /// response has left which is stored all the same.
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _context: &Context,
+        context: &Context,
         _error: &Error,
-        _at: ProxyWarnLogContext,
+        at: ProxyWarnLogContext,
     ) -> bool {
+        if matches!(at, ProxyWarnLogContext::DownstreamCache) {
+            upstream::note_client_left(context);
+        }
         true
     }
 

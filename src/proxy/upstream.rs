@@ -79,6 +79,13 @@ pub(super) fn ended(context: &Context) {
     }
 }
 
+/// The client has left; the response goes on as long as it is stored, or others read it.
+pub(super) fn note_client_left(context: &Context) {
+    if let Some(exchange) = &context.exchange {
+        exchange.valve().note_client_left();
+    }
+}
+
 /// Whether a request asks for a WebSocket, the one protocol that Pingora lets it switch to.
 fn may_switch(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_11

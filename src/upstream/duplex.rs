@@ -23,6 +23,7 @@ use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head::{Heads, filter};
+use crate::backpressure::Valve;
 
 /// Bytes of a response that are read ahead: a header of the usual length.
 const AHEAD: usize = 8 * 1024;
@@ -41,6 +42,8 @@ pub struct Exchange {
     awaits_head: AtomicBool,
     /// The connection is not to be used again.
     is_last: AtomicBool,
+    /// Whether the response may be read, where somebody minds.
+    valve: Arc<Valve>,
     /// Who writes, and waits for the origin.
     writer: Mutex<Option<Waker>>,
 }
@@ -50,6 +53,12 @@ impl Exchange {
     pub fn begin(&self) {
         self.has_ended.store(false, Relaxed);
         self.awaits_head.store(true, Relaxed);
+        self.valve.reset();
+    }
+
+    /// Stops the reading of the response for a while.
+    pub fn valve(&self) -> &Arc<Valve> {
+        &self.valve
     }
 
     /// The response has ended: whoever still writes need not wait for the origin.

@@ -14,7 +14,8 @@
 //! - Nobody waits for a session that takes no more: it [opens](opened) the pace, as where a cache goes
 //!   on to be filled.
 //!
-//! Without a pace (HTTP/1.x clients, requests of a cache's own) nothing is held back.
+//! Without a pace (HTTP/1.x clients, requests of a cache's own) nothing is held back, but by the
+//! [valve](crate::backpressure::Valve) of what is stored as it comes.
 
 use std::{
     cell::{Cell, RefCell},
@@ -42,7 +43,7 @@ use pingora::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
     task::futures::TaskLocalFuture,
-    time::sleep,
+    time::{Sleep, sleep},
 };
 
 use super::duplex::{Duplex, Exchange};
@@ -262,6 +263,8 @@ pub fn exchange(facts: &ProxyDigest) -> Option<Arc<Exchange>> {
 pub(super) struct Paced {
     io: Take<Duplex>,
     facts: Option<Arc<ProxyDigest>>,
+    /// When a byte trickles through the valve that is shut.
+    drip: Option<Pin<Box<Sleep>>>,
 }
 
 impl Paced {
@@ -277,7 +280,20 @@ impl Paced {
         Self {
             io: duplex.take(0),
             facts,
+            drip: None,
         }
+    }
+
+    /// Waits while the valve is shut. Ready with `true` where only a byte may be read, for the sake of Pingora's limit.
+    fn poll_valve(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.io.get_ref().exchange().valve().poll_open(cx).is_ready() {
+            self.drip = None;
+            return Poll::Ready(false);
+        }
+        let drip = self.drip.get_or_insert_with(|| Box::pin(sleep(TRICKLE_DELAY)));
+        ready!(drip.as_mut().poll(cx));
+        self.drip = None;
+        Poll::Ready(true)
     }
 
     fn io(&self) -> &Stream {
@@ -291,11 +307,12 @@ impl Paced {
 
 impl AsyncRead for Paced {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Ok(Some(allowance)) = PACE.try_with(|pace| pace.allowance(cx)) else {
-            if is_abandoned() {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-            }
-            return self.duplex().poll_read(cx, buf);
+        let is_drip = ready!(self.poll_valve(cx));
+        let allowance = match PACE.try_with(|pace| pace.allowance(cx)) {
+            Ok(Some(allowance)) => allowance,
+            _ if is_abandoned() => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            _ if is_drip => 1,
+            _ => return self.duplex().poll_read(cx, buf),
         };
         if allowance == 0 {
             return Poll::Pending;

@@ -14,6 +14,7 @@ const ROWS: &[&[&str]] = &[
     &["client"],
     &["learn"],
     &["route"],
+    &["backpressure"],
     &["cache", "certificate", "upstream", "telemetry"],
     &["exchange"],
     &["listen", "h2", "proxy", "config"],

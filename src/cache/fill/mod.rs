@@ -1,32 +1,25 @@
 //! A content on its way from the origin: one writer, and readers that follow it.
 //!
-//! ```text
-//!              limit passed, or no memory left
-//! Keeping ─────────────────────────────────────► PassingOn
-//!    │ finish                                        │ finish
-//!    ▼                                               ▼
-//! Complete: kept                                Complete: not kept
-//!
-//! any of them ── writer gone ──► Aborted: every reader gets an error
-//! ```
-//!
-//! While it is kept, everything is held, so readers may come at any time. What grows too large is only
-//! passed on to those who read it already: what all have read is dropped. Whoever falls too far behind
-//! then gets an error, never a gap.
+//! While it is kept, all of it is held, so readers may come at any time and be as slow as they like. What turns out to be
+//! too large to be kept goes on to those who read it already, each byte, and is held no longer than until the slowest
+//! of them has it: meanwhile the origin is not [read](Valve). Whether it is kept changes nothing for them.
+
+mod budget;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::Notify;
 
+pub use budget::Reserved;
+pub(super) use budget::{Budget, Share};
+
 use super::{body::Body, object::Head, purge::Begun};
+use crate::backpressure::Valve;
 
 /// One content on its way.
 #[derive(Debug)]
@@ -36,38 +29,41 @@ pub(super) struct Fill {
     pub(super) begun: Begun,
     state: Mutex<State>,
     changed: Notify,
-    budget: Arc<Budget>,
-}
-
-/// Bytes that all fills may hold together.
-#[derive(Debug)]
-pub(super) struct Budget {
-    held: AtomicUsize,
-    /// Of all.
-    total: usize,
-    /// Of one.
-    pub(super) one: usize,
+    /// Where it comes from; `None` where nobody can stop it.
+    valve: Option<Arc<Valve>>,
 }
 
 #[derive(Debug)]
 struct State {
-    phase: Phase,
+    /// All of it is held, to be kept when it is complete.
+    is_kept: bool,
+    end: Option<End>,
     pieces: VecDeque<Bytes>,
     /// Index of the first piece that is still held.
     first: usize,
-    /// Bytes written so far, and held now.
-    written: usize,
+    /// Bytes of the pieces held.
     held: usize,
-    /// Index of the next piece, reader by reader; `None` for one that has left.
-    readers: Vec<Option<usize>>,
+    /// Bytes written so far.
+    written: usize,
+    share: Share,
+    readers: Readers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Keeping,
-    PassingOn,
+enum End {
+    /// The writer has written all of it.
     Complete,
+    /// The writer is gone before that.
     Aborted,
+}
+
+/// Who reads, by the index of the piece that comes next for it.
+#[derive(Debug, Default)]
+struct Readers {
+    /// That of the request which brings the content.
+    own: Option<usize>,
+    /// How many others are at a piece.
+    others: BTreeMap<usize, usize>,
 }
 
 /// Why a content cannot be read or written on.
@@ -76,57 +72,32 @@ pub(super) enum FillError {
     /// The writer is gone before the end.
     #[error("the answer broke off")]
     Aborted,
-    /// It is too large to be kept, and this reader did not keep up with the others.
-    #[error("too far behind an answer that is too large to be kept")]
-    TooSlow,
     /// It is too large to be kept, and nobody reads it.
     #[error("nobody reads an answer that is too large to be kept")]
     NoReader,
 }
 
-/// Bytes that a reader of what is not kept may be behind; a joint piece is as long at most.
-const MOST_BEHIND: usize = 1024 * 1024;
-
-impl Budget {
-    /// So many bytes for all fills and for each.
-    pub(super) const fn new(total: usize, one: usize) -> Self {
-        Self {
-            held: AtomicUsize::new(0),
-            total,
-            one,
-        }
-    }
-
-    /// Bytes held by fills now.
-    pub(super) fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        self.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.total
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
+/// Bytes of what is not kept that may be held before the origin is no longer read: what Pingora's pipe has by then comes, too.
+const MOST_UNREAD: usize = 128 * 1024;
 
 impl Fill {
-    pub(super) fn new(id: u64, head: Head, begun: Begun, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(id: u64, head: Head, begun: Begun, share: Share, valve: Option<Arc<Valve>>) -> Self {
         Self {
             id,
             head,
             begun,
             state: Mutex::new(State {
-                phase: Phase::Keeping,
+                is_kept: true,
+                end: None,
                 pieces: VecDeque::new(),
                 first: 0,
-                written: 0,
                 held: 0,
-                readers: Vec::new(),
+                written: 0,
+                share,
+                readers: Readers::default(),
             }),
             changed: Notify::new(),
-            budget,
+            valve,
         }
     }
 
@@ -140,36 +111,48 @@ impl Fill {
             return Ok(());
         }
         let mut state = self.state();
-        let has_room = self.budget.take(piece.len());
         state.written += piece.len();
         state.held += piece.len();
+        let has_room = state.share.take(piece.len());
+        state.is_kept &= has_room;
         state.pieces.push_back(piece);
-        if state.phase == Phase::Keeping && (!has_room || state.written > self.budget.one) {
-            state.phase = Phase::PassingOn;
-        }
-        if state.phase == Phase::PassingOn {
-            self.drop_what_was_read(&mut state);
-            if state.readers.iter().flatten().next().is_none() {
+        if !state.is_kept {
+            if self.valve.as_ref().is_some_and(|valve| valve.has_client_left()) {
+                state.readers.own = None;
+            }
+            if state.readers.slowest().is_none() {
                 return Err(FillError::NoReader);
             }
+            self.drop_what_was_read(&mut state);
         }
         drop(state);
         self.changed.notify_waiters();
         Ok(())
     }
 
-    /// A reader from the beginning; `None` if that is not held any more.
+    /// The reader of the request that brings the content, from the beginning.
+    pub(super) fn own_reader(self: &Arc<Self>) -> Reader {
+        self.state().readers.own = Some(0);
+        self.reads(true)
+    }
+
+    /// A reader from the beginning; `None` where that may not be held any more when it comes to it.
     pub(super) fn reader(self: &Arc<Self>) -> Option<Reader> {
         let mut state = self.state();
         if !state.is_readable() {
             return None;
         }
-        state.readers.push(Some(0));
-        let place = state.readers.len() - 1;
-        Some(Reader {
+        state.readers.join();
+        drop(state);
+        Some(self.reads(false))
+    }
+
+    fn reads(self: &Arc<Self>, is_own: bool) -> Reader {
+        Reader {
             fill: Arc::clone(self),
-            place,
-        })
+            next: 0,
+            is_own,
+        }
     }
 
     /// Whether a reader could begin now.
@@ -180,8 +163,8 @@ impl Fill {
     /// The whole content, if it is to be kept.
     pub(super) fn whole(&self) -> Option<Body> {
         let state = self.state();
-        let is_kept = matches!(state.phase, Phase::Keeping);
-        is_kept.then(|| Body::new(state.pieces.iter().cloned()))
+        let is_whole = state.is_kept && state.end.is_none();
+        is_whole.then(|| Body::new(state.pieces.iter().cloned()))
     }
 
     /// Bytes written so far.
@@ -191,31 +174,47 @@ impl Fill {
 
     /// The content is complete.
     pub(super) fn complete(&self) {
-        self.end(Phase::Complete);
+        self.end(End::Complete);
     }
 
     /// The writer is gone; nothing changes if it was complete.
     pub(super) fn abort(&self) {
-        self.end(Phase::Aborted);
+        self.end(End::Aborted);
     }
 
-    fn end(&self, phase: Phase) {
+    fn end(&self, end: End) {
         let mut state = self.state();
-        if state.phase != Phase::Complete {
-            state.phase = phase;
+        state.end.get_or_insert(end);
+        if state.is_kept && end == End::Complete {
+            // From here on its bytes are those of what is kept.
+            state.share.settle();
+        }
+        if let Some(valve) = &self.valve {
+            // It is another request's from now on.
+            valve.open();
         }
         drop(state);
         self.changed.notify_waiters();
     }
 
+    /// Lets go of what nobody is to read any more. While much is left the origin is not read.
     fn drop_what_was_read(&self, state: &mut State) {
-        let slowest = state.readers.iter().flatten().min().copied();
-        let read = slowest.unwrap_or(state.first + state.pieces.len());
-        while !state.pieces.is_empty() && (state.first < read || state.held > MOST_BEHIND) {
-            if let Some(piece) = state.pieces.pop_front() {
-                state.first += 1;
-                state.held -= piece.len();
-                self.budget.give_back(piece.len());
+        if state.is_kept {
+            return;
+        }
+        let slowest = state.readers.slowest().unwrap_or(usize::MAX);
+        while state.first < slowest
+            && let Some(piece) = state.pieces.pop_front()
+        {
+            state.first += 1;
+            state.held -= piece.len();
+            state.share.give_back(piece.len());
+        }
+        if let Some(valve) = self.valve.as_ref().filter(|_| state.end.is_none()) {
+            if state.held > MOST_UNREAD {
+                valve.shut();
+            } else {
+                valve.open();
             }
         }
     }
@@ -228,15 +227,36 @@ impl Fill {
 
 impl State {
     fn is_readable(&self) -> bool {
-        // What was only passed on may be complete by now, and its beginning gone.
-        !matches!(self.phase, Phase::PassingOn | Phase::Aborted) && self.first == 0
+        self.is_kept && self.end != Some(End::Aborted)
     }
 }
 
-impl Drop for Fill {
-    fn drop(&mut self) {
-        let held = self.state().held;
-        self.budget.give_back(held);
+impl Readers {
+    fn slowest(&self) -> Option<usize> {
+        let others = self.others.keys().next().copied();
+        self.own.into_iter().chain(others).min()
+    }
+
+    fn join(&mut self) {
+        *self.others.entry(0).or_default() += 1;
+    }
+
+    fn leave(&mut self, at: usize) {
+        if let Some(count) = self.others.get_mut(&at) {
+            *count -= 1;
+            if *count == 0 {
+                self.others.remove(&at);
+            }
+        }
+    }
+
+    fn go_on(&mut self, at: usize, is_own: bool) {
+        if !is_own {
+            self.leave(at);
+            *self.others.entry(at + 1).or_default() += 1;
+        } else if self.own.is_some() {
+            self.own = Some(at + 1);
+        }
     }
 }
 
@@ -244,7 +264,9 @@ impl Drop for Fill {
 #[derive(Debug)]
 pub(super) struct Reader {
     fill: Arc<Fill>,
-    place: usize,
+    /// Index of its next piece.
+    next: usize,
+    is_own: bool,
 }
 
 impl Reader {
@@ -253,9 +275,10 @@ impl Reader {
     /// # Errors
     ///
     /// The content will not come to its end here.
-    pub(super) async fn read(&self) -> Result<Option<Bytes>, FillError> {
+    pub(super) async fn read(&mut self) -> Result<Option<Bytes>, FillError> {
+        let fill = Arc::clone(&self.fill);
         loop {
-            let mut changed = pin!(self.fill.changed.notified());
+            let mut changed = pin!(fill.changed.notified());
             changed.as_mut().enable();
             if let Some(outcome) = self.read_now() {
                 return outcome;
@@ -264,53 +287,36 @@ impl Reader {
         }
     }
 
-    fn read_now(&self) -> Option<Result<Option<Bytes>, FillError>> {
+    fn read_now(&mut self) -> Option<Result<Option<Bytes>, FillError>> {
         let mut state = self.fill.state();
-        if state.phase == Phase::Aborted {
+        if state.end == Some(End::Aborted) {
             // What is left may be read by nobody: a client must not take it for progress.
             return Some(Err(FillError::Aborted));
         }
-        let next = state.readers.get(self.place).copied().flatten()?;
-        let Some(at) = next.checked_sub(state.first) else {
-            return Some(Err(FillError::TooSlow));
+        let Some(at) = self.next.checked_sub(state.first) else {
+            // Its place was given up: its client had left.
+            return Some(Err(FillError::NoReader));
         };
-        let (piece, count) = if state.phase == Phase::PassingOn {
-            // All at once, so that the writer, which may be the same task, has nothing to hold.
-            let count = state.pieces.len().saturating_sub(at);
-            (join(state.pieces.iter().skip(at)), count)
-        } else {
-            (state.pieces.get(at).cloned(), 1)
+        let Some(piece) = state.pieces.get(at).cloned() else {
+            return (state.end == Some(End::Complete)).then_some(Ok(None));
         };
-        let Some(piece) = piece else {
-            return (state.phase == Phase::Complete).then_some(Ok(None));
-        };
-        if let Some(reader) = state.readers.get_mut(self.place) {
-            *reader = Some(next + count);
-        }
-        if state.phase == Phase::PassingOn {
-            self.fill.drop_what_was_read(&mut state);
-        }
+        state.readers.go_on(self.next, self.is_own);
+        self.next += 1;
+        self.fill.drop_what_was_read(&mut state);
         Some(Ok(Some(piece)))
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if let Some(reader) = self.fill.state().readers.get_mut(self.place) {
-            *reader = None;
+        let mut state = self.fill.state();
+        if self.is_own {
+            state.readers.own = None;
+        } else {
+            state.readers.leave(self.next);
         }
+        self.fill.drop_what_was_read(&mut state);
     }
-}
-
-fn join<'p>(mut pieces: impl Iterator<Item = &'p Bytes>) -> Option<Bytes> {
-    let first = pieces.next()?;
-    let Some(second) = pieces.next() else {
-        return Some(first.clone());
-    };
-    let mut joined = BytesMut::from(&first[..]);
-    joined.extend_from_slice(second);
-    pieces.for_each(|piece| joined.extend_from_slice(piece));
-    Some(joined.freeze())
 }
 
 #[cfg(test)]

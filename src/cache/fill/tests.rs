@@ -10,16 +10,40 @@ use super::*;
 
 const LIMIT: usize = 1000;
 
+/// A content on its way, with what all may hold, and the valve of its origin.
+struct Bench {
+    fill: Arc<Fill>,
+    budget: Arc<Budget>,
+    valve: Arc<Valve>,
+}
+
+impl Bench {
+    fn new(total: usize) -> Self {
+        let budget = Arc::new(Budget::new(total, LIMIT));
+        let valve = Arc::new(Valve::default());
+        let share = Share::new(&budget, None);
+        let fill = Arc::new(Fill::new(1, head(), Begun::default(), share, Some(Arc::clone(&valve))));
+        Self { fill, budget, valve }
+    }
+
+    fn is_open(&self) -> bool {
+        let cx = std::task::Context::from_waker(std::task::Waker::noop());
+        self.valve.poll_open(&cx).is_ready()
+    }
+}
+
 fn fill(total: usize) -> Arc<Fill> {
+    Bench::new(total).fill
+}
+
+fn head() -> Head {
     let response = ResponseHeader::build(200, None).expect("a header");
     let now = SystemTime::UNIX_EPOCH;
-    let head = Head::of(&CacheMeta::new(now, now, 0, 0, response), "http://h/", "app");
-    let budget = Arc::new(Budget::new(total, LIMIT));
-    Arc::new(Fill::new(1, head, Begun::default(), budget))
+    Head::of(&CacheMeta::new(now, now, 0, 0, response), "http://h/", "app")
 }
 
 /// What can be read at once, and what stopped it: the end, an error, or nothing more yet.
-fn read_all(reader: &Reader) -> (Vec<u8>, Option<Result<(), FillError>>) {
+fn read_all(reader: &mut Reader) -> (Vec<u8>, Option<Result<(), FillError>>) {
     let mut read = Vec::new();
     loop {
         match reader.read_now() {
@@ -34,26 +58,26 @@ fn read_all(reader: &Reader) -> (Vec<u8>, Option<Result<(), FillError>>) {
 #[test]
 fn readers_follow_from_the_beginning_whenever_they_come() {
     let fill = fill(LIMIT);
-    let early = fill.reader().expect("kept");
+    let mut early = fill.reader().expect("kept");
     fill.write(Bytes::from_static(b"one ")).expect("kept");
-    assert_eq!(read_all(&early), (b"one ".to_vec(), None));
-    let late = fill.reader().expect("kept");
+    assert_eq!(read_all(&mut early), (b"one ".to_vec(), None));
+    let mut late = fill.reader().expect("kept");
     fill.write(Bytes::from_static(b"two")).expect("kept");
     let body = fill.whole().expect("kept");
     assert_eq!(body.pieces(), ["one two"]);
     fill.complete();
     fill.abort();
-    assert_eq!(read_all(&early), (b"two".to_vec(), Some(Ok(()))));
-    assert_eq!(read_all(&late), (b"one two".to_vec(), Some(Ok(()))));
+    assert_eq!(read_all(&mut early), (b"two".to_vec(), Some(Ok(()))));
+    assert_eq!(read_all(&mut late), (b"one two".to_vec(), Some(Ok(()))));
 }
 
 #[test]
 fn what_breaks_off_is_an_error_to_everybody() {
     let fill = fill(LIMIT);
-    let reader = fill.reader().expect("kept");
+    let mut reader = fill.reader().expect("kept");
     fill.write(Bytes::from_static(b"one ")).expect("kept");
     fill.abort();
-    assert_eq!(read_all(&reader), (Vec::new(), Some(Err(FillError::Aborted))));
+    assert_eq!(read_all(&mut reader), (Vec::new(), Some(Err(FillError::Aborted))));
     assert!(fill.reader().is_none());
     assert!(fill.whole().is_none());
 }
@@ -61,7 +85,7 @@ fn what_breaks_off_is_an_error_to_everybody() {
 #[tokio::test]
 async fn a_reader_is_woken_by_bytes_and_by_the_end() {
     let fill = fill(LIMIT);
-    let reader = fill.reader().expect("kept");
+    let mut reader = fill.reader().expect("kept");
     let reading = tokio::spawn(async move { (reader.read().await, reader.read().await) });
     tokio::task::yield_now().await;
     fill.write(Bytes::from_static(b"one")).expect("kept");
@@ -74,8 +98,9 @@ async fn a_reader_is_woken_by_bytes_and_by_the_end() {
 
 #[test]
 fn what_is_too_large_is_passed_on_and_not_held() {
-    let fill = fill(1 << 30);
-    let reader = fill.reader().expect("kept");
+    let bench = Bench::new(1 << 30);
+    let fill = &bench.fill;
+    let mut reader = fill.own_reader();
     let mut expected = Vec::new();
     let mut read = Vec::new();
     for n in (0..=255_u8).cycle().take(1000) {
@@ -83,14 +108,14 @@ fn what_is_too_large_is_passed_on_and_not_held() {
         expected.extend_from_slice(&piece);
         fill.write(piece.into()).expect("a reader");
         if n % 3 == 0 {
-            read.extend(read_all(&reader).0);
+            read.extend(read_all(&mut reader).0);
         }
-        assert!(fill.budget.held() <= LIMIT + 4 * 600, "{} held", fill.budget.held());
+        assert!(bench.budget.held() <= LIMIT + 4 * 600, "{} held", bench.budget.held());
     }
     assert!(fill.reader().is_none(), "its beginning is gone");
     assert!(fill.whole().is_none());
     fill.complete();
-    let (rest, end) = read_all(&reader);
+    let (rest, end) = read_all(&mut reader);
     read.extend(rest);
     assert_eq!(end, Some(Ok(())));
     assert!(read == expected);
@@ -98,18 +123,50 @@ fn what_is_too_large_is_passed_on_and_not_held() {
 }
 
 #[test]
-fn who_falls_behind_what_is_not_held_gets_an_error_and_no_gap() {
-    let fill = fill(1 << 30);
-    let (quick, slow) = (fill.reader().expect("kept"), fill.reader().expect("kept"));
-    let piece = Bytes::from(vec![0; MOST_BEHIND / 4]);
+fn the_origin_waits_for_the_slowest_reader_of_what_is_not_kept() {
+    let bench = Bench::new(1 << 30);
+    let fill = &bench.fill;
+    let (mut own, mut slow) = (fill.own_reader(), fill.reader().expect("kept"));
+    let piece = Bytes::from(vec![0; MOST_UNREAD / 4]);
+    for n in 1..=5 {
+        fill.write(piece.clone()).expect("a reader");
+        read_all(&mut own);
+        assert_eq!(bench.is_open(), n < 5, "{n}");
+    }
+    // What was in the pipe comes all the same.
+    fill.write(piece.clone()).expect("a reader");
+    assert!(slow.read_now().is_some());
+    assert!(!bench.is_open());
+    assert!(slow.read_now().is_some());
+    assert!(bench.is_open());
+    fill.write(piece.clone()).expect("a reader");
+    assert!(!bench.is_open());
+    drop(slow);
+    assert!(bench.is_open(), "it waits for nobody who has left");
+    for _ in 0..5 {
+        fill.write(piece.clone()).expect("a reader");
+    }
+    assert!(!bench.is_open());
+    fill.complete();
+    assert!(bench.is_open(), "the connection is another request's");
+    let (rest, end) = read_all(&mut own);
+    assert_eq!((rest.len(), end), (7 * piece.len(), Some(Ok(()))));
+}
+
+#[test]
+fn a_client_that_has_left_is_not_waited_for() {
+    let bench = Bench::new(1 << 30);
+    let fill = &bench.fill;
+    let (_own, mut other) = (fill.own_reader(), fill.reader().expect("kept"));
+    bench.valve.note_client_left();
+    let piece = Bytes::from(vec![0; MOST_UNREAD / 2]);
     for _ in 0..8 {
         fill.write(piece.clone()).expect("a reader");
-        read_all(&quick);
+        assert_eq!(read_all(&mut other).0.len(), piece.len());
+        assert!(bench.is_open());
     }
-    assert!(fill.budget.held() <= MOST_BEHIND);
-    assert_eq!(read_all(&slow), (Vec::new(), Some(Err(FillError::TooSlow))));
-    fill.complete();
-    assert_eq!(read_all(&quick).1, Some(Ok(())));
+    drop(other);
+    assert_eq!(fill.write(piece), Err(FillError::NoReader));
 }
 
 #[test]
@@ -122,17 +179,27 @@ fn what_nobody_reads_and_nobody_keeps_is_given_up() {
 
 #[test]
 fn without_memory_nothing_more_is_kept() {
-    let fill = fill(10);
-    let reader = fill.reader().expect("kept");
+    let Bench { fill, budget, .. } = Bench::new(10);
+    let mut reader = fill.own_reader();
     fill.write(Bytes::from_static(b"0123456789")).expect("kept");
     assert!(fill.whole().is_some());
     fill.write(Bytes::from_static(b"x")).expect("a reader");
     assert!(fill.whole().is_none());
     fill.complete();
-    assert_eq!(read_all(&reader), (b"0123456789x".to_vec(), Some(Ok(()))));
-    let budget = Arc::clone(&fill.budget);
+    assert_eq!(read_all(&mut reader), (b"0123456789x".to_vec(), Some(Ok(()))));
     drop((fill, reader));
     assert_eq!(budget.held(), 0);
+}
+
+#[test]
+fn what_is_kept_is_not_counted_twice() {
+    let Bench { fill, budget, .. } = Bench::new(10);
+    let mut slow = fill.own_reader();
+    fill.write(Bytes::from_static(b"0123456789")).expect("kept");
+    assert!(fill.whole().is_some());
+    fill.complete();
+    assert_eq!(budget.held(), 0);
+    assert_eq!(read_all(&mut slow), (b"0123456789".to_vec(), Some(Ok(()))));
 }
 
 /// One step of a fill.
@@ -141,6 +208,8 @@ enum Act {
     Write(usize),
     Join,
     Read(usize),
+    /// One piece.
+    Nibble(usize),
     Leave(usize),
 }
 
@@ -148,17 +217,22 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => (1_usize..300).prop_map(Act::Write),
         1 => Just(Act::Join),
-        4 => (0_usize..6).prop_map(Act::Read),
+        2 => (0_usize..6).prop_map(Act::Read),
+        4 => (0_usize..6).prop_map(Act::Nibble),
         1 => (0_usize..6).prop_map(Act::Leave),
     ]
 }
 
 proptest! {
     #[test]
-    fn whoever_comes_to_the_end_has_read_everything(acts in proptest::collection::vec(act(), 0..60), completes in any::<bool>()) {
-        let fill = fill(usize::MAX / 2);
+    fn whoever_comes_to_the_end_has_read_everything(acts in proptest::collection::vec(act(), 0..60), completes in any::<bool>(), has_own in any::<bool>()) {
+        let bench = Bench::new(usize::MAX / 2);
+        let fill = &bench.fill;
         let mut written = Vec::new();
         let mut readers: Vec<(Reader, Vec<u8>)> = Vec::new();
+        if has_own {
+            readers.push((fill.own_reader(), Vec::new()));
+        }
         for act in acts {
             match act {
                 Act::Write(length) => {
@@ -172,6 +246,10 @@ proptest! {
                 Act::Read(n) => if let Some((reader, read)) = readers.get_mut(n) {
                     read.extend(read_all(reader).0);
                 },
+                Act::Nibble(n) => if let Some((reader, read)) = readers.get_mut(n)
+                    && let Some(Ok(Some(piece))) = reader.read_now() {
+                    read.extend_from_slice(&piece);
+                },
                 Act::Leave(n) => if n < readers.len() {
                     drop(readers.swap_remove(n));
                 },
@@ -182,8 +260,9 @@ proptest! {
         } else {
             fill.abort();
         }
-        for (reader, mut read) in readers {
-            let (rest, end) = read_all(&reader);
+        prop_assert!(bench.is_open());
+        for (mut reader, mut read) in readers {
+            let (rest, end) = read_all(&mut reader);
             read.extend(rest);
             prop_assert_eq!(end, Some(if completes { Ok(()) } else { Err(FillError::Aborted) }));
             prop_assert!(written.starts_with(&read));

@@ -17,10 +17,11 @@ use moka::sync::Cache;
 
 use super::{
     assets::Assets,
-    fill::{Budget, Fill},
+    fill::{Budget, Fill, Reserved, Share},
     key::{EntryKey, TakeAsIs, UrlHash, UrlHasher},
     object::{Head, Object},
     purge::{Begun, Purge, PurgeLog},
+    storage::Source,
     vary,
 };
 
@@ -142,9 +143,17 @@ impl Store {
         self.purges.read().unwrap_or_else(PoisonError::into_inner).begin()
     }
 
+    /// Sets room aside for a content of this length, which is to be kept; `None` where there is none at the moment.
+    pub fn reserve(&self, length: usize) -> Option<Reserved> {
+        self.budget.reserve(length)
+    }
+
     /// Begins to keep an answer.
-    pub(super) fn fill(&self, key: EntryKey, head: Head, begun: Begun) -> Arc<Fill> {
-        let fill = Arc::new(Fill::new(self.next_id(), head, begun, Arc::clone(&self.budget)));
+    pub(super) fn fill(&self, key: EntryKey, head: Head, begun: Begun, source: Option<&Source>) -> Arc<Fill> {
+        let reserved = source.and_then(|source| source.reserved.as_deref());
+        let share = Share::new(&self.budget, reserved);
+        let valve = source.and_then(|source| source.valve.clone());
+        let fill = Arc::new(Fill::new(self.next_id(), head, begun, share, valve));
         self.fills().entry(key).or_default().push(Arc::clone(&fill));
         self.fill_count.fetch_add(1, Ordering::SeqCst);
         fill

@@ -5,6 +5,7 @@
 //! goes on. Of 1xx responses only a 103 made from the plan's hints reaches the client.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
@@ -41,7 +42,7 @@ use crate::{
     client::{AnswerLimit, Scheme},
     h2::{
         core::{Reason, Response},
-        stream::{Stream, StreamError},
+        stream::{Patience, Stream, StreamError},
     },
     push::Plan,
     upstream::{abandoned, granted, opened, passed_on},
@@ -68,6 +69,19 @@ pub(in crate::h2) struct Session<A> {
     read_timeout: Duration,
     write_timeout: Duration,
     drain_timeout: Option<Duration>,
+    /// The origin is read on while the client waits: its response is stored as it comes.
+    is_apart: bool,
+    outbox: Outbox,
+}
+
+/// What is to be sent, in order. It outlives each attempt to send it, which Pingora drops when the origin says more.
+#[derive(Default)]
+struct Outbox {
+    tasks: VecDeque<HttpTask>,
+    /// What was sent has not left yet.
+    patience: Option<Patience>,
+    /// The end of the response was given.
+    has_ended: bool,
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
@@ -83,6 +97,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             read_timeout: connection.limits.read_timeout,
             write_timeout: connection.limits.write_timeout,
             drain_timeout: None,
+            is_apart: false,
+            outbox: Outbox::default(),
             connection,
         }
     }
@@ -141,51 +157,77 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
     }
 
     async fn write_data(&mut self, data: Bytes, end: bool) -> Result<()> {
+        match self.send_data(data, end)? {
+            // Apart, as it is large: most writes, and the futures that they are part of, have no use for it.
+            Some(mut patience) => Box::pin(self.stream.drained(&mut patience)).await.map_err(write_error),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends content; returns what to wait for before more is sent.
+    fn send_data(&mut self, data: Bytes, end: bool) -> Result<Option<Patience>> {
         if self.stream.has_ended() {
-            return Ok(());
+            return Ok(None);
         }
         if self.request.method == Method::HEAD {
             // Pingora asks the origin for the whole of what it may keep.
-            return if end { self.end() } else { Ok(()) };
+            if end {
+                self.end()?;
+            }
+            return Ok(None);
         }
-        let length = data.len();
-        self.stream
-            .send(data, end, self.write_timeout)
-            .await
-            .map_err(write_error)?;
-        self.body_sent += length;
+        self.body_sent += data.len();
+        self.stream.send(data, end, self.write_timeout).map_err(write_error)
+    }
+
+    /// Sends one task of the outbox, and notes what to wait for before the next one.
+    fn write_task(&mut self, task: HttpTask) -> Result<()> {
+        let is_last = match task {
+            HttpTask::Header(header, end) => {
+                self.write_header(header, end)?;
+                end
+            }
+            HttpTask::Body(Some(data), end) if !data.is_empty() => {
+                self.outbox.patience = self.send_data(data, end)?;
+                end
+            }
+            HttpTask::Body(_, end) => end,
+            HttpTask::UpgradedBody(..) => {
+                return Error::e_explain(ErrorType::InternalError, "an upgraded body on HTTP/2");
+            }
+            HttpTask::Trailer(Some(trailers)) => {
+                self.finish_with(*trailers)?;
+                true
+            }
+            HttpTask::Trailer(None) | HttpTask::Done => true,
+            HttpTask::Failed(e) => return Err(e),
+        };
+        if is_last {
+            self.end()?;
+            self.outbox.has_ended = true;
+        }
         Ok(())
     }
 
     /// Passes on what came from the origin; whether that was all.
     async fn pass_on(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        let mut ended = false;
         for task in tasks {
-            ended |= match task {
-                HttpTask::Header(header, end) => {
-                    self.write_header(header, end)?;
-                    end
-                }
-                HttpTask::Body(Some(data), end) if !data.is_empty() => {
-                    self.write_data(data, end).await?;
-                    end
-                }
-                HttpTask::Body(_, end) => end,
-                HttpTask::UpgradedBody(..) => {
-                    return Error::e_explain(ErrorType::InternalError, "an upgraded body on HTTP/2");
-                }
-                HttpTask::Trailer(Some(trailers)) => {
-                    self.write_trailers(*trailers).await?;
-                    true
-                }
-                HttpTask::Trailer(None) | HttpTask::Done => true,
-                HttpTask::Failed(e) => return Err(e),
-            };
+            self.write_task(task)?;
+            if let Some(mut patience) = self.outbox.patience.take() {
+                // Apart, as it is large: most writes, and the futures that they are part of, have no use for it.
+                Box::pin(self.stream.drained(&mut patience))
+                    .await
+                    .map_err(write_error)?;
+            }
         }
-        if ended {
-            self.end()?;
+        Ok(self.outbox.has_ended)
+    }
+
+    fn finish_with(&mut self, trailers: HeaderMap) -> Result<()> {
+        if self.stream.has_ended() {
+            return Ok(());
         }
-        Ok(ended)
+        self.stream.finish(Some(trailers)).map_err(write_error)
     }
 
     fn end(&mut self) -> Result<()> {
@@ -278,10 +320,36 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
-        if self.stream.has_ended() {
-            return Ok(());
+        self.finish_with(trailers)
+    }
+
+    fn proxy_tasks_enabled(&self) -> bool {
+        self.is_apart
+    }
+
+    fn set_proxy_tasks_enabled(&mut self, enabled: bool) {
+        self.is_apart = enabled;
+    }
+
+    fn send_proxy_task(&mut self, task: HttpTask) {
+        self.outbox.tasks.push_back(task);
+    }
+
+    fn has_pending_proxy_tasks(&self) -> bool {
+        !self.outbox.tasks.is_empty() || self.outbox.patience.is_some()
+    }
+
+    async fn write_proxy_tasks(&mut self) -> Result<bool> {
+        loop {
+            if let Some(patience) = &mut self.outbox.patience {
+                self.stream.drained(patience).await.map_err(write_error)?;
+                self.outbox.patience = None;
+            }
+            let Some(task) = self.outbox.tasks.pop_front() else {
+                return Ok(self.outbox.has_ended);
+            };
+            self.write_task(task)?;
         }
-        self.stream.finish(Some(trailers)).map_err(write_error)
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {

@@ -61,6 +61,18 @@ impl From<SendError> for StreamError {
     }
 }
 
+/// How long a client has let content wait.
+#[derive(Debug)]
+pub(super) struct Patience {
+    limit: Duration,
+    /// Bytes that had not left when it was last looked at.
+    left: usize,
+    /// How often it has been looked at since some of it left.
+    steps: u32,
+    /// When it is looked at next.
+    until: Instant,
+}
+
 /// Parts of a time limit after which it is seen whether content has left.
 const PROGRESS_STEPS: u32 = 4;
 
@@ -178,36 +190,39 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends content, and waits until nearly all of it has left, as fast as the client's windows and more urgent
-    /// streams allow; at most `limit` without any progress.
-    pub(super) async fn send(&mut self, data: Bytes, end: bool, limit: Duration) -> Result<(), StreamError> {
+    /// Sends content. Returns what to [wait](Self::drained) for before more is sent, if anything: at most `limit` without
+    /// any progress.
+    pub(super) fn send(&mut self, data: Bytes, end: bool, limit: Duration) -> Result<Option<Patience>, StreamError> {
         let key = self.key;
-        let may_go_on = self.mux.with(|core| {
+        let left = self.mux.with(|core| {
             core.send(key, data, end, Instant::now)?;
-            core.poll_writable(key)
+            let may_go_on = core.poll_writable(key)?;
+            Ok::<_, SendError>((!may_go_on).then(|| core.queued(key)))
         })?;
         self.has_ended |= end;
-        if may_go_on {
-            return Ok(());
-        }
-        // Apart, as it is large: most sends, and the futures that they are part of, have no use for it.
-        Box::pin(self.drained(limit)).await
+        Ok(left.map(|left| Patience {
+            limit,
+            left,
+            steps: 0,
+            until: Instant::now() + limit / PROGRESS_STEPS,
+        }))
     }
 
-    async fn drained(&self, limit: Duration) -> Result<(), StreamError> {
-        let key = self.key;
-        let mut left = self.mux.with(|core| core.queued(key));
-        let mut steps = 0;
-        while steps < PROGRESS_STEPS {
-            if let Some(outcome) = patiently(limit / PROGRESS_STEPS, poll_fn(|cx| self.poll_writable(cx))).await {
+    /// Waits until nearly all that was sent has left, as fast as the client's windows and more urgent streams allow. May
+    /// be dropped and called again.
+    pub(super) async fn drained(&self, patience: &mut Patience) -> Result<(), StreamError> {
+        while patience.steps < PROGRESS_STEPS {
+            let time_left = patience.until.saturating_duration_since(Instant::now());
+            if let Some(outcome) = patiently(time_left, poll_fn(|cx| self.poll_writable(cx))).await {
                 return outcome;
             }
-            let now = self.mux.with(|core| core.queued(key));
+            let now = self.mux.with(|core| core.queued(self.key));
             // As long as some of it leaves, the client goes on.
-            steps = if now < left { 0 } else { steps + 1 };
-            left = now;
+            patience.steps = if now < patience.left { 0 } else { patience.steps + 1 };
+            patience.left = now;
+            patience.until = Instant::now() + patience.limit / PROGRESS_STEPS;
         }
-        Err(StreamError::WriteTimeout(limit))
+        Err(StreamError::WriteTimeout(patience.limit))
     }
 
     fn poll_writable(&self, cx: &Context<'_>) -> Poll<Result<(), StreamError>> {
