@@ -1,13 +1,14 @@
 //! Answers kept in memory.
 //!
 //! `kept` (which, and for whom), `filling` (one on its way), `stale` (past its time), `pushed` (assets from memory),
-//! `purge` (what is forgotten).
+//! `purge` (what is forgotten), `whole` (every byte to everybody).
 
 mod filling;
 mod kept;
 mod purge;
 mod pushed;
 mod stale;
+mod whole;
 
 use crate::support::{
     client::{Client, Page},
