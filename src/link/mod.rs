@@ -5,7 +5,8 @@
 //! links are delivered, and how, is the business of `push`.
 //!
 //! Reading order: `parse` (the grammar, over its `cursor`), `malformed` (what can be wrong with a link), `document`
-//! (resolution, the document's own identity), `target` (a resolved URL and why a target is refused).
+//! (resolution, the document's own identity), `target` (a resolved URL and why a target is refused), `spelling` (when
+//! two links are one).
 //!
 //! ```
 //! use linkpush::link::{Document, parse};
@@ -25,9 +26,11 @@
 mod document;
 mod malformed;
 mod parse;
+mod spelling;
 mod target;
 
 pub use document::{Document, DocumentError};
 pub use malformed::{Malformed, MalformedReason};
 pub use parse::{Link, Links, parse};
+pub use spelling::spelling;
 pub use target::{MAX_TARGET, Target, TargetError};

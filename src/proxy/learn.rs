@@ -15,6 +15,7 @@ use super::{Context, Edge, request::Url};
 use crate::{
     client::forwarded::tell_another_url,
     learn::{DocumentKey, Evidence, LearnPolicy, Learning, Links, Observation, VisitorFacts},
+    link::spelling,
     push::Mention,
 };
 
@@ -87,7 +88,7 @@ pub(super) fn observe(
         return;
     };
     if response.status == StatusCode::EARLY_HINTS {
-        lesson.early.extend(links(mentions).map(Box::from));
+        lesson.early.extend(links(mentions).map(Vec::into_boxed_slice));
         lesson.early.truncate(MAX_EARLY);
     } else if teaches(response.status) {
         finish(edge, session, (response, mentions), context, &mut lesson);
@@ -106,8 +107,13 @@ fn finish(
     let (Some(route), Some(address)) = (context.route(), context.client_address(&request.headers)) else {
         return;
     };
+    let now_linked: Vec<Vec<u8>> = links(mentions).collect();
     let mut found: Vec<&[u8]> = Vec::new();
-    for link in links(mentions).chain(lesson.early.iter().map(AsRef::as_ref)) {
+    for link in now_linked
+        .iter()
+        .map(AsRef::as_ref)
+        .chain(lesson.early.iter().map(AsRef::as_ref))
+    {
         if !found.contains(&link) && found.len() < MAX_EARLY {
             found.push(link);
         }
@@ -170,14 +176,14 @@ fn may_be_document(response: &HeaderMap) -> bool {
         .any(|html| essence.trim_ascii().eq_ignore_ascii_case(html))
 }
 
-/// The links that can be delivered early: printable, with a relation that asks for something.
-fn links<'m>(mentions: &'m [Mention<'_>]) -> impl Iterator<Item = &'m [u8]> {
+/// The links that can be delivered early, as they are always spelled: printable, with a relation that asks for something.
+fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Vec<u8>> {
     mentions
         .iter()
         .filter_map(|mention| mention.link.as_ref().ok())
         .filter(|link| RELATIONS.iter().any(|relation| link.has_relation(relation)))
-        .map(|link| link.raw)
-        .filter(|raw| raw.iter().all(|b| matches!(b, b' '..=b'~')))
+        .map(spelling)
+        .filter(|spelled| spelled.iter().all(|b| matches!(b, b' '..=b'~')))
 }
 
 const RELATIONS: [&str; 3] = ["preload", "modulepreload", "preconnect"];

@@ -287,3 +287,30 @@ async fn with_push_off_nothing_that_was_learned_goes_out() {
     }
     assert_eq!(edge.count_lines("learned="), 0);
 }
+
+/// A nonce is another one in each response, and applications write one link in many ways: it is the same link.
+#[tokio::test]
+async fn a_link_is_the_same_however_it_is_spelled() {
+    let origin = Origin::start().await;
+    let edge = edge(&origin, "auto").await;
+    let spellings = |n: usize| {
+        [
+            format!("</b.js>; rel=preload; as=script; nonce=\"n{n}\""),
+            if n.is_multiple_of(2) {
+                "</a.css>; as=style; rel=preload".to_owned()
+            } else {
+                "</a.css>;rel=\"preload\";as=\"style\"".to_owned()
+            },
+        ]
+    };
+    for n in 0..40 {
+        let links = spellings(n);
+        page(&origin, &[&links[0], &links[1]]);
+        let page = Client::without_push(edge.address).await.navigate("/").await;
+        if n > 0 {
+            let hints = page.hints();
+            assert_eq!(hints[0], [SCRIPT, STYLE], "visit {n}");
+        }
+    }
+    assert_eq!(edge.count_lines("missed=1") + edge.count_lines("missed=2"), 0);
+}

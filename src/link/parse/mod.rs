@@ -131,6 +131,18 @@ fn link<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Parameters<'a>), Malfo
     Ok((trim_end(trim_start(target)), parameters))
 }
 
+/// The parameters of a well-formed link, each as it was found: names in any case, values without their marks and escapes.
+pub(super) fn parameters(raw: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, [u8]>)> {
+    let mut cursor = Cursor { rest: raw };
+    cursor.take_until(|b| b == b'>');
+    cursor.eat(b'>');
+    cursor.skip_white();
+    std::iter::from_fn(move || {
+        let (name, value) = cursor.eat(b';').then(|| parameter(&mut cursor).ok())??;
+        Some((name, value.unescape()))
+    })
+}
+
 /// One parameter, which may be empty, up to the `;` or `,` behind it or the end.
 fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Value<'a>), MalformedReason> {
     cursor.skip_white();

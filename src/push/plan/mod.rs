@@ -10,7 +10,7 @@ use super::{
     request::promised_request,
     urgency::Urgency,
 };
-use crate::link::{Document, Link, Target};
+use crate::link::{Document, Link, Target, parse, spelling};
 
 /// Where a link was found, earliest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -343,7 +343,7 @@ impl Planner<'_> {
             .ok()
             .filter(|value| value.to_str().is_ok())
             .ok_or(SkipReason::BadTarget)?;
-        if self.plan.hints.contains(&value) || self.facts.told.contains(&value) {
+        if self.plan.hints.contains(&value) || self.was_told(link) {
             return Err(SkipReason::Duplicate);
         }
         if self.facts.hinted + self.plan.hints.len() >= self.policy.max_hints
@@ -354,6 +354,19 @@ impl Planner<'_> {
         self.hint_bytes += link.raw.len();
         self.plan.hints.push(value);
         Ok(())
+    }
+
+    /// Whether the client had this link in a 103 that linkpush made of what it knew: in whatever spelling it comes now.
+    fn was_told(&self, link: &Link<'_>) -> bool {
+        let mut told = self.facts.told.iter().peekable();
+        if told.peek().is_none() {
+            return false;
+        }
+        let spelled = spelling(link);
+        told.any(|known| {
+            let known = parse(known.as_bytes()).next().and_then(Result::ok);
+            known.is_some_and(|known| spelling(&known) == spelled)
+        })
     }
 
     fn check_anchor(&self, link: &Link<'_>) -> Result<(), SkipReason> {
