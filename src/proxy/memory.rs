@@ -24,6 +24,7 @@ use crate::{
         Connection,
         forwarded::{self, Received},
     },
+    exchange::{OnSent, ResponseSource, StoredResponse},
     learn::{Learning, Store as Manifests},
     push::{Credentials, PushedBy, Skips},
     route::{self, Caching, Route, StatusField},
@@ -38,20 +39,9 @@ pub struct Memory {
     store: &'static Store,
 }
 
-/// An answer, ready to be sent.
-#[derive(Debug)]
-pub struct Answer {
-    /// Its status and fields.
-    pub response: Response<()>,
-    /// Its content.
-    pub body: Body,
-    /// Its access line, where anybody reads those.
-    pub line: Option<Box<Line>>,
-}
-
 /// The access line of an answer that is being sent.
 #[derive(Debug)]
-pub struct Line {
+struct Line {
     started: Instant,
     peer: SocketAddr,
     client: IpAddr,
@@ -70,10 +60,10 @@ impl Memory {
     pub const fn new(live: Arc<ArcSwap<Live>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
         Self { live, manifests, store }
     }
+}
 
-    /// The answer to a request of an HTTP/2 client, or to a promise to it.
-    #[must_use]
-    pub fn recall(&self, request: &Parts, connection: &Connection, pushed_by: Option<PushedBy>) -> Option<Answer> {
+impl ResponseSource for Memory {
+    fn find(&self, request: &Parts, connection: &Connection, pushed_by: Option<PushedBy>) -> Option<StoredResponse> {
         if request.method != Method::GET && request.method != Method::HEAD {
             return None;
         }
@@ -119,18 +109,21 @@ impl Memory {
         }
         let response = response(&object, route, now, is_unchanged);
         let has_content = !is_unchanged && request.method != Method::HEAD;
-        Some(Answer {
-            line: access::is_enabled()
-                .then(|| Box::new(Line::new(request, connection, &url, route, &response, pushed_by))),
+        let line = || Line::new(request, connection, &url, route, &response, pushed_by);
+        let on_sent: Option<Box<dyn OnSent>> = access::is_enabled().then(|| Box::new(line()) as _);
+        Some(StoredResponse {
+            on_sent,
             body: if has_content {
                 object.body().clone()
             } else {
                 Body::default()
             },
-            response,
+            head: response,
         })
     }
+}
 
+impl Memory {
     /// Whether the answer has links that may be delivered, or teaches something.
     fn has_more_to_do(&self, request: &Parts, url: &Url<'_>, route: &Route, object: &Object) -> bool {
         if request.method != Method::GET {
@@ -242,9 +235,10 @@ impl Line {
             pushed_by: pushed_by.map(|pushed| pushed.parent),
         }
     }
+}
 
-    /// Writes it: the answer has come to its end.
-    pub fn write(&self, bytes: usize, failure: Option<&str>) {
+impl OnSent for Line {
+    fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>) {
         access::write(&Access {
             peer: Some(self.peer),
             client: Some(self.client),

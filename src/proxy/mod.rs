@@ -40,7 +40,7 @@ use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCachea
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 pub use context::Context;
-pub use memory::{Answer, Line, Memory};
+pub use memory::Memory;
 
 use crate::{
     cache::Store,

@@ -37,13 +37,10 @@ pub use parts::ListenerError;
 pub use process::{ProcessError, Running};
 
 use crate::{
-    client,
     config::Config,
-    exchange::{OnSent, ResponseSource, StoredResponse},
     h2,
     listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
-    proxy::{Edge, Line, Memory},
-    push::PushedBy,
+    proxy::{Edge, Memory},
     telemetry::Metrics,
     upstream::Origins,
 };
@@ -140,11 +137,11 @@ impl Server {
         let connections = Connections::default();
         let metrics = Metrics::default();
         let http2 = Http2 {
-            memory: Arc::new(FromMemory(Memory::new(
+            memory: Arc::new(Memory::new(
                 Arc::clone(&parts.edge),
                 Arc::clone(&parts.manifests),
                 parts.cache,
-            ))),
+            )),
             scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
             parts: Arc::clone(&parts),
             metrics: metrics.clone(),
@@ -298,35 +295,10 @@ fn all_custom() -> HttpServerOptions {
 
 /// HTTP/2 connections go to our own session layer, under the same proxy.
 struct Http2 {
-    memory: Arc<FromMemory>,
+    memory: Arc<Memory>,
     scheduler: Arc<h2::RequestScheduler>,
     metrics: Metrics,
     parts: Arc<Parts>,
-}
-
-/// What is kept answers before the proxy does.
-struct FromMemory(Memory);
-
-impl ResponseSource for FromMemory {
-    fn find(
-        &self,
-        request: &http::request::Parts,
-        connection: &client::Connection,
-        pushed_by: Option<PushedBy>,
-    ) -> Option<StoredResponse> {
-        let answer = self.0.recall(request, connection, pushed_by)?;
-        Some(StoredResponse {
-            head: answer.response,
-            body: answer.body,
-            on_sent: answer.line.map(|line| line as Box<dyn OnSent>),
-        })
-    }
-}
-
-impl OnSent for Line {
-    fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>) {
-        self.write(bytes, failure);
-    }
 }
 
 #[async_trait]
@@ -348,7 +320,7 @@ impl ServeHttp2<Proxy> for Http2 {
     ) {
         let limits = **self.parts.http2.load();
         let answers = h2::Answers {
-            stored: Arc::<FromMemory>::clone(&self.memory),
+            stored: Arc::<Memory>::clone(&self.memory),
             app: Arc::clone(proxy),
             scheduler: Arc::clone(&self.scheduler),
             metrics: self.metrics.clone(),
