@@ -38,7 +38,7 @@ demo: build
 
 test:
 	@tests/support/install.sh build test clients
-	@tests/support/check.sh format clippy documentation dependencies minimum chain release tests
+	@tests/support/check.sh format clippy documentation dependencies minimum fuzz chain release tests
 
 # Part of `make test`, too.
 chain:

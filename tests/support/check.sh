@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs checks by name (format, clippy, documentation, dependencies, minimum, chain, release, tests), all of them even when one fails, and fails if one
+# Runs checks by name (format, clippy, documentation, dependencies, minimum, fuzz, chain, release, tests), all of them even when one fails, and fails if one
 # did.
 # A check whose tool this toolchain lacks is skipped, and said to be.
 set -uo pipefail
@@ -59,6 +59,11 @@ for name in "$@"; do
         else
             echo "== minimum: skipped, Rust $rust is not installed (rustup toolchain install $rust)"
         fi
+        ;;
+    # That what is fuzzed still builds, on any toolchain; `make fuzz` runs it.
+    fuzz)
+        check fuzz env CARGO_TARGET_DIR="$target/fuzz" \
+            cargo check --locked --bins --features whole --manifest-path fuzz/Cargo.toml
         ;;
     # What is optimised may be wrong where the rest is right: transfers, the cache and limits once more.
     release)

@@ -196,6 +196,7 @@ async fn downloads_are_whole_with_the_default_limits() {
 /// Ten minutes of anything, or `SOAK_MINUTES`; `SOAK_SEED` begins another one.
 #[tokio::test]
 #[ignore = "takes ten minutes"]
+#[expect(clippy::print_stdout, reason = "it tells how far it is")]
 async fn soak_downloads() {
     let number = |name: &str, otherwise: u64| {
         std::env::var(name)
