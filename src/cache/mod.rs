@@ -1,13 +1,14 @@
 //! Answers kept in memory, for pushes and requests alike.
 //!
 //! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key` (what an answer
-//! is found by), `freshness` and `vary` (which may be kept), `object`, `fields` and `body` (a kept one), `fill`
+//! is found by), `freshness` and `vary` (which may be kept), `object`, `fields`, `body` and `arena` (a kept one), `fill`
 //! (one on its way), `store` (all of them, bounded), `purge` (what is to be forgotten), `assets` (which URLs count
 //! as such), `trail` (what a request carries through Pingora's cache), `storage` (the store as that sees it),
 //! `lock` (who asks the origin, and who waits), `unkept` (what need not be waited for).
 //!
 //! Bodies are shared: whoever sends one holds references to the same bytes.
 
+mod arena;
 mod assets;
 mod body;
 mod fields;

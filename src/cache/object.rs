@@ -1,7 +1,8 @@
 //! A kept answer, and what it weighs.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora_cache::CacheMeta;
@@ -41,7 +42,7 @@ pub struct Object {
     /// That of the fill that brought it, unless it was revalidated since.
     pub(super) id: u64,
     pub(super) head: Head,
-    pub(super) body: Body,
+    body: ArcSwap<Body>,
     is_pushable: bool,
 }
 
@@ -140,7 +141,7 @@ impl Object {
         Self {
             id,
             head,
-            body,
+            body: ArcSwap::from_pointee(body),
             is_pushable,
         }
     }
@@ -153,8 +154,13 @@ impl Object {
 
     /// Its content.
     #[must_use]
-    pub const fn body(&self) -> &Body {
-        &self.body
+    pub fn body(&self) -> Body {
+        Body::clone(&self.body.load())
+    }
+
+    /// The same content lies elsewhere now.
+    pub(super) fn moved_to(&self, body: Body) {
+        self.body.store(Arc::new(body));
     }
 
     /// Whether it may be pushed to anybody (rule 10).
@@ -188,7 +194,8 @@ impl Object {
 
     /// What it takes in memory.
     pub(super) fn weight(&self) -> u32 {
-        let size = self.head.size() + self.body.len() + PIECE * self.body.pieces().len();
+        let body = self.body.load();
+        let size = self.head.size() + body.len() + PIECE * body.pieces().len();
         u32::try_from(size).unwrap_or(u32::MAX)
     }
 }

@@ -55,7 +55,7 @@ impl Storage for Store {
         };
         note(key, Some(object.id));
         let mut meta = object.head.meta();
-        let handler = Reading::new(object.body.clone());
+        let handler = Reading::new(object.body());
         meta.extensions_mut().insert(object);
         Ok(Some((meta, Box::new(handler))))
     }
@@ -117,7 +117,7 @@ impl Storage for Store {
             return Ok(false);
         };
         let head = Head::of(meta, &found.head.url, &found.head.upstream);
-        let object = Object::new(self.next_id(), head, found.body.clone());
+        let object = Object::new(self.next_id(), head, found.body());
         Ok(self.replace(entry_of(key), found, object, begun(key)))
     }
 
@@ -241,11 +241,13 @@ impl HandleMiss for Writing {
         if self.fill.head.length().is_some_and(|length| length != written) {
             return Error::e_explain(ErrorType::ConnectionClosed, "an answer is shorter than it said");
         }
-        if let Some(body) = self.fill.whole() {
+        if let Some(content) = self.fill.whole() {
+            let body = self.store.put(&content);
             let object = Object::new(self.fill.id, self.fill.head.clone(), body);
             self.store.keep(self.entry, object, self.fill.begun);
         }
         self.fill.complete();
+        self.store.tidy();
         Ok(MissFinishType::Created(written))
     }
 

@@ -7,16 +7,20 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
 
+use bytes::Bytes;
 use http::HeaderMap;
 use moka::sync::Cache;
+use tokio::runtime::Handle;
 
 use super::{
+    arena::Arena,
     assets::Assets,
+    body::Body,
     fill::{Budget, Fill, Reserved, Share},
     key::{EntryKey, TakeAsIs, UrlHash, UrlHasher},
     object::{Head, Object},
@@ -57,6 +61,9 @@ pub struct Store {
     limits: StoreLimits,
     /// Bytes put in since what is due to leave has left.
     unsettled: AtomicU64,
+    arena: Arc<Arena>,
+    /// Contents are being moved.
+    is_tidying: AtomicBool,
 }
 
 impl Store {
@@ -81,6 +88,8 @@ impl Store {
             hasher: UrlHasher::new(secret),
             limits,
             unsettled: AtomicU64::new(0),
+            arena: Arc::new(Arena::new(limits.bytes)),
+            is_tidying: AtomicBool::new(false),
         }
     }
 
@@ -157,6 +166,41 @@ impl Store {
         self.fills().entry(key).or_default().push(Arc::clone(&fill));
         self.fill_count.fetch_add(1, Ordering::SeqCst);
         fill
+    }
+
+    /// Puts a content where it is to lie.
+    pub(super) fn put(&self, content: &[Bytes]) -> Body {
+        self.arena.put(content)
+    }
+
+    /// Moves contents together where too much between them lies idle, aside from what answers requests.
+    pub(super) fn tidy(&'static self) {
+        if self.is_tidying.load(Ordering::Relaxed) {
+            return;
+        }
+        let sparse = self.arena.sparse();
+        if sparse.is_empty() || self.is_tidying.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let tidy = move || {
+            for (_, object) in &self.objects {
+                if object.body().lies_in(&sparse) {
+                    let content: Vec<Bytes> = object.body().pieces().cloned().collect();
+                    object.moved_to(self.arena.put(&content));
+                }
+            }
+            self.is_tidying.store(false, Ordering::Relaxed);
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(tidy)),
+            Err(_) => tidy(),
+        }
+    }
+
+    /// Bytes of memory for contents, used or idle.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.arena.size()
     }
 
     /// A number that no other answer has.
