@@ -14,7 +14,7 @@ use pingora::{
 };
 use pingora_proxy::Session;
 
-use super::{Context, Edge, cache, learn, request::Url};
+use super::{Context, Edge, cache, change, learn, request::Url};
 use crate::{
     client::forwarded::Received,
     link::Document,
@@ -37,7 +37,7 @@ pub(super) fn filter(
     let informational = response.status.is_informational();
     if !informational {
         cache::tell(session, response, route)?;
-        cache::note_change(edge, session.req_header(), response, context);
+        change::note(edge, session.req_header(), response, context);
     }
     if context.pushed_by.is_some() {
         if informational {
