@@ -155,9 +155,8 @@ pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTim
 /// and what means the same to a shared cache (RFC 9111 sections 5.2.2.2, 5.2.2.8 and 5.2.2.10).
 #[must_use]
 pub fn must_be_revalidated(fields: &HeaderMap) -> bool {
-    CacheControl::from_headers_named(header::CACHE_CONTROL.as_str(), fields).is_some_and(|control| {
-        control.must_revalidate() || control.proxy_revalidate() || control.has_key("s-maxage")
-    })
+    CacheControl::from_headers_named(header::CACHE_CONTROL.as_str(), fields)
+        .is_some_and(|control| control.must_revalidate() || control.proxy_revalidate() || control.has_key("s-maxage"))
 }
 
 fn freshness(control: Option<&CacheControl>, fields: &HeaderMap, now: SystemTime) -> Option<Freshness> {

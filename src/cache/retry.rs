@@ -77,7 +77,16 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute() {
-        for (failures, seconds) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (32, 60), (33, 60), (u32::MAX, 60)] {
+        for (failures, seconds) in [
+            (1, 1),
+            (2, 2),
+            (3, 4),
+            (6, 32),
+            (7, 60),
+            (32, 60),
+            (33, 60),
+            (u32::MAX, 60),
+        ] {
             assert_eq!(length(failures), Duration::from_secs(seconds), "{failures}");
         }
         assert!(LONGEST < REMEMBERED_FOR);

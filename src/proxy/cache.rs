@@ -366,9 +366,7 @@ pub(super) fn validated(
                 kept.found = Found::Nothing;
                 let store = edge.keeper.store;
                 session.cache.disable(NoCacheReason::UpstreamError);
-                session
-                    .cache
-                    .enable(store, None, Some(edge.keeper.unkept), None, None);
+                session.cache.enable(store, None, Some(edge.keeper.unkept), None, None);
                 session.cache.set_cache_key(key(edge, session, context));
                 session.cache.cache_miss();
             }

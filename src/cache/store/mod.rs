@@ -254,7 +254,10 @@ impl Store {
     /// Forgets what is named, and keeps none of it that is on its way. Returns how many answers there were.
     pub fn purge(&self, purge: &Purge) -> u64 {
         // From here on nothing that was asked for before is kept, or read by those who come later.
-        self.purges.write().unwrap_or_else(PoisonError::into_inner).add(purge.clone());
+        self.purges
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(purge.clone());
         let mut purged = 0;
         for (key, object) in &self.objects {
             if purge.reaches(&object.head.url) && self.objects.remove(&*key).is_some() {

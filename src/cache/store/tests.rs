@@ -115,7 +115,11 @@ fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
     store.purge(&Purge::Prefix(url("/static/").into()));
     assert!(!store.keep(key(&store, "/static/a"), object("/static/a"), begun));
     assert!(store.keep(key(&store, "/b"), object("/b"), begun));
-    assert!(store.keep(key(&store, "/static/a"), object("/static/a"), store.begin(key(&store, "/static/a").url)));
+    assert!(store.keep(
+        key(&store, "/static/a"),
+        object("/static/a"),
+        store.begin(key(&store, "/static/a").url)
+    ));
     let found = store.get(key(&store, "/static/a")).expect("kept");
     let place = key(&store, "/static/a");
     assert!(!store.replace((place, &found), place, object("/static/a"), begun));
