@@ -6,7 +6,7 @@ use log::debug;
 use pingora::{Error, ErrorSource, ErrorType, protocols::http::ServerSession};
 use pingora_proxy::{FailToProxy, Session};
 
-use super::{Context, Edge, cache, page, request::Url, response};
+use super::{Context, Edge, cache, cache_status, page, request::Url, response};
 use crate::{
     client::AnswerLimit,
     telemetry::access::{self, Access},
@@ -135,7 +135,7 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
         missed: context.lesson.as_ref().map_or(0, |lesson| lesson.missed),
         skips: &context.skips,
         pushed_by: context.pushed_by.map(|pushed| pushed.parent),
-        cache: cache::outcome(session, context),
+        cache: cache_status::outcome(session, context),
         server: context
             .server
             .as_ref()

@@ -2,13 +2,15 @@
 //!
 //! A file per phase family, in the order of a request's way: `request` (its route, what is known
 //! before the origin is asked), `learn` (what its document linked to lately, and links to
-//! now), `cache` (what is answered from memory, and what is kept), `change` (what is forgotten), `upstream` (which server),
-//! `forwarded` (what it is told of the client), `response` (plans from its answer, the judgement of pushed ones), `finish` (errors,
-//! the access line), `page` (answers of our own). `memory` answers what needs no Pingora at all.
+//! now), `cache` (what is answered from memory, and what is kept), `cache_status` (what is told of that),
+//! `change` (what is forgotten), `upstream` (which server), `forwarded` (what it is told of the client), `response`
+//! (plans from its answer, the judgement of pushed ones), `finish` (errors, the access line), `page` (answers of our
+//! own). `memory` answers what needs no Pingora at all.
 //!
 //! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
 
 mod cache;
+mod cache_status;
 mod change;
 mod context;
 mod finish;
