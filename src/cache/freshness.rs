@@ -151,6 +151,14 @@ pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTim
     Ok(freshness)
 }
 
+/// Whether an answer with these fields must not be used past its time without the origin's word, whatever fails: `must-revalidate`,
+/// and what means the same to a shared cache (RFC 9111 sections 5.2.2.2, 5.2.2.8 and 5.2.2.10).
+#[must_use]
+pub fn must_be_revalidated(fields: &HeaderMap) -> bool {
+    CacheControl::from_headers_named(header::CACHE_CONTROL.as_str(), fields)
+        .is_some_and(|control| control.must_revalidate() || control.proxy_revalidate() || control.has_key("s-maxage"))
+}
+
 fn freshness(control: Option<&CacheControl>, fields: &HeaderMap, now: SystemTime) -> Option<Freshness> {
     let states_age = |control: &CacheControl| control.has_key("max-age") || control.has_key("s-maxage");
     let lifetime = match control.filter(|control| states_age(control)) {
@@ -290,6 +298,28 @@ mod tests {
         assert_eq!(seconds(&[SEVEN, ("cache-control", "max-age=5")]), Some((5, 0, 0)));
         assert_eq!(seconds(&[("expires", "0")]), None);
         assert_eq!(seconds(&[SEVEN, SEVEN]), None);
+    }
+
+    #[test]
+    fn what_must_be_revalidated_is_never_used_past_its_time() {
+        const STALE: &str = "max-age=60, stale-if-error=7, stale-while-revalidate=7";
+        for (directive, must) in [
+            ("must-revalidate", true),
+            ("Proxy-Revalidate", true),
+            ("s-maxage=60", true),
+            ("public", false),
+        ] {
+            let mut fields = HeaderMap::new();
+            fields.append("cache-control", HeaderValue::from_static(STALE));
+            fields.append("cache-control", HeaderValue::from_static(directive));
+            fields.append("content-length", HeaderValue::from_static("10"));
+            assert_eq!(must_be_revalidated(&fields), must, "{directive}");
+            let kept = keep(StatusCode::OK, &fields, ANYBODY, now()).expect("kept");
+            let expected = if must { 0 } else { 7 };
+            let windows = (kept.stale_if_error, kept.stale_while_revalidate);
+            assert_eq!(windows, (expected, expected), "{directive}");
+        }
+        assert!(!must_be_revalidated(&HeaderMap::new()));
     }
 
     #[test]

@@ -40,6 +40,12 @@ impl UrlHash {
         self.0.to_be_bytes()
     }
 
+    /// One of 65,536 places that all URLs share.
+    pub(super) const fn slot(self) -> u16 {
+        let [.., high, low] = self.to_bytes();
+        u16::from_be_bytes([high, low])
+    }
+
     /// The hash of these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

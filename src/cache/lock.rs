@@ -228,7 +228,7 @@ mod tests {
         assert!(bench.asks(&other), "that of another upstream");
         assert!(bench.asks(&variant), "that of another variant");
         let url = bench.store.hasher().url("http", "h", "/a");
-        bench.store.forget(url, "http://h/a");
+        bench.store.forget(url);
         assert!(bench.asks(&purged), "one that was purged on its way");
     }
 }

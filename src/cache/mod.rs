@@ -1,10 +1,11 @@
 //! Answers kept in memory, for pushes and requests alike.
 //!
 //! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key` (what an answer
-//! is found by), `freshness` and `vary` (which may be kept), `object`, `fields`, `body` and `arena` (a kept one), `fill`
-//! (one on its way), `store` (all of them, bounded), `purge` (what is to be forgotten), `assets` (which URLs count
-//! as such), `trail` (what a request carries through Pingora's cache), `storage` (the store as that sees it),
-//! `lock` (who asks the origin, and who waits), `unkept` (what need not be waited for).
+//! is found by), `freshness` and `vary` (which may be kept), `revalidate` (what a 304 changes), `object`, `fields`, `body`
+//! and `arena` (a kept one), `fill` (one on its way), `store` (all of them, bounded), `purge` (what is to be forgotten),
+//! `assets` (which URLs count as such), `trail` (what a request carries through Pingora's cache), `storage` (the store as
+//! that sees it), `lock` (who asks the origin, and who waits), `unkept` (what need not be waited for), `retry` (when the
+//! origin is asked again after it failed).
 //!
 //! Bodies are shared: whoever sends one holds references to the same bytes.
 
@@ -18,6 +19,8 @@ mod key;
 mod lock;
 mod object;
 mod purge;
+mod retry;
+mod revalidate;
 mod storage;
 mod store;
 mod trail;
@@ -28,13 +31,15 @@ pub use assets::Assets;
 pub use body::Body;
 pub use fields::compact;
 pub use fill::Reserved;
-pub use freshness::{Asked, Freshness, NotKept, keep};
+pub use freshness::{Asked, Freshness, NotKept, keep, must_be_revalidated};
 pub use key::{UrlHash, UrlHasher, url_text};
 pub use lock::Lock;
 pub use object::{Head, Object, announced_length};
 pub use purge::{BadUrl, Purge};
+pub use retry::Retries;
+pub use revalidate::{OtherAnswer, Update};
 pub use storage::Source;
 pub use store::{Store, StoreLimits};
-pub use trail::cache_key;
+pub use trail::{cache_key, revalidated};
 pub use unkept::{NO_ROOM, Unkept, WithCookie};
 pub use vary::BadVary;

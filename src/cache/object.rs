@@ -68,6 +68,13 @@ impl Head {
         }
     }
 
+    /// It varies by other fields than before, of which the request that revalidated it has these. What is kept of its URL for
+    /// other variants, by the old ones, is not used any more.
+    pub(super) const fn vary_anew(&mut self, variance: Option<Variance>, now: SystemTime) {
+        self.variance = variance;
+        self.created = now;
+    }
+
     /// The same as Pingora's record, as far as that can be made anew.
     ///
     /// It counts the validity of variants from `created` and age from the epoch, so those are kept.

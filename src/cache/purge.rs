@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt};
 
 use http::Uri;
 
-use super::key::url_text;
+use super::key::{UrlHash, url_text};
 
 /// What to forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,24 +78,51 @@ fn normal(text: &str) -> Result<String, BadUrl> {
     Ok(url_text(scheme, authority.as_str(), path_and_query))
 }
 
-/// How many purges there were when a request began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Begun(u64);
+/// What had been purged and changed when a request began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Begun {
+    purges: u64,
+    slot: u16,
+    changes: u32,
+}
 
-/// The last purges.
-#[derive(Debug, Default)]
+/// The last purges, and how often URLs were changed.
+///
+/// A change is one URL, and as frequent as clients make it: it is counted in one of [`SLOTS`] places that share all URLs
+/// between them, by a hash that nobody outside can tell. A request for a URL of the same place is taken for one of
+/// the URL that was changed: its answer is not kept, and the next one is.
+#[derive(Debug)]
 pub(super) struct PurgeLog {
     count: u64,
     recent: VecDeque<Purge>,
+    changes: Box<[u32]>,
 }
 
 /// Purges that are told apart. Whatever was begun before the oldest of them is not kept at all.
 const RECENT: usize = 256;
 
+/// As many as an index of 16 bits has: 256 KiB.
+const SLOTS: usize = 1 << 16;
+
+impl Default for PurgeLog {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            recent: VecDeque::new(),
+            changes: vec![0; SLOTS].into(),
+        }
+    }
+}
+
 impl PurgeLog {
-    /// The mark of a request that begins now.
-    pub(super) const fn begin(&self) -> Begun {
-        Begun(self.count)
+    /// The mark of a request for this URL that begins now.
+    pub(super) fn begin(&self, url: UrlHash) -> Begun {
+        let slot = url.slot();
+        Begun {
+            purges: self.count,
+            slot,
+            changes: self.changes_in(slot),
+        }
     }
 
     pub(super) fn add(&mut self, purge: Purge) {
@@ -106,10 +133,24 @@ impl PurgeLog {
         self.recent.push_back(purge);
     }
 
-    /// Whether a URL was purged since a request for it began.
+    /// A URL was changed.
+    pub(super) fn change(&mut self, url: UrlHash) {
+        if let Some(changes) = self.changes.get_mut(usize::from(url.slot())) {
+            *changes = changes.wrapping_add(1);
+        }
+    }
+
+    /// Whether a URL was purged or changed since a request for it began.
     pub(super) fn reached(&self, begun: Begun, url: &str) -> bool {
-        let since = usize::try_from(self.count - begun.0.min(self.count)).unwrap_or(usize::MAX);
+        if self.changes_in(begun.slot) != begun.changes {
+            return true;
+        }
+        let since = usize::try_from(self.count - begun.purges.min(self.count)).unwrap_or(usize::MAX);
         since > self.recent.len() || self.recent.iter().rev().take(since).any(|purge| purge.reaches(url))
+    }
+
+    fn changes_in(&self, slot: u16) -> u32 {
+        self.changes.get(usize::from(slot)).copied().unwrap_or_default()
     }
 }
 
@@ -121,6 +162,10 @@ mod tests {
 
     fn prefix(text: &str) -> Purge {
         Purge::Prefix(text.into())
+    }
+
+    fn hash(slot: u8) -> UrlHash {
+        UrlHash::from_bytes([slot; 16])
     }
 
     #[test]
@@ -159,10 +204,10 @@ mod tests {
     #[test]
     fn only_what_began_before_is_reached() {
         let mut log = PurgeLog::default();
-        let before = log.begin();
+        let before = log.begin(hash(1));
         assert!(!log.reached(before, URL));
         log.add(prefix("https://shop.example/static/"));
-        let after = log.begin();
+        let after = log.begin(hash(1));
         assert!(log.reached(before, URL));
         assert!(!log.reached(before, "https://shop.example/"));
         assert!(!log.reached(after, URL));
@@ -171,13 +216,30 @@ mod tests {
     #[test]
     fn what_is_too_long_ago_to_tell_is_reached() {
         let mut log = PurgeLog::default();
-        let before = log.begin();
+        let before = log.begin(hash(1));
         for _ in 0..RECENT {
             log.add(prefix("https://other.example/"));
         }
         assert!(!log.reached(before, URL));
         log.add(prefix("https://other.example/"));
         assert!(log.reached(before, URL));
-        assert!(!log.reached(log.begin(), URL));
+        assert!(!log.reached(log.begin(hash(1)), URL));
+    }
+
+    #[test]
+    fn a_change_reaches_requests_for_its_url_that_began_before() {
+        let mut log = PurgeLog::default();
+        let (before, other) = (log.begin(hash(1)), log.begin(hash(2)));
+        log.change(hash(1));
+        let after = log.begin(hash(1));
+        assert!(log.reached(before, URL));
+        assert!(!log.reached(other, URL));
+        assert!(!log.reached(after, URL));
+        // However many changes there are, requests for other URLs are not taken for older than can be told.
+        for _ in 0..=RECENT {
+            log.change(hash(1));
+        }
+        assert!(log.reached(after, URL));
+        assert!(!log.reached(other, URL));
     }
 }

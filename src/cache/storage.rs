@@ -18,7 +18,7 @@ use super::{
     object::{Head, Object},
     purge::Begun,
     store::Store,
-    trail::{Trail, entry_of},
+    trail::{Revalidating, Trail, entry_of},
 };
 use crate::backpressure::Valve;
 
@@ -116,9 +116,20 @@ impl Storage for Store {
         let Some(found) = meta.extensions().get::<Found>() else {
             return Ok(false);
         };
-        let head = Head::of(meta, &found.head.url, &found.head.upstream);
+        let mut head = Head::of(meta, &found.head.url, &found.head.upstream);
+        let old = entry_of(key);
+        let mut new = old;
+        if head.vary != found.head.vary {
+            let Some(Revalidating(variance)) = meta.extensions().get() else {
+                self.remove(old);
+                return Ok(false);
+            };
+            head.vary_anew(*variance, meta.updated());
+            // It is the first of its URL now.
+            new.variance = None;
+        }
         let object = Object::new(self.next_id(), head, found.body());
-        Ok(self.replace(entry_of(key), found, object, begun(key)))
+        Ok(self.replace((old, found), new, object, begun(key)))
     }
 
     fn support_streaming_partial_write(&self) -> bool {
@@ -245,6 +256,9 @@ impl HandleMiss for Writing {
             let body = self.store.put(&content);
             let object = Object::new(self.fill.id, self.fill.head.clone(), body);
             self.store.keep(self.entry, object, self.fill.begun);
+        } else {
+            // It was too large. What was there before is not what the origin says any more.
+            self.store.remove(self.entry);
         }
         self.fill.complete();
         self.store.tidy();

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pingora_cache::{CacheKey, key::CacheHashKey};
+use pingora_cache::{CacheKey, CacheMeta, key::CacheHashKey};
 
 use super::{
-    key::{EntryKey, UrlHash},
+    key::{EntryKey, UrlHash, Variance},
     purge::Begun,
     store::Store,
 };
@@ -48,13 +48,23 @@ impl Clone for Trail {
     }
 }
 
+/// What the request that revalidates an answer has in the fields that the answer varies by from now on. Rides in Pingora's
+/// record of the answer, which knows only what it varied by before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Revalidating(pub(super) Option<Variance>);
+
+/// Tells the store by what an answer varies that has been revalidated.
+pub fn revalidated(meta: &mut CacheMeta, variance: Option<Variance>) {
+    meta.extensions_mut().insert(Revalidating(variance));
+}
+
 /// The key of an answer for Pingora's cache: `text` is its URL, whose hash is `url`. The request begins now.
 #[must_use]
 pub fn cache_key(store: &Store, url: UrlHash, text: String, upstream: &str) -> CacheKey {
     let mut key = CacheKey::new(text, upstream);
     key.set_primary_bin_override(url.to_bytes());
     key.extensions.insert(Trail {
-        begun: store.begin(),
+        begun: store.begin(url),
         ..Trail::default()
     });
     key

@@ -2,10 +2,10 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
@@ -18,16 +18,19 @@ use pingora_cache::{
 };
 use pingora_proxy::Session;
 
-use super::{Context, Edge, hops, page, request::Url};
+use super::{Context, Edge, change, hops, page, request::Url};
 use crate::{
-    cache::{self, Asked, Lock, NotKept, Source, Store, Unkept, UrlHash, WithCookie, url_text},
+    cache::{
+        self, Asked, Lock, NotKept, OtherAnswer, Retries, Source, Store, Unkept, Update, UrlHash, WithCookie, url_text,
+    },
     push::{self, Credentials, Mention},
-    route::{Caching, Route, StatusField},
+    route::Caching,
 };
 
 /// The store with what Pingora wants beside it.
 pub(super) struct Keeper {
     pub(super) store: &'static Store,
+    pub(super) retries: Retries,
     unkept: &'static Unkept,
     lock: &'static CacheKeyLockImpl,
 }
@@ -40,6 +43,7 @@ impl Keeper {
     pub(super) fn new(store: &'static Store) -> Self {
         Self {
             store,
+            retries: Retries::default(),
             unkept: Box::leak(Box::new(Unkept::new(store))),
             lock: Box::leak(Box::new(Lock::new(store, LONGEST_LOCK))),
         }
@@ -57,13 +61,44 @@ impl std::fmt::Debug for Keeper {
 /// What one request has to do with the cache.
 #[derive(Debug)]
 pub(super) struct Kept {
-    url: UrlHash,
+    pub(super) url: UrlHash,
     asked: Asked,
-    /// `Date` of the answer that nothing has changed.
-    date: Option<HeaderValue>,
+    found: Found,
+    said: Said,
+    /// The origin failed to renew the answer.
+    has_failed: bool,
     /// Bytes of content that have come from the origin.
     received: usize,
 }
+
+/// The answer that was found for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// None.
+    Nothing,
+    /// One that is used, or asked for again.
+    Usable,
+    /// One past its time, which needs the origin's word before it is used.
+    MustBeRevalidated,
+    /// One past its time, which is used: the origin failed to renew it lately, and is not asked yet.
+    Paused,
+}
+
+/// What the origin says of the answer that was found.
+#[derive(Debug)]
+enum Said {
+    /// Nothing yet, or another answer.
+    Nothing,
+    /// A 304.
+    Unchanged(Update),
+    /// A 304 about another answer.
+    Other(OtherAnswer),
+    /// A 304 that nobody can tell the end of.
+    Bad,
+}
+
+/// A 304 that is not about the answer in memory; the proxy knows errors by this name.
+pub(super) const NOT_VALIDATED: ErrorType = ErrorType::Custom("NotValidated");
 
 /// Decides whether this request has to do with the cache at all.
 pub(super) fn begin(edge: &Edge, session: &mut Session, context: &mut Context) {
@@ -94,21 +129,23 @@ pub(super) fn begin(edge: &Edge, session: &mut Session, context: &mut Context) {
     context.kept = Some(Box::new(Kept {
         url: hash,
         asked: Asked::with(&request.headers, policy.cookies, limit),
-        date: None,
+        found: Found::Nothing,
+        said: Said::Nothing,
+        has_failed: false,
         received: 0,
     }));
     // What is stored comes as fast as the origin gives it, and goes out as fast as the client takes it.
     session.set_proxy_tasks_enabled(true);
     let mut waiting = CacheOptionOverrides::default();
     waiting.wait_timeout = Some(policy.wait);
-    let Keeper { unkept, lock, .. } = edge.keeper;
+    let Keeper { unkept, lock, .. } = &edge.keeper;
     session
         .cache
-        .enable(store, None, Some(unkept), Some(lock), Some(waiting));
+        .enable(store, None, Some(*unkept), Some(*lock), Some(waiting));
 }
 
 /// The hash of a URL with what a trusted peer says of it; of a promise, what it said of its document.
-fn as_told(store: &Store, hash: UrlHash, request: &RequestHeader, context: &Context) -> Option<UrlHash> {
+pub(super) fn as_told(store: &Store, hash: UrlHash, request: &RequestHeader, context: &Context) -> Option<UrlHash> {
     if let Some(received) = &context.received {
         return store.hasher().as_told(hash, received.fields());
     }
@@ -178,15 +215,44 @@ pub(super) fn key(edge: &Edge, session: &Session, context: &Context) -> CacheKey
 }
 
 /// An answer was found. What may not be pushed is asked for again, so that it is judged, and its promise
-/// is cancelled.
-pub(super) fn found(meta: &CacheMeta, context: &Context) -> Option<ForcedFreshness> {
-    context.pushed_by?;
-    let credentials = context
-        .route()
-        .map_or(Credentials::Omit, |route| route.push.credentials);
-    let response = meta.response_header();
-    let judged = push::judge(response.status, &response.headers, credentials);
-    judged.is_err().then_some(ForcedFreshness::ForceMiss)
+/// is cancelled. What could be renewed in the background is used as it is while the origin has failed to do so lately.
+pub(super) fn found(edge: &Edge, meta: &CacheMeta, is_fresh: bool, context: &mut Context) -> Option<ForcedFreshness> {
+    let may_be_paused = !is_fresh && !context.is_update && meta.serve_stale_while_revalidate(SystemTime::now());
+    if let Some(kept) = &mut context.kept {
+        kept.found = if !is_fresh && cache::must_be_revalidated(meta.headers()) {
+            Found::MustBeRevalidated
+        } else if may_be_paused && edge.keeper.retries.is_paused(kept.url, Instant::now()) {
+            Found::Paused
+        } else {
+            Found::Usable
+        };
+    }
+    if context.pushed_by.is_some() {
+        let credentials = context
+            .route()
+            .map_or(Credentials::Omit, |route| route.push.credentials);
+        let response = meta.response_header();
+        if push::judge(response.status, &response.headers, credentials).is_err() {
+            return Some(ForcedFreshness::ForceMiss);
+        }
+    }
+    context.is_paused().then_some(ForcedFreshness::ForceFresh)
+}
+
+impl Context {
+    fn has_found(&self, what: Found) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.found == what)
+    }
+
+    /// Whether the answer that was found is used past its time without asking the origin, which failed to renew it lately.
+    pub(super) fn is_paused(&self) -> bool {
+        self.has_found(Found::Paused)
+    }
+
+    /// Whether a failure of the origin leaves nothing to answer with but that there is no origin (RFC 9111 section 5.2.2.2).
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.has_found(Found::MustBeRevalidated)
+    }
 }
 
 /// Looks at the origin's header before it is kept.
@@ -195,21 +261,70 @@ pub(super) fn answered(session: &Session, response: &ResponseHeader, context: &m
     if response.status.is_informational() || !session.cache.enabled() {
         return;
     }
-    kept.asked.revalidated = response.status == StatusCode::NOT_MODIFIED && session.cache.maybe_cache_meta().is_some();
-    kept.date = response
-        .headers
-        .get(header::DATE)
-        .filter(|_| kept.asked.revalidated)
-        .cloned();
+    kept.said = Said::Nothing;
+    if let (StatusCode::NOT_MODIFIED, Some(meta)) = (response.status, session.cache.maybe_cache_meta()) {
+        let mut said = response.clone();
+        hops::strip(&mut said);
+        kept.said = match Update::of(meta.headers(), said.headers.clone()) {
+            Ok(update) => Said::Unchanged(update),
+            Err(other) => Said::Other(other),
+        };
+    }
+    kept.asked.revalidated = matches!(kept.said, Said::Unchanged(_));
 }
 
-/// Whether the origin's answer is kept, and as what.
-pub(super) fn keep(response: &ResponseHeader, context: &Context) -> RespCacheable {
+/// The origin's header is refused. Pingora goes on with the answer that was found if it was a 304.
+pub(super) fn refused(response: &ResponseHeader, context: &mut Context) {
+    if let (StatusCode::NOT_MODIFIED, Some(kept)) = (response.status, &mut context.kept) {
+        kept.said = Said::Bad;
+    }
+}
+
+/// Decides whether the origin's answer is kept, and as what; what it says of the answer that was found is done.
+pub(super) fn decide(
+    edge: &Edge,
+    session: &Session,
+    response: &ResponseHeader,
+    context: &mut Context,
+) -> RespCacheable {
+    let found = session.cache.maybe_cache_meta().map(CacheMeta::response_header);
+    let mut decided = admit(edge, session, keep(response, found, context), context);
+    if let (Cacheable(meta), true) = (&mut decided, found.is_some()) {
+        let variance = variance(edge, meta, session.req_header());
+        cache::revalidated(meta, variance);
+    }
+    if response.status.is_server_error() {
+        note_failure(edge, context);
+    }
+    if let (Uncacheable(why), Some(kept)) = (&decided, &context.kept) {
+        let says_nothing = matches!(why, NoCacheReason::UpstreamError | NoCacheReason::InternalError);
+        let is_other = matches!(kept.said, Said::Other(_));
+        if is_other || !says_nothing && kept.found != Found::Nothing {
+            // The origin's last word counts (RFC 9111 section 4.3.3). That it fails says nothing of what is kept.
+            change::forget(edge, session.req_header(), context);
+            edge.keeper.retries.succeeded(kept.url);
+        }
+    }
+    decided
+}
+
+/// Whether the origin's answer is kept, and as what. A 304 is kept with the content of the answer that was found, and with
+/// its fields.
+fn keep(response: &ResponseHeader, found: Option<&ResponseHeader>, context: &Context) -> RespCacheable {
     let Some(kept) = &context.kept else {
         return Uncacheable(NoCacheReason::InternalError);
     };
     let now = SystemTime::now();
-    let freshness = match cache::keep(response.status, &response.headers, kept.asked, now) {
+    let mut header = match (&kept.said, found) {
+        (Said::Nothing, _) => response.clone(),
+        (Said::Unchanged(update), Some(found)) => {
+            let mut header = found.clone();
+            update.apply(&mut header, now);
+            header
+        }
+        _ => return Uncacheable(NoCacheReason::UpstreamError),
+    };
+    let freshness = match cache::keep(header.status, &header.headers, kept.asked, now) {
         Ok(freshness) => freshness,
         Err(NotKept::TooLarge) => return Uncacheable(NoCacheReason::ResponseTooLarge),
         // The next request may have more luck, and others may wait for it.
@@ -218,15 +333,9 @@ pub(super) fn keep(response: &ResponseHeader, context: &Context) -> RespCacheabl
         }
         Err(why) => return Uncacheable(NoCacheReason::Custom(why.label())),
     };
-    let mut header = response.clone();
     hops::strip(&mut header);
-    let is_dated = match &kept.date {
-        Some(date) => header.insert_header(header::DATE, date.clone()).is_ok(),
-        None => {
-            header.headers.contains_key(header::DATE)
-                || header.insert_header(header::DATE, httpdate::fmt_http_date(now)).is_ok()
-        }
-    };
+    let is_dated = header.headers.contains_key(header::DATE)
+        || header.insert_header(header::DATE, httpdate::fmt_http_date(now)).is_ok();
     if !is_dated {
         return Uncacheable(NoCacheReason::InternalError);
     }
@@ -244,9 +353,16 @@ pub(super) fn keep(response: &ResponseHeader, context: &Context) -> RespCacheabl
 }
 
 /// Room for what is to be kept, and where it comes from. Without room it is not kept this time: it passes.
-pub(super) fn admit(edge: &Edge, session: &Session, kept: RespCacheable, context: &Context) -> RespCacheable {
+fn admit(edge: &Edge, session: &Session, kept: RespCacheable, context: &Context) -> RespCacheable {
     let mut meta = match kept {
-        Cacheable(meta) if !context.kept.as_ref().is_some_and(|kept| kept.asked.revalidated) => meta,
+        Cacheable(meta)
+            if context
+                .kept
+                .as_ref()
+                .is_some_and(|kept| matches!(kept.said, Said::Nothing)) =>
+        {
+            meta
+        }
         other => return other,
     };
     let length = cache::announced_length(meta.headers());
@@ -288,6 +404,64 @@ pub(super) fn count(session: &Session, content: Option<&[u8]>, context: &mut Con
             .response_became_uncacheable(NoCacheReason::ResponseTooLarge);
     }
     Ok(())
+}
+
+/// After a 304, Pingora answers with what was found. Sees to it that what was not validated is not used, and that what may
+/// not be kept any more has the fields of the 304 nevertheless.
+///
+/// # Errors
+///
+/// The 304 validates nothing. It was about another answer if the error is [`NOT_VALIDATED`]: the request is then to be
+/// repeated, and asks for the whole.
+pub(super) fn validated(
+    edge: &Edge,
+    session: &mut Session,
+    response: &mut ResponseHeader,
+    context: &mut Context,
+) -> Result<()> {
+    let Some(kept) = &mut context.kept else { return Ok(()) };
+    if !matches!(session.cache.phase(), CachePhase::RevalidatedNoCache(_)) {
+        return Ok(());
+    }
+    match std::mem::replace(&mut kept.said, Said::Nothing) {
+        Said::Nothing => Ok(()),
+        Said::Unchanged(update) => {
+            update.apply(response, SystemTime::now());
+            Ok(())
+        }
+        Said::Bad => Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 304 without a clear end").into_up()),
+        Said::Other(other) => {
+            if !context.is_update {
+                kept.found = Found::Nothing;
+                let store = edge.keeper.store;
+                session.cache.disable(NoCacheReason::UpstreamError);
+                session.cache.enable(store, None, Some(edge.keeper.unkept), None, None);
+                session.cache.set_cache_key(key(edge, session, context));
+                session.cache.cache_miss();
+            }
+            Err(Error::explain(NOT_VALIDATED, other.to_string()).into_up())
+        }
+    }
+}
+
+/// The origin failed. If what is in memory was to be renewed, it is not asked again for a while.
+pub(super) fn note_failure(edge: &Edge, context: &mut Context) {
+    let is_update = context.is_update;
+    if let Some(kept) = context.kept.as_mut().filter(|kept| is_update && !kept.has_failed) {
+        kept.has_failed = true;
+        edge.keeper.retries.failed(kept.url, Instant::now());
+    }
+}
+
+/// A request has come to its good end.
+pub(super) fn note_success(edge: &Edge, session: &Session, context: &Context) {
+    let is_renewed = matches!(
+        session.cache.phase(),
+        CachePhase::Miss | CachePhase::Expired | CachePhase::Revalidated
+    );
+    if let Some(kept) = context.kept.as_ref().filter(|_| is_renewed) {
+        edge.keeper.retries.succeeded(kept.url);
+    }
 }
 
 /// What a request has in the fields that an answer varies by.
@@ -340,102 +514,6 @@ pub(super) fn note_links<'f, 'm>(
         .note_links(store.hasher(), document, &route.push, fields, mentions);
 }
 
-/// A full answer that may not be kept ends the one that was found and is no longer fresh: what the origin says last
-/// counts (RFC 9111 section 4.3.3). That the origin fails says nothing of what is kept.
-pub(super) fn note_end(edge: &Edge, session: &Session, kept: &RespCacheable, context: &Context) {
-    let Uncacheable(why) = kept else { return };
-    let says_nothing = matches!(why, NoCacheReason::UpstreamError | NoCacheReason::InternalError);
-    if says_nothing || session.cache.maybe_cache_meta().is_none() {
-        return;
-    }
-    forget(edge, session.req_header(), context);
-}
-
-/// Forgets what is kept of the URL of a request.
-fn forget(edge: &Edge, request: &RequestHeader, context: &Context) {
-    let url = Url::of(request, context);
-    let store = edge.keeper.store;
-    let hash = store.hasher().url(url.scheme, url.authority, url.path_and_query);
-    let hash = as_told(store, hash, request, context).unwrap_or(hash);
-    store.forget(hash, &url_text(url.scheme, url.authority, url.path_and_query));
-}
-
-/// An answer to a request that changes something ends what is kept of its URL (RFC 9111 section 4.4).
-pub(super) fn note_change(edge: &Edge, request: &RequestHeader, response: &ResponseHeader, context: &Context) {
-    if request.method.is_safe() || !(response.status.is_success() || response.status.is_redirection()) {
-        return;
-    }
-    if context.route().is_some_and(|route| route.cache.caching != Caching::Off) {
-        forget(edge, request, context);
-    }
-}
-
-/// How the cache took part in an answer: for the access line and `Cache-Status`.
-pub(super) fn outcome(session: &Session) -> Option<&'static str> {
-    Some(match session.cache.phase() {
-        CachePhase::Hit => "hit",
-        CachePhase::Stale | CachePhase::StaleUpdating => "stale",
-        CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => "revalidated",
-        CachePhase::Expired => "expired",
-        CachePhase::Miss => "miss",
-        CachePhase::Bypass => "pass",
-        CachePhase::Disabled(reason) if reason != NoCacheReason::NeverEnabled => "pass",
-        CachePhase::Disabled(_) | CachePhase::Uninit | CachePhase::CacheKey => return None,
-    })
-}
-
-/// The fields of an answer that tell how it came out of the cache.
-///
-/// # Errors
-///
-/// None that a response could cause.
-pub(super) fn tell(session: &Session, response: &mut ResponseHeader, route: &Route) -> Result<()> {
-    let meta = match session.cache.phase() {
-        CachePhase::Disabled(_) | CachePhase::Bypass | CachePhase::Uninit | CachePhase::CacheKey => None,
-        _ => session.cache.maybe_cache_meta(),
-    };
-    if let (CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_), Some(meta)) = (session.cache.phase(), meta) {
-        // That of its first answer, if that came from another cache.
-        if response.headers.contains_key(header::AGE) {
-            response.insert_header(header::AGE, meta.age().as_secs())?;
-        }
-    }
-    if route.cache.status == StatusField::On {
-        let now = SystemTime::now();
-        let ttl = meta.map_or(0, |meta| match meta.fresh_until().duration_since(now) {
-            Ok(left) => i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            Err(over) => -i64::try_from(over.duration().as_secs()).unwrap_or(i64::MAX),
-        });
-        response.append_header(CACHE_STATUS, cache_status(session, ttl))?;
-    }
-    Ok(())
-}
-
-pub(super) const CACHE_STATUS: header::HeaderName = header::HeaderName::from_static("cache-status");
-
-/// Our member of `Cache-Status` (RFC 9211 section 2).
-fn cache_status(session: &Session, ttl: i64) -> String {
-    match session.cache.phase() {
-        CachePhase::Hit => hit_status(ttl),
-        CachePhase::StaleUpdating => format!("linkpush; hit; ttl={ttl}; detail=updating"),
-        CachePhase::Stale => format!("linkpush; fwd=stale; ttl={ttl}; detail=error"),
-        CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => {
-            format!("linkpush; fwd=stale; fwd-status=304; ttl={ttl}")
-        }
-        CachePhase::Expired => format!("linkpush; fwd=stale; stored; ttl={ttl}"),
-        CachePhase::Miss => format!("linkpush; fwd=miss; stored; ttl={ttl}"),
-        CachePhase::Disabled(NoCacheReason::Custom(why)) => format!("linkpush; fwd=miss; detail={why}"),
-        CachePhase::Disabled(reason) if reason != NoCacheReason::NeverEnabled => "linkpush; fwd=miss".to_owned(),
-        _ if !session.req_header().method.is_safe() => "linkpush; fwd=method".to_owned(),
-        _ => "linkpush; fwd=bypass".to_owned(),
-    }
-}
-
-/// The same of an answer from memory that is fresh for some seconds more.
-pub(super) fn hit_status(ttl: i64) -> String {
-    format!("linkpush; hit; ttl={ttl}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,7 +562,7 @@ mod tests {
         let mut context = Context::new(Arc::new(live));
         let mut response = ResponseHeader::build(200, None).expect("a header");
         response.insert_header("content-length", "3").expect("a field");
-        let reason = |response: &ResponseHeader, context: &Context| match keep(response, context) {
+        let reason = |response: &ResponseHeader, context: &Context| match keep(response, None, context) {
             Uncacheable(reason) => Some(reason),
             Cacheable(_) => None,
         };
@@ -492,7 +570,9 @@ mod tests {
         context.kept = Some(Box::new(Kept {
             url: UrlHash::from_bytes([0; 16]),
             asked: Asked::with(&http::HeaderMap::new(), CookieAnswers::Public, 10),
-            date: None,
+            found: Found::Nothing,
+            said: Said::Nothing,
+            has_failed: false,
             received: 0,
         }));
         assert_eq!(reason(&response, &context), Some(NoCacheReason::Custom("not-fresh")));

@@ -6,7 +6,7 @@ use log::debug;
 use pingora::{Error, ErrorSource, ErrorType, protocols::http::ServerSession};
 use pingora_proxy::{FailToProxy, Session};
 
-use super::{Context, Edge, cache, page, request::Url, response};
+use super::{Context, Edge, cache, cache_status, page, request::Url, response};
 use crate::{
     client::AnswerLimit,
     telemetry::access::{self, Access},
@@ -25,6 +25,9 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, cont
         context.failure = Some(format!("{}: {}", error.esource().as_str(), error.etype().as_str()));
     }
     if context.is_update {
+        if *error.etype() != cache::NOT_VALIDATED {
+            cache::note_failure(edge, context);
+        }
         debug!(
             "an answer in memory is not renewed: {}",
             context.failure.as_deref().unwrap_or("-")
@@ -46,10 +49,10 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, cont
             can_reuse_downstream: false,
         };
     }
-    let code = if session.response_written().is_some() {
-        0
-    } else {
-        status_of(error)
+    let code = match status_of(error) {
+        _ if session.response_written().is_some() => 0,
+        502 | 503 if !from_client && context.is_cut_off() => 504,
+        code => code,
     };
     if code == 0 {
         match &mut *session.downstream_session {
@@ -132,7 +135,7 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
         missed: context.lesson.as_ref().map_or(0, |lesson| lesson.missed),
         skips: &context.skips,
         pushed_by: context.pushed_by.map(|pushed| pushed.parent),
-        cache: cache::outcome(session),
+        cache: cache_status::outcome(session, context),
         server: context
             .server
             .as_ref()

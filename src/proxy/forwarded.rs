@@ -3,7 +3,7 @@
 //! Called after Pingora has removed what `Connection` names: a client cannot have our fields removed.
 //! What is told is decided in `client::forwarded`.
 
-use http::{HeaderName, Version};
+use http::{HeaderMap, HeaderName, Version, request::Parts};
 use pingora::{Result, http::RequestHeader};
 use pingora_proxy::Session;
 
@@ -22,22 +22,10 @@ pub(super) fn tell_origin(session: &Session, request: &mut RequestHeader, contex
             request.append_header(name, value.clone())?;
         }
     }
-    let peer = context.connection.as_ref().map(|connection| &connection.peer);
-    let trust = match peer {
-        Some(peer) if peer.is_trusted => Trust::Trusted,
-        _ => Trust::Untrusted,
-    };
-    let told = peer.map(|peer| {
-        let facts = Facts {
-            address: peer.address.ip(),
-            trust,
-            scheme: context.scheme(session.req_header()),
-            authority: url.authority,
-            fields: &request.headers,
-        };
-        let forwarded = context.route().map_or(ForwardedField::Off, |route| route.forwarded);
-        tell(&facts, forwarded)
-    });
+    let facts = facts(session.req_header(), &request.headers, context);
+    let trust = facts.as_ref().map_or(Trust::Untrusted, |facts| facts.trust);
+    let forwarded = context.route().map_or(ForwardedField::Off, |route| route.forwarded);
+    let told = facts.map(|facts| tell(&facts, forwarded));
     let foreign: Vec<HeaderName> = request
         .headers
         .keys()
@@ -64,6 +52,23 @@ pub(super) fn tell_origin(session: &Session, request: &mut RequestHeader, contex
     }
     request.append_header("Via", via(session.req_header().version))?;
     Ok(())
+}
+
+/// What is known of who sent a client's request, and of the URL that it is for; `fields` are what it, or the request to the origin,
+/// says of that.
+pub(super) fn facts<'r>(client: &'r Parts, fields: &'r HeaderMap, context: &Context) -> Option<Facts<'r>> {
+    let peer = &context.connection.as_ref()?.peer;
+    Some(Facts {
+        address: peer.address.ip(),
+        trust: if peer.is_trusted {
+            Trust::Trusted
+        } else {
+            Trust::Untrusted
+        },
+        scheme: context.scheme(client),
+        authority: Url::of(client, context).authority,
+        fields,
+    })
 }
 
 /// Our element of Via (RFC 9110 section 7.6.3), by the protocol that the request came in.

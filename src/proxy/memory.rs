@@ -15,7 +15,8 @@ use pingora::protocols::http::conditional_filter::weak_validate_etag;
 
 use super::{
     Live,
-    cache::{CACHE_STATUS, fields_allow, hit_status},
+    cache::fields_allow,
+    cache_status::{CACHE_STATUS, hit_status},
     request::Url,
 };
 use crate::{

@@ -2,13 +2,16 @@
 //!
 //! A file per phase family, in the order of a request's way: `request` (its route, what is known
 //! before the origin is asked), `learn` (what its document linked to lately, and links to
-//! now), `cache` (what is answered from memory, and what is kept), `upstream` (which server), `forwarded` (what it is told
-//! of the client), `response` (plans from its answer, the judgement of pushed ones), `finish` (errors,
-//! the access line), `page` (answers of our own). `memory` answers what needs no Pingora at all.
+//! now), `cache` (what is answered from memory, and what is kept), `cache_status` (what is told of that),
+//! `change` (what is forgotten), `upstream` (which server), `forwarded` (what it is told of the client), `response`
+//! (plans from its answer, the judgement of pushed ones), `finish` (errors, the access line), `page` (answers of our
+//! own). `memory` answers what needs no Pingora at all.
 //!
 //! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
 
 mod cache;
+mod cache_status;
+mod change;
 mod context;
 mod finish;
 mod forwarded;
@@ -125,10 +128,10 @@ impl ProxyHttp for Edge {
         _session: &mut Session,
         meta: &CacheMeta,
         _hit: &mut HitHandler,
-        _is_fresh: bool,
+        is_fresh: bool,
         context: &mut Context,
     ) -> Result<Option<ForcedFreshness>> {
-        Ok(cache::found(meta, context))
+        Ok(cache::found(self, meta, is_fresh, context))
     }
 
     fn cache_vary_filter(
@@ -182,7 +185,7 @@ impl ProxyHttp for Edge {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        upstream::check_response(session, response, context)?;
+        upstream::check_response(session, response, context).inspect_err(|_| cache::refused(response, context))?;
         cache::answered(session, response, context);
         Ok(())
     }
@@ -210,8 +213,7 @@ impl ProxyHttp for Edge {
         response: &ResponseHeader,
         context: &mut Context,
     ) -> Result<RespCacheable> {
-        let kept = cache::admit(self, session, cache::keep(response, context), context);
-        cache::note_end(self, session, &kept, context);
+        let kept = cache::decide(self, session, response, context);
         if kept.is_cacheable() {
             // Others may wait for it, who must not wait for this client.
             opened();
@@ -225,6 +227,7 @@ impl ProxyHttp for Edge {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        cache::validated(self, session, response, context)?;
         if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS {
             upstream::answered(session, context);
         }
@@ -283,6 +286,9 @@ impl ProxyHttp for Edge {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        if error.is_none() {
+            cache::note_success(self, session, context);
+        }
         finish::log(session, error, context);
     }
 }

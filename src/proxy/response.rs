@@ -14,7 +14,7 @@ use pingora::{
 };
 use pingora_proxy::Session;
 
-use super::{Context, Edge, cache, learn, request::Url};
+use super::{Context, Edge, cache, cache_status, change, learn, request::Url};
 use crate::{
     client::forwarded::Received,
     link::Document,
@@ -36,8 +36,8 @@ pub(super) fn filter(
     };
     let informational = response.status.is_informational();
     if !informational {
-        cache::tell(session, response, route)?;
-        cache::note_change(edge, session.req_header(), response, context);
+        cache_status::tell(session, response, route)?;
+        change::note(edge, session.req_header(), response, context);
     }
     if context.pushed_by.is_some() {
         if informational {

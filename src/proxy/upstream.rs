@@ -248,6 +248,11 @@ pub(super) fn attempt_failed(
         context.failure = Some("the client left".to_owned());
         return error.into_down();
     }
+    if *error.etype() == cache::NOT_VALIDATED {
+        // The server has answered, and a request that asks for the whole is sent to it.
+        error.set_retry(!context.is_update);
+        return error;
+    }
     if *error.etype() == ErrorType::Custom(AnswerLimit::PASSED) {
         // It was noticed at the client's side, where Pingora waits for both.
         error = error.into_up();

@@ -1,7 +1,13 @@
 //! Canaries: what Pingora does today that linkpush leads round. One that fails tells that Pingora has changed, and that
 //! the place named in `docs/pingora.md` may be simpler now, or wrong.
 
-use pingora::protocols::http::v1::{client::HttpSession as Origins, server::HttpSession as Clients};
+use std::time::SystemTime;
+
+use pingora::{
+    http::ResponseHeader,
+    protocols::http::v1::{client::HttpSession as Origins, server::HttpSession as Clients},
+};
+use pingora_cache::{CacheKey, CacheMeta, HitStatus, HttpCache, MemCache, Storage as _, trace::Span};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
 /// A connection on which these bytes have come, and its other end.
@@ -105,6 +111,48 @@ async fn a_response_is_not_read_by_itself_while_content_is_written() {
         .expect("room");
     let writing = tokio::time::timeout(std::time::Duration::from_millis(100), session.write_body(&[0; 1000]));
     assert!(writing.await.is_err(), "the write waits for the origin to read");
+}
+
+/// `proxy::cache` puts all fields of a 304 into what is kept: see `cache::unchanged`.
+#[tokio::test]
+async fn some_fields_of_a_304_reach_what_is_kept() {
+    let store: &'static MemCache = Box::leak(Box::new(MemCache::new()));
+    let header = |status, fields: &[(&'static str, &'static str)]| {
+        let mut header = ResponseHeader::build(status, None).expect("a header");
+        for (name, value) in fields {
+            header.append_header(*name, *value).expect("a field");
+        }
+        header
+    };
+    let old = [
+        ("cache-control", "old"),
+        ("link", "old"),
+        ("vary", "old"),
+        ("x-a", "old"),
+    ];
+    let new = [
+        ("cache-control", "new"),
+        ("link", "new"),
+        ("vary", "new"),
+        ("x-a", "new"),
+        ("x-b", "new"),
+    ];
+    let long_ago = SystemTime::UNIX_EPOCH;
+    let meta = CacheMeta::new(long_ago, long_ago, 0, 0, header(200, &old));
+    let key = CacheKey::new("a", "");
+    let span = Span::inactive().handle();
+    let mut filling = store.get_miss_handler(&key, &meta, &span).await.expect("a fill");
+    filling.write_body("content".into(), true).await.expect("written");
+    filling.finish().await.expect("kept");
+    let mut cache = HttpCache::new();
+    cache.enable(store, None, None, None, None);
+    cache.set_cache_key(key);
+    let (meta, content) = cache.cache_lookup().await.expect("no error").expect("it is kept");
+    cache.cache_found(meta, content, HitStatus::Expired);
+    let merged = cache.revalidate_merge_header(&header(304, &new));
+    let values = ["cache-control", "link", "vary", "x-a", "x-b"].map(|name| merged.headers.get(name));
+    let values = values.map(|value| value.map_or("", |value| value.to_str().expect("text")));
+    assert_eq!(values, ["new", "old", "old", "old", ""]);
 }
 
 /// Every test that the list of these things names is there.

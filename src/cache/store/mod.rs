@@ -147,9 +147,9 @@ impl Store {
         self.objects.get(&key)
     }
 
-    /// The mark of a request that begins now: what is purged from now on, its answer is not kept for.
-    pub(super) fn begin(&self) -> Begun {
-        self.purges.read().unwrap_or_else(PoisonError::into_inner).begin()
+    /// The mark of a request for this URL that begins now: its answer is not kept if the URL is purged or changed from now on.
+    pub(super) fn begin(&self, url: UrlHash) -> Begun {
+        self.purges.read().unwrap_or_else(PoisonError::into_inner).begin(url)
     }
 
     /// Sets room aside for a content of this length, which is to be kept; `None` where there is none at the moment.
@@ -208,7 +208,8 @@ impl Store {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Whether a request to this upstream may have what this fill brings: not what was purged since it was asked for.
+    /// Whether a request to this upstream may have what this fill brings: not what was purged
+    /// or changed since it was asked for.
     pub(super) fn may_follow(&self, fill: &Fill, upstream: &str) -> bool {
         let is_purged = || {
             let purges = self.purges.read().unwrap_or_else(PoisonError::into_inner);
@@ -253,7 +254,7 @@ impl Store {
         }
     }
 
-    /// Keeps an answer, unless its URL was purged since it was asked for.
+    /// Keeps an answer, unless its URL was purged or changed since it was asked for.
     pub(super) fn keep(&self, key: EntryKey, object: Object, begun: Begun) -> bool {
         let weight = object.weight();
         {
@@ -268,11 +269,20 @@ impl Store {
         true
     }
 
-    /// Puts another head on what is kept, if it is still the same.
-    pub(super) fn replace(&self, key: EntryKey, old: &Arc<Object>, object: Object, begun: Begun) -> bool {
+    /// Puts another head on what is kept, if it is still the same, and into another place if it belongs there now.
+    pub(super) fn replace(
+        &self,
+        (key, old): (EntryKey, &Arc<Object>),
+        new: EntryKey,
+        object: Object,
+        begun: Begun,
+    ) -> bool {
         // The cache has no way to compare and swap; a fill that ends in between is as new as this.
         let is_same = self.objects.get(&key).is_some_and(|now| Arc::ptr_eq(&now, old));
-        is_same && self.keep(key, object, begun)
+        if is_same && new != key {
+            self.objects.invalidate(&key);
+        }
+        is_same && self.keep(new, object, begun)
     }
 
     /// Removes one entry.
@@ -287,18 +297,20 @@ impl Store {
         vary::variance(&self.hasher, &names, request)
     }
 
-    /// Forgets the answers of one URL, and keeps none that is on its way: it was changed.
-    pub fn forget(&self, url: UrlHash, text: &str) {
-        if self.has(url) || self.fill_count.load(Ordering::SeqCst) > 0 {
-            self.begin_purge(Purge::Url(text.into()));
-            // Without the first, no variant of it is found.
-            self.objects.invalidate(&EntryKey { url, variance: None });
-        }
+    /// Forgets the answers of one URL, and keeps none that was asked for before: it was changed.
+    pub fn forget(&self, url: UrlHash) {
+        self.purges.write().unwrap_or_else(PoisonError::into_inner).change(url);
+        // Without the first, no variant of it is found. What was kept before the change was noted is there now.
+        self.objects.invalidate(&EntryKey { url, variance: None });
     }
 
     /// Forgets what is named, and keeps none of it that is on its way. Returns how many answers there were.
     pub fn purge(&self, purge: &Purge) -> u64 {
-        self.begin_purge(purge.clone());
+        // From here on nothing that was asked for before is kept, or read by those who come later.
+        self.purges
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(purge.clone());
         let mut purged = 0;
         for (key, object) in &self.objects {
             if purge.reaches(&object.head.url) && self.objects.remove(&*key).is_some() {
@@ -307,11 +319,6 @@ impl Store {
         }
         self.objects.run_pending_tasks();
         purged
-    }
-
-    /// From here on nothing that was asked for before is kept, or read by those who come later.
-    fn begin_purge(&self, purge: Purge) {
-        self.purges.write().unwrap_or_else(PoisonError::into_inner).add(purge);
     }
 
     /// Answers and their bytes, after what is due to leave has left.

@@ -52,7 +52,7 @@ fn keep(store: &Store, path: &str, vary: &'static str, asked: &HeaderMap, body: 
         Head::of(&meta, &url(path), "app"),
         store.put(&[Bytes::from_static(body)]),
     );
-    assert!(store.keep(key, object, store.begin()));
+    assert!(store.keep(key, object, store.begin(key.url)));
 }
 
 fn found(store: &Store, path: &str, fields: &[(&'static str, &'static str)]) -> Option<Bytes> {
@@ -105,7 +105,7 @@ fn a_purge_takes_all_variants_and_counts_them() {
 #[test]
 fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
     let store = store(1 << 20);
-    let begun = store.begin();
+    let begun = store.begin(key(&store, "/b").url);
     let object = |path: &str| {
         let response = ResponseHeader::build(200, None).expect("a header");
         let now = SystemTime::UNIX_EPOCH;
@@ -115,11 +115,18 @@ fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
     store.purge(&Purge::Prefix(url("/static/").into()));
     assert!(!store.keep(key(&store, "/static/a"), object("/static/a"), begun));
     assert!(store.keep(key(&store, "/b"), object("/b"), begun));
-    assert!(store.keep(key(&store, "/static/a"), object("/static/a"), store.begin()));
+    assert!(store.keep(
+        key(&store, "/static/a"),
+        object("/static/a"),
+        store.begin(key(&store, "/static/a").url)
+    ));
     let found = store.get(key(&store, "/static/a")).expect("kept");
-    assert!(!store.replace(key(&store, "/static/a"), &found, object("/static/a"), begun));
-    store.forget(key(&store, "/static/a").url, &url("/static/a"));
+    let place = key(&store, "/static/a");
+    assert!(!store.replace((place, &found), place, object("/static/a"), begun));
+    let begun = store.begin(key(&store, "/static/a").url);
+    store.forget(key(&store, "/static/a").url);
     assert!(!store.has(key(&store, "/static/a").url));
+    assert!(!store.keep(key(&store, "/static/a"), object("/static/a"), begun));
 }
 
 #[test]
@@ -141,7 +148,8 @@ fn only_the_same_answer_gets_a_new_head() {
     let one = store.get(key(&store, "/a")).expect("kept");
     keep(&store, "/a", "", &HeaderMap::new(), b"two", 2);
     let renewed = Object::new(store.next_id(), one.head().clone(), one.body());
-    assert!(!store.replace(key(&store, "/a"), &one, renewed, store.begin()));
+    let place = key(&store, "/a");
+    assert!(!store.replace((place, &one), place, renewed, store.begin(place.url)));
     assert_eq!(found(&store, "/a", &[]).as_deref(), Some(&b"two"[..]));
 }
 

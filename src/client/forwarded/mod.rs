@@ -81,15 +81,8 @@ pub struct Facts<'r> {
 pub fn tell(facts: &Facts<'_>, forwarded: ForwardedField) -> Told {
     // A listener on [::] sees IPv4 clients as ::ffff:192.0.2.1, which no list of networks has.
     let address = facts.address.to_canonical();
-    let scheme = facts
-        .said_once(X_FORWARDED_PROTO)
-        .and_then(scheme_of)
-        .unwrap_or(facts.scheme);
-    let host = facts
-        .said_once(X_FORWARDED_HOST)
-        .filter(|host| is_authority(host.as_bytes()))
-        .cloned()
-        .or_else(|| own_host(facts));
+    let scheme = facts.url_scheme();
+    let host = facts.url_host().cloned().or_else(|| own_host(facts));
     let port = facts
         .said_once(X_FORWARDED_PORT)
         .and_then(|port| port_number(port.as_bytes()))
@@ -121,6 +114,21 @@ pub fn client(peer: &Peer, fields: &HeaderMap) -> IpAddr {
 }
 
 impl<'r> Facts<'r> {
+    /// The scheme of the URL that the client asked for, as far as is known.
+    #[must_use]
+    pub fn url_scheme(&self) -> Scheme {
+        self.said_once(X_FORWARDED_PROTO)
+            .and_then(scheme_of)
+            .unwrap_or(self.scheme)
+    }
+
+    /// Host and port of that URL, if a trusted peer says that they are others than the request's.
+    #[must_use]
+    pub fn url_host(&self) -> Option<&'r HeaderValue> {
+        self.said_once(X_FORWARDED_HOST)
+            .filter(|host| is_authority(host.as_bytes()))
+    }
+
     /// The field lines of a trusted peer.
     fn said(&self, name: HeaderName) -> Option<GetAll<'r, HeaderValue>> {
         match self.trust {

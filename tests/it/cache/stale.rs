@@ -1,6 +1,6 @@
 //! Past its time: asked for again, or used as its header allows.
 
-use super::{get, keeping, line};
+use super::{Visitor, get, keeping, line};
 use crate::support::{
     client::Client,
     edge::{Edge, config},
@@ -94,32 +94,44 @@ async fn while_the_origin_fails_answers_are_used_as_they_allow() {
 }
 
 /// Full answers that may not be kept, and are no failure of the origin.
-const WITHDRAWN: [(&str, &[(&str, &str)]); 8] = [
+const WITHDRAWN: [(&str, &[(&str, &str)]); 19] = [
     ("404 Not Found", &[]),
     ("410 Gone", &[]),
+    ("400 Bad Request", &[]),
+    ("401 Unauthorized", &[("www-authenticate", "Basic")]),
     ("403 Forbidden", &[]),
+    ("403 Forbidden", &[FRESH]),
+    ("301 Moved Permanently", &[("location", "/elsewhere")]),
     ("302 Found", &[("location", "/elsewhere")]),
+    ("302 Found", &[("location", "/elsewhere"), FRESH]),
+    ("303 See Other", &[("location", "/elsewhere")]),
+    ("307 Temporary Redirect", &[("location", "/elsewhere")]),
     ("204 No Content", &[]),
+    ("200 OK", &[]),
     ("200 OK", &[("cache-control", "private, max-age=60")]),
     ("200 OK", &[("cache-control", "no-store")]),
-    ("200 OK", &[("cache-control", "max-age=60"), ("set-cookie", "a=b")]),
+    ("200 OK", &[("cache-control", "no-cache, max-age=60")]),
+    ("200 OK", &[FRESH, ("set-cookie", "a=b")]),
+    ("200 OK", &[FRESH, ("vary", "*")]),
+    ("200 OK", &[FRESH, ("vary", "cookie")]),
 ];
+const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
 #[tokio::test]
 async fn what_the_origin_has_withdrawn_comes_back_for_no_error() {
     let origin = Origin::start().await;
     let edge = keeping(&origin, "all").await;
-    let client = Client::connect(edge.address).await;
-    for (at, (status, fields)) in WITHDRAWN.into_iter().enumerate() {
-        let path = format!("/{at}");
-        origin.serve_ok(&path, &[IF_ERROR], b"old");
-        assert_eq!(client.get(&path).await.answer.body, b"old");
-        origin.on(&path, [Step::Send(response(status, fields, b""))]);
-        let answer = client.get(&path).await.answer;
-        assert_eq!(answer.status.as_str(), &status[..3], "{status} {fields:?}");
-        origin.on(&path, [Step::Send(response("503 Service Unavailable", &[], b"down"))]);
-        let answer = client.get(&path).await.answer;
-        assert_eq!(answer.status.as_u16(), 503, "{status} {fields:?}");
+    for (version, client) in Visitor::both(&edge).await {
+        for (at, (status, fields)) in WITHDRAWN.into_iter().enumerate() {
+            let case = format!("{version} {status} {fields:?}");
+            let path = format!("/{at}?{version}");
+            origin.serve_ok(&path, &[IF_ERROR], b"old");
+            assert_eq!(client.get(&path, &[]).await.body, b"old");
+            origin.on(&path, [Step::Send(response(status, fields, b""))]);
+            assert_eq!(client.get(&path, &[]).await.status.to_string(), status[..3], "{case}");
+            origin.on(&path, [Step::Send(response("503 Service Unavailable", &[], b"down"))]);
+            assert_eq!(client.get(&path, &[]).await.status, 503, "{case}");
+        }
     }
 }
 
@@ -127,23 +139,143 @@ async fn what_the_origin_has_withdrawn_comes_back_for_no_error() {
 async fn what_the_origin_has_withdrawn_is_used_once_more_while_it_is_asked() {
     let origin = Origin::start().await;
     let edge = keeping(&origin, "all").await;
-    let client = Client::connect(edge.address).await;
-    for (at, (status, fields)) in WITHDRAWN.into_iter().enumerate() {
-        let path = format!("/{at}");
-        origin.serve_ok(&path, &[UPDATING], b"old");
-        assert_eq!(client.get(&path).await.answer.body, b"old");
-        origin.on(&path, [Step::Send(response(status, fields, b""))]);
-        assert_eq!(client.get(&path).await.answer.body, b"old");
-        origin.requests(&path, 2).await;
-        within("the answer of now", async {
-            while client.get(&path).await.answer.body == b"old" {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
-        let answer = client.get(&path).await.answer;
-        assert_eq!(answer.status.as_str(), &status[..3], "{status} {fields:?}");
+    for (version, client) in Visitor::both(&edge).await {
+        for (at, (status, fields)) in WITHDRAWN.into_iter().enumerate() {
+            let path = format!("/{at}?{version}");
+            origin.serve_ok(&path, &[UPDATING], b"old");
+            assert_eq!(client.get(&path, &[]).await.body, b"old");
+            origin.on(&path, [Step::Send(response(status, fields, b""))]);
+            assert_eq!(client.get(&path, &[]).await.body, b"old");
+            origin.requests(&path, 2).await;
+            within("the answer of now", async {
+                while client.get(&path, &[]).await.body == b"old" {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            let answer = client.get(&path, &[]).await;
+            assert_eq!(answer.status.to_string(), status[..3], "{version} {status} {fields:?}");
+        }
     }
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_be_kept_ends_what_is_kept() {
+    let origin = Origin::start().await;
+    let edge = keeping(&origin, "all").await;
+    let large = vec![b'a'; 100_000];
+    let known = response("200 OK", &[FRESH], &large);
+    let chunked = [
+        b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n186a0\r\n".as_slice(),
+        &large,
+        b"\r\n0\r\n\r\n",
+    ]
+    .concat();
+    for (version, client) in Visitor::both(&edge).await {
+        for (at, answer) in [&known, &chunked].into_iter().enumerate() {
+            let path = format!("/{at}?{version}");
+            origin.serve_ok(&path, &[IF_ERROR], b"old");
+            client.get(&path, &[]).await;
+            origin.on(&path, [Step::Send(answer.clone())]);
+            assert!(client.get(&path, &[]).await.body.len() >= large.len(), "{version} {at}");
+            origin.on(&path, [Step::Send(response("503 Service Unavailable", &[], b"down"))]);
+            assert_eq!(client.get(&path, &[]).await.status, 503, "{version} {at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_must_be_revalidated_is_not_used_while_there_is_no_origin() {
+    // Each is fresh for a second.
+    const CONTROLS: [&str; 4] = [
+        "max-age=1, must-revalidate, stale-if-error=600, stale-while-revalidate=600",
+        "max-age=1, proxy-revalidate, stale-if-error=600, stale-while-revalidate=600",
+        "max-age=600, s-maxage=1, stale-if-error=600, stale-while-revalidate=600",
+        "max-age=1, stale-if-error=600",
+    ];
+    let origin = Origin::start().await;
+    let edge = keeping(&origin, "all").await;
+    let visitors = Visitor::both(&edge).await;
+    for (at, control) in CONTROLS.into_iter().enumerate() {
+        let path = format!("/{at}");
+        origin.serve_ok(&path, &[("cache-control", control)], b"old");
+        assert_eq!(visitors[0].1.get(&path, &[]).await.body, b"old");
+    }
+    origin.kill().await;
+    for (version, client) in &visitors {
+        for (at, control) in CONTROLS.into_iter().enumerate().take(3) {
+            let path = format!("/{at}");
+            within("the end of a second", async {
+                while client.get(&path, &[]).await.status == 200 {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            let answer = client.get(&path, &[]).await;
+            assert_eq!(answer.status, 504, "{version} {control}");
+            assert_ne!(answer.body, b"old", "{version} {control}");
+        }
+        let answer = client.get("/3", &[]).await;
+        assert_eq!((answer.status, &*answer.body), (200, &b"old"[..]), "{version}");
+    }
+    // What was never kept is a bad gateway as ever.
+    assert_eq!(visitors[1].1.get("/never", &[]).await.status, 502);
+}
+
+#[tokio::test]
+async fn an_update_that_fails_is_not_tried_again_by_each_request() {
+    let failures: [(&str, Vec<Step>); 3] = [
+        (
+            "status",
+            vec![Step::Send(response("503 Service Unavailable", &[], b""))],
+        ),
+        ("closed", vec![Step::Close]),
+        ("silent", vec![Step::Gate("never")]),
+    ];
+    let origin = Origin::start().await;
+    let text = config(origin.address, &super::routes("{ caching: all, status: on }")).replace(
+        &format!("servers: ['{}']", origin.address),
+        &format!(
+            "servers: ['{}'], first_byte_timeout: 50ms, ejection: off",
+            origin.address
+        ),
+    );
+    let edge = Edge::with(&text).await;
+    for (version, client) in Visitor::both(&edge).await {
+        for (kind, failure) in &failures {
+            let path = format!("/{kind}?{version}");
+            origin.serve_ok(&path, &[UPDATING], b"old");
+            client.get(&path, &[]).await;
+            origin.on(&path, failure.clone());
+            let mut paused = None;
+            for _ in 0..40 {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                let answer = client.get(&path, &[]).await;
+                assert_eq!(answer.body, b"old", "{version} {kind}");
+                let status = answer
+                    .headers
+                    .get("cache-status")
+                    .and_then(|status| status.to_str().ok());
+                if status.is_some_and(|status| status.starts_with("linkpush; hit; ttl=") && !status.contains("detail"))
+                {
+                    paused = Some(answer);
+                }
+            }
+            // An update, once more on a new connection, and some more after pauses that double.
+            let count = origin.count(&path);
+            assert!((2..=12).contains(&count), "{version} {kind}: {count}");
+            let paused = paused.expect("an answer during a pause");
+            assert!(paused.headers.contains_key("age"));
+            origin.serve_ok(&path, &[FRESH], b"new");
+            within("the new answer", async {
+                while client.get(&path, &[]).await.body != b"new" {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            })
+            .await;
+        }
+    }
+    line(&edge, "/status?HTTP/1.1", "stale").await;
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ impl Seen {
 #[derive(Default)]
 struct Shared {
     scripts: Mutex<HashMap<String, Vec<Step>>>,
+    conditional: Mutex<HashMap<String, Vec<Step>>>,
     default: Mutex<Option<Vec<Step>>>,
     once: Mutex<Option<Vec<Step>>>,
     seen: Mutex<Vec<Seen>>,
@@ -154,8 +155,19 @@ impl Origin {
         self
     }
 
+    /// Scripts the answer of a path to requests with `If-None-Match` or `If-Modified-Since`; others have that of [`Origin::on`].
+    pub fn on_condition(&self, path: &str, steps: impl Into<Vec<Step>>) -> &Self {
+        self.shared
+            .conditional
+            .lock()
+            .expect("no panic")
+            .insert(path.to_owned(), steps.into());
+        self
+    }
+
     /// Forgets every script but the default.
     pub fn clear(&self) {
+        self.shared.conditional.lock().expect("no panic").clear();
         self.shared.scripts.lock().expect("no panic").clear();
     }
 
@@ -265,9 +277,15 @@ impl Origin {
         while let Some(seen) = read_request(&mut stream, &mut buffer).await? {
             let path = seen.path().to_owned();
             let head = seen.line.starts_with("HEAD ");
+            let has_condition = seen
+                .field("if-none-match")
+                .or(seen.field("if-modified-since"))
+                .is_some();
             self.shared.seen.lock().expect("no panic").push(seen);
             self.shared.arrived.notify_waiters();
-            let steps = self.shared.scripts.lock().expect("no panic").get(&path).cloned();
+            let conditional = self.shared.conditional.lock().expect("no panic").get(&path).cloned();
+            let scripts = self.shared.scripts.lock().expect("no panic").get(&path).cloned();
+            let steps = conditional.filter(|_| has_condition).or(scripts);
             let once = self.shared.once.lock().expect("no panic").take_if(|_| kept);
             kept = true;
             let steps = once
