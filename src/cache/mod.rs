@@ -1,15 +1,17 @@
 //! Answers kept in memory, for pushes and requests alike.
 //!
 //! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key` (what an answer
-//! is found by), `freshness` and `vary` (which may be kept), `object`, `fields` and `body` (a kept one), `fill`
+//! is found by), `freshness`, `control`, `date` and `vary` (which may be kept), `object`, `fields` and `body` (a kept one), `fill`
 //! (one on its way), `store` (all of them, bounded), `purge` (what is to be forgotten), `assets` (which URLs count
-//! as such), `trail` (what a request carries through Pingora's cache), `storage` (the store as that sees it),
+//! as such), `select` (what of an answer a request is given), `trail` (what a request carries through Pingora's cache), `storage` (the store as that sees it),
 //! `lock` (who asks the origin, and who waits), `unkept` (what need not be waited for).
 //!
 //! Bodies are shared: whoever sends one holds references to the same bytes.
 
 mod assets;
 mod body;
+mod control;
+mod date;
 mod fields;
 mod fill;
 mod freshness;
@@ -17,6 +19,7 @@ mod key;
 mod lock;
 mod object;
 mod purge;
+mod select;
 mod storage;
 mod store;
 mod trail;
@@ -25,12 +28,14 @@ mod vary;
 
 pub use assets::Assets;
 pub use body::Body;
+pub use control::TARGETED;
 pub use fields::compact;
 pub use freshness::{Asked, Freshness, NotKept, keep};
 pub use key::{UrlHash, UrlHasher, url_text};
 pub use lock::Lock;
 pub use object::{Head, Object};
 pub use purge::{BadUrl, Purge};
+pub use select::{Part, is_unchanged, part};
 pub use store::{Store, StoreLimits};
 pub use trail::cache_key;
 pub use unkept::{Unkept, WithCookie};

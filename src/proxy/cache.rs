@@ -1,6 +1,9 @@
 //! Which requests are answered from memory, and which answers are kept: what Pingora's cache asks of us.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora::{
@@ -201,7 +204,16 @@ pub(super) fn keep(response: &ResponseHeader, context: &Context) -> RespCacheabl
         return Uncacheable(NoCacheReason::InternalError);
     };
     let now = SystemTime::now();
-    let freshness = match cache::keep(response.status, &response.headers, kept.asked, now) {
+    let received = || HeaderValue::try_from(httpdate::fmt_http_date(now)).ok();
+    let mut header = Cow::Borrowed(response);
+    if kept.asked.revalidated && !insert_date(header.to_mut(), kept.date.clone().or_else(received)) {
+        return Uncacheable(NoCacheReason::InternalError);
+    }
+    let asked = Asked {
+        delay: context.tried_since.elapsed(),
+        ..kept.asked
+    };
+    let freshness = match cache::keep(header.status, &header.headers, asked, now) {
         Ok(freshness) => freshness,
         Err(NotKept::TooLarge) => return Uncacheable(NoCacheReason::ResponseTooLarge),
         // The next request may have more luck, and others may wait for it.
@@ -210,16 +222,9 @@ pub(super) fn keep(response: &ResponseHeader, context: &Context) -> RespCacheabl
         }
         Err(why) => return Uncacheable(NoCacheReason::Custom(why.label())),
     };
-    let mut header = response.clone();
+    let mut header = header.into_owned();
     hops::strip(&mut header);
-    let is_dated = match &kept.date {
-        Some(date) => header.insert_header(header::DATE, date.clone()).is_ok(),
-        None => {
-            header.headers.contains_key(header::DATE)
-                || header.insert_header(header::DATE, httpdate::fmt_http_date(now)).is_ok()
-        }
-    };
-    if !is_dated {
+    if !header.headers.contains_key(header::DATE) && !insert_date(&mut header, received()) {
         return Uncacheable(NoCacheReason::InternalError);
     }
     let mut meta = CacheMeta::new(
@@ -233,6 +238,11 @@ pub(super) fn keep(response: &ResponseHeader, context: &Context) -> RespCacheabl
         meta.set_epoch_override(freshness.epoch);
     }
     Cacheable(meta)
+}
+
+/// Says when an answer was made, or found unchanged: when it came, if the origin does not say it (RFC 9110 section 6.6.1).
+fn insert_date(header: &mut ResponseHeader, date: Option<HeaderValue>) -> bool {
+    date.is_some_and(|date| header.insert_header(header::DATE, date).is_ok())
 }
 
 /// What a request has in the fields that an answer varies by.
