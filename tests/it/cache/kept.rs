@@ -87,7 +87,6 @@ async fn nothing_of_one_visitor_reaches_another() {
             &[("authorization", "Basic dXNlcg==")],
         ),
         ("/cookie", &[FRESH], &[("cookie", "session=1")]),
-        ("/asked-for-no-store", &[PUBLIC], &[("cache-control", "no-store")]),
     ];
     for (path, answers, asks) in cases {
         origin.serve_ok(path, answers, b"of one");
