@@ -1,13 +1,18 @@
 //! Answers kept in memory.
 //!
 //! `kept` (which, and for whom), `filling` (one on its way), `stale` (past its time), `pushed` (assets from memory),
-//! `purge` (what is forgotten).
+//! `purge` (what is forgotten). In tables (`table`), over HTTP/1.1 and HTTP/2: `ages` (how old, and until when), `parts` (what of an
+//! answer), `variants` (which one).
 
+mod ages;
 mod filling;
 mod kept;
+mod parts;
 mod purge;
 mod pushed;
 mod stale;
+mod table;
+mod variants;
 
 use crate::support::{
     client::{Client, Page},
