@@ -467,6 +467,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_head_has_the_date_that_was_set_however_little_is_taken_at_a_time() {
+        let (mut client, mut arrival) = arrived(3);
+        let dates = Arc::clone(arrival.connection().expect("a client"));
+        let head = |date: &str| format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nServer: a\r\n\r\n");
+        let reading = tokio::spawn(async move {
+            let mut read = String::new();
+            client.read_to_string(&mut read).await.map(|_| read)
+        });
+        dates.date.set(Some(http::HeaderValue::from_static("yesterday")));
+        let interim = "HTTP/1.1 103 Early Hints\r\nDate: now\r\n\r\n";
+        for written in [
+            interim,
+            &head("now"),
+            "HTTP/1.1 200 OK\r\nDate: content\r\n\r\n",
+            &head("now"),
+        ] {
+            arrival.write_all(written.as_bytes()).await.expect("sent");
+        }
+        dates
+            .date
+            .set(Some(http::HeaderValue::from_static("a longer time ago")));
+        let parts = head("now");
+        let (begin, end) = parts.split_at(parts.len());
+        let mut parts = [
+            io::IoSlice::new(b""),
+            io::IoSlice::new(begin.as_bytes()),
+            io::IoSlice::new(end.as_bytes()),
+        ];
+        let written = arrival.write_vectored(&parts).await.expect("sent");
+        assert_eq!(written, begin.len());
+        parts = [io::IoSlice::new(b""); 3];
+        assert_eq!(arrival.write_vectored(&parts).await.expect("sent"), 0);
+        drop(arrival);
+        let expected = [
+            interim,
+            &head("yesterday"),
+            "HTTP/1.1 200 OK\r\nDate: content\r\n\r\n",
+            &head("now"),
+            &head("a longer time ago"),
+        ];
+        assert_eq!(reading.await.expect("no panic").expect("text"), expected.concat());
+    }
+
+    #[tokio::test]
     async fn what_is_behind_the_fence_waits_for_its_turn() {
         let (mut client, mut arrival) = arrived(64);
         client.write_all(b"first|second").await.expect("sent");

@@ -2,8 +2,16 @@
 
 use std::time::Duration;
 
-use super::table::{Case, ask, case, get, ok, reply, run};
 use http::Method;
+
+use super::{
+    keeping,
+    table::{Case, ask, case, get, ok, reply, run},
+};
+use crate::support::{
+    http1::{Http1, field},
+    origin::Origin,
+};
 
 /// The origin's answer is kept, and used again.
 fn kept(name: &'static str, fields: &[(&'static str, &'static str)]) -> Case {
@@ -61,6 +69,33 @@ async fn a_date_is_the_origins() {
         kept("none", &[HOUR]),
     ])
     .await;
+}
+
+/// A connection of HTTP/1.x has one response after another.
+#[tokio::test]
+async fn a_date_is_that_of_its_own_response() {
+    const DATE: &str = "Wed, 25 Nov 2015 07:00:00 GMT";
+    let origin = Origin::start().await;
+    origin.serve_ok("/dated", &[("date", DATE)], b"content");
+    origin.serve_ok("/undated", &[], b"content");
+    let edge = keeping(&origin, "all").await;
+    let mut http1 = Http1::connect(edge.address).await;
+    for (path, is_origins) in [("/dated", true), ("/undated", false), ("/dated", true)] {
+        http1
+            .send(format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", edge.address))
+            .await;
+        let (head, body) = http1.answer().await;
+        assert_eq!(body, b"content");
+        assert_eq!(field(&head, "date") == Some(DATE), is_origins, "{path}: {head}");
+        assert_eq!(head.matches("\r\nDate: ").count(), 1, "{head}");
+    }
+    origin.kill().await;
+    http1
+        .send(format!("GET /dated HTTP/1.1\r\nhost: {}\r\n\r\n", edge.address))
+        .await;
+    let (head, _) = http1.answer().await;
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    assert!(field(&head, "date").is_some_and(|date| date != DATE), "{head}");
 }
 
 #[tokio::test]

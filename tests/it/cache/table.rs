@@ -1,6 +1,7 @@
-//! Cases of the cache as a table: what the origin answers in order, what clients ask, what they see. Each case is run by an
-//! HTTP/1.1 client and by an HTTP/2 client, each with a path of its own. The two must see the same: answers of HTTP/1.1
-//! come out of the store through Pingora, fresh ones of HTTP/2 straight from memory.
+//! Cases of the cache as a table: what the origin answers in order, what clients ask, what they see. Each case is run in
+//! three ways, each with a path of its own, and all must see the same: over HTTP/1.1; over HTTP/2, where fresh answers come
+//! straight from memory; and over HTTP/2 where a route has links to deliver, so that they come out of the store through
+//! Pingora.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,6 @@ use tokio::task::JoinSet;
 use super::keeping;
 use crate::support::{
     client::Client,
-    edge::Edge,
     http1::{Http1, field},
     origin::{Origin, Step, response},
 };
@@ -164,40 +164,47 @@ impl Ask {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
+enum Way {
     Http1,
-    Http2,
+    Memory,
+    Pingora,
 }
 
-/// Runs the cases in front of one edge that keeps everything; returns it with its log.
-pub async fn run(cases: Vec<Case>) -> Edge {
+/// Runs the cases in front of an edge that keeps everything; returns its log.
+pub async fn run(cases: Vec<Case>) -> Vec<String> {
     let origin = Origin::start().await;
     let edge = keeping(&origin, "{ caching: all, status: on }").await;
+    let links = "{ caching: all, status: on }, push: { delivery: off, links: ['</a.css>; rel=preload; as=style'] }";
+    let other = keeping(&origin, links).await;
     let mut running = JoinSet::new();
     for case in cases {
-        let (origin, address) = (origin.clone(), edge.address);
+        let origin = origin.clone();
+        let (address, other) = (edge.address, other.address);
         running.spawn(async move {
             let now = SystemTime::now();
-            let over_http1 = observe(&case, Protocol::Http1, &origin, address, now);
-            let over_http2 = observe(&case, Protocol::Http2, &origin, address, now);
-            let (over_http1, over_http2) = tokio::join!(over_http1, over_http2);
-            for (protocol, answers) in [(Protocol::Http1, &over_http1), (Protocol::Http2, &over_http2)] {
+            let (over_http1, from_memory, through_pingora) = tokio::join!(
+                observe(&case, Way::Http1, &origin, address, now),
+                observe(&case, Way::Memory, &origin, address, now),
+                observe(&case, Way::Pingora, &origin, other, now),
+            );
+            for (way, answers) in [
+                (Way::Http1, &over_http1),
+                (Way::Memory, &from_memory),
+                (Way::Pingora, &through_pingora),
+            ] {
                 for (number, (ask, seen)) in case.asks.iter().zip(answers).enumerate() {
-                    check(
-                        ask,
-                        seen,
-                        now,
-                        &format!("{}, request {number}, {protocol:?}", case.name),
-                    );
+                    check(ask, seen, now, &format!("{}, request {number}, {way:?}", case.name));
                 }
             }
             let is_dated = case
                 .replies
                 .iter()
                 .all(|reply| reply.fields.iter().any(|(name, _)| *name == "date"));
-            for (number, (one, other)) in over_http1.iter().zip(&over_http2).enumerate() {
-                let (one, other) = (comparable(one, is_dated), comparable(other, is_dated));
-                assert_eq!(one, other, "{}, request {number}: the protocols differ", case.name);
+            for (way, answers) in [(Way::Http1, &over_http1), (Way::Pingora, &through_pingora)] {
+                for (number, (one, other)) in answers.iter().zip(&from_memory).enumerate() {
+                    let (one, other) = (comparable(one, is_dated), comparable(other, is_dated));
+                    assert_eq!(one, other, "{}, request {number}: {way:?} differs", case.name);
+                }
             }
         });
     }
@@ -206,17 +213,11 @@ pub async fn run(cases: Vec<Case>) -> Edge {
             std::panic::resume_unwind(e.into_panic());
         }
     }
-    edge
+    [edge.log(), other.log()].concat()
 }
 
-async fn observe(
-    case: &Case,
-    protocol: Protocol,
-    origin: &Origin,
-    address: std::net::SocketAddr,
-    now: SystemTime,
-) -> Vec<Seen> {
-    let path = format!("/{}/{protocol:?}", case.name.replace(' ', "-"));
+async fn observe(case: &Case, way: Way, origin: &Origin, address: std::net::SocketAddr, now: SystemTime) -> Vec<Seen> {
+    let path = format!("/{}/{way:?}", case.name.replace(' ', "-"));
     let mut answers = Vec::new();
     for ask in &case.asks {
         tokio::time::sleep(ask.pause).await;
@@ -231,9 +232,9 @@ async fn observe(
         let answer = response(reply.status, &fields, reply.body.as_bytes());
         origin.on(&path, [Step::Think(reply.delay), Step::Send(answer)]);
         let fields: Vec<(&str, String)> = ask.fields.iter().map(|(name, value)| (*name, at(value, now))).collect();
-        let mut seen = match protocol {
-            Protocol::Http1 => over_http1(address, &ask.method, &path, &fields).await,
-            Protocol::Http2 => over_http2(address, &ask.method, &path, &fields).await,
+        let mut seen = match way {
+            Way::Http1 => over_http1(address, &ask.method, &path, &fields).await,
+            Way::Memory | Way::Pingora => over_http2(address, &ask.method, &path, &fields).await,
         };
         seen.asked = origin.count(&path);
         answers.push(seen);
