@@ -172,12 +172,16 @@ impl Control {
         self.stale(self.stale_if_error)
     }
 
-    /// RFC 9111 section 4.2.4 has what forbids it.
     fn stale(&self, seconds: Seconds) -> u32 {
         match seconds {
-            Seconds::Said(seconds) if !self.must_revalidate && self.s_maxage == Seconds::Unsaid => seconds,
+            Seconds::Said(seconds) if !self.must_be_revalidated() => seconds,
             _ => 0,
         }
+    }
+
+    /// Whether the answer must not be used past that without the origin's word (RFC 9111 section 4.2.4).
+    pub(super) fn must_be_revalidated(&self) -> bool {
+        self.must_revalidate || self.s_maxage != Seconds::Unsaid
     }
 }
 
