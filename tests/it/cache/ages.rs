@@ -127,6 +127,24 @@ async fn an_age_is_what_the_first_member_says_and_the_way_takes() {
             .origin(ok(&[HOUR], "content"))
             .ask(get(&[]).without("age"))
             .ask(get(&[]).after(Duration::from_millis(1100)).aged(1..=3).asked(1)),
+        // What was found unchanged a moment ago is not as old as what was found.
+        case("found unchanged")
+            .origin(ok(
+                &[
+                    ("cache-control", "max-age=60, stale-if-error=600"),
+                    ("date", "{now-100}"),
+                    ("etag", "\"1\""),
+                ],
+                "content",
+            ))
+            .origin(reply(
+                "304 Not Modified",
+                &[("cache-control", "max-age=60"), ("etag", "\"1\"")],
+                "",
+            ))
+            .ask(get(&[]).sees(200, "content").with("date", "{now-100}").asked(1))
+            .ask(get(&[]).sees(200, "content").asked(2))
+            .ask(get(&[]).sees(200, "content").aged(0..=5).asked(2)),
         case("not of another cache before us")
             .origin(ok(&[HOUR, ("age", "100"), ("date", "{now-10}")], "content"))
             .ask(get(&[]).with("age", "100"))
