@@ -32,6 +32,7 @@ pub fn freshness(bytes: &[u8]) {
         with_cookie: what % 2 == 1,
         revalidated: what / 2 % 2 == 1,
         limit: 1000,
+        delay: Duration::ZERO,
     };
     let mut lines = Vec::new();
     while let Some(name) = input.byte() {
@@ -152,7 +153,7 @@ fn directives(control: &[&[u8]]) -> Vec<String> {
 
 /// An answer that was longer on its way is kept no longer.
 fn older(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTime, fresh: Option<Freshness>) {
-    if fields.contains_key("age") {
+    if fields.contains_key("age") || fields.contains_key("date") {
         return;
     }
     let mut fields = fields.clone();

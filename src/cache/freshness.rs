@@ -5,10 +5,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
-use pingora_cache::cache_control::{CacheControl, InterpretCacheControl as _};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::vary::{self, BadVary};
+use super::{
+    control::{Control, delta_seconds},
+    date,
+    vary::{self, BadVary},
+};
 use crate::route::CookieAnswers;
 
 /// Why an answer is not kept.
@@ -87,6 +90,8 @@ pub struct Asked {
     pub revalidated: bool,
     /// Bytes that an answer may have.
     pub limit: usize,
+    /// From when it was sent to the origin until the answer began to come.
+    pub delay: Duration,
 }
 
 impl Asked {
@@ -97,6 +102,7 @@ impl Asked {
             with_cookie: cookies == CookieAnswers::Public && fields.contains_key(header::COOKIE),
             revalidated: false,
             limit,
+            delay: Duration::ZERO,
         }
     }
 }
@@ -120,15 +126,15 @@ pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTim
     if !STATUSES.contains(&status) {
         return Err(NotKept::Status(status));
     }
-    let control = CacheControl::from_headers_named(header::CACHE_CONTROL.as_str(), fields);
+    let control = Control::of(fields);
     if let Some(control) = &control {
-        if control.no_store() {
+        if control.no_store {
             return Err(NotKept::NoStore);
         }
-        if control.has_key("private") {
+        if control.private {
             return Err(NotKept::Private);
         }
-        if control.has_key("no-cache") {
+        if control.no_cache {
             return Err(NotKept::NoCache);
         }
     }
@@ -136,11 +142,10 @@ pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTim
         return Err(NotKept::SetCookie);
     }
     vary::names(fields)?;
-    let is_public = |control: &CacheControl| control.public() || control.has_key("s-maxage");
-    if asked.with_cookie && !asked.revalidated && !control.as_ref().is_some_and(is_public) {
+    if asked.with_cookie && !asked.revalidated && !control.is_some_and(|control| control.is_for_everybody()) {
         return Err(NotKept::Cookie);
     }
-    let freshness = freshness(control.as_ref(), fields, now).ok_or(NotKept::NotFresh)?;
+    let freshness = freshness(control.unwrap_or_default(), fields, asked.delay, now).ok_or(NotKept::NotFresh)?;
     match length(fields) {
         // What is kept has its length already.
         _ if asked.revalidated => {}
@@ -155,24 +160,18 @@ pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTim
 /// and what means the same to a shared cache (RFC 9111 sections 5.2.2.2, 5.2.2.8 and 5.2.2.10).
 #[must_use]
 pub fn must_be_revalidated(fields: &HeaderMap) -> bool {
-    CacheControl::from_headers_named(header::CACHE_CONTROL.as_str(), fields)
-        .is_some_and(|control| control.must_revalidate() || control.proxy_revalidate() || control.has_key("s-maxage"))
+    Control::of(fields).is_some_and(|control| control.must_be_revalidated())
 }
 
-fn freshness(control: Option<&CacheControl>, fields: &HeaderMap, now: SystemTime) -> Option<Freshness> {
-    let states_age = |control: &CacheControl| control.has_key("max-age") || control.has_key("s-maxage");
-    let lifetime = match control.filter(|control| states_age(control)) {
-        // One that cannot be read is taken for the past, as Expires is.
-        Some(control) => control.fresh_duration().unwrap_or_default(),
+fn freshness(control: Control, fields: &HeaderMap, delay: Duration, now: SystemTime) -> Option<Freshness> {
+    let lifetime = match control.lifetime() {
+        Some(lifetime) => lifetime,
+        None if control.is_targeted => return None,
         None => expires_in(fields, now)?,
     };
-    let age = age(fields);
-    let stale = |time: Option<Duration>| {
-        let seconds = time.unwrap_or_default().as_secs();
-        u32::try_from(seconds).unwrap_or(u32::MAX)
-    };
-    let stale_while_revalidate = stale(control.and_then(|control| control.serve_stale_while_revalidate_duration()));
-    let stale_if_error = stale(control.and_then(|control| control.serve_stale_if_error_duration()));
+    let age = age(fields, delay, now);
+    let stale_while_revalidate = control.stale_while_revalidate();
+    let stale_if_error = control.stale_if_error();
     let longest_stale = Duration::from_secs(stale_while_revalidate.max(stale_if_error).into());
     if lifetime + longest_stale <= age {
         return None;
@@ -190,25 +189,42 @@ fn freshness(control: Option<&CacheControl>, fields: &HeaderMap, now: SystemTime
 /// More than RFC 9111 section 1.2.2 asks for.
 const LONGEST: Duration = Duration::from_secs(1 << 31);
 
-/// From `Date` to `Expires` (RFC 9111 section 4.2.1): by the origin's clock where it tells it.
+/// From `Date` to `Expires` (RFC 9111 section 4.2.1): by the origin's clock where it tells it. One that cannot be read is
+/// over.
 fn expires_in(fields: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let expires = only(fields, &header::EXPIRES)?;
-    let date = |value: &str| httpdate::parse_http_date(value).ok();
-    let expires = date(expires).unwrap_or(SystemTime::UNIX_EPOCH);
-    let from = only(fields, &header::DATE).and_then(date).unwrap_or(now);
+    let expires = date::read(only(fields, &header::EXPIRES)?).unwrap_or(SystemTime::UNIX_EPOCH);
+    let from = only(fields, &header::DATE).and_then(date::read).unwrap_or(now);
     Some(expires.duration_since(from).unwrap_or_default())
 }
 
-/// How old the answer was when it came (RFC 9111 section 4.2.3), as another cache tells.
-fn age(fields: &HeaderMap) -> Duration {
-    let seconds = only(fields, &header::AGE).and_then(|age| age.trim().parse().ok());
-    Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST)
+/// How old the answer was when it came (RFC 9111 section 4.2.3): as its `Date` tells, or as another cache does and the way
+/// from there took, whichever is more.
+fn age(fields: &HeaderMap, delay: Duration, now: SystemTime) -> Duration {
+    let dates = fields.get_all(header::DATE).iter().map(HeaderValue::as_bytes);
+    let since = |date| whole_seconds(now).duration_since(date).ok();
+    let apparent = dates.filter_map(date::read).filter_map(since).max().unwrap_or_default();
+    (said_age(fields) + delay).max(apparent).min(LONGEST)
 }
 
-fn only<'f>(fields: &'f HeaderMap, name: &HeaderName) -> Option<&'f str> {
+/// The first member of `Age`, whatever follows it. One that is no number is ignored, and so are those behind it (RFC 9111
+/// section 5.1): `Date` still tells how old the answer is.
+fn said_age(fields: &HeaderMap) -> Duration {
+    let first = fields.get(header::AGE).map(HeaderValue::as_bytes);
+    let first = first.and_then(|line| line.split(|&byte| byte == b',').next());
+    let seconds = first.and_then(|age| delta_seconds(age.trim_ascii()));
+    Duration::from_secs(seconds.unwrap_or_default().into())
+}
+
+/// `Date` has no fractions: an answer of this very second is not older than it.
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
+}
+
+fn only<'f>(fields: &'f HeaderMap, name: &HeaderName) -> Option<&'f [u8]> {
     let mut values = fields.get_all(name).iter();
-    let first = values.next()?.to_str().ok();
-    first.filter(|_| values.next().is_none())
+    let first = values.next()?.as_bytes();
+    values.next().is_none().then_some(first)
 }
 
 enum Length {
@@ -240,6 +256,7 @@ mod tests {
         with_cookie: false,
         revalidated: false,
         limit: 1000,
+        delay: Duration::ZERO,
     };
     const VISITOR: Asked = Asked {
         with_cookie: true,
@@ -296,6 +313,12 @@ mod tests {
             Some((10, 0, 0))
         );
         assert_eq!(seconds(&[SEVEN, ("cache-control", "max-age=5")]), Some((5, 0, 0)));
+        assert_eq!(
+            seconds(&[("expires", "wednesday, 25-NOV-26 07:01:00 gmt")]),
+            Some((60, 0, 0))
+        );
+        assert_eq!(seconds(&[("expires", "wed nov 25 07:01:00 2026")]), Some((60, 0, 0)));
+        assert_eq!(seconds(&[("expires", "Wed, 25 Nov 2026 07:01:00 CET")]), None);
         assert_eq!(seconds(&[("expires", "0")]), None);
         assert_eq!(seconds(&[SEVEN, SEVEN]), None);
     }
@@ -323,12 +346,71 @@ mod tests {
     }
 
     #[test]
+    fn a_field_for_this_cache_takes_the_place_of_expires() {
+        const SEVEN: (&str, &str) = ("expires", "Wed, 25 Nov 2026 07:01:00 GMT");
+        const PRIVATE: (&str, &str) = ("cache-control", "private, no-store");
+        let cdn = |value| seconds(&[SEVEN, PRIVATE, ("cdn-cache-control", value)]);
+        assert_eq!(cdn("max-age=5"), Some((5, 0, 0)));
+        assert_eq!(cdn("public"), None);
+        assert_eq!(cdn("not a dictionary"), None);
+        const NO_STORE: (&str, &str) = ("cdn-cache-control", "no-store");
+        assert_eq!(kept(ANYBODY, 200, &[SEVEN, NO_STORE]), Err(NotKept::NoStore));
+        assert_eq!(seconds(&[PRIVATE, ("surrogate-control", "max-age=5")]), Some((5, 0, 0)));
+    }
+
+    #[test]
     fn age_elsewhere_counts() {
-        assert_eq!(
-            seconds(&[("cache-control", "max-age=60"), ("age", "50")]),
-            Some((10, 0, 0))
-        );
-        assert_eq!(seconds(&[("cache-control", "max-age=60"), ("age", "60")]), None);
+        let aged = |ages: &[&'static str]| {
+            let ages = ages.iter().map(|age| ("age", *age));
+            let list: Vec<_> = std::iter::once(("cache-control", "max-age=3600")).chain(ages).collect();
+            seconds(&list).map(|(fresh, ..)| fresh)
+        };
+        for (ages, fresh) in [
+            (&["50"][..], Some(3550)),
+            (&["3600"], None),
+            (&["7200, 0"], None),
+            (&["7200", "0"], None),
+            (&["0", "7200"], Some(3600)),
+            (&["10 , 20"], Some(3590)),
+            (&["2147483649"], None),
+            (&["99999999999999999999999"], None),
+            (&["-5"], Some(3600)),
+            (&["+50"], Some(3600)),
+            (&["50.5"], Some(3600)),
+            (&["50s"], Some(3600)),
+            (&["\"50\""], Some(3600)),
+            (&["soon", "7200"], Some(3600)),
+            (&[""], Some(3600)),
+            (&[", 7200"], Some(3600)),
+        ] {
+            assert_eq!(aged(ages), fresh, "{ages:?}");
+        }
+    }
+
+    #[test]
+    fn the_way_from_the_origin_and_its_date_count() {
+        let aged = |list: &[(&'static str, &'static str)], delay| {
+            let asked = Asked {
+                delay: Duration::from_secs(delay),
+                ..ANYBODY
+            };
+            let list = [&[("cache-control", "max-age=600")][..], list].concat();
+            let kept = kept(asked, 200, &list).ok()?;
+            assert_eq!(kept.fresh_until, kept.epoch + Duration::from_secs(600));
+            Some(now().duration_since(kept.epoch).expect("no future").as_secs())
+        };
+        const TEN: (&str, &str) = ("date", "Wed, 25 Nov 2026 06:59:50 GMT");
+        assert_eq!(aged(&[], 0), Some(0));
+        assert_eq!(aged(&[], 3), Some(3));
+        assert_eq!(aged(&[("age", "10")], 3), Some(13));
+        assert_eq!(aged(&[TEN], 3), Some(10));
+        assert_eq!(aged(&[TEN, ("age", "8")], 3), Some(11));
+        assert_eq!(aged(&[("date", "wednesday, 25-nov-26 06:59:50 gmt")], 0), Some(10));
+        assert_eq!(aged(&[("date", "Wed Nov 25 06:59:50 2026")], 0), Some(10));
+        assert_eq!(aged(&[("date", "Wed, 25 Nov 2026 07:10:00 GMT")], 0), Some(0));
+        assert_eq!(aged(&[("date", "Wed, 25 Nov 2026 05:00:00 GMT")], 0), None);
+        assert_eq!(aged(&[("date", "yesterday")], 0), Some(0));
+        assert_eq!(aged(&[], 600), None);
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! Answers kept in memory, for pushes and requests alike.
 //!
 //! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key` (what an answer
-//! is found by), `freshness` and `vary` (which may be kept), `revalidate` (what a 304 changes), `object`, `fields`, `body`
-//! and `arena` (a kept one), `fill` (one on its way), `store` (all of them, bounded), `purge` (what is to be forgotten),
-//! `assets` (which URLs count as such), `trail` (what a request carries through Pingora's cache), `storage` (the store as
-//! that sees it), `lock` (who asks the origin, and who waits), `unkept` (what need not be waited for), `retry` (when the
-//! origin is asked again after it failed).
+//! is found by), `freshness`, `control`, `date` and `vary` (which may be kept), `revalidate` (what a 304 changes), `object`,
+//! `fields`, `body` and `arena` (a kept one), `fill` (one on its way), `store` (all of them, bounded), `purge` (what is to be
+//! forgotten), `assets` (which URLs count as such), `select` (what of an answer a request is given), `trail` (what a request
+//! carries through Pingora's cache), `storage` (the store as that sees it), `lock` (who asks the origin, and who waits),
+//! `unkept` (what need not be waited for), `retry` (when the origin is asked again after it failed).
 //!
 //! Bodies are shared: whoever sends one holds references to the same bytes.
 
 mod arena;
 mod assets;
 mod body;
+mod control;
+mod date;
 mod fields;
 mod fill;
 mod freshness;
@@ -21,6 +23,7 @@ mod object;
 mod purge;
 mod retry;
 mod revalidate;
+mod select;
 mod storage;
 mod store;
 mod trail;
@@ -29,6 +32,7 @@ mod vary;
 
 pub use assets::Assets;
 pub use body::Body;
+pub use control::TARGETED;
 pub use fields::compact;
 pub use fill::Reserved;
 pub use freshness::{Asked, Freshness, NotKept, keep, must_be_revalidated};
@@ -38,6 +42,7 @@ pub use object::{Head, Object, announced_length};
 pub use purge::{BadUrl, Purge};
 pub use retry::Retries;
 pub use revalidate::{OtherAnswer, Update};
+pub use select::{Part, is_unchanged, part};
 pub use storage::Source;
 pub use store::{Store, StoreLimits};
 pub use trail::{cache_key, revalidated};

@@ -91,6 +91,9 @@ pub(super) fn variance(hasher: &UrlHasher, names: &[HeaderName], request: &Heade
 
 /// The codings of `Accept-Encoding`, a bit each; `None` if it says anything that a list of well-known
 /// codings would not, or is not there: then any coding may be sent, where an empty list lets none.
+///
+/// An answer without a coding would do for both. It is found by this hash, though, before anybody knows which coding the
+/// answer has, so each of the two has the origin asked once.
 fn known_codings(request: &HeaderMap) -> Option<u8> {
     if !request.contains_key(header::ACCEPT_ENCODING) {
         return None;

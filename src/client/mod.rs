@@ -13,11 +13,11 @@ mod trusted;
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use http::{HeaderName, Version, request::Parts};
+use http::{HeaderName, HeaderValue, Version, request::Parts};
 
 pub use trusted::{ProxyProtocol, Trusted, canonical};
 
@@ -79,6 +79,25 @@ pub struct Connection {
     pub peer: Peer,
     /// What HTTP/2 knows of it; `None` for HTTP/1.x.
     pub http2: Option<Arc<push::Client>>,
+    /// When the response of HTTP/1.x was made that is about to be written.
+    pub date: ResponseDate,
+}
+
+/// The `Date` of an origin's response, on its way round Pingora to an HTTP/1.x client: Pingora writes its own in the place
+/// of whatever is there.
+#[derive(Debug, Default)]
+pub struct ResponseDate(Mutex<Option<HeaderValue>>);
+
+impl ResponseDate {
+    /// That of the next response that is written; `None` leaves it to Pingora.
+    pub fn set(&self, date: Option<HeaderValue>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+    }
+
+    /// That of the response that is being written.
+    pub fn take(&self) -> Option<HeaderValue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// How long the origin's final answer may take to begin. It rides in the extensions of the client's

@@ -3,8 +3,10 @@
 //! The server asks a [`ResponseSource`] before the application, for requests and promises alike, and sends a
 //! [`StoredResponse`] from its own task. An [`OnSent`] hears what became of it.
 
+mod date;
 mod page;
 
+pub use date::{DateIsOrigins, PLACEHOLDER_DATE};
 pub use page::error_page;
 
 use http::{Response, request::Parts};

@@ -24,9 +24,10 @@ use tokio::{
 
 use super::{
     chunks::Chunks,
+    dated::{Dated, is_final_head},
     tunnel::{GOING_AWAY, Tunnel},
 };
-use crate::client::{Connection, Peer, Scheme, canonical};
+use crate::client::{Connection, Peer, ResponseDate, Scheme, canonical};
 
 /// A connection whose client is known. Pingora asks it for the facts of the connection.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Arrival {
     tunnel: Option<Tunnel>,
     /// The client has ended its half of the connection behind the fence, and is taken to be gone then.
     half_closed: Option<Pin<Box<Sleep>>>,
+    /// The head of a response that is being written instead of Pingora's.
+    dated: Option<Dated>,
     /// How long the client may take no byte that is written, where that is limited here.
     write_timeout: Option<Duration>,
     /// When a write that waits for the client has waited too long.
@@ -88,7 +91,11 @@ const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 ";
 impl Arrival {
     /// A connection from this peer. `ahead` was read from it already and is to be read again.
     pub(super) fn new(io: Stream, peer: Peer, ahead: Vec<u8>) -> Self {
-        let connection = Arc::new(Connection { peer, http2: None });
+        let connection = Arc::new(Connection {
+            peer,
+            http2: None,
+            date: ResponseDate::default(),
+        });
         // Pingora has a place for facts of one's own only beside the header of a CONNECT proxy.
         let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
             .ok()
@@ -101,6 +108,7 @@ impl Arrival {
             leaving: None,
             tunnel: None,
             half_closed: None,
+            dated: None,
             write_timeout: None,
             write_due: None,
             facts,
@@ -118,15 +126,19 @@ impl Arrival {
             leaving: None,
             tunnel: None,
             half_closed: None,
+            dated: None,
             write_timeout: None,
             write_due: None,
         }
     }
 
+    fn connection(&self) -> Option<&Arc<Connection>> {
+        self.facts.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
     /// Who is at its other end.
     pub(super) fn peer(&self) -> Option<&Peer> {
-        let facts = self.facts.as_ref()?.user_data.as_ref()?;
-        Some(&facts.downcast_ref::<Arc<Connection>>()?.peer)
+        Some(&self.connection()?.peer)
     }
 
     /// What the client is known to speak.
@@ -191,6 +203,15 @@ impl Arrival {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Whether these bytes are, or have begun to be, written with another date.
+    fn is_dated(&mut self, buf: &[u8]) -> bool {
+        if self.dated.is_none() && is_final_head(buf) {
+            let date = self.connection().and_then(|connection| connection.date.take());
+            self.dated = date.and_then(|date| Dated::new(buf, date.as_bytes()));
+        }
+        self.dated.is_some()
     }
 
     fn poll_read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -305,6 +326,17 @@ impl AsyncWrite for Arrival {
             self.fence = Fence::None;
             self.tunnel = Some(Tunnel::new());
         }
+        if self.is_dated(buf) {
+            let this = &mut *self;
+            let write = match &mut this.dated {
+                Some(dated) => dated.poll_write(cx, Pin::new(&mut this.io)),
+                None => Poll::Ready(Ok(())),
+            };
+            if write.is_ready() {
+                this.dated = None;
+            }
+            return self.in_time(cx, write).map_ok(|()| buf.len());
+        }
         let write = Pin::new(&mut self.io).poll_write(cx, buf);
         if let (Some(tunnel), Poll::Ready(Ok(written))) = (&mut self.tunnel, &write) {
             tunnel.pass(buf.get(..*written).unwrap_or_default());
@@ -328,8 +360,9 @@ impl AsyncWrite for Arrival {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.tunnel.is_some() || matches!(self.fence, Fence::Switching(_)) {
-            let first = bufs.iter().find(|buf| !buf.is_empty());
+        let first = bufs.iter().find(|buf| !buf.is_empty());
+        let is_head = self.dated.is_some() || first.is_some_and(|first| is_final_head(first));
+        if self.tunnel.is_some() || matches!(self.fence, Fence::Switching(_)) || is_head {
             return self.poll_write(cx, first.map_or(&[], |first| &**first));
         }
         let write = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
@@ -431,6 +464,50 @@ mod tests {
         let writing = timeout(Duration::from_secs(20), arrival.write_all(&[0; 9]));
         let error = writing.await.expect("an outcome").expect_err("no room for all");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_head_has_the_date_that_was_set_however_little_is_taken_at_a_time() {
+        let (mut client, mut arrival) = arrived(3);
+        let dates = Arc::clone(arrival.connection().expect("a client"));
+        let head = |date: &str| format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nServer: a\r\n\r\n");
+        let reading = tokio::spawn(async move {
+            let mut read = String::new();
+            client.read_to_string(&mut read).await.map(|_| read)
+        });
+        dates.date.set(Some(http::HeaderValue::from_static("yesterday")));
+        let interim = "HTTP/1.1 103 Early Hints\r\nDate: now\r\n\r\n";
+        for written in [
+            interim,
+            &head("now"),
+            "HTTP/1.1 200 OK\r\nDate: content\r\n\r\n",
+            &head("now"),
+        ] {
+            arrival.write_all(written.as_bytes()).await.expect("sent");
+        }
+        dates
+            .date
+            .set(Some(http::HeaderValue::from_static("a longer time ago")));
+        let parts = head("now");
+        let (begin, end) = parts.split_at(parts.len());
+        let mut parts = [
+            io::IoSlice::new(b""),
+            io::IoSlice::new(begin.as_bytes()),
+            io::IoSlice::new(end.as_bytes()),
+        ];
+        let written = arrival.write_vectored(&parts).await.expect("sent");
+        assert_eq!(written, begin.len());
+        parts = [io::IoSlice::new(b""); 3];
+        assert_eq!(arrival.write_vectored(&parts).await.expect("sent"), 0);
+        drop(arrival);
+        let expected = [
+            interim,
+            &head("yesterday"),
+            "HTTP/1.1 200 OK\r\nDate: content\r\n\r\n",
+            &head("now"),
+            &head("a longer time ago"),
+        ];
+        assert_eq!(reading.await.expect("no panic").expect("text"), expected.concat());
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ use crate::{
     cache::{
         self, Asked, Lock, NotKept, OtherAnswer, Retries, Source, Store, Unkept, Update, UrlHash, WithCookie, url_text,
     },
+    client::forwarded::ask_for_another,
     push::{self, Credentials, Mention},
     route::Caching,
 };
@@ -160,28 +161,17 @@ pub(super) fn may_be_kept(request: &RequestHeader) -> bool {
     (request.method == Method::GET || request.method == Method::HEAD) && fields_allow(&request.headers)
 }
 
-/// The same for its fields: no credentials, no condition that only the origin can judge, no wish that
-/// nothing be kept, and nothing by which an application may answer for another URL or method.
+/// The same for its fields: no credentials, no condition that only the origin can judge, and nothing by which an
+/// application may answer for another URL or method. A wish that nothing be kept is no more heeded than one that
+/// nothing kept be used: such wishes are advice (RFC 9111 section 5.2.1), and would let any client ask the origin at will.
 pub(super) fn fields_allow(fields: &http::HeaderMap) -> bool {
-    const ORIGINS_OWN: [&str; 11] = [
-        "authorization",
-        "if-match",
-        "if-unmodified-since",
-        "upgrade",
-        "x-host",
-        "x-http-method",
-        "x-http-method-override",
-        "x-method-override",
-        "x-original-host",
-        "x-original-url",
-        "x-rewrite-url",
+    const ORIGINS_OWN: [header::HeaderName; 4] = [
+        header::AUTHORIZATION,
+        header::IF_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+        header::UPGRADE,
     ];
-    let is_origins_own = |name: &header::HeaderName| {
-        let name = name.as_str();
-        // Most names end here.
-        name.starts_with(['a', 'i', 'u', 'x']) && ORIGINS_OWN.contains(&name)
-    };
-    !fields.keys().any(is_origins_own) && !has_directive(fields, "no-store")
+    !fields.keys().any(|name| ORIGINS_OWN.contains(name)) && !ask_for_another(fields)
 }
 
 /// Whether a part of the answer, or its header alone, is wanted.
@@ -324,7 +314,11 @@ fn keep(response: &ResponseHeader, found: Option<&ResponseHeader>, context: &Con
         }
         _ => return Uncacheable(NoCacheReason::UpstreamError),
     };
-    let freshness = match cache::keep(header.status, &header.headers, kept.asked, now) {
+    let asked = Asked {
+        delay: context.tried_since.elapsed(),
+        ..kept.asked
+    };
+    let freshness = match cache::keep(header.status, &header.headers, asked, now) {
         Ok(freshness) => freshness,
         Err(NotKept::TooLarge) => return Uncacheable(NoCacheReason::ResponseTooLarge),
         // The next request may have more luck, and others may wait for it.
@@ -533,6 +527,7 @@ mod tests {
         assert!(may("GET", &[]));
         assert!(may("HEAD", &[("if-none-match", "\"a\""), ("cookie", "a=b")]));
         assert!(may("GET", &[("cache-control", "no-cache, max-age=0")]));
+        assert!(may("GET", &[("cache-control", "no-store")]));
         for method in ["POST", "OPTIONS", "PURGE"] {
             assert!(!may(method, &[]), "{method}");
         }
@@ -541,8 +536,9 @@ mod tests {
             ("if-match", "\"a\""),
             ("if-unmodified-since", "x"),
             ("upgrade", "websocket"),
-            ("cache-control", "max-age=0, No-Store"),
             ("x-original-url", "/admin"),
+            ("x_original_url", "/admin"),
+            ("x-http-host-override", "evil.example"),
             ("x-http-method-override", "PUT"),
         ] {
             assert!(!may("GET", &[(name, value)]), "{name}");

@@ -120,13 +120,6 @@ impl Context {
         Some(forwarded::client(peer, fields))
     }
 
-    /// Whether its client may speak for others: what it says in fields of proxies reaches origins.
-    pub(super) fn is_client_trusted(&self) -> bool {
-        self.connection
-            .as_ref()
-            .is_some_and(|connection| connection.peer.is_trusted)
-    }
-
     /// Whether its document's links may be delivered at all.
     pub(super) fn delivers(&self) -> bool {
         let is_off = self.route().is_none_or(|route| route.push.delivery == Delivery::Off);

@@ -13,7 +13,7 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, request::Url};
 use crate::{
-    client::forwarded::tell_another_url,
+    client::forwarded::ask_for_another,
     learn::{DocumentKey, Evidence, LearnPolicy, Learning, Links, Observation, VisitorFacts},
     link::spelling,
     push::Mention,
@@ -45,7 +45,7 @@ pub(super) fn begin(edge: &Edge, session: &Session, context: &mut Context) -> Li
         || context.pushed_by.is_some()
         || context.is_update
         || request.method != Method::GET
-        || (context.is_client_trusted() && tell_another_url(&request.headers))
+        || ask_for_another(&request.headers)
     {
         return Links::default();
     }

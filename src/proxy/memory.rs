@@ -1,7 +1,7 @@
 //! Requests and promises that need no proxy: a fresh answer is in memory, and nothing else is to be done.
 //!
-//! Whatever is unusual goes the other way, through Pingora, which finds the same answers: a range, a
-//! condition on a date that is not the answer's own, links to deliver, something to learn, credentials.
+//! Whatever is unusual goes the other way, through Pingora, which finds the same answers: a range, links to deliver,
+//! something to learn, credentials.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,7 +11,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
-use pingora::protocols::http::conditional_filter::weak_validate_etag;
 
 use super::{
     Live,
@@ -20,7 +19,7 @@ use super::{
     request::Url,
 };
 use crate::{
-    cache::{Body, Object, Store},
+    cache::{Body, Object, Store, is_unchanged},
     client::{
         Connection,
         forwarded::{self, Received},
@@ -100,11 +99,8 @@ impl ResponseSource for Memory {
         if !is_usable {
             return None;
         }
-        let is_unchanged = match condition(&request.headers, &object) {
-            Condition::Unusual => return None,
-            Condition::Unchanged => true,
-            Condition::None => false,
-        };
+        let head = object.head();
+        let is_unchanged = is_unchanged(&request.method, &request.headers, head.status, &head.fields);
         if let (Some(client), None, &Method::GET) = (&connection.http2, pushed_by, &request.method) {
             client.record_fetched(url.scheme, url.authority, url.path_and_query);
         }
@@ -149,36 +145,6 @@ fn is_usual(fields: &HeaderMap) -> bool {
 fn told_by_peer(request: &Parts) -> &HeaderMap {
     let received = request.extensions.get::<Arc<Received>>();
     received.map_or(&request.headers, |received| received.fields())
-}
-
-enum Condition {
-    None,
-    Unchanged,
-    /// It takes more to find out.
-    Unusual,
-}
-
-/// Whether the client's copy is what is kept (RFC 9110 section 13.2.2).
-fn condition(request: &HeaderMap, object: &Object) -> Condition {
-    let kept = &object.head().fields;
-    let matches = if request.contains_key(header::IF_NONE_MATCH) {
-        let mut values = request.get_all(header::IF_NONE_MATCH).iter();
-        kept.get(header::ETAG)
-            .is_some_and(|etag| values.any(|value| weak_validate_etag(value.as_bytes(), etag.as_bytes())))
-    } else if let Some(since) = request.get(header::IF_MODIFIED_SINCE) {
-        // Clients send back what they were sent.
-        if kept.get(header::LAST_MODIFIED) != Some(since) {
-            return Condition::Unusual;
-        }
-        true
-    } else {
-        false
-    };
-    if matches && object.head().status == StatusCode::OK {
-        Condition::Unchanged
-    } else {
-        Condition::None
-    }
 }
 
 fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool) -> Response<()> {

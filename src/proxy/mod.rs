@@ -3,9 +3,10 @@
 //! A file per phase family, in the order of a request's way: `request` (its route, what is known
 //! before the origin is asked), `learn` (what its document linked to lately, and links to
 //! now), `cache` (what is answered from memory, and what is kept), `cache_status` (what is told of that),
-//! `change` (what is forgotten), `upstream` (which server), `forwarded` (what it is told of the client), `response`
-//! (plans from its answer, the judgement of pushed ones), `finish` (errors, the access line), `page` (answers of our
-//! own). `memory` answers what needs no Pingora at all.
+//! `change` (what is forgotten), `part` (what of an answer a client is given), `upstream` (which server), `forwarded`
+//! (what it is told of the client), `date` (which one its answer has), `response` (plans from its answer, the judgement of
+//! pushed ones), `finish` (errors, the access line), `page` (answers of our own). `memory` answers what needs no Pingora at
+//! all.
 //!
 //! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
 
@@ -13,6 +14,7 @@ mod cache;
 mod cache_status;
 mod change;
 mod context;
+mod date;
 mod finish;
 mod forwarded;
 mod framing;
@@ -20,6 +22,7 @@ mod hops;
 mod learn;
 mod memory;
 mod page;
+mod part;
 mod request;
 mod response;
 mod upstream;
@@ -40,7 +43,7 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable, key::HashBinary};
-use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, RangeType, Session};
 
 pub use context::Context;
 pub use memory::Memory;
@@ -143,6 +146,24 @@ impl ProxyHttp for Edge {
         cache::variance(self, meta, request)
     }
 
+    fn cache_not_modified_filter(
+        &self,
+        session: &Session,
+        response: &ResponseHeader,
+        _context: &mut Context,
+    ) -> Result<bool> {
+        Ok(part::is_known(session.req_header(), response))
+    }
+
+    fn range_header_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _context: &mut Context,
+    ) -> RangeType {
+        part::choose(session.req_header(), response)
+    }
+
     fn should_serve_stale(&self, _session: &mut Session, context: &mut Context, error: Option<&Error>) -> bool {
         cache::may_be_stale(context, error)
     }
@@ -186,6 +207,7 @@ impl ProxyHttp for Edge {
         context: &mut Context,
     ) -> Result<()> {
         upstream::check_response(session, response, context).inspect_err(|_| cache::refused(response, context))?;
+        date::once(response);
         cache::answered(session, response, context);
         Ok(())
     }
@@ -230,6 +252,7 @@ impl ProxyHttp for Edge {
         cache::validated(self, session, response, context)?;
         if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS {
             upstream::answered(session, context);
+            date::keep(session, response);
         }
         hops::cross(session, response);
         response::filter(self, session, response, context)

@@ -5,10 +5,12 @@ use http::{HeaderValue, Method, StatusCode, header};
 use pingora::{Result, http::ResponseHeader};
 use pingora_proxy::Session;
 
+use super::date;
 use crate::{exchange::error_page, upstream};
 
 /// Answers with a status and a page that names it. It is the end of an HTTP/1.x connection.
 pub(super) async fn answer(session: &mut Session, status: u16) -> Result<()> {
+    date::forget(session);
     let body: Bytes = error_page(StatusCode::from_u16(status).unwrap_or_default()).into();
     let mut head = ResponseHeader::build_no_case(status, Some(4))?;
     head.insert_header(

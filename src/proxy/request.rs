@@ -85,19 +85,15 @@ fn early_plan(edge: &Edge, session: &Session, context: &mut Context, learned: &L
     plan
 }
 
+/// The client's connection.
+pub(super) fn connection(session: &Session) -> Option<&Arc<Connection>> {
+    let facts = session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?;
+    facts.downcast_ref()
+}
+
 /// The facts of the connection and, of our own promises, their document.
 fn take_facts(session: &mut Session, context: &mut Context) {
-    context.connection = session
-        .digest()
-        .and_then(|digest| {
-            digest
-                .proxy_digest
-                .as_ref()?
-                .user_data
-                .as_ref()?
-                .downcast_ref::<Arc<Connection>>()
-        })
-        .cloned();
+    context.connection = connection(session).cloned();
     if session.subrequest_ctx.is_some() {
         context.is_update = true;
         let request = session.downstream_session.req_header_mut();

@@ -4,11 +4,14 @@
 use std::time::SystemTime;
 
 use pingora::{
-    http::ResponseHeader,
+    http::{RequestHeader, ResponseHeader},
     protocols::http::v1::{client::HttpSession as Origins, server::HttpSession as Clients},
 };
-use pingora_cache::{CacheKey, CacheMeta, HitStatus, HttpCache, MemCache, Storage as _, trace::Span};
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use pingora_cache::{
+    CacheKey, CacheMeta, HitStatus, HttpCache, MemCache, Storage as _, cache_control::CacheControl, trace::Span,
+};
+use pingora_proxy::{RangeType, range_header_filter};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 /// A connection on which these bytes have come, and its other end.
 async fn having(bytes: &[u8]) -> (DuplexStream, Box<DuplexStream>) {
@@ -96,12 +99,78 @@ async fn a_line_feed_in_an_extension_of_a_chunk_is_taken() {
     assert_eq!(content, b"ok");
 }
 
+/// A session of HTTP/1.x writes the time of now, whatever the response says.
+#[tokio::test]
+async fn the_date_of_a_response_is_overwritten() {
+    const DATE: &str = "Wed, 25 Nov 2015 07:00:00 GMT";
+    let (mut client, io) = having(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut session = Clients::new(io);
+    session.read_request().await.expect("a request");
+    let mut head = ResponseHeader::build(204, None).expect("a head");
+    head.insert_header("Date", DATE).expect("a field");
+    session.write_response_header(Box::new(head)).await.expect("written");
+    drop(session);
+    let mut written = String::new();
+    client.read_to_string(&mut written).await.expect("text");
+    assert!(
+        written.starts_with("HTTP/1.1 204 ") && written.ends_with("\r\n\r\n"),
+        "{written}"
+    );
+    assert_eq!(written.matches("Date: ").count(), 1, "{written}");
+    assert!(!written.contains(DATE), "{written}");
+}
+
+/// What Pingora makes of a request of this method with these fields: the part, the status, and whether it says that
+/// there are parts.
+fn part(method: &str, fields: &[(&'static str, &str)]) -> (RangeType, u16, bool) {
+    let mut request = RequestHeader::build(method, b"/", None).expect("a request");
+    for (name, value) in fields {
+        request.insert_header(*name, *value).expect("a field");
+    }
+    let mut response = ResponseHeader::build(200, None).expect("a head");
+    response.insert_header("Content-Length", "10").expect("a field");
+    response.insert_header("ETag", "W/\"1\"").expect("a field");
+    let part = range_header_filter(&request, &mut response, None);
+    let is_told = response.headers.contains_key("accept-ranges");
+    (part, response.status.as_u16(), is_told)
+}
+
+#[test]
+fn parts_are_announced_for_the_origin() {
+    assert_eq!(part("GET", &[]), (RangeType::None, 200, true));
+}
+
+#[test]
+fn odd_ranges_are_taken_otherwise() {
+    let of = |range| part("GET", &[("range", range)]);
+    assert_eq!(
+        of("bytes=-0").0,
+        RangeType::Single(10..10),
+        "nothing, which no store can seek"
+    );
+    assert_eq!(of("bytes=5-2").1, 416);
+    assert_eq!(of("bytes=").1, 416);
+    assert_eq!(of("bytes=0-99999999999999999999").0, RangeType::Single(0..10));
+    assert_eq!(of("bytes=99999999999999999999-").0, RangeType::Invalid);
+    let range = ("range", "bytes=0-1");
+    assert_eq!(part("HEAD", &[range]).1, 206);
+    assert_eq!(part("GET", &[range, ("if-range", "W/\"1\"")]).1, 206);
+}
+
+#[test]
+fn the_last_of_doubled_directives_counts() {
+    let mut fields = http::HeaderMap::new();
+    fields.append("cache-control", http::HeaderValue::from_static("max-age=0, max-age=60"));
+    let control = CacheControl::from_headers_named("cache-control", &fields).expect("something is said");
+    assert_eq!(control.max_age().expect("a number"), Some(60));
+}
+
 /// It would wait for a response before it has written all: see `uploads`.
 #[tokio::test]
 async fn a_response_is_not_read_by_itself_while_content_is_written() {
     let (mut origin, io) = duplex(64);
     let mut session = Origins::new(Box::new(io));
-    let mut head = pingora::http::RequestHeader::build("POST", b"/", None).expect("a request");
+    let mut head = RequestHeader::build("POST", b"/", None).expect("a request");
     head.insert_header("Content-Length", "1000").expect("a field");
     head.insert_header("Host", "a").expect("a field");
     session.write_request_header(Box::new(head)).await.expect("written");

@@ -423,6 +423,18 @@ async fn chromium_loads_the_demo_page_over_tls() {
 }
 
 #[tokio::test]
+async fn a_date_is_the_origins_within_tls_too() {
+    const DATE: &str = "Wed, 25 Nov 2015 07:00:00 GMT";
+    let (origin, shops) = (shop().await, Shops::new());
+    origin.serve_ok("/", &[("date", DATE)], b"page");
+    let edge = Edge::with(&listening(origin.address, &shops.tls(), "")).await;
+    let answer = told(&edge, &shops, &["http/1.1"], GET).await;
+    let answer = String::from_utf8(answer).expect("text");
+    assert!(answer.contains(&format!("\r\nDate: {DATE}\r\n")), "{answer}");
+    assert_eq!(answer.matches("Date: ").count(), 1, "{answer}");
+}
+
+#[tokio::test]
 async fn an_idle_connection_ends_as_tls_ends() {
     let (origin, shops) = (shop().await, Shops::new());
     let limits = "server: { limits: { idle_timeout: 200ms } }";

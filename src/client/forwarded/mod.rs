@@ -7,12 +7,13 @@
 //! document's request said to the requests of its promises.
 
 //!
-//! Reading order: [`tell`], `chain` (a list of addresses), `element` (RFC 7239), [`is_foreign`],
+//! Reading order: [`tell`], `chain` (a list of addresses), `element` (RFC 7239), `names` (which fields say what),
 //! [`Received`],
 //! [`client()`] (whom a trusted peer speaks for).
 
 mod chain;
 mod element;
+mod names;
 mod received;
 
 use std::{io::Write, net::IpAddr};
@@ -23,6 +24,7 @@ use http::{
     header::{self, GetAll},
 };
 
+pub use names::{ask_for_another, is_foreign, told_of_url};
 pub use received::Received;
 
 use super::{Peer, Scheme};
@@ -230,122 +232,6 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-
-/// Whether a field must not reach origins from such a peer, because they would take it for ours.
-///
-/// From a client: X-Forwarded-*, Forwarded, and what other proxies say of clients in fields of
-/// their own. From anybody: these names with underscores, which CGI, WSGI and PHP read as the same
-/// (`X_Forwarded_For` and `X-Forwarded-For` are both `HTTP_X_FORWARDED_FOR`).
-#[must_use]
-pub fn is_foreign(name: &str, trust: Trust) -> bool {
-    match trust {
-        Trust::Untrusted => is_of_family(name),
-        Trust::Trusted => name.contains('_') && is_of_family(name),
-    }
-}
-
-/// Hands over what the fields of a trusted peer say of the URL that its client asked for, line by line: an
-/// origin may answer by it, so it belongs to what an answer is kept under. `false` if they say it together
-/// with who asks, in `Forwarded`.
-#[must_use]
-pub fn told_of_url(fields: &HeaderMap, tell: &mut dyn FnMut(&HeaderName, &HeaderValue)) -> bool {
-    for (name, value) in fields {
-        let text = name.as_str();
-        let is_of_url = starts(text, "x-forwarded") && *name != X_FORWARDED_FOR
-            || OF_THE_URL.contains(&text)
-            || is_of_another_url(text);
-        if is_of_url {
-            tell(name, value);
-        } else if *name == header::FORWARDED {
-            let value = value.as_bytes().to_ascii_lowercase();
-            if [&b"host"[..], b"proto"]
-                .iter()
-                .any(|word| value.windows(word.len()).any(|part| part == *word))
-            {
-                return false;
-            }
-        }
-    }
-    true
-}
-
-/// Whether the fields ask for another URL than the request does: an origin that heeds them answers for a URL that is not the one
-/// which is matched, learned of and stored.
-#[must_use]
-pub fn tell_another_url(fields: &HeaderMap) -> bool {
-    fields.keys().any(|name| is_of_another_url(name.as_str()))
-}
-
-/// Those of [`FAMILY`] that say nothing of the client.
-const OF_THE_URL: [&str; 3] = ["x-url-scheme", "x-scheme", "front-end-https"];
-
-/// Whether a field speaks of the client on whose behalf a request is made, or of the URL that it is for. `name` is in lower
-/// case.
-fn is_of_family(name: &str) -> bool {
-    starts(name, "x-forwarded") || is_one_of(name, &FAMILY) || is_of_another_url(name)
-}
-
-fn is_of_another_url(name: &str) -> bool {
-    is_one_of(name, &OF_ANOTHER_URL)
-}
-
-/// Underscores count as hyphens.
-fn is_one_of(name: &str, names: &[&str]) -> bool {
-    names.iter().any(|of| name.len() == of.len() && starts(name, of))
-}
-
-fn starts(name: &str, with: &str) -> bool {
-    name.len() >= with.len()
-        && name
-            .bytes()
-            .zip(with.bytes())
-            .all(|(byte, of)| byte == of || (byte == b'_' && of == b'-'))
-}
-
-/// Fields that proxies and applications take for the client's address, scheme or URL, apart from
-/// X-Forwarded-*.
-const FAMILY: [&str; 22] = [
-    "forwarded",
-    "forwarded-for",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-original-forwarded-for",
-    "x-originating-ip",
-    "x-remote-ip",
-    "x-remote-addr",
-    "true-client-ip",
-    "cf-connecting-ip",
-    "fastly-client-ip",
-    "client-ip",
-    "x-true-client-ip",
-    "wl-proxy-client-ip",
-    "proxy-client-ip",
-    "x-azure-clientip",
-    "x-envoy-external-address",
-    // CGI makes HTTP_PROXY of it, which libraries take for the proxy that they are to use.
-    "proxy",
-    "x-url-scheme",
-    "x-scheme",
-    "front-end-https",
-];
-
-/// Fields by which applications and their servers are asked for another URL: Symfony, Zend and IIS (X-Original-URL,
-/// X-Rewrite-URL), Django and ASP.NET behind rewriting servers, Envoy, Next.js (x-middleware-subrequest leaves out its middleware).
-const OF_ANOTHER_URL: [&str; 12] = [
-    "x-original-url",
-    "x-rewrite-url",
-    "x-original-uri",
-    "x-rewrite-uri",
-    "x-original-host",
-    "x-host",
-    "x-http-host-override",
-    "x-host-override",
-    "x-proxy-url",
-    "x-envoy-original-path",
-    "x-envoy-original-host",
-    "x-middleware-subrequest",
-];
 
 #[cfg(test)]
 mod tests;

@@ -234,7 +234,7 @@ fn what_a_trusted_peer_says_of_another_url_belongs_to_what_is_stored_and_teaches
         fields.insert(HeaderName::from_static(name), HeaderValue::from_static("/b"));
         let mut told = 0;
         assert!(told_of_url(&fields, &mut |_, _| told += 1));
-        assert_eq!((told > 0, tell_another_url(&fields)), (is_told, is_another), "{name}");
+        assert_eq!((told > 0, ask_for_another(&fields)), (is_told, is_another), "{name}");
     }
 }
 

@@ -370,6 +370,7 @@ fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<client::Connection>> {
     Some(Arc::new(client::Connection {
         peer: connection.peer.clone(),
         http2: Some(Arc::clone(client)),
+        date: client::ResponseDate::default(),
     }))
 }
 

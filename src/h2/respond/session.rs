@@ -40,6 +40,7 @@ use super::{
 };
 use crate::{
     client::{AnswerLimit, Scheme},
+    exchange::{DateIsOrigins, PLACEHOLDER_DATE},
     h2::{
         core::{Reason, Response},
         stream::{Patience, Stream, StreamError},
@@ -50,9 +51,6 @@ use crate::{
 
 /// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
 const RETRY_BUFFER: usize = 64 * 1024;
-
-/// The date of Pingora's own error pages (`pingora-core`, `protocols/http/error_resp.rs`), which its sessions overwrite.
-const PLACEHOLDER_DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// A request or promise under Pingora's proxy.
 pub(in crate::h2) struct Session<A> {
@@ -118,8 +116,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         if let Some(plan) = plan {
             push(&self.connection, &mut self.stream, plan.promises);
         }
-        let date = header.headers.get(header::DATE);
-        if date.is_none_or(|date| date == PLACEHOLDER_DATE) {
+        let is_placeholder = |date| date == PLACEHOLDER_DATE && header.extensions.get::<DateIsOrigins>().is_none();
+        if header.headers.get(header::DATE).is_none_or(is_placeholder) {
             header.insert_header(header::DATE, get_cached_date())?;
         }
         header.set_version(Version::HTTP_2);

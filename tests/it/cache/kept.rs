@@ -87,7 +87,6 @@ async fn nothing_of_one_visitor_reaches_another() {
             &[("authorization", "Basic dXNlcg==")],
         ),
         ("/cookie", &[FRESH], &[("cookie", "session=1")]),
-        ("/asked-for-no-store", &[PUBLIC], &[("cache-control", "no-store")]),
     ];
     for (path, answers, asks) in cases {
         origin.serve_ok(path, answers, b"of one");
@@ -380,8 +379,10 @@ async fn what_a_trusted_peer_says_of_the_url_is_kept_apart() {
     let text = config(origin.address, &routes("all")).replace("listeners:\n  - address: 127.0.0.1:0", listener);
     let edge = crate::support::edge::Edge::with(&text).await;
     let client = Client::connect(edge.address).await;
-    let cases: [&[(&str, &str)]; 4] = [
+    let cases: [&[(&str, &str)]; 6] = [
         &[],
+        &[("x-scheme", "https")],
+        &[("front-end-https", "on")],
         &[("x-forwarded-proto", "https")],
         &[("x-forwarded-host", "evil.example")],
         &[("x-forwarded-prefix", "/shop")],
@@ -403,7 +404,17 @@ async fn what_a_trusted_peer_says_of_the_url_is_kept_apart() {
     for _ in 0..2 {
         get(&client, "/a", &[("forwarded", "for=192.0.2.1;host=evil.example")]).await;
     }
-    assert_eq!(origin.count("/a"), 6);
+    assert_eq!(origin.count("/a"), 8);
+    // By these it could be the answer of another URL.
+    for fields in [
+        &[("x-scheme", "https"), ("x-http-host-override", "evil.example")][..],
+        &[("x-host", "evil.example")],
+        &[("x-http-method-override", "DELETE")],
+    ] {
+        origin.serve_ok("/a", &[FRESH], b"of another");
+        assert_eq!(get(&client, "/a", fields).await.answer.body, b"of another");
+        assert_eq!(client.get("/a").await.answer.body, b"0", "{fields:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,15 +1,20 @@
 //! Answers kept in memory.
 //!
 //! `kept` (which, and for whom), `filling` (one on its way), `whole` (every byte to everybody), `stale` (past its time),
-//! `unchanged` (what a 304 says), `pushed` (assets from memory), `changed` and `purge` (what is forgotten).
+//! `unchanged` (what a 304 says), `pushed` (assets from memory), `changed` and `purge` (what is forgotten). In tables
+//! (`table`), over HTTP/1.1 and HTTP/2: `ages` (how old, and until when), `parts` (what of an answer), `variants` (which one).
 
+mod ages;
 mod changed;
 mod filling;
 mod kept;
+mod parts;
 mod purge;
 mod pushed;
 mod stale;
+mod table;
 mod unchanged;
+mod variants;
 mod whole;
 
 use std::net::SocketAddr;
