@@ -27,11 +27,7 @@ use crate::{
 impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     /// Looks after events and promises.
     pub(super) fn handle(&mut self, now: Instant) {
-        let promised = loop {
-            let event = match self.next() {
-                Next::Event(event) => event,
-                Next::Promises(promised) => break promised,
-            };
+        while let Some(event) = self.next() {
             match event {
                 Event::Request { key, head, is_end } => self.request(key, head, is_end, now),
                 Event::Closed {
@@ -57,7 +53,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 Event::Fault { fault, stream } => self.tell(fault, stream),
                 Event::Readable(_) | Event::Writable(_) => {}
             }
-        };
+        }
+        let promised = std::mem::take(&mut self.connection.mux.lock().promised);
         for Promised {
             stream,
             head,
@@ -77,16 +74,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         self.pending.start_held(&self.connection, &self.scheduler, now);
     }
 
-    /// Returns the next event that is more than a task to be woken, or else all promises.
-    fn next(&self) -> Next {
-        let mut state = self.connection.mux.lock();
+    /// Returns the next event that is more than a task to be woken.
+    fn next(&self) -> Option<Event<Side>> {
+        let core = &mut self.connection.mux.lock().core;
         loop {
-            let core = &mut state.core;
-            let waker = match core.poll_event() {
+            let event = core.poll_event();
+            let waker = match event {
                 Some(Event::Readable(key)) => core.side(key).and_then(|side| side.reader.take()),
                 Some(Event::Writable(key)) => core.side(key).and_then(|side| side.writer.take()),
-                Some(other) => return Next::Event(other),
-                None => return Next::Promises(std::mem::take(&mut state.promised)),
+                _ => return event,
             };
             if let Some(waker) = waker {
                 waker.wake();
@@ -147,13 +143,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
         self.turn = None;
     }
-}
-
-/// What the driver looks after next.
-enum Next {
-    Event(Event<Side>),
-    /// All that were promised; there is no event.
-    Promises(Vec<Promised>),
 }
 
 /// A stream has ended: all that wait for it hear of it. Of one that is complete there is no reset to hear of.

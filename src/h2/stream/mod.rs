@@ -178,23 +178,20 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends content, and waits until nearly all of it has left, as fast as the client's windows and more urgent
-    /// streams allow; at most `limit` without any progress.
-    pub(super) async fn send(&mut self, data: Bytes, end: bool, limit: Duration) -> Result<(), StreamError> {
+    /// Sends content. `false`: more is to wait until this has [drained](Self::drained).
+    pub(super) fn send(&mut self, data: Bytes, end: bool) -> Result<bool, StreamError> {
         let key = self.key;
         let may_go_on = self.mux.with(|core| {
             core.send(key, data, end, Instant::now)?;
             core.poll_writable(key)
         })?;
         self.has_ended |= end;
-        if may_go_on {
-            return Ok(());
-        }
-        // Apart, as it is large: most sends, and the futures that they are part of, have no use for it.
-        Box::pin(self.drained(limit)).await
+        Ok(may_go_on)
     }
 
-    async fn drained(&self, limit: Duration) -> Result<(), StreamError> {
+    /// Waits until nearly all content has left, as fast as the client's windows and more urgent streams allow; at most
+    /// `limit` without any progress.
+    pub(super) async fn drained(&self, limit: Duration) -> Result<(), StreamError> {
         let key = self.key;
         let mut left = self.mux.with(|core| core.queued(key));
         let mut steps = 0;
