@@ -3,7 +3,7 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -51,7 +51,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 Event::PromiseRefused => self.connection.client.count_refusal(),
                 Event::GoingAway => self.connection.client.set_going_away(),
                 Event::Fault { fault, stream } => self.tell(fault, stream),
-                Event::Readable(_) | Event::Writable(_) => {}
+                Event::Readable(key) => self.wake(key, |side| side.reader.take()),
+                Event::Writable(key) => self.wake(key, |side| side.writer.take()),
             }
         }
         let promised = std::mem::take(&mut self.connection.mux.lock().promised);
@@ -74,19 +75,16 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         self.pending.start_held(&self.connection, &self.scheduler, now);
     }
 
-    /// Returns the next event that is more than a task to be woken.
+    /// Returns the next event. The lock is open again by then.
     fn next(&self) -> Option<Event<Side>> {
-        let core = &mut self.connection.mux.lock().core;
-        loop {
-            let event = core.poll_event();
-            let waker = match event {
-                Some(Event::Readable(key)) => core.side(key).and_then(|side| side.reader.take()),
-                Some(Event::Writable(key)) => core.side(key).and_then(|side| side.writer.take()),
-                _ => return event,
-            };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+        self.connection.mux.lock().core.poll_event()
+    }
+
+    /// Wakes a task that waits for a stream.
+    fn wake(&self, key: Key, waiting: impl FnOnce(&mut Side) -> Option<Waker>) {
+        let waker = self.connection.mux.lock().core.side(key).and_then(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
