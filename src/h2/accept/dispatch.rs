@@ -3,7 +3,7 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -27,11 +27,7 @@ use crate::{
 impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     /// Looks after events and promises.
     pub(super) fn handle(&mut self, now: Instant) {
-        let promised = loop {
-            let event = match self.next() {
-                Next::Event(event) => event,
-                Next::Promises(promised) => break promised,
-            };
+        while let Some(event) = self.next() {
             match event {
                 Event::Request { key, head, is_end } => self.request(key, head, is_end, now),
                 Event::Closed {
@@ -55,9 +51,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 Event::PromiseRefused => self.connection.client.count_refusal(),
                 Event::GoingAway => self.connection.client.set_going_away(),
                 Event::Fault { fault, stream } => self.tell(fault, stream),
-                Event::Readable(_) | Event::Writable(_) => {}
+                Event::Readable(key) => self.wake(key, |side| side.reader.take()),
+                Event::Writable(key) => self.wake(key, |side| side.writer.take()),
             }
-        };
+        }
+        let promised = std::mem::take(&mut self.connection.mux.lock().promised);
         for Promised {
             stream,
             head,
@@ -77,20 +75,16 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         self.pending.start_held(&self.connection, &self.scheduler, now);
     }
 
-    /// Returns the next event that is more than a task to be woken, or else all promises.
-    fn next(&self) -> Next {
-        let mut state = self.connection.mux.lock();
-        loop {
-            let core = &mut state.core;
-            let waker = match core.poll_event() {
-                Some(Event::Readable(key)) => core.side(key).and_then(|side| side.reader.take()),
-                Some(Event::Writable(key)) => core.side(key).and_then(|side| side.writer.take()),
-                Some(other) => return Next::Event(other),
-                None => return Next::Promises(std::mem::take(&mut state.promised)),
-            };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+    /// Returns the next event. The lock is open again by then.
+    fn next(&self) -> Option<Event<Side>> {
+        self.connection.mux.lock().core.poll_event()
+    }
+
+    /// Wakes a task that waits for a stream.
+    fn wake(&self, key: Key, waiting: impl FnOnce(&mut Side) -> Option<Waker>) {
+        let waker = self.connection.mux.lock().core.side(key).and_then(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
@@ -147,13 +141,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
         self.turn = None;
     }
-}
-
-/// What the driver looks after next.
-enum Next {
-    Event(Event<Side>),
-    /// All that were promised; there is no event.
-    Promises(Vec<Promised>),
 }
 
 /// A stream has ended: all that wait for it hear of it. Of one that is complete there is no reset to hear of.

@@ -120,7 +120,7 @@ impl<T: Default> Core<T> {
         stream.reset = reason;
         stream.is_awaited = false;
         self.queued -= stream.queued;
-        let (side, sent) = (stream.side.take(), stream.sent);
+        let (side, sent) = (std::mem::take(&mut stream.side), stream.sent);
         let (is_promised, is_attached) = (stream.is_promised(), stream.is_attached);
         let is_unread = reason.is_some() || !is_attached;
         let unread = if is_unread { stream.discard() } else { 0 };
@@ -141,14 +141,12 @@ impl<T: Default> Core<T> {
             self.resets.earn(1);
             self.frames.earn(10);
         }
-        if let Some(side) = side {
-            self.events.push_back(Event::Closed {
-                key,
-                side,
-                sent,
-                reason,
-            });
-        }
+        self.events.push_back(Event::Closed {
+            key,
+            side,
+            sent,
+            reason,
+        });
         if !is_attached {
             self.streams.remove(key);
         }

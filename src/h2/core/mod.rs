@@ -322,7 +322,8 @@ impl<T: Default> Core<T> {
 
     /// Returns the owner's side of a stream that is not closed.
     pub(in crate::h2) fn side(&mut self, key: Key) -> Option<&mut T> {
-        self.streams.get_mut(key)?.side.as_mut()
+        let stream = self.streams.get_mut(key)?;
+        (stream.state != State::Closed).then_some(&mut stream.side)
     }
 
     /// Returns how urgent the response of a stream is.

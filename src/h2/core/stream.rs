@@ -91,8 +91,8 @@ pub(super) enum Head {
 pub(super) struct Stream<T> {
     pub(super) id: u32,
     pub(super) state: State,
-    /// The side of the owner, until it has heard of the end.
-    pub(super) side: Option<T>,
+    /// The side of the owner, which goes back to it when the stream is closed.
+    pub(super) side: T,
     /// A task holds the key of this stream.
     pub(super) is_attached: bool,
     /// The client, or we, have reset it.
@@ -150,7 +150,7 @@ impl<T> Stream<T> {
         Self {
             id,
             state,
-            side: Some(side),
+            side,
             is_attached: true,
             reset: None,
             is_request_complete: !matches!(state, State::Open),

@@ -19,8 +19,8 @@ use crate::h2::{
 /// Bytes that are put out at a time: four default frames, so that 64 KB leave in one write.
 pub(super) const TURN: usize = 64 * 1024;
 
-/// A push joins what is put out below this only: a document that comes waits for little more.
-const PUSH_TURN: usize = 32 * 1024;
+/// A push joins what is put out below this only: a document that comes waits for little more than a frame.
+const PUSH_TURN: usize = DEFAULT_FRAME;
 
 /// How long pushes wait for a document whose content is queued while its window is shut. A few long round trips: a
 /// client that reads its pushes first must not wait for ever.

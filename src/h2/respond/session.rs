@@ -246,15 +246,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         Ok(data)
     }
 
-    /// The next bytes of the request; once it is complete, the client's leaving.
-    async fn body_or_reset(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        if no_body_expected || self.is_body_done() {
-            let gone = poll_fn(|cx| self.poll_gone(cx)).await;
-            return Err(write_error(gone));
-        }
-        self.next_body().await
-    }
-
     /// Resolves when the client has left. The origin need not go on then if it has not begun to.
     fn poll_gone(&self, cx: &Context<'_>) -> Poll<StreamError> {
         let gone = self.stream.poll_reset(cx);
@@ -416,19 +407,21 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         self.body_read == 0 && (self.stream.is_request_done() || self.declares_no_body())
     }
 
+    /// The next bytes of the request; once it is complete, the client's leaving.
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        // Pingora waits here and for the origin's answer at once.
-        let answer_limit = self.request.extensions.get::<AnswerLimit>().copied();
-        let Some(AnswerLimit { since, limit }) = answer_limit.filter(|_| self.written.is_none()) else {
-            return self.body_or_reset(no_body_expected).await;
-        };
         if !no_body_expected && !self.is_body_done() {
             // The origin cannot be expected to answer yet.
             return self.next_body().await;
         }
+        // Pingora waits here and for the origin's answer at once.
+        let answer_limit = self.request.extensions.get::<AnswerLimit>().copied();
+        let gone = poll_fn(|cx| self.poll_gone(cx));
+        let Some(AnswerLimit { since, limit }) = answer_limit.filter(|_| self.written.is_none()) else {
+            return Err(write_error(gone.await));
+        };
         let since = self.body_ended.map_or(since, |ended| ended.max(since));
-        match tokio::time::timeout_at((since + limit).into(), self.body_or_reset(true)).await {
-            Ok(outcome) => outcome,
+        match tokio::time::timeout_at((since + limit).into(), gone).await {
+            Ok(gone) => Err(write_error(gone)),
             Err(_) => Error::e_explain(
                 ErrorType::Custom(AnswerLimit::PASSED),
                 "while the origin's answer is awaited",

@@ -263,15 +263,14 @@ impl Stream {
 
     /// Resolves when the client resets the stream.
     pub(super) fn poll_reset(&self, cx: &Context<'_>) -> Poll<StreamError> {
-        self.mux.with(|core| {
-            if let Some(reason) = core.reset_reason(self.key) {
-                return Poll::Ready(StreamError::Reset(reason));
-            }
-            if let Some(side) = core.side(self.key) {
-                keep(&mut side.watcher, cx);
-            }
-            Poll::Pending
-        })
+        let core = &mut self.mux.lock().core;
+        if let Some(reason) = core.reset_reason(self.key) {
+            return Poll::Ready(StreamError::Reset(reason));
+        }
+        if let Some(side) = core.side(self.key) {
+            keep(&mut side.watcher, cx);
+        }
+        Poll::Pending
     }
 }
 

@@ -78,7 +78,7 @@ impl Mux {
         }))
     }
 
-    /// Locks for the driver, which looks after what comes of it itself.
+    /// Locks for the driver, which looks after what comes of it itself, and for what gives no command.
     ///
     /// A panic elsewhere leaves the machine usable: no step of it panics.
     pub(in crate::h2) fn lock(&self) -> MutexGuard<'_, State> {

@@ -295,11 +295,14 @@ impl FieldSink for FieldSection {
     }
 
     fn field(&mut self, name: Name, value: Value) {
-        match (name, value) {
-            (Name::Malformed, _) | (_, Value::Malformed) => self.fault = Some(Fault::Malformed),
-            (Name::Field(name), Value::Field(value)) => self.regular(name, value),
-            (name, Value::Pseudo(value)) => self.pseudo(&name, value),
-            (_, Value::Field(_)) => self.fault = Some(Fault::Malformed),
+        match value {
+            Value::Pseudo(value) => self.pseudo(&name, value),
+            Value::Field(value) => match name {
+                Name::Field(name) => self.regular(name, value),
+                _ => self.fault = Some(Fault::Malformed),
+            },
+            // That of a malformed name is malformed, too.
+            Value::Malformed => self.fault = Some(Fault::Malformed),
         }
     }
 }
