@@ -59,7 +59,7 @@ impl<'n> At<'n> {
     }
 
     pub(super) fn report(&self, message: String, found: &mut Found<'_>) -> Reported {
-        found.report(self.node.place, &self.path, message)
+        found.report(self.node.place, &self.path, &message)
     }
 
     pub(super) fn is_null(&self) -> bool {

@@ -21,14 +21,14 @@ impl<'n> At<'n> {
         for (key, node) in nodes {
             let Value::Text(name) = &key.value else {
                 let message = format!("keys must be text, in quotes if a number, got {}", key.value);
-                found.report(key.place, &self.path, message);
+                found.report(key.place, &self.path, &message);
                 continue;
             };
             let path = path_of(&self.path, name);
             match first_lines.entry(name.as_str()) {
                 Entry::Occupied(first) => {
                     let message = format!("must be given once, but line {} has it already", first.get());
-                    found.report(key.place, &path, message);
+                    found.report(key.place, &path, &message);
                 }
                 Entry::Vacant(vacant) => {
                     vacant.insert(key.place.line);
@@ -81,7 +81,7 @@ impl<'n> At<'n> {
             if !known {
                 let hint = did_you_mean(nearest(field.name, keys));
                 let message = format!("unknown key{hint}, the keys here are {keys_are}");
-                found.report(field.key_place, &field.at.path, message);
+                found.report(field.key_place, &field.at.path, &message);
             }
             known
         });
@@ -111,7 +111,7 @@ impl Field<'_> {
     /// Reports that the key is not what is allowed.
     pub(super) fn key_must_be(&self, allowed: &str, found: &mut Found<'_>) -> Reported {
         let message = format!("the key must be {allowed}, got {}", quoted(self.name));
-        found.report(self.key_place, &self.at.path, message)
+        found.report(self.key_place, &self.at.path, &message)
     }
 }
 
@@ -162,7 +162,7 @@ impl<'n> Fields<'n> {
     pub(super) fn report(&self, key: &str, message: &str, found: &mut Found<'_>) -> Reported {
         match self.find(key) {
             Some(at) => at.report(message.to_owned(), found),
-            None => found.report(self.place, &path_of(&self.path, key), message.to_owned()),
+            None => found.report(self.place, &path_of(&self.path, key), message),
         }
     }
 }

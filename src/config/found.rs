@@ -42,13 +42,8 @@ impl<'f> Found<'f> {
         Path::new(self.file).parent().map_or_else(PathBuf::new, Into::into)
     }
 
-    pub(super) fn report(&mut self, place: Place, path: &str, message: String) -> Reported {
-        self.problems.push(Problem {
-            file: self.file.into(),
-            place: Some(place),
-            path: path.into(),
-            message: message.into(),
-        });
+    pub(super) fn report(&mut self, place: Place, path: &str, message: &str) -> Reported {
+        self.problems.push(Problem::new(self.file, Some(place), path, message));
         Reported(())
     }
 }

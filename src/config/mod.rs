@@ -61,12 +61,8 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
         return Err(whole_file(file_name, "must be at most 1 MiB".to_owned()));
     }
     let root = node::parse(text).map_err(|SyntaxError { place, reason }| {
-        Problems::single(Problem {
-            file: file_name.into(),
-            place,
-            path: "".into(),
-            message: format!("cannot be read as YAML: {reason}").into(),
-        })
+        let message = format!("cannot be read as YAML: {reason}");
+        Problems::single(Problem::new(file_name, place, "", &message))
     })?;
     let mut found = Found::new(file_name);
     let config = build::config(&At::root(&root), &mut found);
@@ -74,12 +70,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
 }
 
 fn whole_file(file_name: &str, message: String) -> Problems {
-    Problems::single(Problem {
-        file: file_name.into(),
-        place: None,
-        path: "".into(),
-        message: message.into(),
-    })
+    Problems::single(Problem::new(file_name, None, "", &message))
 }
 
 /// Thousands of routes; past it, it is some other file.

@@ -57,6 +57,30 @@ pub struct Problem {
     pub message: Box<str>,
 }
 
+impl Problem {
+    /// What is wrong at a place. A message that quotes the file is on one line all the same.
+    pub(super) fn new(file: &str, place: Option<Place>, path: &str, message: &str) -> Self {
+        Self {
+            file: file.into(),
+            place,
+            path: path.into(),
+            message: one_line(message).into(),
+        }
+    }
+}
+
+fn one_line(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for character in message.chars() {
+        if character.is_control() {
+            line.extend(character.escape_debug());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
 /// `conf/edge.yaml:12:9: routes[1].push.max_promises: must be 1 to 100, got 0`
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,6 +124,12 @@ mod tests {
         assert_eq!(problem(Some((3, 7)), "x.y").to_string(), "a.yaml:3:7: x.y: is bad");
         assert_eq!(problem(Some((3, 7)), "").to_string(), "a.yaml:3:7: is bad");
         assert_eq!(problem(None, "").to_string(), "a.yaml: is bad");
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        let problem = Problem::new("a.yaml", None, "", "must be one of (a\n\u{7f}b), got \"ü\"");
+        assert_eq!(&*problem.message, "must be one of (a\\n\\u{7f}b), got \"ü\"");
     }
 
     #[test]
