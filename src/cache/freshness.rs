@@ -50,20 +50,20 @@ pub enum NotKept {
 }
 
 impl NotKept {
-    /// Its name in Pingora's reasons.
+    /// Its name in the access line, in Cache-Status and in explanations.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::Status(_) => "status",
-            Self::NoStore => "no-store",
+            Self::NoStore => "no_store",
             Self::Private => "private",
-            Self::NoCache => "no-cache",
-            Self::SetCookie => "set-cookie",
+            Self::NoCache => "no_cache",
+            Self::SetCookie => "set_cookie",
             Self::Vary(_) => "vary",
             Self::Cookie => "cookie",
-            Self::NotFresh => "not-fresh",
-            Self::NoLength => "no-length",
-            Self::TooLarge => "too-large",
+            Self::NotFresh => "not_fresh",
+            Self::NoLength => "no_length",
+            Self::TooLarge => "too_large",
         }
     }
 }

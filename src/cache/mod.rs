@@ -1,7 +1,7 @@
 //! Answers kept in memory, for pushes and requests alike.
 //!
 //! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key` (what an answer
-//! is found by), `freshness`, `control`, `date` and `vary` (which may be kept), `revalidate` (what a 304 changes), `object`,
+//! is found by), `request` (which may be answered), `freshness`, `control`, `date` and `vary` (which may be kept), `revalidate` (what a 304 changes), `object`,
 //! `fields`, `body` and `arena` (a kept one), `fill` (one on its way), `store` (all of them, bounded), `purge` (what is to be
 //! forgotten), `assets` (which URLs count as such), `select` (what of an answer a request is given), `trail` (what a request
 //! carries through Pingora's cache), `storage` (the store as that sees it), `lock` (who asks the origin, and who waits),
@@ -21,6 +21,7 @@ mod key;
 mod lock;
 mod object;
 mod purge;
+mod request;
 mod retry;
 mod revalidate;
 mod select;
@@ -40,6 +41,7 @@ pub use key::{UrlHash, UrlHasher, url_text};
 pub use lock::Lock;
 pub use object::{Head, Object, announced_length};
 pub use purge::{BadUrl, Purge};
+pub use request::{Passed, asks_for_less};
 pub use retry::Retries;
 pub use revalidate::{OtherAnswer, Update};
 pub use select::{Part, is_unchanged, part};
@@ -47,4 +49,4 @@ pub use storage::Source;
 pub use store::{Store, StoreLimits};
 pub use trail::{cache_key, revalidated};
 pub use unkept::{NO_ROOM, Unkept, WithCookie};
-pub use vary::BadVary;
+pub use vary::{BadVary, names as vary_names};

@@ -18,7 +18,7 @@ use super::{
 pub struct WithCookie;
 
 /// Why an answer is not kept that might be the next time: too much is on its way. Nobody waits for it.
-pub const NO_ROOM: &str = "no-room";
+pub const NO_ROOM: &str = "no_room";
 
 /// What Pingora asks before it looks anything up.
 #[derive(Debug)]

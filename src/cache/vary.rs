@@ -27,7 +27,7 @@ pub enum BadVary {
 /// # Errors
 ///
 /// No other request may be answered with it.
-pub(super) fn names(response: &HeaderMap) -> Result<Box<[HeaderName]>, BadVary> {
+pub fn names(response: &HeaderMap) -> Result<Box<[HeaderName]>, BadVary> {
     let mut names = Vec::new();
     let values = response.get_all(header::VARY).iter();
     for name in values.flat_map(|value| value.as_bytes().split(|&b| b == b',')) {

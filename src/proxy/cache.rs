@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use http::{Method, StatusCode, header};
+use http::{StatusCode, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
@@ -21,9 +21,9 @@ use pingora_proxy::Session;
 use super::{Context, Edge, change, hops, page, request::Url};
 use crate::{
     cache::{
-        self, Asked, Lock, NotKept, OtherAnswer, Retries, Source, Store, Unkept, Update, UrlHash, WithCookie, url_text,
+        self, Asked, Lock, NotKept, OtherAnswer, Passed, Retries, Source, Store, Unkept, Update, UrlHash, WithCookie,
+        url_text,
     },
-    client::forwarded::ask_for_another,
     push::{self, Credentials, Mention},
     route::Caching,
 };
@@ -106,26 +106,18 @@ pub(super) fn begin(edge: &Edge, session: &mut Session, context: &mut Context) {
     let Some(policy) = context.route().map(|route| route.cache) else {
         return;
     };
-    if policy.caching == Caching::Off || !may_be_kept(session.req_header()) || !session.is_body_empty() {
+    if policy.caching == Caching::Off {
         return;
     }
+    let hash = match part_in(edge, session, policy.caching, context) {
+        Ok(hash) => hash,
+        Err(passed) => {
+            context.passed = Some(passed);
+            return;
+        }
+    };
     let request = session.req_header();
     let store = edge.keeper.store;
-    let url = Url::of(request, context);
-    let hash = store.hasher().url(url.scheme, url.authority, url.path_and_query);
-    if context.pushed_by.is_some() {
-        // Whatever is pushed is an asset.
-        store.assets().note(hash);
-    } else if policy.caching == Caching::Assets && !store.assets().contains(hash) {
-        return;
-    }
-    let Some(hash) = as_told(store, hash, request, context) else {
-        return;
-    };
-    if asks_for_less(request) && !store.has(hash) {
-        // To keep the whole, all of it would have to be fetched.
-        return;
-    }
     let limit = store.object_limit();
     context.kept = Some(Box::new(Kept {
         url: hash,
@@ -145,6 +137,30 @@ pub(super) fn begin(edge: &Edge, session: &mut Session, context: &mut Context) {
         .enable(store, None, Some(*unkept), Some(*lock), Some(waiting));
 }
 
+/// The hash of the URL of a request that has to do with the cache.
+fn part_in(edge: &Edge, session: &mut Session, caching: Caching, context: &Context) -> Result<UrlHash, Passed> {
+    let request = session.req_header();
+    Passed::check(&request.method, &request.headers)?;
+    if !session.is_body_empty() {
+        return Err(Passed::Content);
+    }
+    let request = session.req_header();
+    let store = edge.keeper.store;
+    let url = Url::of(request, context);
+    let hash = store.hasher().url(url.scheme, url.authority, url.path_and_query);
+    if context.pushed_by.is_some() {
+        // Whatever is pushed is an asset.
+        store.assets().note(hash);
+    } else if caching == Caching::Assets && !store.assets().contains(hash) {
+        return Err(Passed::NoAsset);
+    }
+    let hash = as_told(store, hash, request, context).ok_or(Passed::Peer)?;
+    if cache::asks_for_less(&request.method, &request.headers) && !store.has(hash) {
+        return Err(Passed::Part);
+    }
+    Ok(hash)
+}
+
 /// The hash of a URL with what a trusted peer says of it; of a promise, what it said of its document.
 pub(super) fn as_told(store: &Store, hash: UrlHash, request: &RequestHeader, context: &Context) -> Option<UrlHash> {
     if let Some(received) = &context.received {
@@ -154,29 +170,6 @@ pub(super) fn as_told(store: &Store, hash: UrlHash, request: &RequestHeader, con
         Some(connection) if connection.peer.is_trusted => store.hasher().as_told(hash, &request.headers),
         _ => Some(hash),
     }
-}
-
-/// Whether an answer to a request like this could be one for others, or be one that is kept for others.
-pub(super) fn may_be_kept(request: &RequestHeader) -> bool {
-    (request.method == Method::GET || request.method == Method::HEAD) && fields_allow(&request.headers)
-}
-
-/// The same for its fields: no credentials, no condition that only the origin can judge, and nothing by which an
-/// application may answer for another URL or method. A wish that nothing be kept is no more heeded than one that
-/// nothing kept be used: such wishes are advice (RFC 9111 section 5.2.1), and would let any client ask the origin at will.
-pub(super) fn fields_allow(fields: &http::HeaderMap) -> bool {
-    const ORIGINS_OWN: [header::HeaderName; 4] = [
-        header::AUTHORIZATION,
-        header::IF_MATCH,
-        header::IF_UNMODIFIED_SINCE,
-        header::UPGRADE,
-    ];
-    !fields.keys().any(|name| ORIGINS_OWN.contains(name)) && !ask_for_another(fields)
-}
-
-/// Whether a part of the answer, or its header alone, is wanted.
-fn asks_for_less(request: &RequestHeader) -> bool {
-    request.method == Method::HEAD || request.headers.contains_key(header::RANGE)
 }
 
 fn has_directive(fields: &http::HeaderMap, directive: &str) -> bool {
@@ -513,38 +506,6 @@ mod tests {
     use super::*;
     use crate::route::CookieAnswers;
 
-    fn request(method: &str, fields: &[(&'static str, &'static str)]) -> RequestHeader {
-        let mut request = RequestHeader::build(method, b"/a", None).expect("a request");
-        for (name, value) in fields {
-            request.append_header(*name, *value).expect("a field");
-        }
-        request
-    }
-
-    #[test]
-    fn only_what_anybody_may_ask_has_to_do_with_the_cache() {
-        let may = |method: &str, fields: &[(&'static str, &'static str)]| may_be_kept(&request(method, fields));
-        assert!(may("GET", &[]));
-        assert!(may("HEAD", &[("if-none-match", "\"a\""), ("cookie", "a=b")]));
-        assert!(may("GET", &[("cache-control", "no-cache, max-age=0")]));
-        assert!(may("GET", &[("cache-control", "no-store")]));
-        for method in ["POST", "OPTIONS", "PURGE"] {
-            assert!(!may(method, &[]), "{method}");
-        }
-        for (name, value) in [
-            ("authorization", "Basic x"),
-            ("if-match", "\"a\""),
-            ("if-unmodified-since", "x"),
-            ("upgrade", "websocket"),
-            ("x-original-url", "/admin"),
-            ("x_original_url", "/admin"),
-            ("x-http-host-override", "evil.example"),
-            ("x-http-method-override", "PUT"),
-        ] {
-            assert!(!may("GET", &[(name, value)]), "{name}");
-        }
-    }
-
     #[test]
     fn an_answer_that_may_not_be_kept_says_why() {
         let live = super::super::Live {
@@ -571,7 +532,7 @@ mod tests {
             has_failed: false,
             received: 0,
         }));
-        assert_eq!(reason(&response, &context), Some(NoCacheReason::Custom("not-fresh")));
+        assert_eq!(reason(&response, &context), Some(NoCacheReason::Custom("not_fresh")));
         response.insert_header("cache-control", "max-age=60").expect("a field");
         assert_eq!(reason(&response, &context), None);
         response.insert_header("content-length", "11").expect("a field");

@@ -9,21 +9,49 @@ use pingora_cache::{CachePhase, NoCacheReason};
 use pingora_proxy::Session;
 
 use super::Context;
-use crate::route::{Route, StatusField};
+use crate::{
+    cache::NotKept,
+    route::{Route, StatusField},
+    telemetry::access::Outcome,
+};
 
-/// How the cache took part in an answer: for the access line and `Cache-Status`.
-pub(super) fn outcome(session: &Session, context: &Context) -> Option<&'static str> {
-    Some(match session.cache.phase() {
+/// How the cache took part in an answer, and why not: for the access line.
+pub(super) fn outcome(session: &Session, context: &Context) -> Option<Outcome> {
+    let word = match session.cache.phase() {
         CachePhase::Hit if context.is_paused() => "stale",
         CachePhase::Hit => "hit",
         CachePhase::Stale | CachePhase::StaleUpdating => "stale",
         CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => "revalidated",
         CachePhase::Expired => "expired",
         CachePhase::Miss => "miss",
-        CachePhase::Bypass => "pass",
-        CachePhase::Disabled(reason) if reason != NoCacheReason::NeverEnabled => "pass",
-        CachePhase::Disabled(_) | CachePhase::Uninit | CachePhase::CacheKey => return None,
-    })
+        CachePhase::Bypass => {
+            let reason = session.cache.predicted_uncacheable_reason();
+            return Some(Outcome::passed(reason.map_or("lately", label)));
+        }
+        CachePhase::Disabled(reason) if reason != NoCacheReason::NeverEnabled => {
+            return Some(Outcome::passed(label(reason)));
+        }
+        CachePhase::Disabled(_) | CachePhase::Uninit | CachePhase::CacheKey => {
+            return context.passed.map(|passed| Outcome::passed(passed.label()));
+        }
+    };
+    Some(Outcome { word, reason: None })
+}
+
+/// Why an answer is not kept, in our words.
+const fn label(reason: NoCacheReason) -> &'static str {
+    match reason {
+        NoCacheReason::Custom(why) => why,
+        NoCacheReason::ResponseTooLarge | NoCacheReason::PredictedResponseTooLarge => NotKept::TooLarge.label(),
+        NoCacheReason::CacheLockTimeout | NoCacheReason::CacheLockRetryLimit => "waited",
+        NoCacheReason::CacheLockGiveUp => "not_kept",
+        NoCacheReason::UpstreamError | NoCacheReason::DeclinedToUpstream => "failed",
+        NoCacheReason::OriginNotCache => "origin",
+        NoCacheReason::InternalError
+        | NoCacheReason::StorageError
+        | NoCacheReason::Deferred
+        | NoCacheReason::NeverEnabled => "given_up",
+    }
 }
 
 /// The fields of an answer that tell how it came out of the cache.
@@ -66,8 +94,9 @@ fn cache_status(session: &Session, ttl: i64) -> String {
         }
         CachePhase::Expired => format!("linkpush; fwd=stale; stored; ttl={ttl}"),
         CachePhase::Miss => format!("linkpush; fwd=miss; stored; ttl={ttl}"),
-        CachePhase::Disabled(NoCacheReason::Custom(why)) => format!("linkpush; fwd=miss; detail={why}"),
-        CachePhase::Disabled(reason) if reason != NoCacheReason::NeverEnabled => "linkpush; fwd=miss".to_owned(),
+        CachePhase::Disabled(reason) if reason != NoCacheReason::NeverEnabled => {
+            format!("linkpush; fwd=miss; detail={}", label(reason))
+        }
         _ if !session.req_header().method.is_safe() => "linkpush; fwd=method".to_owned(),
         _ => "linkpush; fwd=bypass".to_owned(),
     }

@@ -12,6 +12,7 @@ use http::HeaderValue;
 
 use super::{Live, cache::Kept, learn::Lesson};
 use crate::{
+    cache::Passed,
     client::{
         Connection, Scheme,
         forwarded::{self, Received},
@@ -43,6 +44,8 @@ pub struct Context {
     pub(super) scheme: Option<Scheme>,
     /// What it has to do with the cache, if it has.
     pub(super) kept: Option<Box<Kept>>,
+    /// Why it has nothing to do with it, where its route caches.
+    pub(super) passed: Option<Passed>,
     /// The server that it is at, counted as under way there.
     pub(super) server: Option<InFlight>,
     /// The connection to the server.
@@ -87,6 +90,7 @@ impl Context {
             is_update: false,
             scheme: None,
             kept: None,
+            passed: None,
             server: None,
             exchange: None,
             failed_server: None,

@@ -14,12 +14,11 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header
 
 use super::{
     Live,
-    cache::fields_allow,
     cache_status::{CACHE_STATUS, hit_status},
     request::Url,
 };
 use crate::{
-    cache::{Body, Object, Store, is_unchanged},
+    cache::{Body, Object, Passed, Store, is_unchanged},
     client::{
         Connection,
         forwarded::{self, Received},
@@ -28,7 +27,7 @@ use crate::{
     learn::{Learning, Store as Manifests},
     push::{Credentials, PushedBy, Skips},
     route::{self, Caching, Route, StatusField},
-    telemetry::access::{self, Access},
+    telemetry::access::{self, Access, Outcome},
 };
 
 /// Answers without Pingora.
@@ -75,7 +74,10 @@ impl ResponseSource for Memory {
         } else {
             asset
         };
-        if !self.store.has(hash) || !is_usual(&request.headers) {
+        if !self.store.has(hash)
+            || !is_usual(&request.headers)
+            || Passed::check(&request.method, &request.headers).is_err()
+        {
             return None;
         }
         let live = self.live.load();
@@ -138,7 +140,7 @@ impl Memory {
 
 /// Whether a request asks for the whole of an answer, on no condition but that it has changed.
 fn is_usual(fields: &HeaderMap) -> bool {
-    !fields.contains_key(header::RANGE) && !fields.contains_key(header::EXPECT) && fields_allow(fields)
+    !fields.contains_key(header::RANGE) && !fields.contains_key(header::EXPECT)
 }
 
 /// What a peer says of its client: of a promise, what it said of the document's.
@@ -220,7 +222,7 @@ impl OnSent for Line {
             learned: 0,
             missed: 0,
             pushed_by: self.pushed_by,
-            cache: Some("hit"),
+            cache: Some(Outcome::HIT),
             server: None,
             tries: 0,
             failure,

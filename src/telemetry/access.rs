@@ -14,6 +14,32 @@ use crate::push::Skips;
 /// The log target of access lines: `RUST_LOG=info,access=off` keeps the rest.
 pub const TARGET: &str = "access";
 
+/// How the cache took part in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// `hit`, `stale`, `revalidated`, `expired`, `miss`, `pass`.
+    pub word: &'static str,
+    /// Why nothing was kept, of `pass`.
+    pub reason: Option<&'static str>,
+}
+
+impl Outcome {
+    /// It was in memory, and fresh.
+    pub const HIT: Self = Self {
+        word: "hit",
+        reason: None,
+    };
+
+    /// The cache had no part in it.
+    #[must_use]
+    pub const fn passed(reason: &'static str) -> Self {
+        Self {
+            word: "pass",
+            reason: Some(reason),
+        }
+    }
+}
+
 /// One finished request.
 #[derive(Debug)]
 pub struct Access<'a> {
@@ -51,8 +77,8 @@ pub struct Access<'a> {
     pub missed: u32,
     /// Stream of its document, if it was pushed.
     pub pushed_by: Option<u32>,
-    /// How the cache took part: `hit`, `stale`, `revalidated`, `expired`, `miss`, `pass`.
-    pub cache: Option<&'static str>,
+    /// How the cache took part.
+    pub cache: Option<Outcome>,
     /// The origin server that answered, or failed last.
     pub server: Option<SocketAddr>,
     /// Origin servers that were tried.
@@ -171,7 +197,10 @@ impl fmt::Display for Access<'_> {
             write!(f, " pushed_by={parent}")?;
         }
         if let Some(cache) = self.cache {
-            write!(f, " cache={cache}")?;
+            write!(f, " cache={}", cache.word)?;
+            if let Some(reason) = cache.reason {
+                write!(f, ":{reason}")?;
+            }
         }
         match (self.peer, self.client) {
             (Some(peer), Some(client)) if client != peer.ip().to_canonical() => {
@@ -234,7 +263,7 @@ mod tests {
             learned: 2,
             missed: 1,
             pushed_by: Some(13),
-            cache: Some("hit"),
+            cache: Some(Outcome::HIT),
             server: Some(SocketAddr::from(([10, 0, 0, 1], 9000))),
             tries: 2,
             failure: Some("upstream: ReadTimedout"),

@@ -95,6 +95,64 @@ fn explain_tells_promises_and_reasons() {
 }
 
 #[test]
+fn explain_tells_whether_a_response_would_be_kept_and_why_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let head = |text: &str| {
+        let file = folder.path().join("head");
+        std::fs::write(&file, text).expect("written");
+        file.to_str().expect("UTF-8").to_owned()
+    };
+    let kept = head(
+        "HTTP/1.1 200 OK\r\ncache-control: max-age=600, stale-if-error=60\r\nage: 10\r\nvary: accept-encoding\r\n\
+         content-length: 5\r\nlink: </b.css>; rel=preload; as=style\r\n\r\n",
+    );
+    let answer = explain(&["--response", &kept, "--header", "accept-encoding: br", "https://h/a?b"]);
+    assert_eq!(answer["promises"][0]["url"], "https://h/b.css");
+    let expected = serde_json::json!({
+        "seconds": 590, "stale_while_revalidate": 0, "stale_if_error": 60, "key": "https://h/a?b",
+        "vary": {"accept-encoding": "br"}, "assets_only": true,
+    });
+    assert_eq!(answer["cache"], expected);
+    for (fields, request, reason) in [
+        ("cache-control: max-age=60\nset-cookie: a=b", "x: y", "set_cookie"),
+        ("cache-control: max-age=60, private", "x: y", "private"),
+        (
+            "cdn-cache-control: no-store\ncache-control: max-age=60",
+            "x: y",
+            "no_store",
+        ),
+        ("etag: \"a\"", "x: y", "not_fresh"),
+        ("cache-control: max-age=60\nvary: cookie", "x: y", "vary"),
+        (
+            "cache-control: max-age=60\ncontent-length: 99999999",
+            "x: y",
+            "too_large",
+        ),
+        ("cache-control: max-age=60", "authorization: Basic x", "authorization"),
+        ("cache-control: max-age=60", "x-original-url: /b", "another_url"),
+        ("cache-control: max-age=60", "cookie: a=b", "cookie"),
+    ] {
+        let head = head(&format!("HTTP/1.1 200 OK\ncontent-length: 1\n{fields}\n").replace(
+            "content-length: 1\ncache-control: max-age=60\ncontent-length",
+            "cache-control: max-age=60\ncontent-length",
+        ));
+        let answer = explain(&["--response", &head, "--header", request, "https://h/a"]);
+        assert_eq!(answer["cache"]["reason"], reason, "{fields}");
+    }
+    let bad = head("HTTP/1.1 200 OK\nno field\n");
+    let output = text(&[
+        "explain",
+        "--config",
+        "conf/demo.yaml",
+        "--response",
+        &bad,
+        "https://h/",
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("line 2: must be NAME: VALUE, got no field"));
+}
+
+#[test]
 fn explain_goes_through_the_sources_in_order() {
     let link = "</a.css>; rel=preload; as=style";
     let answer = explain(&["--early", link, "--link", link, "http://h/"]);

@@ -1,18 +1,15 @@
-//! `linkpush explain`: what would be delivered for a response, and why not the rest. No network.
+//! `linkpush explain`: what would be delivered for a response, and why not the rest; whether it would be kept. No network.
 
-use std::{
-    ffi::{OsStr, OsString},
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+mod stored;
+
+use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
 
+use self::stored::{Response, Stored};
 use super::USAGE;
 use crate::{
     learn::Learning,
@@ -48,6 +45,10 @@ pub struct Args {
     /// A Link field line of the final response
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     link: Vec<OsString>,
+    /// The head of the final response, as `curl -I` prints it, or - for the standard input: its status and Link fields
+    /// count, and whether it would be kept is told
+    #[arg(long, value_name = "FILE", conflicts_with = "status")]
+    response: Option<PathBuf>,
     /// The document is itself a pushed response
     #[arg(long)]
     pushed_parent: bool,
@@ -89,7 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("--learned: the route {} does not learn; it needs learn: on", route.name);
         return Ok(ExitCode::from(USAGE));
     }
-    let explanation = explain(args, &request, route);
+    let explanation = explain(args, &request, route, config.server.cache.object);
     match args.format {
         Format::Json => println!("{}", serde_json::to_string(&explanation)?),
         Format::Text => print!("{explanation}"),
@@ -106,6 +107,7 @@ struct Request {
     status: StatusCode,
     headers: HeaderMap,
     document: Document,
+    response: Option<Response>,
 }
 
 fn request(args: &Args) -> anyhow::Result<Request> {
@@ -122,6 +124,11 @@ fn request(args: &Args) -> anyhow::Result<Request> {
         .ok()
         .filter(|status| (200..600).contains(status))
         .with_context(|| format!("--status {}: must be a final status, 200 to 599", args.status))?;
+    let response = args.response.as_deref().map(Response::read).transpose()?;
+    let status = match &response {
+        Some(response) => response.status,
+        None => StatusCode::from_u16(status)?,
+    };
     Ok(Request {
         scheme,
         authority,
@@ -129,12 +136,13 @@ fn request(args: &Args) -> anyhow::Result<Request> {
             .method
             .parse()
             .with_context(|| format!("--method {:?}", args.method))?,
-        status: StatusCode::from_u16(status)?,
+        status,
         headers: args
             .headers
             .iter()
-            .map(|text| field(text))
+            .map(|text| field(text.as_bytes()).context("--header"))
             .collect::<anyhow::Result<_>>()?,
+        response,
         document,
         uri,
     })
@@ -145,15 +153,13 @@ fn lines(source: Source, lines: &[OsString]) -> impl Iterator<Item = (Source, &[
     lines.iter().map(move |line| (source, line.as_bytes()))
 }
 
-fn field(text: &OsStr) -> anyhow::Result<(HeaderName, HeaderValue)> {
-    let wrong = || format!("--header {text:?}: must be NAME: VALUE");
-    let bytes = text.as_bytes();
-    let colon = bytes.iter().position(|&b| b == b':').with_context(wrong)?;
-    let (name, value) = bytes.split_at(colon);
-    Ok((
-        HeaderName::from_bytes(name).with_context(wrong)?,
-        HeaderValue::from_bytes(value.get(1..).unwrap_or_default().trim_ascii()).with_context(wrong)?,
-    ))
+fn field(text: &[u8]) -> anyhow::Result<(HeaderName, HeaderValue)> {
+    let wrong = || format!("must be NAME: VALUE, got {}", text.escape_ascii());
+    let colon = text.iter().position(|&b| b == b':').with_context(wrong)?;
+    let (name, value) = text.split_at(colon);
+    let name = HeaderName::from_bytes(name).ok().with_context(wrong)?;
+    let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default().trim_ascii());
+    Ok((name, value.ok().with_context(wrong)?))
 }
 
 /// The answer, as it is printed.
@@ -163,6 +169,8 @@ struct Explanation {
     promises: Vec<ExplainedPromise>,
     hints: Vec<String>,
     skipped: Vec<ExplainedSkip>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<Stored>,
 }
 
 #[derive(Debug, Serialize)]
@@ -180,12 +188,15 @@ struct ExplainedSkip {
 }
 
 /// Goes through a response as the server does: what is known before the origin is asked, each 103, the final header.
-fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation {
+/// `limit`: bytes of content that are kept.
+fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) -> Explanation {
     let mut explanation = Explanation {
         route: route.map(|r| r.name.to_string()),
         ..Explanation::default()
     };
     let Some(route) = route else { return explanation };
+    let response = request.response.as_ref();
+    explanation.cache = response.map(|response| Stored::of(request, response, route, limit));
     let client = Arc::new(Client::new(usize::from(u16::MAX)));
     client.set_enable_push(args.client == ClientKind::Push);
     if request.method == Method::GET {
@@ -200,7 +211,11 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>) -> Explanation
         .map(|link| (Source::Configured, link.as_bytes()));
     let known = configured.chain(lines(Source::Learned, &args.learned)).collect();
     let early = lines(Source::Early, &args.early).map(|line| (None, vec![line]));
-    let last = lines(Source::Response, &args.link).collect();
+    let answered = response
+        .into_iter()
+        .flat_map(|response| response.headers.get_all(header::LINK));
+    let answered = answered.map(|line| (Source::Response, line.as_bytes()));
+    let last = lines(Source::Response, &args.link).chain(answered).collect();
     let steps = std::iter::once((None, known))
         .chain(early)
         .chain(std::iter::once((Some(request.status), last)));
@@ -282,6 +297,9 @@ impl std::fmt::Display for Explanation {
         }
         if self.promises.is_empty() && self.hints.is_empty() {
             writeln!(f, "nothing is promised or hinted; the Link header passes through")?;
+        }
+        if let Some(cache) = &self.cache {
+            cache.fmt(f)?;
         }
         Ok(())
     }
