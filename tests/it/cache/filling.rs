@@ -11,6 +11,7 @@ use super::{keeping, line};
 use crate::support::{
     client::Client,
     edge::Edge,
+    http1::Http1,
     origin::{Origin, Step, response},
     within,
 };
@@ -237,6 +238,29 @@ async fn a_slow_client_does_not_make_the_edge_hold_what_is_too_large() {
     assert_eq!(length, 1600 * 60_000);
     let grown = edge.peak_memory().saturating_sub(before) >> 20;
     assert!(grown < 32, "{grown} MB more for 92 MB");
+}
+
+/// Nothing keeps what is too large, so the origin is let go when its only reader is gone.
+#[tokio::test]
+async fn what_is_too_large_ends_with_its_reader() {
+    let origin = Origin::start().await;
+    let part = vec![b'x'; 60_000];
+    let mut steps = vec![Step::Send(chunked())];
+    steps.extend((0..1600).map(|_| Step::Send(chunk(&part))));
+    steps.push(Step::Send(chunk(b"")));
+    origin.on("/chunks", steps);
+    let edge = keeping(&origin, "all").await;
+    let mut reader = Reading::begin(&edge, "/chunks").await;
+    assert!(reader.data().await.is_some());
+    reader.connection.abort();
+    drop((reader.answer, reader.send));
+    let _ = reader.connection.await;
+    within("the origin's connection to end", origin.connections_at_most(0)).await;
+    let mut http1 = Http1::sending(edge.address, "GET /chunks HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    http1.head().await;
+    http1.exactly(200_000).await;
+    drop(http1);
+    within("the origin's connection to end", origin.connections_at_most(0)).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use self::reader::{FULL, Pace, after, http2, origin, path, rate, read_http1, read_http2, read_pushed, stalled};
+use self::reader::{
+    FULL, Pace, after, http2, leaving, origin, path, rate, read_http1, read_http2, read_pushed, stalled,
+};
 use crate::support::edge::{Edge, config};
 
 const KIB: usize = 1024;
@@ -161,6 +163,32 @@ async fn who_stalls_holds_up_nobody_else() {
             let took = begun.elapsed();
             assert!(took < Duration::from_secs(5), "{by:?} chunked={is_chunked}: {took:?}");
             slow.end().await;
+        }
+    }
+}
+
+/// The first one brings the content, and leaves: others who have begun get all of it, soon.
+#[tokio::test]
+async fn who_leaves_is_not_waited_for() {
+    let origin = origin().await;
+    let edge = small(origin).await;
+    let mut name = 2500;
+    for by in [By::Http1, By::Http2, By::OneHttp2, By::Pushed] {
+        for (size, is_chunked) in [(200 * KIB, true), (200 * KIB, false), (4 * MIB, true)] {
+            name += 1;
+            let path = path(size, is_chunked, name);
+            let mut clients = Clients::of(&edge).await;
+            clients.read(by, &path, leaving(100 * KIB, 300 * KIB));
+            for other in [By::Http1, By::Http2] {
+                clients.read(other, &path, after(30, FULL));
+            }
+            let begun = Instant::now();
+            clients.end().await;
+            let took = begun.elapsed();
+            assert!(
+                took < Duration::from_secs(8),
+                "{by:?} {size} chunked={is_chunked}: {took:?}"
+            );
         }
     }
 }

@@ -134,12 +134,15 @@ pub struct Pace {
     pub stall: Option<(usize, Duration)>,
     /// How long after the others it begins.
     pub after: Duration,
+    /// Where it leaves.
+    pub leaves: Option<usize>,
 }
 
 pub const FULL: Pace = Pace {
     rate: 0,
     stall: None,
     after: Duration::ZERO,
+    leaves: None,
 };
 
 pub const fn rate(rate: usize) -> Pace {
@@ -160,7 +163,20 @@ pub const fn after(milliseconds: u64, pace: Pace) -> Pace {
     }
 }
 
+/// Takes its time up to a place, and is gone.
+pub const fn leaving(at: usize, rate: usize) -> Pace {
+    Pace {
+        rate,
+        leaves: Some(at),
+        ..FULL
+    }
+}
+
 impl Pace {
+    fn leaves_at(&self, at: usize) -> bool {
+        self.leaves.is_some_and(|leaves| at >= leaves)
+    }
+
     /// After bytes up to a place were read.
     async fn wait(&self, before: usize, now: usize) {
         if let Some((at, time)) = self.stall
@@ -233,6 +249,9 @@ async fn read_stream(mut stream: RecvStream, path: &str, pace: Pace) -> Result<(
         let before = checked.at;
         checked.take(&data)?;
         pace.wait(before, checked.at).await;
+        if pace.leaves_at(checked.at) {
+            return Ok(());
+        }
         let _ = stream.flow_control().release_capacity(data.len());
     }
     (checked.at == size)
@@ -296,6 +315,9 @@ pub async fn read_http1(edge: SocketAddr, path: &str, pace: Pace) -> Result<(), 
             let length = usize::from_str_radix(line.trim_end(), 16)
                 .map_err(|_| format!("no chunk at {} of {size}: {line:?}", checked.at))?;
             take(&mut stream, length, &mut checked, pace).await?;
+            if pace.leaves_at(checked.at) {
+                return Ok(());
+            }
             let mut end = [0; 2];
             let read = within(checked.at, stream.read_exact(&mut end)).await?;
             read.map_err(|e| format!("at {}: {e}", checked.at))?;
@@ -306,7 +328,7 @@ pub async fn read_http1(edge: SocketAddr, path: &str, pace: Pace) -> Result<(), 
     } else {
         take(&mut stream, size, &mut checked, pace).await?;
     }
-    (checked.at == size)
+    (checked.at == size || pace.leaves_at(checked.at))
         .then_some(())
         .ok_or_else(|| format!("ended at {} of {size}", checked.at))
 }
@@ -328,6 +350,9 @@ async fn take(
         let before = checked.at;
         checked.take(&buffer[..read])?;
         pace.wait(before, checked.at).await;
+        if pace.leaves_at(checked.at) {
+            break;
+        }
         length -= read;
     }
     Ok(())
