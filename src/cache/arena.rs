@@ -2,8 +2,11 @@
 //!
 //! An allocator keeps sizes apart, so a store in which contents of all sizes come and go leaves it with pages that are
 //! nearly empty and of no use for other sizes: 1.8 times the bound was resident after ten minutes. Here a segment takes what
-//! comes, and is free again when nothing in it is left. Where many are sparse, [what they still have](Arena::sparse) is
-//! moved to the end of the last one.
+//! comes, and is free again when nothing in it is left. Where many are sparse, what they still have is moved to the end of
+//! the last one.
+//!
+//! Most contents that come leave soon: nobody asks for them again. So a content is loose at first, as it came, and put here
+//! when it is among those that stayed.
 
 use std::{
     collections::HashMap,
@@ -26,6 +29,35 @@ const IDLE_SHARE: usize = 10;
 /// What is moved at a time, as a share of what is used: until it was moved it is there twice.
 const MOVED_SHARE: usize = 32;
 
+/// What may be loose, as a share of what is used.
+const LOOSE_SHARE: usize = 16;
+
+/// The shortest pieces, on an average, in which a content is left as it came.
+const LOOSE_PIECE: usize = 16 * 1024;
+
+/// The segment of pieces that are in none.
+const NO_SEGMENT: u64 = 0;
+
+/// What is to be moved.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Moves {
+    /// What lies in these, in ascending order.
+    sparse: Vec<u64>,
+    /// What is loose.
+    has_loose: bool,
+}
+
+impl Moves {
+    /// Whether a content of which a piece lies there is to be moved.
+    pub(super) fn reach(&self, segment: u64) -> bool {
+        if segment == NO_SEGMENT {
+            self.has_loose
+        } else {
+            self.sparse.binary_search(&segment).is_ok()
+        }
+    }
+}
+
 /// The segments of a store.
 #[derive(Debug)]
 pub(super) struct Arena {
@@ -42,6 +74,8 @@ struct State {
     used: HashMap<u64, usize>,
     /// Of all segments.
     all_used: usize,
+    /// Bytes in none.
+    loose: usize,
 }
 
 impl Arena {
@@ -52,6 +86,20 @@ impl Arena {
             state: Mutex::default(),
             segment: (bytes / LEAST_SEGMENTS).clamp(4096, SEGMENT),
         }
+    }
+
+    /// Takes a content as it came, unless it came in many small pieces.
+    pub(super) fn take(self: &Arc<Self>, content: Vec<Bytes>) -> Body {
+        let length: usize = content.iter().map(Bytes::len).sum();
+        if content.len() > 1 && length / content.len() < LOOSE_PIECE {
+            return self.put(&content);
+        }
+        self.state().loose += length;
+        let content = content.into_iter().map(|bytes| Piece {
+            bytes,
+            segment: NO_SEGMENT,
+        });
+        Body::stored(content.collect(), Arc::clone(self))
     }
 
     /// Puts a content in.
@@ -84,6 +132,10 @@ impl Arena {
     /// These bytes of a segment are used no more.
     pub(super) fn give_back(&self, segment: u64, bytes: usize) {
         let mut state = self.state();
+        if segment == NO_SEGMENT {
+            state.loose -= bytes;
+            return;
+        }
         state.all_used -= bytes;
         let last = state.last;
         if let Some(used) = state.used.get_mut(&segment) {
@@ -94,21 +146,27 @@ impl Arena {
         }
     }
 
-    /// Bytes of all segments.
+    /// Bytes of all segments, and of what is loose.
     pub(super) fn size(&self) -> usize {
-        self.state().used.len() * self.segment
+        let state = self.state();
+        state.used.len() * self.segment + state.loose
     }
 
-    /// The sparsest segments in ascending order, if more lies idle than may; what they have is to be put in once more.
-    pub(super) fn sparse(&self) -> Vec<u64> {
+    /// What is to be [put](Self::put) in once more: that of the sparsest segments, if more lies idle than may, and what is
+    /// loose, if it is too much.
+    pub(super) fn moves(&self) -> Option<Moves> {
         let state = self.state();
+        let has_loose = state.loose > state.all_used / LOOSE_SHARE + 2 * self.segment;
         let idle = (state.used.len() * self.segment).saturating_sub(state.all_used);
         if idle <= state.all_used / IDLE_SHARE + 2 * self.segment {
-            return Vec::new();
+            return has_loose.then_some(Moves {
+                sparse: Vec::new(),
+                has_loose,
+            });
         }
-        let mut segments: Vec<(usize, u64)> = state.used.iter().map(|(&segment, &used)| (used, segment)).collect();
-        let mut most = state.all_used / MOVED_SHARE;
         let last = state.last;
+        let mut most = state.all_used / MOVED_SHARE;
+        let mut segments: Vec<(usize, u64)> = state.used.iter().map(|(&segment, &used)| (used, segment)).collect();
         drop(state);
         segments.sort_unstable();
         let sparse = segments.into_iter().take_while(|(used, _)| {
@@ -121,7 +179,7 @@ impl Arena {
             .filter(|&segment| segment != last)
             .collect();
         sparse.sort_unstable();
-        sparse
+        (has_loose || !sparse.is_empty()).then_some(Moves { sparse, has_loose })
     }
 
     /// A panic elsewhere leaves the state usable, so a poisoned lock is taken all the same.
@@ -179,20 +237,16 @@ mod tests {
         let arena = Arc::new(Arena::new(0));
         let content = [Bytes::from(vec![7; 1000])];
         let mut bodies: Vec<Body> = (0..400).map(|_| arena.put(&content)).collect();
-        assert!(arena.sparse().is_empty(), "they are full");
+        assert_eq!(arena.moves(), None, "they are full");
         let mut n = 0;
         bodies.retain(|_| {
             n += 1;
             n % 4 == 0
         });
         let mut moved = 0;
-        loop {
-            let sparse = arena.sparse();
-            if sparse.is_empty() {
-                break;
-            }
+        while let Some(moves) = arena.moves() {
             for body in &mut bodies {
-                if body.lies_in(&sparse) {
+                if body.is_reached(&moves) {
                     *body = arena.put(&body.pieces().cloned().collect::<Vec<_>>());
                     moved += 1;
                 }
@@ -200,6 +254,30 @@ mod tests {
         }
         assert!(moved > 0 && bodies.iter().all(|body| whole(body) == content[0]));
         assert!(arena.size() <= 100_000 + 10_000 + 3 * 4096, "{}", arena.size());
+    }
+
+    #[test]
+    fn what_came_in_long_pieces_is_loose_until_it_is_too_much() {
+        let arena = Arc::new(Arena::new(0));
+        let long = || vec![Bytes::from(vec![7; 3000])];
+        let mut bodies = vec![arena.take(long()), arena.take(long())];
+        assert_eq!(arena.size(), 6000);
+        assert_eq!(arena.moves(), None);
+        bodies.push(arena.take(long()));
+        let moves = arena.moves().expect("much is loose");
+        for body in &mut bodies {
+            assert!(body.is_reached(&moves));
+            *body = arena.put(&body.pieces().cloned().collect::<Vec<_>>());
+        }
+        assert_eq!(arena.size(), 3 * 4096);
+        assert_eq!(arena.moves(), None);
+        bodies.clear();
+        let small = arena.take(vec![Bytes::from_static(b"small "), Bytes::from_static(b"pieces")]);
+        assert_eq!(
+            small.pieces().collect::<Vec<_>>(),
+            ["small pieces"],
+            "they are put in at once"
+        );
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
-use super::arena::Arena;
+use super::arena::{Arena, Moves};
 
 /// A whole content in pieces, none of which is empty.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +26,7 @@ pub(super) struct Piece {
 }
 
 impl Body {
-    /// What lies in an arena.
+    /// What an arena has taken.
     pub(super) fn stored(pieces: Vec<Piece>, arena: Arc<Arena>) -> Self {
         let length = pieces.iter().map(|piece| piece.bytes.len()).sum();
         Self((length > 0).then(|| {
@@ -56,15 +56,10 @@ impl Body {
         pieces.iter().map(|piece| &piece.bytes)
     }
 
-    /// Whether a part of it lies in one of these segments, which are in ascending order.
-    pub(super) fn lies_in(&self, segments: &[u64]) -> bool {
+    /// Whether it is to be moved.
+    pub(super) fn is_reached(&self, moves: &Moves) -> bool {
         let content = self.0.as_ref();
-        content.is_some_and(|content| {
-            content
-                .pieces
-                .iter()
-                .any(|piece| segments.binary_search(&piece.segment).is_ok())
-        })
+        content.is_some_and(|content| content.pieces.iter().any(|piece| moves.reach(piece.segment)))
     }
 
     /// The rest of the piece that has this byte, up to `end`.

@@ -253,7 +253,7 @@ impl HandleMiss for Writing {
             return Error::e_explain(ErrorType::ConnectionClosed, "an answer is shorter than it said");
         }
         if let Some(content) = self.fill.whole() {
-            let body = self.store.put(&content);
+            let body = self.store.take(content);
             let object = Object::new(self.fill.id, self.fill.head.clone(), body);
             self.store.keep(self.entry, object, self.fill.begun);
         } else {

@@ -116,7 +116,7 @@ impl Head {
             length => Body::Length(length),
         };
         let upgrade = if offers_upgrade {
-            upgrade::requested(&request)
+            upgrade::requested(&request, target.authority)
         } else {
             None
         };

@@ -19,8 +19,8 @@ pub struct UpgradeRequest {
 
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// The upgrade that a request asks for; `None` if it is to be answered as HTTP/1.x.
-pub(super) fn requested(request: &httparse::Request<'_, '_>) -> Option<UpgradeRequest> {
+/// The upgrade that a request to this authority asks for; `None` if it is to be answered as HTTP/1.x.
+pub(super) fn requested(request: &httparse::Request<'_, '_>, authority: Option<&str>) -> Option<UpgradeRequest> {
     // Most requests end here, before anything is allocated.
     let mut offers = request
         .headers
@@ -48,7 +48,7 @@ pub(super) fn requested(request: &httparse::Request<'_, '_>) -> Option<UpgradeRe
     }
     let settings = only(&fields, &HTTP2_SETTINGS)?.as_bytes().trim_ascii();
     let settings = BASE64URL_NOPAD.decode(without_padding(settings)).ok()?;
-    let uri = uri(&method, request.path?, only(&fields, &header::HOST)?)?;
+    let uri = uri(&method, request.path?, authority?)?;
     let goes = |name: &HeaderName| HOP_BY_HOP.contains(name) || nominated.contains(name);
     let stays = |name: &HeaderName| ![header::HOST, HTTP2_SETTINGS].contains(name) && !goes(name);
     let mut head = Request::new(()).into_parts().0;
@@ -121,13 +121,13 @@ fn without_padding(text: &[u8]) -> &[u8] {
 }
 
 /// The target URI of an origin-form or asterisk-form request; other forms stay HTTP/1.1.
-fn uri(method: &Method, target: &str, host: &HeaderValue) -> Option<Uri> {
+fn uri(method: &Method, target: &str, authority: &str) -> Option<Uri> {
     if !target.starts_with('/') && (target != "*" || *method != Method::OPTIONS) {
         return None;
     }
     let mut parts = uri::Parts::default();
     parts.scheme = Some(uri::Scheme::HTTP);
-    parts.authority = Some(host.as_bytes().try_into().ok()?);
+    parts.authority = Some(authority.parse().ok()?);
     parts.path_and_query = Some(target.parse().ok()?);
     Uri::from_parts(parts).ok()
 }
@@ -135,6 +135,7 @@ fn uri(method: &Method, target: &str, host: &HeaderValue) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::target::Target;
 
     const FIELDS: &str = "Host: a.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n";
     /// SETTINGS_MAX_CONCURRENT_STREAMS = 100.
@@ -145,7 +146,14 @@ mod tests {
         let mut request = httparse::Request::new(&mut fields);
         let parsed = request.parse(head.as_bytes()).expect("a head that httparse takes");
         assert!(parsed.is_complete(), "{head}");
-        requested(&request)
+        let hosts = request
+            .headers
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case("host"));
+        let hosts: Vec<&[u8]> = hosts.map(|field| field.value).collect();
+        let (method, path) = (request.method?, request.path?);
+        let target = Target::of_http1(method, path, &hosts, request.version == Some(0)).ok()?;
+        requested(&request, target.authority)
     }
 
     #[test]
@@ -156,6 +164,9 @@ mod tests {
         .expect("an upgrade");
         assert_eq!(upgrade.settings, [0, 3, 0, 0, 0, 100]);
         assert_eq!(upgrade.head.uri.to_string(), "http://a.example/a?b");
+        let plain = format!("GET / HTTP/1.1\r\n{FIELDS}{SETTINGS}\r\n").replace("a.example", "a.example:");
+        let plain = parse(&plain).expect("an upgrade");
+        assert_eq!(plain.head.uri, "http://a.example/", "an empty port is none");
         assert_eq!(upgrade.head.method, Method::GET);
         let fields: Vec<_> = upgrade
             .head

@@ -294,6 +294,9 @@ pub fn upgraded(bytes: &[u8]) {
     }
     world.next = 3;
     world.events();
+    assert_eq!(world.keys.len(), 0, "the request waits for the client's preface");
+    world.core.receive(&client::preface(&[]), world.now);
+    world.events();
     assert_eq!(world.keys.len(), 1);
     while world.step(&mut input).is_some() {}
     world.end();

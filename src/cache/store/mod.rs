@@ -168,9 +168,9 @@ impl Store {
         fill
     }
 
-    /// Puts a content where it is to lie.
-    pub(super) fn put(&self, content: &[Bytes]) -> Body {
-        self.arena.put(content)
+    /// Takes a content that is to be kept.
+    pub(super) fn take(&self, content: Vec<Bytes>) -> Body {
+        self.arena.take(content)
     }
 
     /// Moves contents together where too much between them lies idle, aside from what answers requests.
@@ -178,13 +178,15 @@ impl Store {
         if self.is_tidying.load(Ordering::Relaxed) {
             return;
         }
-        let sparse = self.arena.sparse();
-        if sparse.is_empty() || self.is_tidying.swap(true, Ordering::Relaxed) {
+        let Some(moves) = self.arena.moves() else { return };
+        if self.is_tidying.swap(true, Ordering::Relaxed) {
             return;
         }
         let tidy = move || {
+            // What is due to leave need not be moved.
+            self.objects.run_pending_tasks();
             for (_, object) in &self.objects {
-                if object.body().lies_in(&sparse) {
+                if object.body().is_reached(&moves) {
                     let content: Vec<Bytes> = object.body().pieces().cloned().collect();
                     object.moved_to(self.arena.put(&content));
                 }

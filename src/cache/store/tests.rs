@@ -50,7 +50,7 @@ fn keep(store: &Store, path: &str, vary: &'static str, asked: &HeaderMap, body: 
     let object = Object::new(
         store.next_id(),
         Head::of(&meta, &url(path), "app"),
-        store.put(&[Bytes::from_static(body)]),
+        store.take(vec![Bytes::from_static(body)]),
     );
     assert!(store.keep(key, object, store.begin(key.url)));
 }
