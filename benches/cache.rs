@@ -138,10 +138,9 @@ impl Bench {
         // What the runtime and the store drop later is dropped by now.
         tokio::task::yield_now().await;
         println!(
-            "{after}: {answers} answers, {} of {} MiB by weight, {} MiB for contents, {} MiB resident",
+            "{after}: {answers} answers, {} of {} MiB by weight, {} MiB resident",
             bytes >> 20,
             self.bound >> 20,
-            self.store.memory() >> 20,
             own_resident() >> 20
         );
         assert!(bytes <= self.bound, "the bound is passed");

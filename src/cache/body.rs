@@ -2,70 +2,65 @@
 
 use std::{ops::Range, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use super::arena::{Arena, Moves};
-
-/// A whole content in pieces, none of which is empty.
+/// A whole content in pieces.
 #[derive(Debug, Clone, Default)]
-pub struct Body(Option<Arc<Content>>);
-
-#[derive(Debug)]
-struct Content {
-    pieces: Box<[Piece]>,
+pub struct Body {
+    pieces: Arc<[Bytes]>,
     length: usize,
-    arena: Arc<Arena>,
 }
 
-/// A part of a content.
-#[derive(Debug)]
-pub(super) struct Piece {
-    pub(super) bytes: Bytes,
-    /// Where it lies.
-    pub(super) segment: u64,
-}
+/// The most that small pieces are joined to; as much as the transport takes at a time.
+const PIECE: usize = 64 * 1024;
 
 impl Body {
-    /// What an arena has taken.
-    pub(super) fn stored(pieces: Vec<Piece>, arena: Arc<Arena>) -> Self {
-        let length = pieces.iter().map(|piece| piece.bytes.len()).sum();
-        Self((length > 0).then(|| {
-            Arc::new(Content {
-                pieces: pieces.into(),
-                length,
-                arena,
-            })
-        }))
+    /// Joins what came in small pieces, so that no allocation is kept for a few bytes. Long pieces are
+    /// taken as they are.
+    #[must_use]
+    pub fn new(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+        let mut joined = Vec::new();
+        let mut run: Vec<Bytes> = Vec::new();
+        let mut run_length = 0;
+        let mut length = 0;
+        for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+            length += piece.len();
+            if run_length + piece.len() > PIECE {
+                joined.extend(join(&mut run, run_length));
+                run_length = 0;
+            }
+            run_length += piece.len();
+            run.push(piece);
+        }
+        joined.extend(join(&mut run, run_length));
+        Self {
+            pieces: joined.into(),
+            length,
+        }
     }
 
     /// Its bytes.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |content| content.length)
+    pub const fn len(&self) -> usize {
+        self.length
     }
 
     /// Whether it has none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.length == 0
     }
 
     /// Its pieces, none of them empty.
-    pub fn pieces(&self) -> impl ExactSizeIterator<Item = &Bytes> {
-        let pieces = self.0.as_ref().map_or(&[][..], |content| &content.pieces);
-        pieces.iter().map(|piece| &piece.bytes)
-    }
-
-    /// Whether it is to be moved.
-    pub(super) fn is_reached(&self, moves: &Moves) -> bool {
-        let content = self.0.as_ref();
-        content.is_some_and(|content| content.pieces.iter().any(|piece| moves.reach(piece.segment)))
+    #[must_use]
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.pieces
     }
 
     /// The rest of the piece that has this byte, up to `end`.
     pub(super) fn piece(&self, range: &Range<usize>) -> Option<Bytes> {
         let mut start = 0;
-        for piece in self.pieces() {
+        for piece in self.pieces.iter() {
             let end = start + piece.len();
             if range.start < end && range.start < range.end {
                 return Some(piece.slice(range.start - start..piece.len().min(range.end - start)));
@@ -76,19 +71,22 @@ impl Body {
     }
 }
 
-impl Drop for Content {
-    fn drop(&mut self) {
-        for piece in &self.pieces {
-            self.arena.give_back(piece.segment, piece.bytes.len());
-        }
+/// One piece of a run. A single one is shared, not copied: it was made for its bytes alone.
+fn join(run: &mut Vec<Bytes>, length: usize) -> Option<Bytes> {
+    if run.len() <= 1 {
+        return run.pop();
     }
+    let mut joined = BytesMut::with_capacity(length);
+    for piece in run.drain(..) {
+        joined.extend_from_slice(&piece);
+    }
+    Some(joined.freeze())
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     fn read(body: &Body, mut range: Range<usize>) -> Vec<u8> {
         let mut read = Vec::new();
@@ -100,15 +98,27 @@ mod tests {
         read
     }
 
+    #[test]
+    fn small_pieces_are_joined_and_long_ones_shared() {
+        let long = Bytes::from(vec![1; PIECE]);
+        let small = || Bytes::from_static(b"abc");
+        let body = Body::new([small(), small(), long.clone(), small(), Bytes::new()]);
+        let lengths: Vec<usize> = body.pieces().iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [6, PIECE, 3]);
+        assert_eq!(body.pieces().get(1).map(|piece| piece.as_ptr()), Some(long.as_ptr()));
+        assert_eq!(body.len(), PIECE + 9);
+    }
+
     proptest! {
         #[test]
-        fn any_range_of_any_content_is_read(
-            length in 0_usize..40_000,
+        fn any_range_of_any_pieces_is_read(
+            lengths in proptest::collection::vec(0_usize..40_000, 0..12),
             from in any::<prop::sample::Index>(),
             to in any::<prop::sample::Index>(),
         ) {
-            let whole: Vec<u8> = (0..=250).cycle().take(length).collect();
-            let body = Arc::new(Arena::new(0)).put(&[Bytes::from(whole.clone())]);
+            let whole: Vec<u8> = (0..=250).cycle().take(lengths.iter().sum()).collect();
+            let mut rest = Bytes::from(whole.clone());
+            let body = Body::new(lengths.iter().map(|&length| rest.split_to(length)));
             prop_assert_eq!(read(&body, 0..body.len()), &whole[..]);
             let (from, to) = (from.index(whole.len() + 1), to.index(whole.len() + 1));
             let range = from.min(to)..from.max(to);

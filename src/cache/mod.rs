@@ -2,14 +2,13 @@
 //!
 //! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key` (what an answer
 //! is found by), `request` (which may be answered), `freshness`, `control`, `date` and `vary` (which may be kept), `revalidate` (what a 304 changes), `object`,
-//! `fields`, `body` and `arena` (a kept one), `fill` (one on its way), `store` (all of them, bounded), `purge` (what is to be
+//! `fields` and `body` (a kept one), `fill` (one on its way), `store` (all of them, bounded), `purge` (what is to be
 //! forgotten), `assets` (which URLs count as such), `select` (what of an answer a request is given), `trail` (what a request
 //! carries through Pingora's cache), `storage` (the store as that sees it), `lock` (who asks the origin, and who waits),
 //! `unkept` (what need not be waited for), `retry` (when the origin is asked again after it failed).
 //!
 //! Bodies are shared: whoever sends one holds references to the same bytes.
 
-mod arena;
 mod assets;
 mod body;
 mod control;

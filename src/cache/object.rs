@@ -1,8 +1,7 @@
 //! A kept answer, and what it weighs.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora_cache::CacheMeta;
@@ -42,7 +41,7 @@ pub struct Object {
     /// That of the fill that brought it, unless it was revalidated since.
     pub(super) id: u64,
     pub(super) head: Head,
-    body: ArcSwap<Body>,
+    pub(super) body: Body,
     is_pushable: bool,
 }
 
@@ -148,7 +147,7 @@ impl Object {
         Self {
             id,
             head,
-            body: ArcSwap::from_pointee(body),
+            body,
             is_pushable,
         }
     }
@@ -161,13 +160,8 @@ impl Object {
 
     /// Its content.
     #[must_use]
-    pub fn body(&self) -> Body {
-        Body::clone(&self.body.load())
-    }
-
-    /// The same content lies elsewhere now.
-    pub(super) fn moved_to(&self, body: Body) {
-        self.body.store(Arc::new(body));
+    pub const fn body(&self) -> &Body {
+        &self.body
     }
 
     /// Whether it may be pushed to anybody (rule 10).
@@ -201,8 +195,7 @@ impl Object {
 
     /// What it takes in memory.
     pub(super) fn weight(&self) -> u32 {
-        let body = self.body.load();
-        let size = self.head.size() + body.len() + PIECE * body.pieces().len();
+        let size = self.head.size() + self.body.len() + PIECE * self.body.pieces().len();
         u32::try_from(size).unwrap_or(u32::MAX)
     }
 }

@@ -55,7 +55,7 @@ impl Storage for Store {
         };
         note(key, Some(object.id));
         let mut meta = object.head.meta();
-        let handler = Reading::new(object.body());
+        let handler = Reading::new(object.body.clone());
         meta.extensions_mut().insert(object);
         Ok(Some((meta, Box::new(handler))))
     }
@@ -128,7 +128,7 @@ impl Storage for Store {
             // It is the first of its URL now.
             new.variance = None;
         }
-        let object = Object::new(self.next_id(), head, found.body());
+        let object = Object::new(self.next_id(), head, found.body.clone());
         Ok(self.replace((old, found), new, object, begun(key)))
     }
 
@@ -252,8 +252,7 @@ impl HandleMiss for Writing {
         if self.fill.head.length().is_some_and(|length| length != written) {
             return Error::e_explain(ErrorType::ConnectionClosed, "an answer is shorter than it said");
         }
-        if let Some(content) = self.fill.whole() {
-            let body = self.store.take(content);
+        if let Some(body) = self.fill.whole() {
             let object = Object::new(self.fill.id, self.fill.head.clone(), body);
             self.store.keep(self.entry, object, self.fill.begun);
         } else {
@@ -261,7 +260,6 @@ impl HandleMiss for Writing {
             self.store.remove(self.entry);
         }
         self.fill.complete();
-        self.store.tidy();
         Ok(MissFinishType::Created(written))
     }
 

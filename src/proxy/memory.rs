@@ -112,7 +112,11 @@ impl ResponseSource for Memory {
         let on_sent: Option<Box<dyn OnSent>> = access::is_enabled().then(|| Box::new(line()) as _);
         Some(StoredResponse {
             on_sent,
-            body: if has_content { object.body() } else { Body::default() },
+            body: if has_content {
+                object.body().clone()
+            } else {
+                Body::default()
+            },
             head: response,
         })
     }

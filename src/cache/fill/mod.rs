@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 pub use budget::Reserved;
 pub(super) use budget::{Budget, Share};
 
-use super::{object::Head, purge::Begun};
+use super::{body::Body, object::Head, purge::Begun};
 use crate::backpressure::Valve;
 
 /// One content on its way.
@@ -161,10 +161,10 @@ impl Fill {
     }
 
     /// The whole content, if it is to be kept.
-    pub(super) fn whole(&self) -> Option<Vec<Bytes>> {
+    pub(super) fn whole(&self) -> Option<Body> {
         let state = self.state();
         let is_whole = state.is_kept && state.end.is_none();
-        is_whole.then(|| state.pieces.iter().cloned().collect())
+        is_whole.then(|| Body::new(state.pieces.iter().cloned()))
     }
 
     /// Bytes written so far.

@@ -7,20 +7,16 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
 
-use bytes::Bytes;
 use http::HeaderMap;
 use moka::sync::Cache;
-use tokio::runtime::Handle;
 
 use super::{
-    arena::Arena,
     assets::Assets,
-    body::Body,
     fill::{Budget, Fill, Reserved, Share},
     key::{EntryKey, TakeAsIs, UrlHash, UrlHasher},
     object::{Head, Object},
@@ -61,9 +57,6 @@ pub struct Store {
     limits: StoreLimits,
     /// Bytes put in since what is due to leave has left.
     unsettled: AtomicU64,
-    arena: Arc<Arena>,
-    /// Contents are being moved.
-    is_tidying: AtomicBool,
 }
 
 impl Store {
@@ -88,8 +81,6 @@ impl Store {
             hasher: UrlHasher::new(secret),
             limits,
             unsettled: AtomicU64::new(0),
-            arena: Arc::new(Arena::new(limits.bytes)),
-            is_tidying: AtomicBool::new(false),
         }
     }
 
@@ -166,43 +157,6 @@ impl Store {
         self.fills().entry(key).or_default().push(Arc::clone(&fill));
         self.fill_count.fetch_add(1, Ordering::SeqCst);
         fill
-    }
-
-    /// Takes a content that is to be kept.
-    pub(super) fn take(&self, content: Vec<Bytes>) -> Body {
-        self.arena.take(content)
-    }
-
-    /// Moves contents together where too much between them lies idle, aside from what answers requests.
-    pub(super) fn tidy(&'static self) {
-        if self.is_tidying.load(Ordering::Relaxed) {
-            return;
-        }
-        let Some(moves) = self.arena.moves() else { return };
-        if self.is_tidying.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let tidy = move || {
-            // What is due to leave need not be moved.
-            self.objects.run_pending_tasks();
-            for (_, object) in &self.objects {
-                if object.body().is_reached(&moves) {
-                    let content: Vec<Bytes> = object.body().pieces().cloned().collect();
-                    object.moved_to(self.arena.put(&content));
-                }
-            }
-            self.is_tidying.store(false, Ordering::Relaxed);
-        };
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(tidy)),
-            Err(_) => tidy(),
-        }
-    }
-
-    /// Bytes of memory for contents, used or idle.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.arena.size()
     }
 
     /// A number that no other answer has.

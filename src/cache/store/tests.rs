@@ -7,7 +7,7 @@ use http::HeaderValue;
 use pingora::http::ResponseHeader;
 use pingora_cache::CacheMeta;
 
-use super::*;
+use super::{super::body::Body, *};
 
 fn store(bytes: u64) -> Store {
     let limits = StoreLimits { bytes, object: 1 << 20 };
@@ -50,14 +50,14 @@ fn keep(store: &Store, path: &str, vary: &'static str, asked: &HeaderMap, body: 
     let object = Object::new(
         store.next_id(),
         Head::of(&meta, &url(path), "app"),
-        store.take(vec![Bytes::from_static(body)]),
+        Body::new([Bytes::from_static(body)]),
     );
     assert!(store.keep(key, object, store.begin(key.url)));
 }
 
 fn found(store: &Store, path: &str, fields: &[(&'static str, &'static str)]) -> Option<Bytes> {
     let object = store.find(key(store, path).url, "app", &request(fields))?;
-    object.body().pieces().next().cloned()
+    object.body().pieces().first().cloned()
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn only_the_same_answer_gets_a_new_head() {
     keep(&store, "/a", "", &HeaderMap::new(), b"one", 1);
     let one = store.get(key(&store, "/a")).expect("kept");
     keep(&store, "/a", "", &HeaderMap::new(), b"two", 2);
-    let renewed = Object::new(store.next_id(), one.head().clone(), one.body());
+    let renewed = Object::new(store.next_id(), one.head().clone(), one.body().clone());
     let place = key(&store, "/a");
     assert!(!store.replace((place, &one), place, renewed, store.begin(place.url)));
     assert_eq!(found(&store, "/a", &[]).as_deref(), Some(&b"two"[..]));
