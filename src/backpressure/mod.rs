@@ -36,10 +36,7 @@ impl Valve {
     /// Reading may go on.
     pub fn open(&self) {
         if self.is_shut.swap(false, SeqCst) {
-            let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(waker) = waiting {
-                waker.wake();
-            }
+            self.wake();
         }
     }
 
@@ -48,11 +45,7 @@ impl Valve {
         if !self.is_shut.load(SeqCst) {
             return Poll::Ready(());
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *waiting {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => *waiting = Some(cx.waker().clone()),
-        }
+        self.watch(cx);
         // It may have been opened just before.
         if self.is_shut.load(SeqCst) {
             Poll::Pending
@@ -61,9 +54,26 @@ impl Valve {
         }
     }
 
+    /// The task is woken when something happens here.
+    pub fn watch(&self, cx: &Context<'_>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *waiting {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waiting = Some(cx.waker().clone()),
+        }
+    }
+
+    fn wake(&self) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
     /// The client of the request is gone.
     pub fn note_client_left(&self) {
         self.has_client_left.store(true, SeqCst);
+        self.wake();
     }
 
     /// Whether the client of the request is gone.

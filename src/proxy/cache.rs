@@ -369,15 +369,21 @@ fn admit(edge: &Edge, session: &Session, kept: RespCacheable, context: &Context)
     Cacheable(meta)
 }
 
-/// Counts content of an answer that is to be kept: what turns out to be too large is not waited for next time.
+/// Nobody reads what comes, and nothing keeps it; the proxy knows errors by this name.
+pub(super) const NOBODY_READS: ErrorType = ErrorType::Custom("NobodyReads");
+
+/// Counts content of an answer that is to be kept. What turns out to be too large ends what was kept before, and is not
+/// waited for next time.
 ///
 /// # Errors
 ///
-/// Nobody reads it, and nothing keeps it.
-pub(super) fn count(session: &Session, content: Option<&[u8]>, context: &mut Context) -> Result<()> {
+/// [`NOBODY_READS`]: it is an update in the background that is not kept, or all who read have left.
+pub(super) fn count(edge: &Edge, session: &Session, content: Option<&[u8]>, context: &mut Context) -> Result<()> {
+    let is_update = context.is_update;
     let Some(kept) = &mut context.kept else { return Ok(()) };
-    if session.cache.phase() == CachePhase::Disabled(NoCacheReason::StorageError) {
-        return Error::e_explain(ErrorType::ConnectionClosed, "nobody reads an answer that is not kept");
+    let is_given_up = session.cache.phase() == CachePhase::Disabled(NoCacheReason::StorageError);
+    if is_given_up || is_update && !session.cache.enabled() {
+        return Error::e_explain(NOBODY_READS, "an answer that is not kept");
     }
     if !session.cache.enabled() {
         return Ok(());
@@ -389,6 +395,13 @@ pub(super) fn count(session: &Session, content: Option<&[u8]>, context: &mut Con
         session
             .cache
             .response_became_uncacheable(NoCacheReason::ResponseTooLarge);
+        if kept.found != Found::Nothing {
+            change::forget(edge, session.req_header(), context);
+        }
+        if is_update && let Some(exchange) = &context.exchange {
+            // It has no client; others may have begun to read it.
+            exchange.valve().note_client_left();
+        }
     }
     Ok(())
 }
@@ -464,7 +477,9 @@ pub(super) fn may_be_stale(context: &Context, error: Option<&Error>) -> bool {
 
 /// Answers 504 to who wants what is kept or nothing (RFC 9111 section 5.2.1.7). `false` ends the request.
 pub(super) async fn may_ask_origin(session: &mut Session, context: &mut Context) -> Result<bool> {
-    if !session.cache.enabled() || !has_directive(&session.req_header().headers, "only-if-cached") {
+    // It says nothing to a route that keeps nothing, nor of a method whose answers nobody keeps.
+    let has_part = context.kept.is_some() || context.passed.is_some_and(|passed| passed != Passed::Method);
+    if context.is_update || !has_part || !has_directive(&session.req_header().headers, "only-if-cached") {
         return Ok(true);
     }
     context.failure = Some("only-if-cached".to_owned());

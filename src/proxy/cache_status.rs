@@ -39,18 +39,20 @@ pub(super) fn outcome(session: &Session, context: &Context) -> Option<Outcome> {
 }
 
 /// Why an answer is not kept, in our words.
-const fn label(reason: NoCacheReason) -> &'static str {
+fn label(reason: NoCacheReason) -> &'static str {
     match reason {
+        // Pingora's own: a 304 that nobody asked for.
+        NoCacheReason::Custom("304 on miss") => "not_modified",
         NoCacheReason::Custom(why) => why,
-        NoCacheReason::ResponseTooLarge | NoCacheReason::PredictedResponseTooLarge => NotKept::TooLarge.label(),
+        NoCacheReason::ResponseTooLarge | NoCacheReason::PredictedResponseTooLarge | NoCacheReason::StorageError => {
+            NotKept::TooLarge.label()
+        }
         NoCacheReason::CacheLockTimeout | NoCacheReason::CacheLockRetryLimit => "waited",
         NoCacheReason::CacheLockGiveUp => "not_kept",
-        NoCacheReason::UpstreamError | NoCacheReason::DeclinedToUpstream => "failed",
+        NoCacheReason::UpstreamError => "status",
+        NoCacheReason::DeclinedToUpstream => "only_if_cached",
         NoCacheReason::OriginNotCache => "origin",
-        NoCacheReason::InternalError
-        | NoCacheReason::StorageError
-        | NoCacheReason::Deferred
-        | NoCacheReason::NeverEnabled => "given_up",
+        NoCacheReason::InternalError | NoCacheReason::Deferred | NoCacheReason::NeverEnabled => "given_up",
     }
 }
 

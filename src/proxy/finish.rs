@@ -21,6 +21,13 @@ mod h2_reason {
 /// Tells the client that its request failed, if it can still be told.
 pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
     let from_client = *error.esource() == ErrorSource::Downstream;
+    if *error.etype() == cache::NOBODY_READS && !context.is_update {
+        // Whoever asked has had what it asked for, or has left.
+        return FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
+        };
+    }
     if context.failure.is_none() {
         context.failure = Some(format!("{}: {}", error.esource().as_str(), error.etype().as_str()));
     }
@@ -115,7 +122,8 @@ pub(super) fn log(session: &Session, error: Option<&Error>, context: &Context) {
     }
     let request = session.req_header();
     let url = Url::of(request, context);
-    let is_failure = !error.is_some_and(|error| has_left_tunnel(session, error));
+    let is_failure =
+        !error.is_some_and(|error| has_left_tunnel(session, error) || *error.etype() == cache::NOBODY_READS);
     let unnamed = error.map(|e| format!("{}: {}", e.esource().as_str(), e.etype().as_str()));
     access::write(&Access {
         peer: context.connection.as_ref().map(|connection| connection.peer.address),

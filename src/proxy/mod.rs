@@ -225,7 +225,7 @@ impl ProxyHttp for Edge {
         if context.drops_content {
             *body = None;
         }
-        cache::count(session, body.as_deref(), context)?;
+        cache::count(self, session, body.as_deref(), context)?;
         Ok(None)
     }
 

@@ -243,7 +243,13 @@ pub(super) fn attempt_failed(
     connection: Connection,
 ) -> BError {
     error.set_retry(false);
-    if upstream::is_abandoned() {
+    let is_abandoned = upstream::is_abandoned()
+        || session.response_written().is_none()
+            && context
+                .exchange
+                .as_ref()
+                .is_some_and(|exchange| exchange.valve().has_client_left());
+    if is_abandoned && !context.is_update {
         // Nobody waits any more, and its server has done nothing wrong.
         context.failure = Some("the client left".to_owned());
         return error.into_down();

@@ -28,6 +28,15 @@ type Place = (Option<&'static str>, Option<u32>);
 /// The target's only error; a warning of it tells of an origin that sends what nobody asked for.
 const TARGET: &str = "pingora_core::connectors";
 
+/// What the cache says when a client leaves, or an origin breaks off: the access line says both.
+const CACHE: (&str, &str) = ("pingora_proxy::proxy_cache", "Fail to serve cache");
+
+/// Whether an error of Pingora's is none of an operator's.
+fn is_none(record: &Record<'_>) -> bool {
+    let (target, text) = CACHE;
+    record.target() == TARGET || record.target() == target && record.args().to_string().starts_with(text)
+}
+
 impl<L: Log> Quiet<L> {
     /// A log that passes on to another.
     #[must_use]
@@ -60,7 +69,7 @@ impl<L: Log> Log for Quiet<L> {
         if !is_pingoras || !self.enabled(record.metadata()) || self.is_debugged(record.target()) {
             return self.log.log(record);
         }
-        if record.level() == Level::Error && record.target() == TARGET {
+        if record.level() == Level::Error && is_none(record) {
             return;
         }
         if let Some(left_out) = self.may_warn(record) {

@@ -79,6 +79,11 @@ impl Exchange {
         self.has_ended.load(Relaxed)
     }
 
+    /// Whether the head of the final response is still to come.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.awaits_head.load(Relaxed)
+    }
+
     fn wait(&self, cx: &Context<'_>) {
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
     }

@@ -286,7 +286,7 @@ impl Paced {
 
     /// Waits while the valve is shut. Ready with `true` where only a byte may be read, for the sake of Pingora's limit.
     fn poll_valve(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.io.get_ref().exchange().valve().poll_open(cx).is_ready() {
+        if self.exchange().valve().poll_open(cx).is_ready() {
             self.drip = None;
             return Poll::Ready(false);
         }
@@ -300,6 +300,10 @@ impl Paced {
         self.io.get_ref().io()
     }
 
+    fn exchange(&self) -> &Exchange {
+        self.io.get_ref().exchange()
+    }
+
     fn duplex(&mut self) -> Pin<&mut Duplex> {
         Pin::new(self.io.get_mut())
     }
@@ -307,6 +311,13 @@ impl Paced {
 
 impl AsyncRead for Paced {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.exchange().awaits_head() {
+            // An answer that may be stored is waited for, unless its client has left.
+            if self.exchange().valve().has_client_left() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            self.exchange().valve().watch(cx);
+        }
         let is_drip = ready!(self.poll_valve(cx));
         let allowance = match PACE.try_with(|pace| pace.allowance(cx)) {
             Ok(Some(allowance)) => allowance,

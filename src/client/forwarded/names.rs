@@ -107,12 +107,18 @@ const CLIENT: [&str; 19] = [
 ];
 
 /// What of its URL the target does not say: the scheme, apart from X-Forwarded-*.
-const URL: [&str; 3] = ["x-url-scheme", "x-scheme", "front-end-https"];
+const URL: [&str; 5] = [
+    "x-url-scheme",
+    "x-scheme",
+    "front-end-https",
+    "cf-visitor",
+    "cloudfront-forwarded-proto",
+];
 
 /// By these applications and their servers are asked for another URL: Symfony, Zend and IIS (X-Original-URL,
 /// X-Rewrite-URL), Django and ASP.NET behind rewriting servers, Envoy, Next.js (x-middleware-subrequest leaves out its
 /// middleware). Each begins with `x`: see [`ask_for_another`].
-const ANOTHER_URL: [&str; 12] = [
+const ANOTHER_URL: [&str; 17] = [
     "x-original-url",
     "x-rewrite-url",
     "x-original-uri",
@@ -125,11 +131,21 @@ const ANOTHER_URL: [&str; 12] = [
     "x-envoy-original-path",
     "x-envoy-original-host",
     "x-middleware-subrequest",
+    "x-original-forwarded-host",
+    "x-backend-host",
+    "x-override-url",
+    "x-replaced-path",
+    "x-http-destinationurl",
 ];
 
 /// By these frameworks are asked for another method than the request line has, which is the client's to say: browsers'
 /// scripts do, where a proxy lets no PUT through.
-const ANOTHER_METHOD: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+const ANOTHER_METHOD: [&str; 4] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+];
 
 #[cfg(test)]
 mod tests {

@@ -263,6 +263,19 @@ async fn what_is_too_large_ends_with_its_reader() {
     within("the origin's connection to end", origin.connections_at_most(0)).await;
 }
 
+/// An HTTP/1.x client that leaves before the origin has said anything is waited for no longer than where nothing is kept.
+#[tokio::test]
+async fn who_leaves_before_the_header_leaves_no_request_behind() {
+    let origin = Origin::start().await;
+    origin.on("/a", [Step::Gate("never")]);
+    let edge = keeping(&origin, "all").await;
+    let http1 = Http1::sending(edge.address, "GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    origin.request("/a").await;
+    drop(http1);
+    within("the origin's connection to end", origin.connections_at_most(0)).await;
+    edge.log_line(&["/a ", "the client left"]).await;
+}
+
 #[tokio::test]
 async fn requests_do_not_wait_longer_than_the_route_says() {
     let origin = Origin::start().await;

@@ -322,6 +322,17 @@ async fn only_if_cached_never_asks_the_origin() {
     let client = Client::connect(edge.address).await;
     const ONLY: &[(&str, &str)] = &[("cache-control", "only-if-cached")];
     assert_eq!(get(&client, "/a", ONLY).await.answer.status, 504);
+    for field in [("range", "bytes=0-1"), ("authorization", "Basic x")] {
+        assert_eq!(
+            get(&client, "/a", &[ONLY[0], field]).await.answer.status,
+            504,
+            "{field:?}"
+        );
+    }
+    origin.serve_ok("/private", &[("cache-control", "private")], b"mine");
+    client.get("/private").await;
+    assert_eq!(get(&client, "/private", ONLY).await.answer.status, 504);
+    assert_eq!(origin.count("/private"), 1);
     client.get("/a").await;
     assert_eq!(get(&client, "/a", ONLY).await.answer.status, 200);
     assert_eq!(

@@ -4,6 +4,7 @@ use super::{Visitor, get, keeping, line};
 use crate::support::{
     client::Client,
     edge::{Edge, config},
+    http1::Http1,
     origin::{Origin, Step, response},
     within,
 };
@@ -346,5 +347,77 @@ async fn a_first_byte_that_is_late_is_asked_for_elsewhere() {
     // Whichever of the two is asked first.
     for _ in 0..2 {
         assert_eq!(client.get("/a").await.answer.body, b"quick");
+    }
+}
+
+/// A head that is never fresh, and so much content that no test waits for its end.
+fn endless(field: (&str, &str), is_chunked: bool) -> Vec<Step> {
+    let framing = if is_chunked {
+        "transfer-encoding: chunked"
+    } else {
+        "content-length: 4000000000"
+    };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\n{}: {}\r\netag: \"new\"\r\n{framing}\r\n\r\n",
+        field.0, field.1
+    );
+    let part = [&b"ea60\r\n"[..], &[b'x'; 60_000], b"\r\n"].concat();
+    let parts = (0..10_000).map(|_| Step::Send(part.clone()));
+    std::iter::once(Step::Send(head.into_bytes()))
+        .chain(parts.take(3000))
+        .collect()
+}
+
+/// An update in the background that is not kept has nobody who reads it.
+#[tokio::test]
+async fn an_update_that_is_not_kept_ends() {
+    for (field, is_chunked) in [
+        (("cache-control", "max-age=600"), true),
+        (("cache-control", "no-store"), true),
+        (("set-cookie", "a=b"), true),
+        (("cache-control", "max-age=600"), false),
+    ] {
+        let origin = Origin::start().await;
+        origin.serve_ok("/a", &[UPDATING], b"old");
+        let edge = keeping(&origin, "all").await;
+        let client = Client::connect(edge.address).await;
+        client.get("/a").await;
+        origin.on("/a", endless(field, is_chunked));
+        assert_eq!(client.get("/a").await.answer.body, b"old");
+        origin.requests("/a", 2).await;
+        within("the update to end", origin.connections_at_most(0)).await;
+        // What the origin has said since counts.
+        origin.serve_ok("/a", &[UPDATING], b"new");
+        assert_eq!(client.get("/a").await.answer.body, b"new", "{field:?} {is_chunked}");
+        assert_eq!(origin.count("/a"), 3);
+    }
+}
+
+/// What turns out to be too large is not kept, and what was kept before it is no more than the origin's last word but one.
+#[tokio::test]
+async fn what_is_too_large_ends_what_is_kept_before_its_end() {
+    for leaves in [true, false] {
+        let origin = Origin::start().await;
+        origin.serve_ok("/a", &[IF_ERROR, ("etag", "\"old\"")], b"old");
+        let edge = keeping(&origin, "all").await;
+        let client = Client::connect(edge.address).await;
+        client.get("/a").await;
+        origin.on("/a", endless(("cache-control", "max-age=600"), true));
+        if leaves {
+            let head = "GET /a HTTP/1.1\r\nhost: a\r\n\r\n";
+            let mut leaving = Http1::sending(
+                edge.address,
+                head.replace("host: a", &format!("host: {}", edge.address)),
+            )
+            .await;
+            leaving.head().await;
+            leaving.exactly(300_000).await;
+        } else {
+            let answer = get(&client, "/a", &[("if-none-match", "\"new\"")]).await.answer;
+            assert_eq!(answer.status, 304);
+        }
+        within("the origin's connection to end", origin.connections_at_most(0)).await;
+        origin.on("/a", [Step::Send(response("503 Service Unavailable", &[], b"down"))]);
+        assert_eq!(client.get("/a").await.answer.status, 503, "{leaves}");
     }
 }
