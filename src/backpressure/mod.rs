@@ -1,4 +1,4 @@
-//! Who writes waits for who reads: [`Valve`], between a connection to an origin and whatever becomes of its response.
+//! [`Valve`]: whoever reads a response that is stored as it comes can stop the reading of the origin's connection.
 
 use std::{
     sync::{
@@ -10,14 +10,14 @@ use std::{
 
 /// Stops and starts the reading of one connection to an origin, from anywhere.
 ///
-/// Where a response is stored as it comes, the task that reads the origin also writes to its own client, and may not wait
-/// for itself. So it takes what comes, and what must not be lost and cannot be held shuts the valve, until it is read.
+/// The task that reads the origin also writes to its own client, and may not wait for itself. So it takes what comes; the
+/// store shuts the valve when it holds more than it may, and opens it when its readers have caught up.
 #[derive(Debug, Default)]
 pub struct Valve {
     is_shut: AtomicBool,
     /// The client of the request has left; the response may go on without it.
     has_client_left: AtomicBool,
-    /// Who would read on.
+    /// The task that reads the connection, to be woken when the valve opens or the client leaves.
     waiting: Mutex<Option<Waker>>,
 }
 

@@ -1,5 +1,5 @@
-//! What an origin says of keeping its answer: `Cache-Control` (RFC 9111 section 5.2), or in its place a field that speaks
-//! to caches like this one alone, `CDN-Cache-Control` (RFC 9213) or `Surrogate-Control`.
+//! [`Control`]: the directives by which an origin tells this cache how to keep a response. They stand in `Cache-Control`
+//! (RFC 9111 section 5.2), or in a field that takes its place: `CDN-Cache-Control` (RFC 9213) or `Surrogate-Control`.
 //!
 //! Read so that a doubt keeps less: a name counts wherever it could be meant, a number only where it is written as the RFC
 //! has it and everybody who says it says the same.
@@ -47,7 +47,7 @@ const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control
 pub const TARGETED: [HeaderName; 2] = [CDN_CACHE_CONTROL, SURROGATE_CONTROL];
 
 impl Control {
-    /// That of an answer; `None` where it says nothing of this.
+    /// Reads the directives of a response with these fields; `None` if it has none of the three.
     ///
     /// The first field that says something counts alone. All of them are passed on: there may be another such cache
     /// between us and the client.
@@ -286,7 +286,7 @@ mod tests {
         Control::of(&fields)
     }
 
-    /// Of `Cache-Control` lines.
+    /// The directives of a response with these `Cache-Control` lines.
     fn lines(lines: &[&'static str]) -> Control {
         let list: Vec<_> = lines.iter().map(|line| ("cache-control", *line)).collect();
         of(&list).expect("something is said")

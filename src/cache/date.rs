@@ -13,7 +13,7 @@ pub(super) fn read(value: &[u8]) -> Option<SystemTime> {
     }
     let mut text = String::with_capacity(value.len());
     for word in value.split_inclusive(|byte| !byte.is_ascii_alphabetic()) {
-        // What ends the word is no letter, and has no case.
+        // The last byte is the delimiter behind the word. It is no letter, so it is the same in both cases.
         let is_zone = word.eq_ignore_ascii_case(b"GMT");
         let capitals = if is_zone { word.len() } else { 1 };
         text.extend(word.iter().enumerate().map(|(at, byte)| {

@@ -5,14 +5,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
     control::{Control, delta_seconds},
     date,
+    fields::only,
     vary::{self, BadVary},
 };
-use crate::route::CookieAnswers;
+use crate::{client::length, route::CookieAnswers};
 
 /// Why an answer is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -146,7 +147,7 @@ pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTim
         return Err(NotKept::Cookie);
     }
     let freshness = freshness(control.unwrap_or_default(), fields, asked.delay, now).ok_or(NotKept::NotFresh)?;
-    match length(fields) {
+    match announced(fields) {
         // What is kept has its length already.
         _ if asked.revalidated => {}
         Length::Known(length) if length > asked.limit => return Err(NotKept::TooLarge),
@@ -221,12 +222,6 @@ fn whole_seconds(time: SystemTime) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
-fn only<'f>(fields: &'f HeaderMap, name: &HeaderName) -> Option<&'f [u8]> {
-    let mut values = fields.get_all(name).iter();
-    let first = values.next()?.as_bytes();
-    values.next().is_none().then_some(first)
-}
-
 enum Length {
     Known(usize),
     /// Chunks tell the end.
@@ -234,16 +229,21 @@ enum Length {
     Unknown,
 }
 
-fn length(fields: &HeaderMap) -> Length {
+fn announced(fields: &HeaderMap) -> Length {
     if fields.contains_key(header::TRANSFER_ENCODING) {
         return Length::Told;
     }
-    match fields
-        .get(header::CONTENT_LENGTH)
-        .map(|length| length.to_str().map(str::parse))
-    {
-        Some(Ok(Ok(length))) => Length::Known(length),
-        _ => Length::Unknown,
+    let length = fields.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| usize::try_from(length::read(length.as_bytes())?).ok());
+    length.map_or(Length::Unknown, Length::Known)
+}
+
+/// Bytes of content that these fields of a response announce.
+#[must_use]
+pub fn announced_length(fields: &HeaderMap) -> Option<usize> {
+    match announced(fields) {
+        Length::Known(length) => Some(length),
+        Length::Told | Length::Unknown => None,
     }
 }
 

@@ -9,6 +9,7 @@ use pingora_cache::CacheMeta;
 use super::{
     body::Body,
     fields::compact,
+    freshness::announced_length,
     key::{UrlHasher, Variance},
     vary,
 };
@@ -116,15 +117,6 @@ impl Head {
         let vary: usize = self.vary.iter().map(|name| FIELD + name.as_str().len()).sum();
         HEAD + self.url.len() + self.upstream.len() + fields + vary
     }
-}
-
-/// Bytes of content that these fields of a response announce.
-#[must_use]
-pub fn announced_length(fields: &HeaderMap) -> Option<usize> {
-    if fields.contains_key(header::TRANSFER_ENCODING) {
-        return None;
-    }
-    fields.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Bytes of an entry besides what it holds: the object itself, and the place in the store. Chosen so that the

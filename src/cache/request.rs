@@ -55,6 +55,9 @@ impl Passed {
 
     /// Whether a request with this method and these fields could be answered with what is kept for others.
     ///
+    /// A wish that nothing be kept is no more heeded than one that nothing kept be used: such wishes are advice (RFC 9111
+    /// section 5.2.1), and would let any client ask the origin at will.
+    ///
     /// # Errors
     ///
     /// The first reason why not.
@@ -63,8 +66,6 @@ impl Passed {
             return Err(Self::Method);
         }
         fields.keys().try_for_each(Self::check_name)?;
-        // A wish that nothing be kept is no more heeded than one that nothing kept be used: such wishes are advice (RFC
-        // 9111 section 5.2.1), and would let any client ask the origin at will.
         if ask_for_another(fields) {
             return Err(Self::AnotherUrl);
         }

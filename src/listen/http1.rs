@@ -24,7 +24,8 @@ use super::{
     Arrival, Limits, ServeHttp2,
     arrival::Fence,
     chunks::Chunks,
-    head::{BadHead, Body, Head, HeadEnd, HeadLimits, skip_empty_lines},
+    head::{BadHead, Body, Head, HeadLimits},
+    head_end::{HeadEnd, skip_empty_lines},
     refuse::refuse,
 };
 use crate::client::Scheme;

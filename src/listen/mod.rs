@@ -5,7 +5,7 @@
 //! `proxy_header` (what a terminator says of its client), `per_client` (how many connections a client
 //! has), [`Tls`] (TLS ended here), [`Arrival`] (a connection with its client), `preface` (HTTP/2 by
 //! prior knowledge or HTTP/1.x), `http1` (Pingora's own server, one request after another),
-//! `head` (what a request's head says, once), `chunks` (chunked content, to the letter), `dated` (whose `Date` a response has), `refuse` (the answer to what is
+//! `head_end` and `head` (what a request's head says, once), `chunks` (chunked content, to the letter), `dated` (whose `Date` a response has), `refuse` (the answer to what is
 //! no request), `upgrade` (which requests ask for HTTP/2), `tunnel` (where a WebSocket can be told of its end), [`Connections`] (how many are open, for a shutdown to wait
 //! for).
 
@@ -16,6 +16,7 @@ mod connections;
 mod dated;
 mod entrance;
 mod head;
+mod head_end;
 mod http1;
 mod listener;
 mod per_client;

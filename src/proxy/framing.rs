@@ -3,20 +3,24 @@
 //! Pingora reads the response by its own view of these fields, and passes them on as they came. What can be read in two
 //! ways is refused; what says the same twice goes on once.
 
-use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 
 use crate::{client::length, upstream::is_doubled};
 
 /// Why a response goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadFraming {
+pub enum BadFraming {
+    /// Content-Length that is no length, or says two.
     #[error("Content-Length that is no length, or says two")]
     ContentLength,
+    /// Transfer-Encoding with Content-Length.
     #[error("Transfer-Encoding with Content-Length")]
     Both,
+    /// A transfer coding other than chunked.
     #[error("a transfer coding other than chunked")]
     Coding,
+    /// A switch of protocols that nobody asked for.
     #[error("a switch of protocols that nobody asked for")]
     Switch,
 }
@@ -49,6 +53,15 @@ pub(super) fn check(response: &mut ResponseHeader, may_switch: bool) -> Result<(
         let _ = response.insert_header(header::CONTENT_LENGTH, length.to_string());
     }
     Ok(())
+}
+
+/// Why a response with this head goes no further, if it does not.
+#[must_use]
+pub fn fault(status: StatusCode, headers: &HeaderMap) -> Option<BadFraming> {
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers.clone();
+    check(&mut ResponseHeader::from(response.into_parts().0), false).err()
 }
 
 /// Whether a response of this status has no content, though its origin may have sent some.

@@ -15,11 +15,7 @@ pub(super) fn cross(session: &mut Session, response: &mut ResponseHeader) {
         // The client's connection switches with the origin's.
         return;
     }
-    if response.headers.contains_key(header::CONNECTION) {
-        for name in nominated(response) {
-            response.remove_header(&name);
-        }
-    }
+    strip_nominated(response);
     // Pingora drops trailers, so nobody is to wait for them.
     for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TRAILER] {
         if response.headers.contains_key(&name) {
@@ -38,17 +34,23 @@ pub(super) fn cross(session: &mut Session, response: &mut ResponseHeader) {
 
 /// Leaves in an answer that is kept what is not of the origin's connection (RFC 9111 section 3.1).
 pub(super) fn strip(response: &mut ResponseHeader) {
-    for name in nominated(response) {
-        response.remove_header(&name);
-    }
+    strip_nominated(response);
     for name in HOP_BY_HOP.iter().chain(&[header::PROXY_AUTHENTICATE, header::TRAILER]) {
         response.remove_header(name);
+    }
+}
+
+/// Takes out what Connection names: it is not said to whoever keeps the answer either.
+pub(super) fn strip_nominated(response: &mut ResponseHeader) {
+    for name in nominated(response) {
+        response.remove_header(&name);
     }
 }
 
 /// The fields that Connection names, but for Upgrade, and those that tell where the body ends: no origin may
 /// nominate them, and without them it would end elsewhere.
 fn nominated(response: &ResponseHeader) -> Vec<HeaderName> {
+    // Empty without one, and then no allocation.
     response
         .headers
         .get_all(header::CONNECTION)

@@ -46,6 +46,7 @@ use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCachea
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, RangeType, Session};
 
 pub use context::Context;
+pub use framing::{BadFraming, fault};
 pub use memory::Memory;
 
 use crate::{

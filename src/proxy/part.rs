@@ -10,10 +10,7 @@ use pingora::{
 };
 use pingora_proxy::{MultiRangeInfo, RangeType};
 
-use crate::{
-    cache::{Part, TARGETED, is_unchanged, part},
-    client::length,
-};
+use crate::cache::{Part, TARGETED, announced_length, is_unchanged, part};
 
 /// Whether the client's copy is what it would get.
 pub(super) fn is_known(request: &RequestHeader, response: &ResponseHeader) -> bool {
@@ -22,9 +19,7 @@ pub(super) fn is_known(request: &RequestHeader, response: &ResponseHeader) -> bo
 
 /// The part that the client is given, which its header tells from here on.
 pub(super) fn choose(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
-    let length = response.headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| usize::try_from(length::read(length.as_bytes())?).ok());
-    let Some(length) = length else {
+    let Some(length) = announced_length(&response.headers) else {
         return RangeType::None;
     };
     let part = part(

@@ -68,7 +68,7 @@ pub(super) fn connected(digest: Option<&Digest>, context: &mut Context) {
     let facts = digest.and_then(|digest| digest.proxy_digest.as_deref());
     context.exchange = facts.and_then(upstream::exchange);
     if let Some(exchange) = &context.exchange {
-        exchange.begin();
+        exchange.begin(context.kept.is_some());
     }
 }
 
@@ -172,6 +172,13 @@ pub(super) fn check_response(
     response: &mut ResponseHeader,
     context: &mut Context,
 ) -> Result<()> {
+    if response.version == Version::HTTP_10
+        && response.headers.contains_key(header::TRANSFER_ENCODING)
+        && let Some(exchange) = &context.exchange
+    {
+        // HTTP/1.0 knows no chunks: where this response ends is a guess (RFC 9112 section 6.1).
+        exchange.retire();
+    }
     framing::check(response, may_switch(session.req_header())).map_err(|bad| {
         debug!("{}: an origin's response has {bad}", session.req_header().uri);
         Error::explain(ErrorType::InvalidHTTPHeader, bad.to_string()).into_up()

@@ -28,13 +28,19 @@ type Place = (Option<&'static str>, Option<u32>);
 /// The target's only error; a warning of it tells of an origin that sends what nobody asked for.
 const TARGET: &str = "pingora_core::connectors";
 
-/// What the cache says when a client leaves, or an origin breaks off: the access line says both.
-const CACHE: (&str, &str) = ("pingora_proxy::proxy_cache", "Fail to serve cache");
+/// Errors of the proxy that are only what a client or an origin does, by target and first words. The access line of the request
+/// says the same.
+const OF_OTHERS: [(&str, &str); 3] = [
+    ("pingora_proxy::proxy_cache", "Fail to serve cache"),
+    ("pingora_proxy::proxy_cache", "upstream response filter error on 304"),
+    ("pingora_proxy::proxy_h1", "Error finish sending body to downstream"),
+];
 
 /// Whether an error of Pingora's is none of an operator's.
 fn is_none(record: &Record<'_>) -> bool {
-    let (target, text) = CACHE;
-    record.target() == TARGET || record.target() == target && record.args().to_string().starts_with(text)
+    let is_of_others =
+        |(target, text): &(&str, &str)| record.target() == *target && record.args().to_string().starts_with(text);
+    record.target() == TARGET || OF_OTHERS.iter().any(is_of_others)
 }
 
 impl<L: Log> Quiet<L> {

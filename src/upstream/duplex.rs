@@ -42,21 +42,24 @@ pub struct Exchange {
     awaits_head: AtomicBool,
     /// The connection is not to be used again.
     is_last: AtomicBool,
-    /// Whether the response may be read, where somebody minds.
+    /// Stops the reading of a response that may be stored.
     valve: Arc<Valve>,
+    /// The response may be stored: Pingora waits for it even when its client has left.
+    may_be_stored: AtomicBool,
     /// Who writes, and waits for the origin.
     writer: Mutex<Option<Waker>>,
 }
 
 impl Exchange {
-    /// Another request begins on the connection.
-    pub fn begin(&self) {
+    /// Another request begins on the connection; `may_be_stored`: its response has to do with the cache.
+    pub fn begin(&self, may_be_stored: bool) {
         self.has_ended.store(false, Relaxed);
         self.awaits_head.store(true, Relaxed);
+        self.may_be_stored.store(may_be_stored, Relaxed);
         self.valve.reset();
     }
 
-    /// Stops the reading of the response for a while.
+    /// What stops the reading of the response for a while.
     pub fn valve(&self) -> &Arc<Valve> {
         &self.valve
     }
@@ -79,9 +82,13 @@ impl Exchange {
         self.has_ended.load(Relaxed)
     }
 
-    /// Whether the head of the final response is still to come.
-    pub(super) fn awaits_head(&self) -> bool {
-        self.awaits_head.load(Relaxed)
+    /// Whether Pingora waits for the head of a response whose client has left. If not, the task is woken when it leaves.
+    pub(super) fn waits_for_nobody(&self, cx: &Context<'_>) -> bool {
+        if !self.awaits_head.load(Relaxed) || !self.may_be_stored.load(Relaxed) {
+            return false;
+        }
+        self.valve.watch(cx);
+        self.valve.has_client_left()
     }
 
     fn wait(&self, cx: &Context<'_>) {
@@ -347,7 +354,7 @@ mod tests {
     async fn what_is_left_after_the_answer_is_thrown_away_with_the_connection() {
         let (mut origin, mut io) = connected();
         let exchange = Arc::clone(io.exchange());
-        exchange.begin();
+        exchange.begin(false);
         assert!(is_pending(io.write_all(b"123456789")).await);
         exchange.end();
         io.write_all(&[0; 100_000]).await.expect("thrown away");
@@ -364,7 +371,7 @@ mod tests {
         let (mut origin, mut io) = connected();
         let exchange = Arc::clone(io.exchange());
         for is_last in [false, true] {
-            exchange.begin();
+            exchange.begin(false);
             io.write_all(b"GET").await.expect("room");
             origin.read_exact(&mut [0; 3]).await.expect("read");
             if is_last {
@@ -382,7 +389,7 @@ mod tests {
     async fn read_of(pieces: &[&str]) -> String {
         let (mut origin, io) = duplex(1024);
         let mut io = Duplex::new(Box::new(io));
-        io.exchange().begin();
+        io.exchange().begin(false);
         let mut all = Vec::new();
         for piece in pieces {
             origin.write_all(piece.as_bytes()).await.expect("room");

@@ -1,7 +1,7 @@
 //! Pools of origin servers: which server a request goes to, and how.
 //!
 //! Reading order: `policy` (settings), `authorities` (certificates to trust), `server` (one address,
-//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect), `origins` (who connects), `pace` (how fast is read), `duplex` (what is heard meanwhile), `head` (what of a response's head Pingora is shown), `switch` (for a WebSocket),
+//! its state), `group` (the choice among them), `pool` (a pool at work), `peer` (how to connect), `origins` (who connects), `pace` and `paced` (how fast is read), `duplex` (what is heard meanwhile), `head` (what of a response's head Pingora is shown), `switch` (for a WebSocket),
 //! `failure` (why not), then what happens beside requests: `names` (resolution), `health` (checks),
 //! `upkeep` (when).
 //!
@@ -21,6 +21,7 @@ mod health;
 mod names;
 mod origins;
 mod pace;
+mod paced;
 mod peer;
 mod policy;
 mod pool;
@@ -34,7 +35,8 @@ pub use failure::reason;
 pub use head::is_doubled;
 pub use names::{Names, NamesError};
 pub use origins::Origins;
-pub use pace::{abandoned, arrived, exchange, granted, is_abandoned, opened, paced, passed_on, trickle};
+pub use pace::{abandoned, arrived, granted, is_abandoned, opened, paced, passed_on, trickle};
+pub use paced::exchange;
 pub use policy::{
     Balance, EjectionPolicy, HashKey, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
     Verify,

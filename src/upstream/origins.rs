@@ -19,7 +19,7 @@ use pingora::{
     upstreams::peer::{HttpPeer, Peer},
 };
 
-use super::pace::Paced;
+use super::paced::Paced;
 
 /// Makes connections to marked peers.
 pub struct Origins(TransportConnector);

@@ -21,32 +21,12 @@ use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
     future::{Future, poll_fn},
-    io,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Waker, ready},
+    sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
-use http::StatusCode;
-use pingora::{
-    http::ResponseHeader,
-    protocols::{
-        ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
-        TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
-    },
-};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
-    task::futures::TaskLocalFuture,
-    time::{Sleep, sleep},
-};
-
-use super::duplex::{Duplex, Exchange};
+use tokio::{task::futures::TaskLocalFuture, time::sleep};
 
 /// What all responses of the process together are granted, as long as it is enough for [`MIN_GRANT`] each.
 /// Of each as much again stays in Pingora's buffer.
@@ -64,7 +44,7 @@ const MIN_GRANT: usize = 16 * 1024;
 const MAX_GRANT: usize = 48 * 1024;
 
 /// How long a client may make a session wait before bytes trickle: far less than limits on reads are.
-const TRICKLE_DELAY: Duration = Duration::from_millis(250);
+pub(super) const TRICKLE_DELAY: Duration = Duration::from_millis(250);
 
 /// Responses of the process that are read by grants; memory is shared by all of it.
 static GRANTED: AtomicUsize = AtomicUsize::new(0);
@@ -253,172 +233,23 @@ pub fn is_abandoned() -> bool {
         .unwrap_or(false)
 }
 
-/// The exchange on a connection of a request, by what Pingora tells of the connection; `None` if it is not one of ours.
-pub fn exchange(facts: &ProxyDigest) -> Option<Arc<Exchange>> {
-    facts.user_data.as_ref()?.downcast_ref::<Arc<Exchange>>().cloned()
+/// How many bytes the request of this task may read now; `None` is no limit. At 0 the task is woken when there are more.
+pub(super) fn allowance(cx: &Context<'_>) -> Option<usize> {
+    PACE.try_with(|pace| pace.allowance(cx)).ok().flatten()
 }
 
-/// A connection to an origin that is read at the pace of the request which has it.
-#[derive(Debug)]
-pub(super) struct Paced {
-    io: Take<Duplex>,
-    facts: Option<Arc<ProxyDigest>>,
-    /// When a byte trickles through the valve that is shut.
-    drip: Option<Pin<Box<Sleep>>>,
-}
-
-impl Paced {
-    pub(super) fn new(io: Stream) -> Self {
-        let duplex = Duplex::new(io);
-        // Pingora has a place for facts of one's own only beside the header of a CONNECT proxy.
-        let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
-            .ok()
-            .map(|unused| {
-                let exchange = Arc::clone(duplex.exchange());
-                Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(exchange))))
-            });
-        Self {
-            io: duplex.take(0),
-            facts,
-            drip: None,
-        }
-    }
-
-    /// Waits while the valve is shut. Ready with `true` where only a byte may be read, for the sake of Pingora's limit.
-    fn poll_valve(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.exchange().valve().poll_open(cx).is_ready() {
-            self.drip = None;
-            return Poll::Ready(false);
-        }
-        let drip = self.drip.get_or_insert_with(|| Box::pin(sleep(TRICKLE_DELAY)));
-        ready!(drip.as_mut().poll(cx));
-        self.drip = None;
-        Poll::Ready(true)
-    }
-
-    fn io(&self) -> &Stream {
-        self.io.get_ref().io()
-    }
-
-    fn exchange(&self) -> &Exchange {
-        self.io.get_ref().exchange()
-    }
-
-    fn duplex(&mut self) -> Pin<&mut Duplex> {
-        Pin::new(self.io.get_mut())
-    }
-}
-
-impl AsyncRead for Paced {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.exchange().awaits_head() {
-            // An answer that may be stored is waited for, unless its client has left.
-            if self.exchange().valve().has_client_left() {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-            }
-            self.exchange().valve().watch(cx);
-        }
-        let is_drip = ready!(self.poll_valve(cx));
-        let allowance = match PACE.try_with(|pace| pace.allowance(cx)) {
-            Ok(Some(allowance)) => allowance,
-            _ if is_abandoned() => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-            _ if is_drip => 1,
-            _ => return self.duplex().poll_read(cx, buf),
-        };
-        if allowance == 0 {
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        self.io.set_limit(u64::try_from(allowance).unwrap_or(u64::MAX));
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        let read = buf.filled().len() - before;
-        let _ = PACE.try_with(|pace| pace.count_read(read, cx));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Paced {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.duplex().poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.duplex().poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.duplex().poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.duplex().poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io().is_write_vectored()
-    }
-}
-
-#[async_trait]
-impl Shutdown for Paced {
-    async fn shutdown(&mut self) {
-        Shutdown::shutdown(&mut **self.io.get_mut().io_mut()).await;
-    }
-}
-
-impl UniqueID for Paced {
-    fn id(&self) -> UniqueIDType {
-        self.io().id()
-    }
-}
-
-impl Ssl for Paced {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.io().get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.io().selected_alpn_proto()
-    }
-}
-
-impl Peek for Paced {}
-
-impl GetTimingDigest for Paced {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.io().get_timing_digest()
-    }
-
-    fn get_read_pending_time(&self) -> Duration {
-        self.io().get_read_pending_time()
-    }
-
-    fn get_write_pending_time(&self) -> Duration {
-        self.io().get_write_pending_time()
-    }
-}
-
-impl GetProxyDigest for Paced {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.facts.clone()
-    }
-}
-
-impl GetSocketDigest for Paced {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.io().get_socket_digest()
-    }
+/// The request of this task has read so many bytes.
+pub(super) fn count_read(bytes: usize, cx: &Context<'_>) {
+    let _ = PACE.try_with(|pace| pace.count_read(bytes, cx));
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncWriteExt, duplex};
+    use std::{io, pin::Pin};
 
-    use super::*;
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf, duplex};
+
+    use super::{super::paced::Paced, *};
 
     /// Reads what can be read in one turn of the task.
     async fn read_in_a_turn(paced: &mut Paced) -> usize {

@@ -5,6 +5,8 @@ mod chunks;
 pub mod content;
 #[path = "../../../src/listen/head.rs"]
 mod head;
+#[path = "../../../src/listen/head_end.rs"]
+mod head_end;
 pub mod proxied;
 #[path = "../../../src/listen/proxy_header/mod.rs"]
 mod proxy_header;

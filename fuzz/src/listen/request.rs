@@ -3,7 +3,8 @@
 use httparse::{EMPTY_HEADER, Request, Status};
 
 use super::{
-    head::{BadHead, Body, Head, HeadEnd, HeadLimits, line, skip_empty_lines},
+    head::{BadHead, Body, Head, HeadLimits, line},
+    head_end::{HeadEnd, skip_empty_lines},
     upgrade::UpgradeRequest,
 };
 use crate::client::hop;

@@ -1,4 +1,4 @@
-//! What contents on their way may hold, each and together.
+//! [`Budget`]: a limit on the memory of responses that are being stored, of each and of all together.
 
 use std::sync::{
     Arc,
@@ -9,9 +9,9 @@ use std::sync::{
 #[derive(Debug)]
 pub(in crate::cache) struct Budget {
     held: AtomicUsize,
-    /// Of all.
+    /// Bytes that all fills may hold.
     total: usize,
-    /// Of one.
+    /// Bytes that one fill may hold.
     one: usize,
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Fill {
     pub(super) begun: Begun,
     state: Mutex<State>,
     changed: Notify,
-    /// Where it comes from; `None` where nobody can stop it.
+    /// Stops the origin; `None` if the origin cannot be stopped.
     valve: Option<Arc<Valve>>,
 }
 
@@ -57,12 +57,12 @@ enum End {
     Aborted,
 }
 
-/// Who reads, by the index of the piece that comes next for it.
+/// The readers of a fill, each by the index of the piece that it reads next.
 #[derive(Debug, Default)]
 struct Readers {
-    /// That of the request which brings the content.
+    /// The reader of the request that brings the content.
     own: Option<usize>,
-    /// How many others are at a piece.
+    /// How many other readers are at each piece.
     others: BTreeMap<usize, usize>,
 }
 

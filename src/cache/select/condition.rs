@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::cache::date;
+use crate::cache::{date, fields::only};
 
 /// Whether the client's copy is this answer, so that 304 says it all.
 ///
@@ -59,13 +59,6 @@ fn is_strong(modified: SystemTime, answer: &HeaderMap) -> bool {
 
 fn moment(fields: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     only(fields, name).and_then(date::read)
-}
-
-/// The value of the only line of a field: of several, nobody can tell which is meant.
-fn only<'f>(fields: &'f HeaderMap, name: &HeaderName) -> Option<&'f [u8]> {
-    let mut lines = fields.get_all(name).iter();
-    let first = lines.next()?.as_bytes();
-    lines.next().is_none().then(|| first.trim_ascii())
 }
 
 /// Whether a list of entity tags has this one, compared weakly (RFC 9110 section 8.8.3.2). Tags without quotes, which some

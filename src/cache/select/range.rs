@@ -50,9 +50,14 @@ fn read(range: &[u8], length: usize) -> Option<Part> {
     if !unit.eq_ignore_ascii_case(b"bytes") {
         return None;
     }
+    let set = set.get(1..)?;
+    if set.starts_with(b" ") || set.starts_with(b"\t") {
+        // Blanks are between the elements of a list, none before the first (RFC 9110 section 5.6.1.1).
+        return None;
+    }
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut asked = 0;
-    for spec in set.get(1..)?.split(|&byte| byte == b',') {
+    for spec in set.split(|&byte| byte == b',') {
         let spec = spec.trim_ascii();
         if spec.is_empty() {
             continue;

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::{Request, field};
 use crate::{
     cache::{self, Asked, Passed, url_text},
+    proxy::fault,
     route::{Caching, Route},
 };
 
@@ -133,6 +134,9 @@ impl Stored {
             route.cache.cookies,
             usize::try_from(limit).unwrap_or(usize::MAX),
         );
+        if let Some(bad) = fault(response.status, &response.headers) {
+            return no("framing", &format_args!("{bad}: its client gets 502"));
+        }
         let freshness = match cache::keep(response.status, &response.headers, asked, now) {
             Ok(freshness) => freshness,
             Err(reason) => return no(reason.label(), &reason),

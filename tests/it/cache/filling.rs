@@ -27,6 +27,18 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
+/// So many pieces of a content that is too large to be kept.
+const PIECES: usize = 1600;
+
+/// A content of 92 MB in chunks.
+fn long(origin: &Origin, path: &str) {
+    let part = vec![b'x'; 60_000];
+    let mut steps = vec![Step::Send(chunked())];
+    steps.extend((0..PIECES).map(|_| Step::Send(chunk(&part))));
+    steps.push(Step::Send(chunk(b"")));
+    origin.on(path, steps);
+}
+
 /// Its second half waits for the gate `rest`.
 fn in_halves(origin: &Origin, path: &str) {
     origin.on(
@@ -213,11 +225,7 @@ async fn what_is_too_large_passes_and_is_not_kept() {
 #[tokio::test]
 async fn a_slow_client_does_not_make_the_edge_hold_what_is_too_large() {
     let origin = Origin::start().await;
-    let part = vec![b'x'; 60_000];
-    let mut steps = vec![Step::Send(chunked())];
-    steps.extend((0..1600).map(|_| Step::Send(chunk(&part))));
-    steps.push(Step::Send(chunk(b"")));
-    origin.on("/chunks", steps);
+    long(&origin, "/chunks");
     origin.serve_ok("/other", &[], b"other");
     let edge = keeping(&origin, "all").await;
     let before = edge.memory();
@@ -235,7 +243,7 @@ async fn a_slow_client_does_not_make_the_edge_hold_what_is_too_large() {
         // As slow as this client's windows make it.
         tokio::task::yield_now().await;
     }
-    assert_eq!(length, 1600 * 60_000);
+    assert_eq!(length, PIECES * 60_000);
     let grown = edge.peak_memory().saturating_sub(before) >> 20;
     assert!(grown < 32, "{grown} MB more for 92 MB");
 }
@@ -244,11 +252,7 @@ async fn a_slow_client_does_not_make_the_edge_hold_what_is_too_large() {
 #[tokio::test]
 async fn what_is_too_large_ends_with_its_reader() {
     let origin = Origin::start().await;
-    let part = vec![b'x'; 60_000];
-    let mut steps = vec![Step::Send(chunked())];
-    steps.extend((0..1600).map(|_| Step::Send(chunk(&part))));
-    steps.push(Step::Send(chunk(b"")));
-    origin.on("/chunks", steps);
+    long(&origin, "/chunks");
     let edge = keeping(&origin, "all").await;
     let mut reader = Reading::begin(&edge, "/chunks").await;
     assert!(reader.data().await.is_some());

@@ -193,6 +193,24 @@ async fn who_leaves_is_not_waited_for() {
     }
 }
 
+/// A client that reads nothing for longer than the origin may be silent: the origin waits for it, and is not blamed.
+#[tokio::test]
+async fn an_origin_that_is_held_back_is_not_taken_for_silent() {
+    let origin = origin().await;
+    let config = format!(
+        "listeners: [{{ address: '127.0.0.1:0' }}]\n\
+         upstreams: {{ app: {{ servers: ['{origin}'], read_timeout: 1s }} }}\n\
+         server: {{ cache: {{ bytes: 8MiB, object: 256KiB }} }}\n\
+         routes: [{{ name: all, upstream: app, cache: all }}]"
+    );
+    let edge = Edge::with(&config).await;
+    let mut clients = Clients::of(&edge).await;
+    for (n, by) in [By::Http1, By::Http2, By::OneHttp2, By::Pushed].into_iter().enumerate() {
+        clients.read(by, &path(24 * MIB, true, 2700 + n), stalled(MIB, 4));
+    }
+    clients.end().await;
+}
+
 /// Downloads of a usual site with the default limits: contents beyond what is kept, many at once, slow clients.
 #[tokio::test]
 async fn downloads_are_whole_with_the_default_limits() {

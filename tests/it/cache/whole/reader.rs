@@ -3,7 +3,10 @@
 
 use std::{net::SocketAddr, sync::OnceLock, time::Duration};
 
-use h2::{RecvStream, client::SendRequest};
+use h2::{
+    RecvStream,
+    client::{ResponseFuture, SendRequest},
+};
 use http::Request;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -221,19 +224,29 @@ pub async fn http2(edge: SocketAddr, window: u32) -> SendRequest<bytes::Bytes> {
     send
 }
 
+/// Asks over HTTP/2 when it is time.
+async fn ask(
+    send: SendRequest<bytes::Bytes>,
+    edge: SocketAddr,
+    path: &str,
+    pace: Pace,
+) -> Result<ResponseFuture, String> {
+    sleep(pace.after).await;
+    let mut send = within(0, send.ready()).await?.map_err(|e| e.to_string())?;
+    let request = Request::get(format!("http://{edge}{path}"));
+    let request = request.body(()).expect("a request");
+    let (answer, _) = send.send_request(request, true).map_err(|e| e.to_string())?;
+    Ok(answer)
+}
+
 /// Reads a content over HTTP/2, and compares it.
 pub async fn read_http2(
-    mut send: SendRequest<bytes::Bytes>,
+    send: SendRequest<bytes::Bytes>,
     edge: SocketAddr,
     path: &str,
     pace: Pace,
 ) -> Result<(), String> {
-    sleep(pace.after).await;
-    send = within(0, send.ready()).await?.map_err(|e| e.to_string())?;
-    let request = Request::get(format!("http://{edge}{path}"))
-        .body(())
-        .expect("a request");
-    let (answer, _) = send.send_request(request, true).map_err(|e| e.to_string())?;
+    let answer = ask(send, edge, path, pace).await?;
     let answer = within(0, answer).await?.map_err(|e| format!("no header: {e}"))?;
     if answer.status() != 200 {
         return Err(format!("{}", answer.status()));
@@ -261,17 +274,12 @@ async fn read_stream(mut stream: RecvStream, path: &str, pace: Pace) -> Result<(
 
 /// Reads a page, and the content that is pushed with it at this pace.
 pub async fn read_pushed(
-    mut send: SendRequest<bytes::Bytes>,
+    send: SendRequest<bytes::Bytes>,
     edge: SocketAddr,
     path: &str,
     pace: Pace,
 ) -> Result<(), String> {
-    sleep(pace.after).await;
-    send = within(0, send.ready()).await?.map_err(|e| e.to_string())?;
-    let request = Request::get(format!("http://{edge}/page{path}"))
-        .body(())
-        .expect("a request");
-    let (mut answer, _) = send.send_request(request, true).map_err(|e| e.to_string())?;
+    let mut answer = ask(send, edge, &format!("/page{path}"), pace).await?;
     let mut promises = answer.push_promises();
     let page = within(0, answer).await?.map_err(|e| format!("no page: {e}"))?;
     let mut body = page.into_body();

@@ -1,0 +1,100 @@
+//! Where a head of an HTTP/1.x request ends that comes in pieces, and what is skipped before it.
+
+use super::head::MAX_FIELDS;
+
+/// Empty lines before a request are skipped (RFC 9112 section 2.2). A carriage return that no line feed follows begins no
+/// line, and one that nothing follows yet stays.
+pub(super) fn skip_empty_lines(bytes: &mut Vec<u8>) {
+    let mut rest = &bytes[..];
+    while let Some(after) = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n")) {
+        rest = after;
+    }
+    bytes.drain(..bytes.len() - rest.len());
+}
+
+/// Looks for the end of a head that comes in pieces.
+#[derive(Debug, Default)]
+pub(super) struct HeadEnd {
+    /// So many bytes were looked at.
+    seen: usize,
+    /// So many bytes of the line that goes on.
+    line: usize,
+    /// The last byte was a carriage return.
+    has_return: bool,
+}
+
+impl HeadEnd {
+    /// Whether no more needs to come of a head of which this has come: an empty line ends it, with or without the carriage
+    /// returns (RFC 9112 section 2.2), or it has a byte or a line that no head has: such a client may never send the end.
+    pub(super) fn has_come(&mut self, head: &[u8]) -> bool {
+        let mut has_line = false;
+        for &byte in head.get(self.seen..).unwrap_or_default() {
+            self.seen += 1;
+            match byte {
+                b'\n' if self.line == 0 => return true,
+                b'\n' => (self.line, self.has_return, has_line) = (0, false, true),
+                _ if self.has_return => return true,
+                b'\r' => self.has_return = true,
+                b'\t' | b' '..=b'~' | 0x80.. => self.line += 1,
+                _ => return true,
+            }
+        }
+        // All of it is read again, but at most once for each line.
+        has_line && is_broken(head)
+    }
+}
+
+/// Whether what has come of a head is none, whatever is still to come.
+fn is_broken(head: &[u8]) -> bool {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    httparse::Request::new(&mut fields).parse(head).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_line_or_a_byte_of_no_head_ends_a_head() {
+        let table: [(&[u8], Option<usize>); 12] = [
+            (b"GET / HTTP/1.1\r\nhost: a\r\n\r\nbody", Some(27)),
+            (b"GET / HTTP/1.0\n\nbody", Some(16)),
+            (b"GET / HTTP/1.0\r\n\nbody", Some(17)),
+            (b"GET / HTTP/1.0\n\r\nbody", Some(17)),
+            (b"GET / HTTP/1.1\r\nhost: a\r\n", None),
+            (b"GET /\xc3\xa9 HTTP/1.1\r\nhost:\ta\r", None),
+            (b"", None),
+            (b"GET /\0", Some(6)),
+            (b"GET /\x7f", Some(6)),
+            (b"GET / HTTP/1.1\r\na: b\rc", Some(22)),
+            (b"GET / HTTP/1.1\r\na: b\n\r\r\n", Some(23)),
+            (b"\x16\x03\x01", Some(1)),
+        ];
+        for (bytes, expected) in table {
+            for piece in 1..=bytes.len().max(1) {
+                let mut end = HeadEnd::default();
+                let found = (1..=bytes.len())
+                    .filter(|come| come % piece == 0 || *come == bytes.len())
+                    .find(|&come| end.has_come(bytes.get(..come).expect("a part")));
+                assert_eq!(found.is_some(), expected.is_some(), "{}", bytes.escape_ascii());
+                assert_eq!(found.map(|_| end.seen), expected, "{}", bytes.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_skipped() {
+        for (before, after) in [
+            ("\r\n\n\r\nGET /\r\n\r\n", "GET /\r\n\r\n"),
+            ("\r\n\r", "\r"),
+            ("\rGET /\r\n", "\rGET /\r\n"),
+            ("\r\r\n", "\r\r\n"),
+            ("\n", ""),
+            ("", ""),
+        ] {
+            let mut bytes = before.as_bytes().to_vec();
+            skip_empty_lines(&mut bytes);
+            assert_eq!(bytes, after.as_bytes(), "{before:?}");
+        }
+    }
+}
