@@ -131,6 +131,12 @@ fn explain_tells_whether_a_response_would_be_kept_and_why_not() {
         ("cache-control: max-age=60", "authorization: Basic x", "authorization"),
         ("cache-control: max-age=60", "x-original-url: /b", "another_url"),
         ("cache-control: max-age=60", "cookie: a=b", "cookie"),
+        ("content-length: 2\ncache-control: max-age=60", "x: y", "framing"),
+        (
+            "cache-control: max-age=60\ntransfer-encoding: chunked",
+            "x: y",
+            "framing",
+        ),
     ] {
         let head = head(&format!("HTTP/1.1 200 OK\ncontent-length: 1\n{fields}\n").replace(
             "content-length: 1\ncache-control: max-age=60\ncontent-length",

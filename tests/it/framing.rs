@@ -321,6 +321,22 @@ async fn a_response_that_ends_in_two_places_is_refused() {
 }
 
 #[tokio::test]
+async fn chunks_of_an_old_origin_end_its_connection() {
+    for (version, made) in [("1.0", 2), ("1.1", 1)] {
+        let origin = Origin::start().await;
+        let head = format!("HTTP/{version} 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let whole = [head.as_bytes(), b"2\r\nok\r\n0\r\n\r\n"].concat();
+        origin.on("/", [Step::Send(whole)]);
+        let edge = Edge::with(&config(origin.address, ALL)).await;
+        for _ in 0..2 {
+            let page = Client::connect(edge.address).await.get("/").await;
+            assert_eq!(page.answer.body, b"ok", "{version}");
+        }
+        assert_eq!(origin.connections_made(), made, "{version}");
+    }
+}
+
+#[tokio::test]
 async fn the_other_services_of_an_origin_are_its_own() {
     let origin = Origin::start().await;
     let service = [("Alt-Svc", "h2=\":8443\"")];

@@ -145,6 +145,8 @@ mod tests {
             ("bytes=0-1, 2-3 ,,8-", Several(vec![0..2, 2..4, 8..10])),
             ("bytes=0-1,20-30", one(0..2)),
             ("bytes=20-30,0-1", one(0..2)),
+            ("bytes= 0-1", Whole),
+            ("bytes=\t0-1", Whole),
             ("bytes=10-", Nothing),
             ("bytes=9999-", Nothing),
             ("bytes=9999-99999", Nothing),

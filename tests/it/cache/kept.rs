@@ -40,6 +40,27 @@ async fn an_answer_is_kept_for_as_long_as_the_origin_says() {
 }
 
 #[tokio::test]
+async fn fields_of_the_connection_say_nothing_of_what_is_kept() {
+    let origin = Origin::start().await;
+    let names = ("connection", "cache-control, set-cookie");
+    origin.serve_ok("/not-said", &[names, FRESH], b"content");
+    let page = [
+        names,
+        ("expires", "Fri, 31 Dec 2100 23:59:59 GMT"),
+        ("set-cookie", "a=b"),
+    ];
+    origin.serve_ok("/said", &page, b"content");
+    let edge = keeping(&origin, "all").await;
+    let client = Client::connect(edge.address).await;
+    for (path, expected) in [("/not-said", 2), ("/said", 1)] {
+        for _ in 0..2 {
+            assert_eq!(client.get(path).await.answer.body, b"content");
+        }
+        assert_eq!(origin.count(path), expected, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn only_what_a_page_links_to_is_kept_unless_the_route_says_more() {
     let origin = Origin::start().await;
     let link = (
