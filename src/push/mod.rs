@@ -7,8 +7,10 @@
 
 mod answer;
 mod client;
+mod csp;
 mod destination;
 mod diary;
+mod hint;
 mod mention;
 mod plan;
 mod policy;
@@ -18,6 +20,7 @@ mod urgency;
 
 pub use answer::{BadAnswer, BadAnswers, Witness, judge};
 pub use client::{Client, Slot};
+pub use csp::Csp;
 pub use destination::Destination;
 pub use diary::{Diary, Known, UrlKey};
 pub use mention::{Mention, mentions};

@@ -5,12 +5,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use super::{
     Delivery, Destination, HintRequests, Nopush, Policy, SkipReason,
     client::Slot,
+    csp::Csp,
     diary::{Diary, Known, UrlKey},
+    hint,
     mention::{MAX_LINKS, Mention},
     request::promised_request,
     urgency::Urgency,
 };
-use crate::link::{Document, Link, Target, parse, spelling};
+use crate::link::{Document, Link, Relation, ResourceHint, Spelled, Target};
 
 /// Where a link was found, earliest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +79,10 @@ pub struct Facts<'a> {
     pub http2: Option<Http2Facts<'a>>,
     /// Whether the pushed answer of a URL could not be used a short while ago.
     pub is_bad: &'a dyn Fn(&Target) -> bool,
+    /// Whether a URL was last answered in a way that no cache may use again.
+    pub is_not_reusable: &'a dyn Fn(&Target) -> bool,
+    /// The Content-Security-Policy that the document had the last time.
+    pub csp: Option<&'a Csp>,
 }
 
 impl std::fmt::Debug for Facts<'_> {
@@ -153,6 +159,7 @@ pub fn plan(
         facts,
         document,
         seen: Vec::new(),
+        hinted: Vec::new(),
         hint_bytes: 0,
         plan: Plan::default(),
     };
@@ -233,8 +240,13 @@ fn no_push(policy: &Policy, facts: &Facts<'_>, http2: &Http2Facts<'_>) -> Option
     }
 }
 
+/// Whether a browser asks for a document to show now: it ignores a 103 in a frame, ahead of time, and in a service worker.
 fn is_navigation(request: &HeaderMap) -> bool {
     field_is(request, "sec-fetch-mode", "navigate")
+        && (!request.contains_key("sec-fetch-dest") || field_is(request, "sec-fetch-dest", "document"))
+        && !field_is(request, "sec-purpose", "prefetch")
+        && !field_is(request, "purpose", "prefetch")
+        && !request.contains_key("service-worker-navigation-preload")
 }
 
 /// Whether a field is this token, its parameters aside.
@@ -250,6 +262,7 @@ struct Planner<'p> {
     facts: &'p Facts<'p>,
     document: &'p Document,
     seen: Vec<UrlKey>,
+    hinted: Vec<Spelled>,
     hint_bytes: usize,
     plan: Plan,
 }
@@ -259,13 +272,14 @@ impl Planner<'_> {
         match (way, self.facts.http2) {
             (Way::Push, Some(http2)) => self.push(source, link, &http2),
             (Way::Hint { late }, _) => self.hint(source, link, late),
-            (Way::Neither(reason), _) if link.has_relation("preload") => Err(reason),
+            (Way::Neither(reason), _) if link.has_relation("preload") || link.has_relation("modulepreload") => Err(reason),
             _ => Err(SkipReason::Relation),
         }
     }
 
     fn push(&mut self, source: Source, link: &Link<'_>, http2: &Http2Facts<'_>) -> Result<(), SkipReason> {
-        if !link.has_relation("preload") {
+        let is_module = !link.has_relation("preload");
+        if is_module && !link.has_relation("modulepreload") {
             return Err(SkipReason::Relation);
         }
         if link.nopush() && self.policy.nopush == Nopush::Honour {
@@ -275,7 +289,11 @@ impl Planner<'_> {
         if source == Source::Learned && self.facts.returning {
             return Err(SkipReason::Returning);
         }
-        let destination = link.destination().and_then(Destination::parse);
+        // A module is a script where its link does not say what else it is (HTML, "modulepreload").
+        let destination = match link.destination() {
+            None if is_module => Some(Destination::Script),
+            named => named.and_then(Destination::parse),
+        };
         if !self.policy.destinations.allow(destination) {
             return Err(SkipReason::Destination);
         }
@@ -327,46 +345,45 @@ impl Planner<'_> {
     }
 
     fn hint(&mut self, source: Source, link: &Link<'_>, late: SkipReason) -> Result<(), SkipReason> {
-        let preload = link.has_relation("preload");
-        if !preload && !link.has_relation("modulepreload") && !link.has_relation("preconnect") {
-            return Err(SkipReason::Relation);
-        }
+        let read = ResourceHint::of(link).ok_or(SkipReason::Relation)?;
         if source == Source::Response {
             return Err(late);
         }
-        if preload && link.destination().and_then(Destination::parse).is_none() {
-            return Err(SkipReason::HintWithoutAs);
-        }
+        hint::check(&read)?;
         self.check_anchor(link)?;
-        self.resolve(link)?;
-        let value = HeaderValue::from_bytes(link.raw)
+        let target = self.resolve(link)?;
+        if self.facts.csp.is_some_and(|csp| !csp.allows(self.document, &target, &read)) {
+            return Err(SkipReason::Csp);
+        }
+        if read.relation != Relation::Preconnect && (self.facts.is_not_reusable)(&target) {
+            return Err(SkipReason::NotReusable);
+        }
+        let written = read.hint();
+        let length = written.len();
+        // A value of visible ASCII: anything else in it is no part of a URL or a token.
+        let value = HeaderValue::try_from(written)
             .ok()
             .filter(|value| value.to_str().is_ok())
             .ok_or(SkipReason::BadTarget)?;
-        if self.plan.hints.contains(&value) || self.was_told(link) {
+        let spelled = read.spelled();
+        if self.hinted.contains(&spelled) || self.was_told(&spelled) {
             return Err(SkipReason::Duplicate);
         }
         if self.facts.hinted + self.plan.hints.len() >= self.policy.max_hints
-            || self.hint_bytes + link.raw.len() > MAX_HINT_BYTES
+            || self.hint_bytes + length > MAX_HINT_BYTES
         {
             return Err(SkipReason::MaxHints);
         }
-        self.hint_bytes += link.raw.len();
+        self.hint_bytes += length;
+        self.hinted.push(spelled);
         self.plan.hints.push(value);
         Ok(())
     }
 
     /// Whether the client had this link in a 103 that linkpush made of what it knew: in whatever spelling it comes now.
-    fn was_told(&self, link: &Link<'_>) -> bool {
-        let mut told = self.facts.told.iter().peekable();
-        if told.peek().is_none() {
-            return false;
-        }
-        let spelled = spelling(link);
-        told.any(|known| {
-            let known = parse(known.as_bytes()).next().and_then(Result::ok);
-            known.is_some_and(|known| spelling(&known) == spelled)
-        })
+    fn was_told(&self, link: &Spelled) -> bool {
+        let mut told = self.facts.told.iter();
+        told.any(|known| Spelled::read(known.as_bytes()).is_some_and(|known| known == *link))
     }
 
     fn check_anchor(&self, link: &Link<'_>) -> Result<(), SkipReason> {
