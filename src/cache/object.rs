@@ -8,12 +8,14 @@ use pingora_cache::CacheMeta;
 
 use super::{
     body::Body,
-    fields::compact,
     freshness::announced_length,
     key::{UrlHasher, Variance},
     vary,
 };
-use crate::push::{self, Credentials};
+use crate::{
+    fields::compact,
+    push::{self, Credentials},
+};
 
 /// All of an answer but its content: made when its header came.
 #[derive(Debug, Clone)]
