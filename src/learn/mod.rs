@@ -39,5 +39,5 @@ pub use file::{Content, FileError, Saved, decode, encode};
 pub use key::{DocumentKey, KeyHasher};
 pub use manifest::{Links, Manifest, Observation, Verdict};
 pub use policy::{LearnKey, LearnPolicy, Learning, Returning};
-pub use store::{Store, StoreLimits};
+pub use store::{Known, Store, StoreLimits};
 pub use visitor::{Evidence, Visitor, VisitorFacts};

@@ -13,6 +13,7 @@ use super::{
     policy::LearnPolicy,
     visitor::Evidence,
 };
+use crate::{link::Spelled, push::Csp};
 
 /// How much a store may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,15 @@ pub struct Store {
     shelves: Cache<DocumentKey, Arc<Shelf>>,
     hasher: KeyHasher,
     limits: StoreLimits,
+}
+
+/// What is known of a document before its origin is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// What is delivered early.
+    pub links: Links,
+    /// The Content-Security-Policy of its last response.
+    pub csp: Option<Arc<Csp>>,
 }
 
 #[derive(Debug)]
@@ -69,9 +79,9 @@ impl Store {
         &self.hasher
     }
 
-    /// What is to be delivered early for a document; `None` if it is not known.
+    /// What is known of a document; `None` if nothing is.
     #[must_use]
-    pub fn links(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<Links> {
+    pub fn known(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<Known> {
         let shelf = self.shelves.get(&key)?;
         let manifest = shelf.lock();
         if manifest.last_seen().saturating_add(policy.expire_after.as_secs()) < now {
@@ -79,7 +89,10 @@ impl Store {
             self.shelves.invalidate(&key);
             return None;
         }
-        Some(manifest.links(now))
+        Some(Known {
+            links: manifest.links(now),
+            csp: manifest.csp().cloned(),
+        })
     }
 
     /// Whether nothing is kept of a document.
@@ -137,7 +150,7 @@ impl Store {
     }
 
     /// Takes a document over from a file.
-    pub fn restore(&self, key: DocumentKey, last_seen: u64, links: Vec<Box<[u8]>>) {
+    pub fn restore(&self, key: DocumentKey, last_seen: u64, links: Vec<Spelled>) {
         let shelf = self.shelf(Manifest::restored(links, last_seen));
         self.shelves.insert(key, Arc::new(shelf));
     }
