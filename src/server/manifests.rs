@@ -2,14 +2,13 @@
 
 use std::{
     fs, io,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use log::{info, warn};
 
+use super::replace::replace;
 use crate::{
     config::Manifests,
     learn::{Content, Store, decode, encode},
@@ -64,20 +63,8 @@ pub(super) fn save(store: &Store, path: &Path) {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let text = encode(store.hasher(), &store.snapshot(now));
-    let new = path.with_extension("new");
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        // The secret in it keeps its keys from being guessed.
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&new, path));
-    if let Err(e) = written {
+    // The secret of the keys is in the file: nobody else may read it.
+    if let Err(e) = replace(path, text.as_bytes(), 0o600) {
         warn!("manifests: {} cannot be written: {e}", path.display());
     }
 }
