@@ -23,12 +23,16 @@ pub(super) fn load(manifests: &Manifests) -> Store {
     };
     let store = Store::new(manifests.limits, content.secret);
     for saved in content.documents {
-        store.restore(saved.key, saved.last_seen, saved.links);
+        let links = saved
+            .links
+            .into_iter()
+            .map(|link| link.into_owned().into_bytes().into());
+        store.restore(saved.key, saved.last_seen, links.collect());
     }
     store
 }
 
-fn read(path: &Path) -> Option<Content> {
+fn read(path: &Path) -> Option<Content<'static>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
@@ -62,9 +66,11 @@ pub(super) fn save(store: &Store, path: &Path) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let text = encode(store.hasher(), &store.snapshot(now));
-    // The secret of the keys is in the file: nobody else may read it.
-    if let Err(e) = replace(path, text.as_bytes(), 0o600) {
+    let written = encode(store.hasher(), &store.snapshot(now))
+        .map_err(Into::into)
+        // The secret of the keys is in the file: nobody else may read it.
+        .and_then(|text| replace(path, text.as_bytes(), 0o600));
+    if let Err(e) = written {
         warn!("manifests: {} cannot be written: {e}", path.display());
     }
 }
