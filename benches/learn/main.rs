@@ -16,7 +16,10 @@ mod support;
 use std::{hint::black_box, time::Instant};
 
 use http::{HeaderMap, HeaderValue, header};
-use linkpush::learn::{DocumentKey, Evidence, LearnPolicy, Observation, Store, StoreLimits};
+use linkpush::{
+    learn::{DocumentKey, Evidence, LearnPolicy, Observation, Store, StoreLimits},
+    link::Spelled,
+};
 use site::{Kind, Setting, Tally};
 use support::{figures::median, process};
 
@@ -71,19 +74,24 @@ fn key(store: &Store, path: &str) -> DocumentKey {
 fn respond(store: &Store, path: &str) {
     let policy = LearnPolicy::default();
     let key = key(store, path);
-    let delivered = store.links(key, &policy, NOW).unwrap_or_default();
+    let delivered = store.known(key, &policy, NOW).unwrap_or_default().links;
     let own = format!("<{path}.css>; rel=preload; as=style");
-    let links: [&[u8]; 4] = [
-        b"</main.css>; rel=preload; as=style",
+    let links: Vec<Spelled> = [
+        &b"</main.css>; rel=preload; as=style"[..],
         b"</app.js>; rel=preload; as=script",
         b"</text.woff2>; rel=preload; as=font; crossorigin",
         own.as_bytes(),
-    ];
+    ]
+    .into_iter()
+    .filter_map(Spelled::read)
+    .collect();
     let seen = Observation {
         now: NOW,
         evidence: &Evidence::Anonymous,
+        network: 1,
         links: &links,
         delivered: &delivered,
+        policies: &[],
     };
     store.observe(key, &policy, &seen);
 }
@@ -123,7 +131,7 @@ fn nanoseconds(store: &Store, policy: &LearnPolicy, paths: &[String], fields: &H
     for path in paths.iter().cycle().take(LOOK_UPS) {
         let document = ("https", "site.example", black_box(path.as_str()), None);
         let key = store.hasher().document(policy, document, fields);
-        black_box(store.links(key, policy, NOW));
+        black_box(store.known(key, policy, NOW));
     }
     start.elapsed().as_nanos() as f64 / LOOK_UPS as f64
 }

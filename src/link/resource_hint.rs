@@ -240,6 +240,12 @@ impl Spelled {
     }
 }
 
+impl AsRef<[u8]> for Spelled {
+    fn as_ref(&self) -> &[u8] {
+        self.text()
+    }
+}
+
 impl PartialEq for Spelled {
     fn eq(&self, other: &Self) -> bool {
         self.identity() == other.identity()

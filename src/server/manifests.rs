@@ -12,6 +12,7 @@ use super::replace::replace;
 use crate::{
     config::Manifests,
     learn::{Content, Store, decode, encode},
+    link::Spelled,
 };
 
 /// The store of a configuration, with what its file holds. A file that cannot be used is set aside:
@@ -23,10 +24,7 @@ pub(super) fn load(manifests: &Manifests) -> Store {
     };
     let store = Store::new(manifests.limits, content.secret);
     for saved in content.documents {
-        let links = saved
-            .links
-            .into_iter()
-            .map(|link| link.into_owned().into_bytes().into());
+        let links = saved.links.iter().filter_map(|link| Spelled::read(link.as_bytes()));
         store.restore(saved.key, saved.last_seen, links.collect());
     }
     store
