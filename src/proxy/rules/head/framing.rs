@@ -1,11 +1,11 @@
-//! Where an origin's response ends, and what of that its client is told (RFC 9112 section 6.3, RFC 9110 section 8.6).
+//! Checks where an origin's response ends, and what of that its client is told (RFC 9112 section 6.3, RFC 9110 section 8.6).
 //!
-//! Pingora reads the response by its own view of these fields, and passes them on as they came. What can be read in two
-//! ways is refused; what says the same twice goes on once.
+//! Pingora reads the response by its own view of these fields, and passes them on as they came. Fields that can be read in two
+//! ways are refused; a field that says one thing twice goes on once.
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
-use pingora::http::ResponseHeader;
 
+use super::ResponseHead;
 use crate::{fields::length, upstream::is_doubled};
 
 /// Why a response goes no further.
@@ -30,59 +30,60 @@ pub enum BadFraming {
 ///
 /// # Errors
 ///
-/// Nobody can say where it ends, or what follows it.
-pub(super) fn check(response: &mut ResponseHeader, may_switch: bool) -> Result<(), BadFraming> {
-    let status = response.status;
+/// Nobody can say where the response ends, or what follows it.
+pub(in crate::proxy) fn check(response: &mut impl ResponseHead, may_switch: bool) -> Result<(), BadFraming> {
+    let status = response.status();
+    let fields = response.fields();
     if status == StatusCode::SWITCHING_PROTOCOLS && !may_switch {
         return Err(BadFraming::Switch);
     }
-    let length = content_length(&response.headers)?;
-    let is_chunked = is_chunked(&response.headers)?;
+    let length = content_length(fields)?;
+    let is_chunked = is_chunked(fields)?;
     if is_chunked && length.is_some() {
         return Err(BadFraming::Both);
     }
-    if response.version == Version::HTTP_10 {
-        // Our own version is what a client is told (RFC 9110 section 6.2).
+    let is_repeated = is_said_twice(fields);
+    if response.version() == Version::HTTP_10 {
+        // A client is told our own version (RFC 9110 section 6.2).
         response.set_version(Version::HTTP_11);
     }
     if status.is_informational() || status == StatusCode::NO_CONTENT {
-        response.remove_header(&header::CONTENT_LENGTH);
-        response.remove_header(&header::TRANSFER_ENCODING);
-    } else if let Some(length) = length.filter(|_| is_said_twice(&response.headers)) {
-        // It replaces all of them; a number is a value.
-        let _ = response.insert_header(header::CONTENT_LENGTH, length.to_string());
+        response.remove(&header::CONTENT_LENGTH);
+        response.remove(&header::TRANSFER_ENCODING);
+    } else if let Some(length) = length.filter(|_| is_repeated) {
+        response.set("Content-Length", HeaderValue::from(length));
     }
     Ok(())
 }
 
-/// Why a response with this head goes no further, if it does not.
+/// Returns why a response with this head goes no further, if it does not.
 #[must_use]
 pub fn fault(status: StatusCode, headers: &HeaderMap) -> Option<BadFraming> {
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    *response.headers_mut() = headers.clone();
-    check(&mut ResponseHeader::from(response.into_parts().0), false).err()
+    let (mut response, ()) = Response::new(()).into_parts();
+    response.status = status;
+    response.headers = headers.clone();
+    check(&mut response, false).err()
 }
 
-/// Whether a response of this status has no content, though its origin may have sent some.
-pub(super) fn has_no_content(status: StatusCode) -> bool {
+/// Returns whether a response of this status has no content, though its origin may have sent some.
+pub(in crate::proxy) fn has_no_content(status: StatusCode) -> bool {
     status == StatusCode::RESET_CONTENT
 }
 
-/// Whether a response ends with its header, to any method but HEAD, where all do.
-pub(super) fn is_empty(response: &ResponseHeader) -> bool {
+/// Returns whether a response ends with its header, to any method but HEAD, where all do.
+pub(in crate::proxy) fn is_empty(response: &impl ResponseHead) -> bool {
     let says_zero = |length: &HeaderValue| length.as_bytes().trim_ascii() == b"0";
-    matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || response.headers.get(header::CONTENT_LENGTH).is_some_and(says_zero)
+    matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || response.fields().get(header::CONTENT_LENGTH).is_some_and(says_zero)
 }
 
 /// Says that there is no content (RFC 9110 section 15.3.6).
-pub(super) fn empty(response: &mut ResponseHeader) {
-    response.remove_header(&header::TRANSFER_ENCODING);
-    let _ = response.insert_header(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+pub(in crate::proxy) fn empty(response: &mut impl ResponseHead) {
+    response.remove(&header::TRANSFER_ENCODING);
+    response.set("Content-Length", HeaderValue::from_static("0"));
 }
 
-/// The one length that Content-Length says, however often.
+/// Returns the one length that Content-Length says, however often.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadFraming> {
     let mut length = None;
     for line in headers.get_all(header::CONTENT_LENGTH) {
@@ -113,6 +114,8 @@ fn is_chunked(headers: &HeaderMap) -> Result<bool, BadFraming> {
 
 #[cfg(test)]
 mod tests {
+    use pingora::http::ResponseHeader;
+
     use super::*;
 
     fn checked(status: u16, fields: &[(&'static str, &'static str)]) -> Result<Vec<(String, String)>, BadFraming> {

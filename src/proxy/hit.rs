@@ -1,7 +1,7 @@
-//! Requests and promises that need no proxy: a fresh answer is in memory, and nothing else is to be done.
+//! Responds to requests and promises that need no proxy: a fresh response is stored, and nothing else is to be done.
 //!
-//! Whatever is unusual goes the other way, through Pingora, which finds the same answers: a range, links to deliver,
-//! something to learn, credentials.
+//! Unusual requests go the other way, through a driver, which finds the same responses: a range, links to deliver, something
+//! to learn, credentials.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,9 +13,12 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 
 use super::{
-    Live,
-    cache_status::{CACHE_STATUS, hit_status},
-    request::Url,
+    edge::ProxySnapshot,
+    rules::{
+        cache::status::{CACHE_STATUS, hit_status},
+        head::Fields as _,
+    },
+    url::Url,
 };
 use crate::{
     cache::{Body, Object, Passed, Store, is_unchanged},
@@ -28,17 +31,17 @@ use crate::{
     telemetry::access::{self, Access, Outcome},
 };
 
-/// Answers without Pingora.
+/// Finds responses that are sent without Pingora.
 #[derive(Debug)]
-pub struct Memory {
-    live: Arc<ArcSwap<Live>>,
+pub struct FreshResponses {
+    snapshot: Arc<ArcSwap<ProxySnapshot>>,
     manifests: Arc<Manifests>,
     store: &'static Store,
 }
 
-/// The access line of an answer that is being sent.
+/// The access line of a response that is being sent.
 #[derive(Debug)]
-struct Line {
+struct HitLine {
     started: Instant,
     peer: SocketAddr,
     client: IpAddr,
@@ -51,15 +54,19 @@ struct Line {
     pushed_by: Option<u32>,
 }
 
-impl Memory {
-    /// What is kept in this store, as far as what is live lets it be used.
+impl FreshResponses {
+    /// Returns the responses of this store, as far as the snapshot of the moment lets them be used.
     #[must_use]
-    pub const fn new(live: Arc<ArcSwap<Live>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
-        Self { live, manifests, store }
+    pub const fn new(snapshot: Arc<ArcSwap<ProxySnapshot>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
+        Self {
+            snapshot,
+            manifests,
+            store,
+        }
     }
 }
 
-impl ResponseSource for Memory {
+impl ResponseSource for FreshResponses {
     fn find(&self, request: &Parts, connection: &Connection, pushed_by: Option<PushedBy>) -> Option<StoredResponse> {
         if request.method != Method::GET && request.method != Method::HEAD {
             return None;
@@ -78,17 +85,17 @@ impl ResponseSource for Memory {
         {
             return None;
         }
-        let live = self.live.load();
-        let (_, route) = route::find(&live.routes, &request.method, url.authority, url.path)?;
-        let is_kept = match route.cache.caching {
+        let snapshot = self.snapshot.load();
+        let (_, route) = route::find(&snapshot.routes, &request.method, url.authority, url.path)?;
+        let is_storable = match route.cache.caching {
             Caching::Off => false,
             Caching::Assets => pushed_by.is_some() || self.store.assets().contains(asset),
             Caching::All => true,
         };
-        if !is_kept {
+        if !is_storable {
             return None;
         }
-        let upstream = &live.pools.get(route.upstream)?.policy().name;
+        let upstream = &snapshot.pools.get(route.upstream)?.policy().name;
         let object = self.store.find(hash, upstream, &request.headers)?;
         let now = SystemTime::now();
         let is_usable = object.is_fresh(now)
@@ -106,7 +113,7 @@ impl ResponseSource for Memory {
         }
         let response = response(&object, route, now, is_unchanged);
         let has_content = !is_unchanged && request.method != Method::HEAD;
-        let line = || Line::new(request, connection, &url, route, &response, pushed_by);
+        let line = || HitLine::new(request, connection, &url, route, &response, pushed_by);
         let on_sent: Option<Box<dyn OnSent>> = access::is_enabled().then(|| Box::new(line()) as _);
         Some(StoredResponse {
             on_sent,
@@ -120,8 +127,8 @@ impl ResponseSource for Memory {
     }
 }
 
-impl Memory {
-    /// Whether the answer has links that may be delivered, or teaches something.
+impl FreshResponses {
+    /// Returns whether the response has links that may be delivered, or teaches something.
     fn has_more_to_do(&self, request: &Parts, url: &Url<'_>, route: &Route, object: &Object) -> bool {
         if request.method != Method::GET {
             return false;
@@ -140,17 +147,18 @@ impl Memory {
     }
 }
 
-/// Whether a request asks for the whole of an answer, on no condition but that it has changed.
+/// Returns whether a request asks for the whole of a response, on no condition but that it has changed.
 fn is_usual(fields: &HeaderMap) -> bool {
     !fields.contains_key(header::RANGE) && !fields.contains_key(header::EXPECT)
 }
 
-/// What a peer says of its client: of a promise, what it said of the document's.
+/// Returns what a peer says of its client; of a promise, what the peer said of the document's.
 fn told_by_peer(request: &Parts) -> &HeaderMap {
     let received = request.extensions.get::<Arc<Received>>();
     received.map_or(&request.headers, |received| received.fields())
 }
 
+/// Makes the head of the response that a request gets.
 fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = object.head().status;
@@ -160,11 +168,11 @@ fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool)
     if route.cache.status == StatusField::On {
         let ttl = i64::try_from(object.time_left(now)).unwrap_or(i64::MAX);
         if let Ok(status) = HeaderValue::try_from(hit_status(ttl)) {
-            fields.append(CACHE_STATUS, status);
+            fields.add(CACHE_STATUS, status);
         }
     }
     if is_unchanged {
-        // As Pingora does it for the others.
+        // As Pingora does for the responses that it sends.
         for name in [
             header::CONTENT_LENGTH,
             header::CONTENT_TYPE,
@@ -179,7 +187,7 @@ fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool)
     response
 }
 
-impl Line {
+impl HitLine {
     fn new(
         request: &Parts,
         connection: &Connection,
@@ -204,7 +212,7 @@ impl Line {
     }
 }
 
-impl OnSent for Line {
+impl OnSent for HitLine {
     fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>) {
         access::write(&Access {
             peer: Some(self.peer),

@@ -1,50 +1,55 @@
-//! What ends an answer in memory before its time: another answer of the origin, or a request that changes something
+//! Ends stored responses before their time: another response of the origin, or a request that changes something
 //! (RFC 9111 section 4.4).
 
-use http::{HeaderValue, header};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 
-use super::{Context, Edge, cache::as_told, forwarded, request::Url};
+use super::request::as_told;
 use crate::{
     forwarded::Facts,
     link::{Document, Target},
+    proxy::{edge::Edge, exchange::Exchange, rules::forwarded, url::Url},
 };
 
-/// An answer to a request that changes something ends what is kept of its URL, and of those that the answer says are changed,
-/// too.
-pub(super) fn note(edge: &Edge, request: &RequestHeader, response: &ResponseHeader, context: &Context) {
-    if request.method.is_safe() || !(response.status.is_success() || response.status.is_redirection()) {
+/// Forgets the stored responses of a URL after the response to a request that changes something, and those of URLs that the
+/// response says are changed, too.
+pub(in crate::proxy) fn note(
+    edge: &Edge,
+    request: &Parts,
+    (status, fields): (StatusCode, &HeaderMap),
+    exchange: &Exchange,
+) {
+    if request.method.is_safe() || !(status.is_success() || status.is_redirection()) {
         return;
     }
-    forget(edge, request, context);
-    let named = [header::LOCATION, header::CONTENT_LOCATION].map(|name| response.headers.get(name));
+    forget(edge, request, exchange);
+    let named = [header::LOCATION, header::CONTENT_LOCATION].map(|name| fields.get(name));
     if named.iter().all(Option::is_none) {
         return;
     }
-    let url = Url::of(request, context);
-    let facts = forwarded::facts(request, &request.headers, context);
+    let url = exchange.url(request);
+    let facts = forwarded::facts(request, &request.headers, exchange);
     for value in named.into_iter().flatten() {
         if let Some(target) = of_same_origin(&url, facts.as_ref(), value) {
-            forget_path(edge, request, &url, target.path_and_query(), context);
+            forget_path(edge, request, &url, target.path_and_query(), exchange);
         }
     }
 }
 
-/// Forgets what is kept of the URL of a request.
-pub(super) fn forget(edge: &Edge, request: &RequestHeader, context: &Context) {
-    let url = Url::of(request, context);
-    forget_path(edge, request, &url, url.path_and_query, context);
+/// Forgets the stored responses of the URL of a request.
+pub(in crate::proxy) fn forget(edge: &Edge, request: &Parts, exchange: &Exchange) {
+    let url = exchange.url(request);
+    forget_path(edge, request, &url, url.path_and_query, exchange);
 }
 
-/// Forgets what is kept of another path at the same place, of which a trusted peer says the same.
-fn forget_path(edge: &Edge, request: &RequestHeader, url: &Url<'_>, path_and_query: &str, context: &Context) {
-    let store = edge.keeper.store;
+/// Forgets the stored responses of another path at the place of the URL, of which a trusted peer says the same.
+fn forget_path(edge: &Edge, request: &Parts, url: &Url<'_>, path_and_query: &str, exchange: &Exchange) {
+    let store = edge.cache.store;
     let hash = store.hasher().url(url.scheme, url.authority, path_and_query);
-    store.forget(as_told(store, hash, request, context).unwrap_or(hash));
+    store.forget(as_told(store, hash, request, exchange).unwrap_or(hash));
 }
 
-/// The URL that a field of the answer names, if it is of the origin that the client asked: nobody may end what is kept of
-/// another site.
+/// Returns the URL that a field of the response names, if its origin is the one that the client asked: nobody may end the
+/// stored responses of another site.
 fn of_same_origin(url: &Url<'_>, facts: Option<&Facts<'_>>, named: &HeaderValue) -> Option<Target> {
     let scheme = facts.map_or(url.scheme, |facts| facts.url_scheme().name());
     let host = facts.and_then(|facts| facts.url_host()?.to_str().ok());

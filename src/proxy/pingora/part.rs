@@ -13,12 +13,12 @@ use pingora_proxy::{MultiRangeInfo, RangeType};
 use crate::cache::{Part, TARGETED, announced_length, is_unchanged, part};
 
 /// Whether the client's copy is what it would get.
-pub(super) fn is_known(request: &RequestHeader, response: &ResponseHeader) -> bool {
+pub(in crate::proxy) fn is_known(request: &RequestHeader, response: &ResponseHeader) -> bool {
     is_unchanged(&request.method, &request.headers, response.status, &response.headers)
 }
 
 /// The part that the client is given, which its header tells from here on.
-pub(super) fn choose(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
+pub(in crate::proxy) fn choose(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
     let Some(length) = announced_length(&response.headers) else {
         return RangeType::None;
     };
