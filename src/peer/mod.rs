@@ -19,6 +19,9 @@ pub use trusted::{ProxyProtocol, Trusted, canonical};
 
 use crate::push;
 
+/// The first bytes of a client's HTTP/2 connection, which frames follow (RFC 9113 section 3.4).
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// The scheme that a client used, which is not always that of the socket it arrives on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
