@@ -1,4 +1,4 @@
-//! `docs/hostile-requests.md`: what each server does with each case.
+//! `docs/understand/hostile-requests.md`: what each server does with each case.
 //!
 //! What it says of linkpush is compared with what linkpush does. Peers differ from version to version: what it says of
 //! them is what was found when it was written.
@@ -25,7 +25,7 @@ request, or so many. Where nginx and HAProxy both refuse a request, so does link
 
 /// Compares the document, or writes it; returns what it tells otherwise than linkpush does.
 pub fn check(cases: &[Case], linkpush: &[Outcome], peers: Option<&(Vec<Outcome>, Vec<Outcome>)>) -> Vec<String> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/hostile-requests.md");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/understand/hostile-requests.md");
     if std::env::var_os(UPDATE).is_some() {
         let (nginx, haproxy) = peers.expect("nginx and HAProxy are needed to write what they do");
         fs::write(&path, write(cases, [linkpush, nginx, haproxy])).expect("a writable docs/");
@@ -36,8 +36,8 @@ pub fn check(cases: &[Case], linkpush: &[Outcome], peers: Option<&(Vec<Outcome>,
     let done: Vec<_> = cases.iter().zip(linkpush).map(own_of).collect();
     let differing = done.iter().filter(|line| !told.contains(line));
     let gone = told.iter().filter(|line| !done.contains(line));
-    let differing = differing.map(|line| format!("docs/hostile-requests.md does not tell of {line:?}"));
-    let gone = gone.map(|line| format!("docs/hostile-requests.md tells of {line:?}"));
+    let differing = differing.map(|line| format!("docs/understand/hostile-requests.md does not tell of {line:?}"));
+    let gone = gone.map(|line| format!("docs/understand/hostile-requests.md tells of {line:?}"));
     differing.chain(gone).collect()
 }
 
