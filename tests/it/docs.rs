@@ -4,9 +4,12 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use linkpush::push::SkipReason;
+
+use crate::support::edge::BINARY;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -103,6 +106,30 @@ fn a_link_that_leads_nowhere_is_found() {
         found,
         ["../conf/absent.yaml", "#another", "../README.md#absent", "absent.md"]
     );
+}
+
+/// Returns the YAML blocks of a document that are whole configurations.
+fn configurations(text: &str) -> Vec<&str> {
+    let blocks = text.split("```yaml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| Some(rest.split_once("```")?.0));
+    blocks.filter(|block| block.contains("routes:")).collect()
+}
+
+#[test]
+fn configurations_that_are_shown_are_valid() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("edge.yaml");
+    for document in ["README.md", "docs/operate/configuration.md"] {
+        let text = fs::read_to_string(repository().join(document)).expect("text");
+        let shown = configurations(&text);
+        assert!(!shown.is_empty(), "{document} shows no configuration");
+        for configuration in shown {
+            fs::write(&file, configuration).expect("a file");
+            let output = Command::new(BINARY).arg("check").arg(&file).output().expect("linkpush");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{document}:\n{configuration}\n{said}");
+        }
+    }
 }
 
 /// Returns the first cells of the rows below a heading, without their quotes.
