@@ -6,7 +6,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::{Context, Edge, cache::as_told, forwarded, request::Url};
 use crate::{
-    client::forwarded::Facts,
+    forwarded::Facts,
     link::{Document, Target},
 };
 
@@ -60,7 +60,7 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
-    use crate::client::{Scheme, forwarded::Trust};
+    use crate::{forwarded::Trust, peer::Scheme};
 
     /// The path of a URL of the same origin.
     fn path(trust: Trust, told: &[(&'static str, &'static str)], named: &'static str) -> Option<String> {

@@ -13,10 +13,8 @@ use http::HeaderValue;
 use super::{Live, cache::Kept, learn::Lesson};
 use crate::{
     cache::Passed,
-    client::{
-        Connection, Scheme,
-        forwarded::{self, Received},
-    },
+    forwarded::{self, Received},
+    peer::{Connection, Scheme},
     push::{Client, Delivery, PushedBy, Skips},
     route::Route,
     upstream::{Exchange, InFlight, Pool, Server},

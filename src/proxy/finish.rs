@@ -8,7 +8,7 @@ use pingora_proxy::{FailToProxy, Session};
 
 use super::{Context, Edge, cache, cache_status, page, request::Url, response};
 use crate::{
-    client::AnswerLimit,
+    peer::AnswerLimit,
     telemetry::access::{self, Access},
 };
 

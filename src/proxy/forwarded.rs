@@ -1,14 +1,14 @@
 //! What the origin is told of the client, written into the request to it.
 //!
 //! Called after Pingora has removed what `Connection` names: a client cannot have our fields removed.
-//! What is told is decided in `client::forwarded`.
+//! What is told is decided in `forwarded`.
 
 use http::{HeaderMap, HeaderName, Version, request::Parts};
 use pingora::{Result, http::RequestHeader};
 use pingora_proxy::Session;
 
 use super::{Context, request::Url};
-use crate::client::forwarded::{Facts, ForwardedField, Trust, is_foreign, tell};
+use crate::forwarded::{Facts, ForwardedField, Trust, is_foreign, tell};
 
 /// Replaces, or appends to, what the request says of its client, and names us in Via.
 ///

@@ -7,7 +7,7 @@ use http::{HeaderName, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 
-use crate::client::hop::{HOP_BY_HOP, KEEP_ALIVE, PROXY_CONNECTION};
+use crate::fields::hop::{HOP_BY_HOP, KEEP_ALIVE, PROXY_CONNECTION};
 
 /// Leaves in the answer what goes on to the client, in a form that its HTTP version knows.
 pub(super) fn cross(session: &mut Session, response: &mut ResponseHeader) {

@@ -13,7 +13,7 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, request::Url};
 use crate::{
-    client::forwarded::ask_for_another,
+    forwarded::ask_for_another,
     learn::{DocumentKey, Evidence, LearnPolicy, Learning, Links, Observation, VisitorFacts},
     link::spelling,
     push::Mention,

@@ -8,8 +8,9 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, cache, learn, page, response};
 use crate::{
-    client::{Connection, Scheme, forwarded::Received},
+    forwarded::Received,
     learn::Links,
+    peer::{Connection, Scheme},
     push::{self, Plan, PushedBy, Source},
     route,
     upstream::arrived,

@@ -16,7 +16,7 @@ use pingora_proxy::Session;
 
 use super::{Context, Edge, cache, cache_status, change, learn, request::Url};
 use crate::{
-    client::forwarded::Received,
+    forwarded::Received,
     link::Document,
     push::{self, Facts, Mention, Plan, Policy, Source, Witness},
 };

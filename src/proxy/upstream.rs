@@ -16,7 +16,8 @@ use pingora_proxy::Session;
 
 use super::{Context, cache, framing};
 use crate::{
-    client::{AnswerLimit, length},
+    fields::length,
+    peer::AnswerLimit,
     upstream::{self, Balance, HashKey, NoServer, PoolPolicy},
 };
 

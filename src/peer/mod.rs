@@ -1,13 +1,9 @@
 //! Who the client is: its address and what it spoke, as its connection told. Pure.
 //!
 //! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
-//! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it ([`forwarded`]).
-//! [`target`] reads what a request asks for, [`length`] reads Content-Length, `trusted` says which clients are believed, and
-//! [`hop`] names the fields that go no further.
+//! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it
+//! ([`crate::forwarded`]). [`target`] reads what a request asks for, `trusted` says which clients are believed.
 
-pub mod forwarded;
-pub mod hop;
-pub mod length;
 pub mod target;
 mod trusted;
 
