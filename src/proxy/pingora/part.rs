@@ -1,7 +1,7 @@
 //! What of an answer that has to do with the cache a client is given: 304, 206, 416 or all of it.
 //!
 //! Pingora asks for this where it has taken conditions and ranges out of the request to the origin, or has not asked the
-//! origin at all. Its own answers differ from RFC 9110: `docs/pingora.md` says in what.
+//! origin at all. Its own answers differ from RFC 9110: `docs/understand/pingora.md` says in what.
 
 use http::{HeaderValue, StatusCode, header};
 use pingora::{
