@@ -198,20 +198,27 @@ mod tests {
 
     const NOW: u64 = 1_000_000;
 
+    fn spelled(links: &[&[u8]]) -> Vec<Spelled> {
+        links.iter().filter_map(|link| Spelled::read(link)).collect()
+    }
+
     fn see(store: &Store, now: u64, document: u128, links: &[&[u8]]) {
         let (key, policy) = (DocumentKey(document), LearnPolicy::default());
-        let delivered = store.links(key, &policy, now).unwrap_or_default();
+        let delivered = store.known(key, &policy, now).unwrap_or_default().links;
         let seen = Observation {
             now,
             evidence: &Evidence::Anonymous,
-            links,
+            network: 1,
+            links: &spelled(links),
             delivered: &delivered,
+            policies: &[],
         };
         store.observe(key, &policy, &seen);
     }
 
     fn delivered(store: &Store, now: u64, document: u128) -> Option<Links> {
-        store.links(DocumentKey(document), &LearnPolicy::default(), now)
+        let known = store.known(DocumentKey(document), &LearnPolicy::default(), now)?;
+        Some(known.links)
     }
 
     /// Spreads numbers over all bits, as a key's hash does.
@@ -249,8 +256,10 @@ mod tests {
         let seen = Observation {
             now: NOW,
             evidence: &Evidence::Authorized,
-            links: &[b"</a>; rel=preload"],
+            network: 1,
+            links: &spelled(&[b"</a>; rel=preload"]),
             delivered: &[],
+            policies: &[],
         };
         store.observe(DocumentKey(1), &LearnPolicy::default(), &seen);
         assert!(store.is_unknown(DocumentKey(1)));
@@ -259,7 +268,11 @@ mod tests {
         store.observe(
             DocumentKey(1),
             &LearnPolicy::default(),
-            &Observation { links: &[], ..seen },
+            &Observation {
+                evidence: &Evidence::Anonymous,
+                links: &[],
+                ..seen
+            },
         );
         assert!(
             delivered(&store, NOW, 1).is_none_or(|links| links.is_empty()),
@@ -294,7 +307,7 @@ mod tests {
                 see(&store, NOW + days * DAY, spread(n), &[b"</all>; rel=preload"]);
             }
             let links = delivered(&store, NOW + 2 * DAY, spread(n)).expect("known");
-            assert_eq!(*links, [Box::from(&b"</all>; rel=preload"[..])], "document {n}");
+            assert_eq!(*links, spelled(&[b"</all>; rel=preload"]), "document {n}");
         }
         assert_eq!(store.len(), 50);
     }

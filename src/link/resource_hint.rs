@@ -107,7 +107,9 @@ impl<'a> ResourceHint<'a> {
         };
         let mut seen = Seen::default();
         for (name, value) in parameters(link.raw) {
-            let Some(parameter) = Parameter::parse(name) else { continue };
+            let Some(parameter) = Parameter::parse(name) else {
+                continue;
+            };
             if seen.add(parameter) {
                 hint.record(parameter, value);
             }

@@ -15,8 +15,9 @@ use crate::{
     cache::{Asked, OtherAnswer, Passed, Update, UrlHash},
     forwarded::{self, Received},
     learn::{DocumentKey, Links},
+    link::Spelled,
     peer::{Connection, Scheme},
-    push::{Client, Delivery, PushedBy, Skips},
+    push::{Client, Csp, Delivery, PushedBy, Skips},
     route::Route,
     upstream::{self, InFlight, Pool, Server},
 };
@@ -126,8 +127,10 @@ pub(super) struct DocumentObservation {
     pub(super) key: Option<DocumentKey>,
     /// Learned links that were delivered.
     pub(super) delivered: Links,
+    /// The Content-Security-Policy that the document had the last time.
+    pub(super) csp: Option<Arc<Csp>>,
     /// Links of the origin's 103s.
-    pub(super) early: Vec<Box<[u8]>>,
+    pub(super) early: Vec<Spelled>,
     /// Whether the visitor has a copy of the document, and is not pushed what was only learned.
     pub(super) returning: bool,
     /// Links that were delivered and that the response did not have.

@@ -135,7 +135,8 @@ mod tests {
         const MODULE: &str = "</a.js>; rel=modulepreload";
         const STYLE: &str = "</a.css>; rel=preload; as=style";
         const CDN: &str = "<https://cdn.example/a.js>; rel=preload; as=script";
-        const HASH: &str = "</a.js>; rel=preload; as=script; integrity=\"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"";
+        const HASH: &str =
+            "</a.js>; rel=preload; as=script; integrity=\"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"";
         for (policies, field, expected) in [
             (&["script-src 'nonce-abc'"][..], SCRIPT, false),
             (&["script-src 'nonce-abc'"], MODULE, false),
@@ -159,11 +160,23 @@ mod tests {
             (&["script-src 'self'", "style-src 'nonce-abc'"], SCRIPT, true),
             (&["script-src-elem 'self'; script-src 'nonce-abc'"], SCRIPT, true),
             (&["SCRIPT-SRC 'NONCE-abc'"], SCRIPT, false),
-            (&["script-src 'nonce-abc' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"], HASH, true),
-            (&["script-src 'nonce-abc' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"], SCRIPT, false),
+            (
+                &["script-src 'nonce-abc' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"],
+                HASH,
+                true,
+            ),
+            (
+                &["script-src 'nonce-abc' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"],
+                SCRIPT,
+                false,
+            ),
             (&["script-src 'none'"], SCRIPT, false),
             (&["frame-ancestors 'none'"], SCRIPT, true),
-            (&["font-src 'none'"], "</a.woff2>; rel=preload; as=font; crossorigin", false),
+            (
+                &["font-src 'none'"],
+                "</a.woff2>; rel=preload; as=font; crossorigin",
+                false,
+            ),
             (&["img-src https:"], "</a.png>; rel=preload; as=image", true),
             (&["connect-src 'none'"], "</a.json>; rel=preload; as=fetch", false),
             (&["default-src 'none'"], "<https://cdn.example>; rel=preconnect", true),

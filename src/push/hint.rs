@@ -144,7 +144,10 @@ mod tests {
             ("rel=modulepreload; as=worker", Err(SkipReason::HintDestination)),
             ("rel=modulepreload; as=x", Err(SkipReason::HintDestination)),
             ("rel=preload; as=style; media=print", Err(SkipReason::Media)),
-            ("rel=preload; as=image; imagesrcset=\"/a 1x\"", Err(SkipReason::ImageSrcset)),
+            (
+                "rel=preload; as=image; imagesrcset=\"/a 1x\"",
+                Err(SkipReason::ImageSrcset),
+            ),
             ("rel=preload; as=style; type=text/less", Err(SkipReason::MediaType)),
             ("rel=preload; as=script; type=module", Err(SkipReason::MediaType)),
             ("rel=preload; as=image; type=image/x-tga", Err(SkipReason::MediaType)),

@@ -16,6 +16,7 @@ mod plan;
 mod policy;
 mod reason;
 mod request;
+mod reuse;
 mod urgency;
 
 pub use answer::{BadAnswer, BadAnswers, Witness, judge};
@@ -27,6 +28,7 @@ pub use mention::{Mention, mentions};
 pub use plan::{Facts, Http2Facts, Plan, Promise, Source, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};
+pub use reuse::{NotReusable, is_reusable};
 pub use urgency::{PRIORITY, Priority, Urgency};
 
 /// Marks the request of a promised stream; rides in its extensions.

@@ -14,7 +14,7 @@ use super::USAGE;
 use crate::{
     learn::Learning,
     link::Document,
-    push::{self, Client, Facts, Plan, SkipReason, Source},
+    push::{self, Client, Csp, Facts, Plan, SkipReason, Source},
     route::{self, Route},
 };
 
@@ -49,6 +49,9 @@ pub struct Args {
     /// count, and whether it would be kept is told
     #[arg(long, value_name = "FILE", conflicts_with = "status")]
     response: Option<PathBuf>,
+    /// A Content-Security-Policy of the document: of its earlier responses, as a route with `learn: on` remembers it
+    #[arg(long, value_name = "POLICY", allow_hyphen_values = true)]
+    csp: Vec<OsString>,
     /// The document is itself a pushed response
     #[arg(long)]
     pushed_parent: bool,
@@ -220,6 +223,7 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
         .chain(early)
         .chain(std::iter::once((Some(request.status), last)));
     let mut told: Option<Vec<HeaderValue>> = None;
+    let csp = Csp::parse(args.csp.iter().map(|policy| policy.as_bytes()));
     for (status, fields) in steps {
         let mentions = push::mentions(fields);
         let promised = explanation.promises.len();
@@ -241,6 +245,8 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
             returning: route.learn.returning.skips(&request.headers),
             http2: None,
             is_bad: &|_| false,
+            is_not_reusable: &|_| false,
+            csp: csp.as_ref(),
         };
         let plan = match args.client {
             ClientKind::Http1 => push::plan(&route.push, &facts, &request.document, &mentions, &mut skip),

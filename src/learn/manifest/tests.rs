@@ -55,7 +55,11 @@ fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &
 fn delivered(manifest: &Manifest) -> Vec<String> {
     let target = |link: &Spelled| {
         let text = String::from_utf8_lossy(link.text()).into_owned();
-        text.trim_start_matches('<').split('>').next().expect("a target").to_owned()
+        text.trim_start_matches('<')
+            .split('>')
+            .next()
+            .expect("a target")
+            .to_owned()
     };
     manifest.links(0).iter().map(target).collect()
 }
@@ -181,7 +185,10 @@ fn the_policy_is_that_of_the_last_response() {
         assert_eq!(manifest.csp().is_some(), expected.is_some());
         if policies.first().is_some_and(|policy| policy.ends_with(b"2'")) {
             let same = before.zip(manifest.csp().cloned());
-            assert!(same.is_some_and(|(one, other)| Arc::ptr_eq(&one, &other)), "not parsed anew");
+            assert!(
+                same.is_some_and(|(one, other)| Arc::ptr_eq(&one, &other)),
+                "not parsed anew"
+            );
         }
     }
 }

@@ -50,6 +50,8 @@ pub(in crate::proxy) fn plan(
             returning: observation.is_some_and(|observation| observation.returning),
             http2: Some(*http2),
             is_bad: &is_bad,
+            is_not_reusable: &|target| edge.is_not_reusable(target),
+            csp: observation.and_then(|observation| observation.csp.as_deref()),
         };
         push::plan(&route.push, &facts, &document, mentions, &mut |_, reason| {
             skips.add(reason)

@@ -10,8 +10,8 @@ use log::{debug, info};
 
 use crate::{
     forwarded::ask_for_another,
-    learn::{DocumentKey, Evidence, LearnPolicy, Learning, Links, Observation, VisitorFacts},
-    link::spelling,
+    learn::{DocumentKey, Evidence, Known, LearnPolicy, Learning, Links, Observation, VisitorFacts},
+    link::{ResourceHint, Spelled},
     proxy::{
         edge::Edge,
         exchange::{DocumentObservation, Exchange},
@@ -34,29 +34,30 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
         return Links::default();
     }
     // A client that is given nothing early waits for a response that teaches: many do not.
-    let (key, delivered) = if exchange.delivers() {
-        let (key, links) = look_up(edge, request, exchange, policy);
-        (Some(key), links)
+    let (key, known) = if exchange.delivers() {
+        let (key, known) = look_up(edge, request, exchange, policy);
+        (Some(key), known)
     } else {
-        (None, Links::default())
+        (None, Known::default())
     };
     let returning = policy.returning.skips(&request.headers);
     exchange.observation = Some(Box::new(DocumentObservation {
         key,
-        delivered: Links::clone(&delivered),
+        delivered: Links::clone(&known.links),
+        csp: known.csp,
         early: Vec::new(),
         returning,
         missed: 0,
     }));
-    delivered
+    known.links
 }
 
 /// Looks up the document that a request asks for, and the learned links. It counts as a visit.
-fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPolicy) -> (DocumentKey, Links) {
+fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPolicy) -> (DocumentKey, Known) {
     let url = exchange.url(request);
     let document = (url.scheme, url.authority, url.path, request.uri.query());
     let key = edge.manifests.hasher().document(policy, document, &request.headers);
-    (key, edge.manifests.links(key, policy, now()).unwrap_or_default())
+    (key, edge.manifests.known(key, policy, now()).unwrap_or_default())
 }
 
 /// Learns from a head of the origin, which mentions these: notes the links of a 103, observes those of a final response.
@@ -71,7 +72,7 @@ pub(in crate::proxy) fn observe(
         return;
     };
     if status == StatusCode::EARLY_HINTS {
-        observation.early.extend(links(mentions).map(Vec::into_boxed_slice));
+        observation.early.extend(links(mentions));
         observation.early.truncate(MAX_EARLY);
     } else if teaches(status) {
         finish(edge, request, (fields, mentions), exchange, &mut observation);
@@ -90,13 +91,8 @@ fn finish(
     let (Some(route), Some(address)) = (exchange.route(), exchange.client_address(&request.headers)) else {
         return;
     };
-    let now_linked: Vec<Vec<u8>> = links(mentions).collect();
-    let mut found: Vec<&[u8]> = Vec::new();
-    for link in now_linked
-        .iter()
-        .map(AsRef::as_ref)
-        .chain(observation.early.iter().map(AsRef::as_ref))
-    {
+    let mut found: Vec<Spelled> = Vec::new();
+    for link in links(mentions).chain(observation.early.drain(..)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
             found.push(link);
         }
@@ -123,8 +119,10 @@ fn finish(
     let seen = Observation {
         now: now(),
         evidence: &evidence,
+        network: edge.manifests.hasher().network(address),
         links: &found,
         delivered: &observation.delivered,
+        policies: &values(response, &header::CONTENT_SECURITY_POLICY),
     };
     let verdict = edge.manifests.observe(key, &route.learn, &seen);
     observation.missed = verdict.wrong;
@@ -160,16 +158,13 @@ fn may_be_document(response: &HeaderMap) -> bool {
 }
 
 /// Returns the links that can be delivered early, in their one spelling: printable, with a relation that asks for something.
-fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Vec<u8>> {
+fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
     mentions
         .iter()
-        .filter_map(|mention| mention.link.as_ref().ok())
-        .filter(|link| RELATIONS.iter().any(|relation| link.has_relation(relation)))
-        .map(spelling)
-        .filter(|spelled| spelled.iter().all(|b| matches!(b, b' '..=b'~')))
+        .filter_map(|mention| ResourceHint::of(mention.link.as_ref().ok()?))
+        .map(|link| link.spelled())
+        .filter(|spelled| spelled.text().iter().all(|b| matches!(b, b' '..=b'~')))
 }
-
-const RELATIONS: [&str; 3] = ["preload", "modulepreload", "preconnect"];
 
 fn values<'h>(fields: &'h HeaderMap, name: &header::HeaderName) -> Vec<&'h [u8]> {
     fields.get_all(name).iter().map(header::HeaderValue::as_bytes).collect()

@@ -61,7 +61,7 @@ fn early_plan(edge: &Edge, request: &Parts, exchange: &mut Exchange, learned: &L
         .map_or(&[][..], |route| &route.push.links);
     let fields = || {
         let configured = configured.iter().map(|link| (Source::Configured, link.as_bytes()));
-        configured.chain(learned.iter().map(|link| (Source::Learned, &**link)))
+        configured.chain(learned.iter().map(|link| (Source::Learned, link.text())))
     };
     let mentions = LazyCell::new(|| push::mentions(fields()));
     let lines = fields().map(|(_, field)| field);

@@ -272,7 +272,9 @@ impl Planner<'_> {
         match (way, self.facts.http2) {
             (Way::Push, Some(http2)) => self.push(source, link, &http2),
             (Way::Hint { late }, _) => self.hint(source, link, late),
-            (Way::Neither(reason), _) if link.has_relation("preload") || link.has_relation("modulepreload") => Err(reason),
+            (Way::Neither(reason), _) if link.has_relation("preload") || link.has_relation("modulepreload") => {
+                Err(reason)
+            }
             _ => Err(SkipReason::Relation),
         }
     }
@@ -352,7 +354,11 @@ impl Planner<'_> {
         hint::check(&read)?;
         self.check_anchor(link)?;
         let target = self.resolve(link)?;
-        if self.facts.csp.is_some_and(|csp| !csp.allows(self.document, &target, &read)) {
+        if self
+            .facts
+            .csp
+            .is_some_and(|csp| !csp.allows(self.document, &target, &read))
+        {
             return Err(SkipReason::Csp);
         }
         if read.relation != Relation::Preconnect && (self.facts.is_not_reusable)(&target) {
