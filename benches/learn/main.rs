@@ -17,7 +17,7 @@ use std::{hint::black_box, time::Instant};
 
 use http::{HeaderMap, HeaderValue, header};
 use linkpush::{
-    learn::{DocumentKey, Evidence, LearnPolicy, Observation, Store, StoreLimits},
+    learn::{DocumentKey, Evidence, LearnPolicy, Observation, Observed, Store, StoreLimits},
     link::Spelled,
 };
 use site::{Kind, Setting, Tally};
@@ -89,6 +89,7 @@ fn respond(store: &Store, path: &str) {
         now: NOW,
         evidence: &Evidence::Anonymous,
         network: 1,
+        response: Observed::Document,
         links: &links,
         delivered: &delivered,
         policies: &[],

@@ -7,7 +7,7 @@ use std::{
 };
 
 use linkpush::{
-    learn::{Evidence, LearnPolicy, Links, Observation, Store, StoreLimits, VisitorFacts},
+    learn::{Evidence, LearnPolicy, Links, Observation, Observed, Store, StoreLimits, VisitorFacts},
     link::Spelled,
 };
 
@@ -278,6 +278,7 @@ pub(crate) fn run(setting: Setting) -> Outcome {
                 now,
                 evidence: &evidence,
                 network: store.hasher().network(visit.address),
+                response: Observed::Document,
                 links: &values,
                 delivered: &delivered,
                 policies: &[],
@@ -313,7 +314,7 @@ fn judge(
 ) -> bool {
     let mut is_stale = false;
     for link in delivered.iter() {
-        let link = String::from_utf8_lossy(link.text());
+        let link = String::from_utf8_lossy(link.as_ref());
         if links.iter().any(|had| **had == *link) {
             tally.right += 1;
             tally.used_bytes += bytes(&link);

@@ -48,6 +48,8 @@ pub struct Known {
     pub links: Links,
     /// The Content-Security-Policy of its last response.
     pub csp: Option<Arc<Csp>>,
+    /// Links that are not delivered because too few visitors got them.
+    pub waiting: usize,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,7 @@ impl Store {
         Some(Known {
             links: manifest.links(now),
             csp: manifest.csp().cloned(),
+            waiting: manifest.waiting(),
         })
     }
 
@@ -151,7 +154,7 @@ impl Store {
 
     /// Takes a document over from a file.
     pub fn restore(&self, key: DocumentKey, last_seen: u64, links: Vec<Spelled>) {
-        let shelf = self.shelf(Manifest::restored(links, last_seen));
+        let shelf = self.shelf(Manifest::restored(&links, last_seen));
         self.shelves.insert(key, Arc::new(shelf));
     }
 
@@ -194,7 +197,7 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::manifest::Observed, *};
 
     const NOW: u64 = 1_000_000;
 
@@ -209,6 +212,7 @@ mod tests {
             now,
             evidence: &Evidence::Anonymous,
             network: 1,
+            response: Observed::Document,
             links: &spelled(links),
             delivered: &delivered,
             policies: &[],
@@ -257,6 +261,7 @@ mod tests {
             now: NOW,
             evidence: &Evidence::Authorized,
             network: 1,
+            response: Observed::Document,
             links: &spelled(&[b"</a>; rel=preload"]),
             delivered: &[],
             policies: &[],
@@ -307,7 +312,12 @@ mod tests {
                 see(&store, NOW + days * DAY, spread(n), &[b"</all>; rel=preload"]);
             }
             let links = delivered(&store, NOW + 2 * DAY, spread(n)).expect("known");
-            assert_eq!(*links, spelled(&[b"</all>; rel=preload"]), "document {n}");
+            let links: Vec<&Spelled> = links.iter().map(|link| &link.link).collect();
+            assert_eq!(
+                links,
+                spelled(&[b"</all>; rel=preload"]).iter().collect::<Vec<_>>(),
+                "document {n}"
+            );
         }
         assert_eq!(store.len(), 50);
     }

@@ -65,6 +65,8 @@ pub struct Exchange {
     pub(super) hinting_attempt: Option<u32>,
     /// Promises planned for the document.
     pub(super) promised: usize,
+    /// Whether a 103 on the connection named the URL of the request.
+    pub(super) is_hinted: bool,
     /// Links in the 103s of the document.
     pub(super) hinted: usize,
     /// The links of those that were not the origin's own.
@@ -162,6 +164,7 @@ impl Exchange {
             attempts: 0,
             hinting_attempt: None,
             promised: 0,
+            is_hinted: false,
             hinted: 0,
             told: Vec::new(),
             observation: None,

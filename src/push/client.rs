@@ -3,13 +3,17 @@
 //! `h2` writes it (settings, refusals, what became of promises), `proxy` plans with it; it rides
 //! to the proxy as `Arc<Client>` in the digest of the connection. No I/O, no clock.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Instant,
 };
 
 use super::{
     diary::{Diary, Known, UrlKey},
+    hinted::{HintUse, Hinted},
     plan::{Http2Facts, Plan},
 };
 
@@ -20,6 +24,8 @@ pub struct Client {
     going_away: AtomicBool,
     max_concurrent_streams: AtomicU32,
     refusals: AtomicU32,
+    /// Whether it got a 103 whose links may still be asked for.
+    has_hints: AtomicBool,
     ledger: Mutex<Ledger>,
 }
 
@@ -27,6 +33,7 @@ pub struct Client {
 struct Ledger {
     diary: Diary,
     open_promises: usize,
+    hinted: Hinted,
 }
 
 impl Client {
@@ -41,7 +48,9 @@ impl Client {
             ledger: Mutex::new(Ledger {
                 diary: Diary::new(diary_entries),
                 open_promises: 0,
+                hinted: Hinted::default(),
             }),
+            has_hints: AtomicBool::new(false),
         }
     }
 
@@ -86,6 +95,39 @@ impl Client {
         let diary = &mut self.ledger().diary;
         let key = diary.key(scheme, authority, path_and_query);
         diary.record(key, Known::Fetched);
+    }
+
+    /// Returns the key of a URL in the diary.
+    #[must_use]
+    pub fn key(&self, scheme: &str, authority: &str, path_and_query: &str) -> UrlKey {
+        self.ledger().diary.key(scheme, authority, path_and_query)
+    }
+
+    /// Remembers the links of a 103, each with its count.
+    pub fn note_hinted(&self, links: impl IntoIterator<Item = (UrlKey, Arc<HintUse>)>, now: Instant) {
+        self.ledger().hinted.note(links, now);
+        self.has_hints.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts a request for a part of a document; returns whether a 103 on this connection named its URL. It costs a load
+    /// where there was none.
+    pub fn count_hinted(
+        &self,
+        scheme: &str,
+        authority: &str,
+        path_and_query: &str,
+        now: impl FnOnce() -> Instant,
+    ) -> bool {
+        if !self.has_hints.load(Ordering::Relaxed) {
+            return false;
+        }
+        let ledger = &mut *self.ledger();
+        let key = ledger.diary.key(scheme, authority, path_and_query);
+        let is_hinted = ledger.hinted.count(key, now());
+        if ledger.hinted.is_empty() {
+            self.has_hints.store(false, Ordering::Relaxed);
+        }
+        is_hinted
     }
 
     /// Promises that are reserved or under way.

@@ -1,6 +1,6 @@
 //! What `Link` fields mention, parsed once for all who look at it: the plan, what is learned, what is an asset.
 
-use super::Source;
+use super::{SkipReason, Source};
 use crate::link::{self, Link, Malformed};
 
 /// A link, or what is wrong with it, and where it was found.
@@ -8,8 +8,21 @@ use crate::link::{self, Link, Malformed};
 pub struct Mention<'f> {
     /// Where it was found.
     pub source: Source,
+    /// Why it is no hint, whatever else it is.
+    pub withheld: Option<SkipReason>,
     /// The link.
     pub link: Result<Link<'f>, Malformed<'f>>,
+}
+
+impl<'f> Mention<'f> {
+    /// A link that was found there.
+    const fn new(source: Source, link: Result<Link<'f>, Malformed<'f>>) -> Self {
+        Self {
+            source,
+            withheld: None,
+            link,
+        }
+    }
 }
 
 /// Parses the `Link` fields of one header, in order: as many links as a plan looks at, and one more, by
@@ -18,7 +31,7 @@ pub struct Mention<'f> {
 pub fn mentions<'f>(fields: impl IntoIterator<Item = (Source, &'f [u8])>) -> Vec<Mention<'f>> {
     fields
         .into_iter()
-        .flat_map(|(source, field)| link::parse(field).map(move |link| Mention { source, link }))
+        .flat_map(|(source, field)| link::parse(field).map(move |link| Mention::new(source, link)))
         .take(MAX_LINKS + 1)
         .collect()
 }

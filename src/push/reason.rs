@@ -80,6 +80,10 @@ reasons! {
     Csp = "csp",
     /// Its response may not be used again, so a browser would fetch it twice.
     NotReusable = "not_reusable",
+    /// Clients that got it as a hint did not ask for it.
+    Unused = "unused",
+    /// Too few visitors have got it to say that it is for all (rule 17).
+    WaitingForVisitors = "waiting_for_visitors",
     /// The same document named it before.
     Duplicate = "duplicate",
     /// Learned only, and the visitor asks whether its copy of the document is still good: it has the

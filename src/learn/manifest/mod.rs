@@ -22,17 +22,53 @@ use super::{
     policy::LearnPolicy,
     visitor::{Evidence, Visitor},
 };
-use crate::{link::Spelled, push::Csp};
+use crate::{
+    link::Spelled,
+    push::{Csp, HintUse, SkipReason},
+};
 
 /// Links that are delivered early, in the order of the last response that had them.
-pub type Links = Arc<[Spelled]>;
+pub type Links = Arc<[LearnedLink]>;
+
+/// A link that is delivered early.
+#[derive(Debug, Clone)]
+pub struct LearnedLink {
+    /// The link.
+    pub link: Spelled,
+    /// How often clients used it as a hint.
+    pub uses: Arc<HintUse>,
+    /// Why the link is no hint at the moment, if clients do not use it.
+    pub withheld: Option<SkipReason>,
+}
+
+impl LearnedLink {
+    /// A link that nothing is known of.
+    #[must_use]
+    pub fn new(link: Spelled) -> Self {
+        Self {
+            link,
+            uses: Arc::default(),
+            withheld: None,
+        }
+    }
+}
+
+impl AsRef<[u8]> for LearnedLink {
+    fn as_ref(&self) -> &[u8] {
+        self.link.text()
+    }
+}
 
 /// The links of one document, and what is known of them.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
     entries: Vec<Entry>,
     delivered: Links,
+    /// Whether a response was HTML.
+    is_html: bool,
     csp: Option<Arc<Csp>>,
+    /// Links that would be delivered if more visitors had got them.
+    waiting: usize,
     /// The last [`MAX_JUDGED`] responses for which something was delivered early, and those that lacked some of it.
     judged: u32,
     wrong: u32,
@@ -48,6 +84,10 @@ pub struct Manifest {
 #[derive(Debug, Clone)]
 struct Entry {
     link: Spelled,
+    /// How often clients used it as a hint.
+    uses: Arc<HintUse>,
+    /// Why it is no hint, and until when, in seconds since 1970.
+    withheld: Option<(SkipReason, u64)>,
     /// Different visitors who got the link, one after another.
     visitors: Vec<Visitor>,
     /// A response for nobody in particular had the link.
@@ -71,6 +111,17 @@ struct Against {
     visitors: Vec<Visitor>,
 }
 
+/// What a response is to the document of its URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// HTML, or a response that does not say what it is.
+    Document,
+    /// Of another media type. It is the document if the URL never had HTML.
+    Other,
+    /// A redirect within the site: its links count, the links that it lacks do not.
+    Redirect,
+}
+
 /// One complete response to a document.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
@@ -80,10 +131,12 @@ pub struct Observation<'a> {
     pub evidence: &'a Evidence,
     /// The mark of the client's network.
     pub network: u64,
+    /// What it is.
+    pub response: Observed,
     /// The links of its 103s and its final header that may be learned, each once.
     pub links: &'a [Spelled],
     /// What was delivered early for it.
-    pub delivered: &'a [Spelled],
+    pub delivered: &'a [LearnedLink],
     /// Its `Content-Security-Policy` fields.
     pub policies: &'a [&'a [u8]],
 }
@@ -120,18 +173,19 @@ const MAX_PAUSES: u32 = 7;
 impl Manifest {
     /// A manifest from a file.
     #[must_use]
-    pub fn restored(links: Vec<Spelled>, last_seen: u64) -> Self {
+    pub fn restored(links: &[Spelled], last_seen: u64) -> Self {
         let entry = |link: &Spelled| Entry {
             public: true,
             row: 1,
             ..Entry::new(link)
         };
-        Self {
+        let mut manifest = Self {
             entries: links.iter().take(MAX_LINKS).map(entry).collect(),
-            delivered: links.into_iter().take(MAX_LINKS).collect(),
             last_seen,
             ..Self::default()
-        }
+        };
+        manifest.delivered = manifest.entries.iter().map(Entry::learned).collect();
+        manifest
     }
 
     /// What is to be delivered early now.
@@ -147,6 +201,12 @@ impl Manifest {
     #[must_use]
     pub const fn csp(&self) -> Option<&Arc<Csp>> {
         self.csp.as_ref()
+    }
+
+    /// The number of links that are not delivered because too few visitors got them.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// Seconds since 1970 of its last response.
@@ -168,7 +228,7 @@ impl Manifest {
             let visitors = entry.visitors.iter().chain(&entry.against.visitors);
             let marks: usize = visitors.map(Visitor::size).sum();
             // Delivered links are held twice.
-            entry.link.text().len() * 2 + size_of::<Entry>() + size_of::<Spelled>() + marks
+            entry.link.text().len() * 2 + size_of::<Entry>() + size_of::<LearnedLink>() + size_of::<HintUse>() + marks
         };
         let csp = self.csp.as_ref().map_or(0, |csp| csp.size());
         size_of::<Self>() + csp + self.entries.iter().map(entry).sum::<usize>()
@@ -177,9 +237,15 @@ impl Manifest {
     /// Learns from a response, and judges what was delivered early for it. A response to an authorized client says
     /// nothing.
     pub fn observe(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
-        if *seen.evidence == Evidence::Authorized {
+        if *seen.evidence == Evidence::Authorized || seen.response == Observed::Other && self.is_html {
             return Verdict::default();
         }
+        if seen.response == Observed::Redirect {
+            self.count_all(policy, seen);
+            self.publish(policy, seen.links);
+            return Verdict::default();
+        }
+        self.is_html |= seen.response == Observed::Document;
         self.last_seen = seen.now;
         let mut verdict = self.judge(policy, seen);
         if verdict.paused {
@@ -193,11 +259,8 @@ impl Manifest {
         }
         self.take_over_csp(seen.policies);
         self.forget_missing(policy, seen);
-        for link in seen.links.iter().take(MAX_LINKS) {
-            if link.text().len() <= MAX_LINK_BYTES {
-                self.count(policy, link, seen.evidence);
-            }
-        }
+        self.count_all(policy, seen);
+        self.judge_uses(seen.now);
         self.publish(policy, seen.links);
         verdict.paused = false;
         verdict
@@ -205,7 +268,7 @@ impl Manifest {
 
     fn judge(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         let mut verdict = Verdict::default();
-        for link in seen.delivered {
+        for LearnedLink { link, .. } in seen.delivered {
             if !seen.links.contains(link) {
                 verdict.wrong += 1;
                 continue;
@@ -256,7 +319,7 @@ impl Manifest {
                 entry.against = Against::default();
                 return true;
             }
-            if delivered.contains(&entry.link) {
+            if delivered.iter().any(|known| known.link == entry.link) {
                 if !entry.lacks(policy, seen.evidence) {
                     return true;
                 }
@@ -266,6 +329,14 @@ impl Manifest {
             // Kept only to remember that it comes and goes.
             entry.vanished > 0
         });
+    }
+
+    fn count_all(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) {
+        for link in seen.links.iter().take(MAX_LINKS) {
+            if link.text().len() <= MAX_LINK_BYTES {
+                self.count(policy, link, seen.evidence);
+            }
+        }
     }
 
     fn count(&mut self, policy: &LearnPolicy, link: &Spelled, evidence: &Evidence) {
@@ -304,30 +375,58 @@ impl Manifest {
         absent.map(|at| self.entries.remove(at)).is_some()
     }
 
+    /// Withholds the links that clients do not use, for a while, and counts those anew whose time is over.
+    fn judge_uses(&mut self, now: u64) {
+        for entry in &mut self.entries {
+            match entry.withheld {
+                Some((_, until)) if now < until => {}
+                Some(_) => entry.withheld = None,
+                None => {
+                    let counts = entry.uses.counts();
+                    let reason = if counts.is_unused() {
+                        SkipReason::Unused
+                    } else if counts.is_fetched_twice() {
+                        SkipReason::NotReusable
+                    } else {
+                        continue;
+                    };
+                    entry.uses.reset();
+                    entry.withheld = Some((reason, now.saturating_add(WITHHELD)));
+                }
+            }
+        }
+    }
+
     /// Puts together what is delivered: the links of the response in its order, then those that it lacks and that still
     /// count.
     fn publish(&mut self, policy: &LearnPolicy, links: &[Spelled]) {
-        let counts = |link: &&Spelled| {
-            let entry = self.entries.iter().find(|entry| entry.link == **link);
-            entry.is_some_and(|entry| entry.counts(policy))
-        };
-        let doubted = self.delivered.iter().filter(|link| !links.contains(link));
-        let delivered = links.iter().chain(doubted).filter(counts);
+        let doubted = self.delivered.iter().map(|known| &known.link);
+        let doubted = doubted.filter(|link| !links.contains(link));
+        let entry = |link: &Spelled| self.entries.iter().find(|entry| entry.link == *link);
+        let known = links.iter().chain(doubted).filter_map(entry);
+        let delivered = known.clone().filter(|entry| entry.counts(policy));
+        let waiting = known.clone().filter(|entry| entry.waits_for_visitors(policy)).count();
         let is_unchanged = delivered.clone().count() == self.delivered.len()
             && delivered
                 .clone()
                 .zip(self.delivered.iter())
-                .all(|(new, old)| new.is_verbatim(old));
+                .all(|(new, old)| new.link.is_verbatim(&old.link) && new.reason() == old.withheld);
         if !is_unchanged {
-            self.delivered = delivered.cloned().collect();
+            self.delivered = delivered.map(Entry::learned).collect();
         }
+        self.waiting = waiting;
     }
 }
+
+/// Seconds for which a link that clients do not use is no hint.
+const WITHHELD: u64 = 60 * 60;
 
 impl Entry {
     fn new(link: &Spelled) -> Self {
         Self {
             link: link.clone(),
+            uses: Arc::default(),
+            withheld: None,
             visitors: Vec::new(),
             public: false,
             row: 0,
@@ -357,6 +456,22 @@ impl Entry {
         self.row = 0;
         self.right = 0;
         self.against = Against::default();
+    }
+
+    fn reason(&self) -> Option<SkipReason> {
+        self.withheld.map(|(reason, _)| reason)
+    }
+
+    fn learned(&self) -> LearnedLink {
+        LearnedLink {
+            link: self.link.clone(),
+            uses: Arc::clone(&self.uses),
+            withheld: self.reason(),
+        }
+    }
+
+    fn waits_for_visitors(&self, policy: &LearnPolicy) -> bool {
+        !self.public && self.visitors.len() < policy.min_visitors
     }
 
     fn counts(&self, policy: &LearnPolicy) -> bool {

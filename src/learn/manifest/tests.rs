@@ -44,6 +44,7 @@ fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &
         now: 0,
         evidence,
         network,
+        response: Observed::Document,
         links: &links,
         delivered: &delivered,
         policies: &[],
@@ -53,8 +54,8 @@ fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &
 
 /// The targets that are delivered.
 fn delivered(manifest: &Manifest) -> Vec<String> {
-    let target = |link: &Spelled| {
-        let text = String::from_utf8_lossy(link.text()).into_owned();
+    let target = |link: &LearnedLink| {
+        let text = String::from_utf8_lossy(link.link.text()).into_owned();
         text.trim_start_matches('<')
             .split('>')
             .next()
@@ -146,12 +147,13 @@ fn how_a_link_is_fetched_is_what_the_last_response_said() {
             now: 0,
             evidence: &Evidence::Anonymous,
             network: 1,
+            response: Observed::Document,
             links: &[Spelled::read(link.as_bytes()).expect("a link")],
             delivered: &manifest.links(0),
             policies: &[],
         };
         let verdict = manifest.observe(&LearnPolicy::default(), &seen);
-        let text = |link: &Spelled| String::from_utf8_lossy(link.text()).into_owned();
+        let text = |link: &LearnedLink| String::from_utf8_lossy(link.link.text()).into_owned();
         (verdict.wrong, manifest.links(0).iter().map(text).collect::<Vec<_>>())
     };
     for link in [
@@ -160,6 +162,74 @@ fn how_a_link_is_fetched_is_what_the_last_response_said() {
     ] {
         assert_eq!(see(&mut manifest, link), (0, vec![link.to_owned()]));
     }
+}
+
+#[test]
+fn only_what_could_be_the_document_speaks_against_a_link() {
+    let mut manifest = Manifest::default();
+    let see = |manifest: &mut Manifest, response, targets: &[&str]| {
+        let links: Vec<Spelled> = targets.iter().map(|target| spelled(target)).collect();
+        let seen = Observation {
+            now: 0,
+            evidence: &Evidence::Anonymous,
+            network: 1,
+            response,
+            links: &links,
+            delivered: &manifest.links(0),
+            policies: &[],
+        };
+        let verdict = manifest.observe(&LearnPolicy::default(), &seen);
+        (verdict.wrong, delivered(manifest))
+    };
+    let list = |targets: &[&str]| targets.iter().map(|target| (*target).to_owned()).collect::<Vec<_>>();
+    for (response, targets, expected) in [
+        (Observed::Other, &["json"][..], &["json"][..]),
+        (Observed::Redirect, &["a"], &["a", "json"]),
+        (Observed::Document, &["a"], &["a"]),
+        (Observed::Other, &["json"], &["a"]),
+        (Observed::Other, &[], &["a"]),
+        (Observed::Redirect, &[], &["a"]),
+        (Observed::Redirect, &["b"], &["b", "a"]),
+        (Observed::Document, &["b"], &["b"]),
+    ] {
+        let (_, now) = see(&mut manifest, response, targets);
+        assert_eq!(now, list(expected), "{response:?} {targets:?}");
+    }
+}
+
+#[test]
+fn a_link_that_nobody_uses_is_no_hint_for_a_while() {
+    let mut manifest = Manifest::default();
+    let see = |manifest: &mut Manifest, now| {
+        let seen = Observation {
+            now,
+            evidence: &Evidence::Anonymous,
+            network: 1,
+            response: Observed::Document,
+            links: &[spelled("a"), spelled("b")],
+            delivered: &manifest.links(now),
+            policies: &[],
+        };
+        manifest.observe(&LearnPolicy::default(), &seen);
+        manifest.links(now).iter().map(|link| link.withheld).collect::<Vec<_>>()
+    };
+    assert_eq!(see(&mut manifest, 0), [None, None]);
+    let now = std::time::Instant::now();
+    for _ in 0..50 {
+        let client = crate::push::Client::new(16);
+        let keys = ["/a", "/b"].map(|path| client.key("https", "h", path));
+        let uses = manifest
+            .links(0)
+            .iter()
+            .map(|link| Arc::clone(&link.uses))
+            .collect::<Vec<_>>();
+        client.note_hinted(keys.into_iter().zip(uses), now);
+        assert!(client.count_hinted("https", "h", "/a", || now));
+    }
+    let (unused, hour) = (Some(SkipReason::Unused), 60 * 60);
+    assert_eq!(see(&mut manifest, 1), [None, unused]);
+    assert_eq!(see(&mut manifest, hour), [None, unused]);
+    assert_eq!(see(&mut manifest, hour + 1), [None, None]);
 }
 
 #[test]
@@ -177,6 +247,7 @@ fn the_policy_is_that_of_the_last_response() {
             now: 0,
             evidence: &Evidence::Anonymous,
             network: 1,
+            response: Observed::Document,
             links: &[spelled("a")],
             delivered: &[],
             policies,
@@ -250,6 +321,7 @@ fn a_document_that_keeps_being_wrong_is_left_alone() {
         now: 24 * 3600,
         evidence: &Evidence::Anonymous,
         network: 1,
+        response: Observed::Document,
         links: &[spelled("a")],
         delivered: &[],
         policies: &[],

@@ -120,6 +120,8 @@ pub struct Plan {
     pub promises: Vec<Promise>,
     /// Link values of a 103, in order.
     pub hints: Vec<HeaderValue>,
+    /// Of those that ask for a URL: its key in the diary of the connection, and the place of the link among the mentions.
+    pub hinted: Vec<(UrlKey, usize)>,
 }
 
 impl Plan {
@@ -163,11 +165,11 @@ pub fn plan(
         hint_bytes: 0,
         plan: Plan::default(),
     };
-    for Mention { source, link } in mentions.iter().take(MAX_LINKS) {
-        let outcome = match link {
+    for (place, mention) in mentions.iter().take(MAX_LINKS).enumerate() {
+        let outcome = match &mention.link {
             Err(malformed) => Err((malformed.raw, SkipReason::Malformed)),
             Ok(link) => planner
-                .decide(way, *source, link)
+                .decide(way, (place, mention), link)
                 .map_err(|reason| (link.target, reason)),
         };
         if let Err((target, reason)) = outcome {
@@ -268,10 +270,10 @@ struct Planner<'p> {
 }
 
 impl Planner<'_> {
-    fn decide(&mut self, way: Way, source: Source, link: &Link<'_>) -> Result<(), SkipReason> {
+    fn decide(&mut self, way: Way, (place, mention): (usize, &Mention<'_>), link: &Link<'_>) -> Result<(), SkipReason> {
         match (way, self.facts.http2) {
-            (Way::Push, Some(http2)) => self.push(source, link, &http2),
-            (Way::Hint { late }, _) => self.hint(source, link, late),
+            (Way::Push, Some(http2)) => self.push(mention.source, link, &http2),
+            (Way::Hint { late }, _) => self.hint((place, mention), link, late),
             (Way::Neither(reason), _) if link.has_relation("preload") || link.has_relation("modulepreload") => {
                 Err(reason)
             }
@@ -346,9 +348,14 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn hint(&mut self, source: Source, link: &Link<'_>, late: SkipReason) -> Result<(), SkipReason> {
+    fn hint(
+        &mut self,
+        (place, mention): (usize, &Mention<'_>),
+        link: &Link<'_>,
+        late: SkipReason,
+    ) -> Result<(), SkipReason> {
         let read = ResourceHint::of(link).ok_or(SkipReason::Relation)?;
-        if source == Source::Response {
+        if mention.source == Source::Response {
             return Err(late);
         }
         hint::check(&read)?;
@@ -363,6 +370,9 @@ impl Planner<'_> {
         }
         if read.relation != Relation::Preconnect && (self.facts.is_not_reusable)(&target) {
             return Err(SkipReason::NotReusable);
+        }
+        if let Some(reason) = mention.withheld {
+            return Err(reason);
         }
         let written = read.hint();
         let length = written.len();
@@ -383,6 +393,12 @@ impl Planner<'_> {
         self.hint_bytes += length;
         self.hinted.push(spelled);
         self.plan.hints.push(value);
+        if let Some(http2) = self.facts.http2.filter(|_| read.relation != Relation::Preconnect) {
+            let key = http2
+                .diary
+                .key(target.scheme(), target.authority(), target.path_and_query());
+            self.plan.hinted.push((key, place));
+        }
         Ok(())
     }
 

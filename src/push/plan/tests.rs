@@ -27,6 +27,7 @@ struct Scene {
     is_bad: bool,
     is_not_reusable: bool,
     csp: Option<&'static str>,
+    withheld: Option<SkipReason>,
     fields: Vec<(Source, Vec<u8>)>,
 }
 
@@ -63,6 +64,7 @@ impl Scene {
             is_bad: false,
             is_not_reusable: false,
             csp: None,
+            withheld: None,
             fields: vec![(source, field.to_vec())],
         }
     }
@@ -125,13 +127,11 @@ impl Scene {
             csp: csp.as_ref(),
         };
         let mut reasons = Vec::new();
-        let plan = plan(
-            &self.policy,
-            &facts,
-            &self.document(),
-            &mentions(self.fields.iter().map(|(source, field)| (*source, field.as_slice()))),
-            &mut |_, reason| reasons.push(reason),
-        );
+        let mut mentions = mentions(self.fields.iter().map(|(source, field)| (*source, field.as_slice())));
+        mentions.iter_mut().for_each(|mention| mention.withheld = self.withheld);
+        let plan = plan(&self.policy, &facts, &self.document(), &mentions, &mut |_, reason| {
+            reasons.push(reason)
+        });
         (plan, reasons)
     }
 }
@@ -154,6 +154,8 @@ fn every_reason_comes_up() {
         assert_eq!(reasons, [reason], "{plan:?}");
         seen.insert(reason);
     }
+    // What waits is not planned at all.
+    seen.insert(SkipReason::WaitingForVisitors);
     let forgotten: Vec<_> = SkipReason::ALL.iter().filter(|reason| !seen.contains(reason)).collect();
     assert!(forgotten.is_empty(), "without a scene: {forgotten:?}");
 }
@@ -211,6 +213,7 @@ fn scenes_of_facts() -> Vec<(SkipReason, Scene)> {
         ),
         (Reason::Csp, hinting(|s| s.csp = Some("style-src 'nonce-x'"))),
         (Reason::NotReusable, hinting(|s| s.is_not_reusable = true)),
+        (Reason::Unused, hinting(|s| s.withheld = Some(Reason::Unused))),
         (
             Reason::TooLateToHint,
             hinting(|s| s.fields = vec![(Source::Response, LINK.to_vec())]),
@@ -710,6 +713,7 @@ fn scene() -> impl Strategy<Value = Scene> {
                 is_bad,
                 is_not_reusable: promised % 5 == 1,
                 csp: (hinted % 7 == 1).then_some("script-src 'nonce-x'"),
+                withheld: None,
                 fields,
             }
         },
