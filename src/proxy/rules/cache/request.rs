@@ -6,7 +6,7 @@ use http::{HeaderMap, header, request::Parts};
 use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, key::HashBinary};
 
 use crate::{
-    cache::{self, Asked, Passed, Store, UrlHash, WithCookie, url_text},
+    cache::{self, Asked, Passed, Store, UrlHash, url_text},
     proxy::{
         edge::Edge,
         exchange::{Exchange, Lookup, Storing, Validation},
@@ -102,7 +102,7 @@ pub(in crate::proxy) fn key(edge: &Edge, request: &Parts, exchange: &Exchange) -
         .as_ref()
         .is_some_and(|storing| storing.asked.with_cookie)
     {
-        key.extensions.insert::<WithCookie>(WithCookie);
+        cache::note_cookie(&mut key);
     }
     key
 }
