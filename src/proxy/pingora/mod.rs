@@ -169,7 +169,7 @@ impl ProxyHttp for Edge {
     ) -> Result<()> {
         origin::check(session, response, exchange).inspect_err(|_| storing::refused(response.status, exchange))?;
         date::once(response);
-        storing::answered(&session::cache(session), response, exchange);
+        storing::note_head(&session::cache(session), response, exchange);
         Ok(())
     }
 

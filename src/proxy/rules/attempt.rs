@@ -12,15 +12,19 @@ use pingora_cache::CachePhase;
 use super::failure::{Failure, Kind, Refusal, Side};
 use crate::{
     proxy::exchange::Exchange,
-    upstream::{self, Balance, HashKey, NoServer, PoolPolicy},
+    upstream::{self, Balance, HashKey, NoServer, Pool, PoolPolicy, Server},
 };
 
-/// Chooses a server of the route's pool at which this request has not failed.
+/// Chooses a server of the route's pool at which this request has not failed. Returns how to `connect` to it.
 ///
 /// # Errors
 ///
-/// There is none.
-pub(in crate::proxy) async fn choose(request: &Parts, exchange: &mut Exchange) -> Result<(), Refusal> {
+/// [`Refusal::NoServer`]: there is none.
+pub(in crate::proxy) async fn choose<P>(
+    request: &Parts,
+    exchange: &mut Exchange,
+    connect: impl FnOnce(&Pool, &Arc<Server>) -> P,
+) -> Result<P, Refusal> {
     let pool = exchange.pool().map(Arc::clone).ok_or(Refusal::NoPool)?;
     let client = || exchange.client_address(&request.headers);
     let mut octets = [0; 16];
@@ -34,10 +38,11 @@ pub(in crate::proxy) async fn choose(request: &Parts, exchange: &mut Exchange) -
     };
     match chosen {
         Ok(chosen) => {
+            let peer = connect(&pool, chosen.server());
             exchange.tries += 1;
             exchange.tried_since = Instant::now();
             exchange.server = Some(chosen);
-            Ok(())
+            Ok(peer)
         }
         Err(none) => {
             exchange.failure = Some(format!("upstream {}: {none}", pool.policy().name));

@@ -14,7 +14,7 @@ pub(in crate::proxy) enum Refusal {
     #[error("a pushed response that is not delivered")]
     NotPushable,
     /// Nobody reads a response, and it is not stored.
-    #[error("an answer that is not kept")]
+    #[error("a response that is not stored")]
     NobodyReads,
     /// A 304 that is not about the stored response. The request is to be sent again, for the whole.
     #[error(transparent)]

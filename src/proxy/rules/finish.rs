@@ -10,7 +10,7 @@ use super::{
     },
     delivery,
     failure::{Failure, Kind, Side},
-    head::Fields,
+    head::{Fields, name},
 };
 use crate::{
     proxy::{edge::Edge, exchange::Exchange},
@@ -56,7 +56,7 @@ pub(in crate::proxy) fn fail(
             storing::note_failure(edge, exchange);
         }
         debug!(
-            "an answer in memory is not renewed: {}",
+            "a stored response is not renewed: {}",
             exchange.failure.as_deref().unwrap_or("-")
         );
         return Ending::Nothing;
@@ -80,11 +80,14 @@ pub(in crate::proxy) fn fail(
 
 /// Writes the fields of a page with a status and content of this length.
 pub(in crate::proxy) fn describe_page(head: &mut impl Fields, status: StatusCode, length: usize) {
-    head.set("Content-Type", HeaderValue::from_static("text/html; charset=utf-8"));
-    head.set("Cache-Control", HeaderValue::from_static("no-store"));
-    head.set("Content-Length", HeaderValue::from(length));
+    head.set(
+        &name::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    head.set(&name::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    head.set(&name::CONTENT_LENGTH, HeaderValue::from(length));
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        head.set("Retry-After", HeaderValue::from(upstream::RETRY_AFTER.as_secs()));
+        head.set(&name::RETRY_AFTER, HeaderValue::from(upstream::RETRY_AFTER.as_secs()));
     }
 }
 

@@ -12,7 +12,11 @@ use pingora_cache::{
     RespCacheable::{self, Cacheable, Uncacheable},
 };
 
-use super::{invalidate, request::variance, status::CacheFacts};
+use super::{
+    invalidate,
+    request::variance,
+    status::{CacheFacts, is_enabled},
+};
 use crate::{
     cache::{self, Asked, NotKept, Source, Update},
     proxy::{
@@ -23,9 +27,9 @@ use crate::{
 };
 
 /// Looks at the origin's head before it is stored: what a 304 says of the stored response that was found.
-pub(in crate::proxy) fn answered(cache: &CacheFacts<'_>, response: &ResponseHeader, exchange: &mut Exchange) {
+pub(in crate::proxy) fn note_head(cache: &CacheFacts<'_>, response: &ResponseHeader, exchange: &mut Exchange) {
     let Some(storing) = &mut exchange.storing else { return };
-    if response.status.is_informational() || !cache.is_enabled() {
+    if response.status.is_informational() || !is_enabled(cache.phase) {
         return;
     }
     storing.validation = Validation::Pending;
@@ -170,7 +174,7 @@ pub(in crate::proxy) enum Size {
 /// [`Refusal::NobodyReads`]: the request renews in the background what is not stored, or all readers have left.
 pub(in crate::proxy) fn count(
     edge: &Edge,
-    cache: &CacheFacts<'_>,
+    cache: CachePhase,
     request: &Parts,
     length: usize,
     exchange: &mut Exchange,
@@ -179,11 +183,11 @@ pub(in crate::proxy) fn count(
     let Some(storing) = &mut exchange.storing else {
         return Ok(Size::Fits);
     };
-    let is_given_up = cache.phase == CachePhase::Disabled(NoCacheReason::StorageError);
-    if is_given_up || is_update && !cache.is_enabled() {
+    let is_given_up = cache == CachePhase::Disabled(NoCacheReason::StorageError);
+    if is_given_up || is_update && !is_enabled(cache) {
         return Err(Refusal::NobodyReads);
     }
-    if !cache.is_enabled() {
+    if !is_enabled(cache) {
         return Ok(Size::Fits);
     }
     let before = storing.received;
