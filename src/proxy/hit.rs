@@ -149,7 +149,7 @@ impl FreshResponses {
     }
 }
 
-/// Returns whether a request asks for the whole of a response, on no condition but that it has changed.
+/// Returns whether a request asks for the whole of a response, on no condition but one of change.
 fn is_usual(fields: &HeaderMap) -> bool {
     !fields.contains_key(header::RANGE) && !fields.contains_key(header::EXPECT)
 }

@@ -25,7 +25,7 @@ pub(super) fn begin(edge: &Edge, session: &mut Session, exchange: &mut Exchange)
     if !request::takes_part(edge, session.req_header(), (policy, has_content), exchange) {
         return;
     }
-    // What is stored comes as fast as the origin gives it, and goes out as fast as the client takes it.
+    // A response that is stored comes as fast as the origin gives it, and goes out as fast as the client takes it.
     session.set_proxy_tasks_enabled(true);
     let mut waiting = CacheOptionOverrides::default();
     waiting.wait_timeout = Some(policy.wait);

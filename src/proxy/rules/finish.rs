@@ -1,4 +1,4 @@
-//! Ends a request: what the client of a failed one is told, and the access line.
+//! Ends a request: tells the client of a failed one, and writes the access line.
 
 use http::{HeaderValue, StatusCode, request::Parts};
 use log::debug;
@@ -18,7 +18,7 @@ use crate::{
     upstream,
 };
 
-/// What is done about a failed request.
+/// The end of a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum Ending {
     /// Nobody waits.
@@ -27,7 +27,7 @@ pub(in crate::proxy) enum Ending {
     CancelPromise,
     /// The response breaks off, or there is nobody to tell.
     BreakOff {
-        /// Whether a limit of time has passed: nobody can tell whose fault that is.
+        /// `true` if a limit of time has passed: nobody can tell whose fault that is.
         is_time_limit: bool,
     },
     /// A page with this status.
@@ -91,7 +91,7 @@ pub(in crate::proxy) fn describe_page(head: &mut impl Fields, status: StatusCode
     }
 }
 
-/// What was sent to the client.
+/// The response that the client got.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct Sent {
     /// Status of the response.

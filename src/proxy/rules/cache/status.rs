@@ -16,14 +16,14 @@ use crate::{
     telemetry::access::Outcome,
 };
 
-/// What Pingora's cache says of a request.
+/// The facts that Pingora's cache tells of a request.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct CacheFacts<'c> {
-    /// How far it is with the request.
+    /// The phase of the request.
     pub(in crate::proxy) phase: CachePhase,
-    /// Its record of the response, stored or on its way there.
+    /// The record of the response, stored or on its way there.
     pub(in crate::proxy) meta: Option<&'c CacheMeta>,
-    /// Why an earlier response was not stored, where that was remembered.
+    /// The reason why an earlier response was not stored, where it was remembered.
     pub(in crate::proxy) predicted: Option<NoCacheReason>,
 }
 

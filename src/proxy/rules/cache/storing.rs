@@ -158,12 +158,12 @@ fn admit(edge: &Edge, cache: &CacheFacts<'_>, decided: RespCacheable, exchange: 
     Cacheable(meta)
 }
 
-/// Whether a response that is stored still fits.
+/// The size of a response that is stored, against the limit for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum Size {
-    /// It does, or is not stored at all.
+    /// It fits, or the response is not stored at all.
     Fits,
-    /// It has just become larger than the limit for one: the next request for it does not wait to see.
+    /// It has just become more than the limit: the next request does not wait to see.
     TooLarge,
 }
 
@@ -260,28 +260,18 @@ pub(in crate::proxy) fn note_success(edge: &Edge, cache: CachePhase, exchange: &
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::HeaderMap;
 
     use super::*;
     use crate::{
         cache::UrlHash,
-        proxy::{ProxySnapshot, Timeouts, exchange::Storing},
+        proxy::{ProxySnapshot, exchange::Storing},
         route::CookieAnswers,
     };
 
     #[test]
     fn a_response_that_may_not_be_stored_says_why() {
-        let snapshot = ProxySnapshot {
-            routes: Vec::new(),
-            pools: Vec::new(),
-            timeouts: Timeouts {
-                read: Duration::ZERO,
-                write: Duration::ZERO,
-            },
-        };
-        let mut exchange = Exchange::new(Arc::new(snapshot));
+        let mut exchange = Exchange::new(Arc::new(ProxySnapshot::empty()));
         let mut response = ResponseHeader::build(200, None).expect("a header");
         response.insert_header("content-length", "3").expect("a field");
         let reason = |response: &ResponseHeader, exchange: &Exchange| match store(response, None, exchange) {

@@ -8,19 +8,19 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use super::{ResponseHead, name};
 use crate::{client::length, upstream::is_doubled};
 
-/// Why a response goes no further.
+/// The reason why a response goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadFraming {
-    /// Content-Length that is no length, or says two.
+    /// Content-Length is no length, or says two.
     #[error("Content-Length that is no length, or says two")]
     ContentLength,
-    /// Transfer-Encoding with Content-Length.
+    /// Transfer-Encoding comes with Content-Length.
     #[error("Transfer-Encoding with Content-Length")]
     Both,
-    /// A transfer coding other than chunked.
+    /// There is a transfer coding other than chunked.
     #[error("a transfer coding other than chunked")]
     Coding,
-    /// A switch of protocols that nobody asked for.
+    /// The protocol is switched, for which nobody asked.
     #[error("a switch of protocols that nobody asked for")]
     Switch,
 }
