@@ -5,58 +5,48 @@ use crate::{
     learn::{Content, FileError, KeyHasher, Links, decode, encode},
 };
 
-/// Reads a file as it is, one whose end fits what stands before it, or one that was written and changed.
+/// Reads a file as it is, one whose checksum fits its content, or one that was written and changed.
 pub fn manifests(bytes: &[u8]) {
     let mut input = Input(bytes);
     match input.number() % 3 {
         0 => drop(read(input.rest())),
-        1 => {
-            let body = input.rest();
-            let documents = body.iter().filter(|b| **b == b'\n').count();
-            for count in 0..documents.min(8) {
-                drop(read(&finished(body, count)));
-            }
-        }
+        1 => drop(read(&finished(input.rest()))),
         _ => write(&mut input),
     }
 }
 
-/// With the line that ends a whole file.
-fn finished(body: &[u8], documents: usize) -> Vec<u8> {
-    let end = format!("end {documents} {:08x}\n", crc32fast::hash(body));
-    [body, end.as_bytes()].concat()
+/// A whole file with this content.
+fn finished(content: &[u8]) -> Vec<u8> {
+    let content = content.trim_ascii();
+    let start = format!(
+        "{{\"linkpush-manifests\":2,\"crc32\":{},\"content\":",
+        crc32fast::hash(content)
+    );
+    [start.as_bytes(), content, b"}"].concat()
 }
 
-fn encoded(content: &Content) -> String {
-    let documents = content
-        .documents
-        .iter()
-        .map(|saved| (saved.key, saved.last_seen, Links::from(&*saved.links)));
-    encode(&KeyHasher::new(content.secret), &documents.collect::<Vec<_>>())
+fn encoded(content: &Content<'_>) -> String {
+    let documents = content.documents.iter().map(|saved| {
+        let links = saved.links.iter().map(|link| Box::from(link.as_bytes()));
+        (saved.key, saved.last_seen, links.collect::<Links>())
+    });
+    encode(&KeyHasher::new(content.secret), &documents.collect::<Vec<_>>()).expect("a text")
 }
 
 /// What is read is written, and read again, the same.
-fn read(bytes: &[u8]) -> Option<Content> {
+fn read(bytes: &[u8]) -> Option<Content<'static>> {
     match decode(bytes) {
         Ok(content) => {
-            let text = encoded(&content);
-            assert_eq!(decode(text.as_bytes()).as_ref(), Ok(&content));
-            let lines: usize = content.documents.iter().map(|saved| 1 + saved.links.len()).sum();
-            let come = bytes.iter().filter(|b| **b == b'\n').count();
-            assert_eq!(
-                lines + 2,
-                come,
-                "every line is a document, a link, the first or the last"
-            );
+            assert_eq!(decode(encoded(&content).as_bytes()).as_ref(), Ok(&content));
             Some(content)
         }
         Err(FileError::Foreign) => None,
         Err(FileError::Version { found }) => {
-            assert_ne!(found, "1");
+            assert_ne!(found, 2);
             None
         }
         Err(FileError::Damaged) => {
-            assert!(bytes.starts_with(b"linkpush-manifests"));
+            assert!(bytes.starts_with(b"{\"linkpush-manifests\":"));
             None
         }
     }
@@ -66,8 +56,9 @@ fn read(bytes: &[u8]) -> Option<Content> {
 fn write(input: &mut Input<'_>) {
     let (at, flip) = (input.large(), input.number().max(1));
     let key = |number: usize| {
-        let body = format!("linkpush-manifests 1 0 0\n{number:x} 0 0\n");
-        let content = decode(&finished(body.as_bytes(), 1)).expect("a whole file");
+        let document = format!("{{\"key\":{number},\"last_seen\":0,\"links\":[]}}");
+        let body = format!("{{\"secret\":[0,0],\"documents\":[{document}]}}");
+        let content = decode(&finished(body.as_bytes())).expect("a whole file");
         content.documents[0].key
     };
     let mut documents = Vec::new();
@@ -76,7 +67,7 @@ fn write(input: &mut Input<'_>) {
         documents.push((key(number.into()), u64::from(number) << 40, links));
     }
     let hasher = KeyHasher::new((at as u64, u64::MAX));
-    let text = encode(&hasher, &documents);
+    let text = encode(&hasher, &documents).expect("a text");
     let content = read(text.as_bytes()).expect("what was written");
     assert_eq!(content.secret, (at as u64, u64::MAX));
     assert_eq!(content.documents.len(), documents.len());
@@ -84,7 +75,8 @@ fn write(input: &mut Input<'_>) {
         assert_eq!((&saved.key, &saved.last_seen), (key, last_seen));
         let lines = links
             .iter()
-            .filter(|link| std::str::from_utf8(link).is_ok() && !link.contains(&b'\n') && !link.contains(&b'\r'));
+            .filter_map(|link| std::str::from_utf8(link).ok())
+            .filter(|link| !link.contains(['\n', '\r']));
         assert!(saved.links.iter().eq(lines), "all links that are lines");
     }
     let at = at % text.len();

@@ -8,7 +8,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use http::HeaderMap;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use crate::client::forwarded;
+use crate::forwarded;
 
 /// A URL as a store knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,22 @@
-//! Manifests as the content of a file: versioned, checked, readable.
+//! Writes and reads the file of manifests: JSON with a version and a checksum.
 //!
-//! ```text
-//! linkpush-manifests 1 0123456789abcdef fedcba9876543210
-//! 5d41402abc4b2a76b9719d911017c592 1764028800 2
-//! </main.css>; rel=preload; as=style
-//! </app.js>; rel=preload; as=script
-//! end 1 8f3a21c0
+//! ```json
+//! {"linkpush-manifests":2,"crc32":2401313841,"content":{
+//!   "secret":[81985529216486895,18364758544493064720],
+//!   "documents":[{
+//!     "key":123935491713049331417113421098386233746,
+//!     "last_seen":1764028800,
+//!     "links":["</main.css>; rel=preload; as=style"]}]}}
 //! ```
 //!
-//! First the version and the secret of the keys (so the file is to be kept private), then each
-//! document: its key, the time of its last response, how many links follow. At the end the number of
-//! documents and a CRC-32 of all that stands before that line.
+//! The file is one line. Without its end it is no JSON; a changed byte of the content is found by the CRC-32 of the
+//! content's text. The keys are made with the secret, so the file has to stay private. Version 1 was a text of lines, and
+//! is refused.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     key::{DocumentKey, KeyHasher},
@@ -22,133 +26,136 @@ use super::{
 /// Why the content of a file is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// It is not a file of manifests at all.
+    /// The file is no file of manifests.
     #[error("it is not a file of manifests")]
     Foreign,
-    /// It was written by another version.
+    /// Another version wrote the file.
     #[error("its version is {found}, this program reads {VERSION}")]
     Version {
-        /// The version in it.
-        found: String,
+        /// The version in the file.
+        found: u32,
     },
-    /// It ends too early, or was changed.
+    /// The file ends too early, or was changed.
     #[error("it is damaged or incomplete")]
     Damaged,
 }
 
-/// What stands in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
-    /// The secret that its keys were made with.
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content<'l> {
+    /// The secret that the keys were made with.
     pub secret: (u64, u64),
-    /// Its documents.
-    pub documents: Vec<Saved>,
+    /// The documents.
+    pub documents: Vec<Saved<'l>>,
 }
 
 /// One document in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Saved {
-    /// Which it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved<'l> {
+    /// The document.
     pub key: DocumentKey,
     /// Seconds since 1970 of its last response.
     pub last_seen: u64,
-    /// What is delivered early for it.
-    pub links: Vec<Box<[u8]>>,
+    /// The link values that are delivered early, each on one line.
+    pub links: Vec<Cow<'l, str>>,
 }
 
-const MAGIC: &str = "linkpush-manifests";
-const VERSION: &str = "1";
+/// The whole file. Other versions need to have the version alone.
+#[derive(Serialize, Deserialize)]
+struct File<'t> {
+    #[serde(rename = "linkpush-manifests")]
+    version: u32,
+    crc32: Option<u32>,
+    #[serde(borrow)]
+    content: Option<&'t RawValue>,
+}
 
-/// The content of a file with these documents.
-#[must_use]
-pub fn encode(hasher: &KeyHasher, documents: &[(DocumentKey, u64, Links)]) -> String {
-    let (k0, k1) = hasher.secret;
-    let mut text = format!("{MAGIC} {VERSION} {k0:016x} {k1:016x}\n");
-    for (key, last_seen, links) in documents {
-        let lines = links.iter().filter_map(|link| std::str::from_utf8(link).ok());
-        let lines: Vec<&str> = lines.filter(|link| !link.contains(['\n', '\r'])).collect();
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{:032x} {last_seen} {}", key.0, lines.len());
-        for line in lines {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    let sum = crc32fast::hash(text.as_bytes());
-    let _ = writeln!(text, "end {} {sum:08x}", documents.len());
-    text
+const VERSION: u32 = 2;
+const START: &[u8] = b"{\"linkpush-manifests\":";
+const START_OF_VERSION_1: &[u8] = b"linkpush-manifests 1 ";
+
+/// Writes the content of a file with these documents.
+///
+/// # Errors
+///
+/// serde's alone: numbers and texts can be written.
+pub fn encode(hasher: &KeyHasher, documents: &[(DocumentKey, u64, Links)]) -> serde_json::Result<String> {
+    let saved = documents.iter().map(|(key, last_seen, links)| Saved {
+        key: *key,
+        last_seen: *last_seen,
+        links: links
+            .iter()
+            .filter_map(|link| str::from_utf8(link).ok())
+            .filter(|link| is_line(link))
+            .map(Cow::from)
+            .collect(),
+    });
+    let content = to_raw_value(&Content {
+        secret: hasher.secret,
+        documents: saved.collect(),
+    })?;
+    serde_json::to_string(&File {
+        version: VERSION,
+        crc32: Some(crc32fast::hash(content.get().as_bytes())),
+        content: Some(&content),
+    })
 }
 
 /// Reads what [`encode`] wrote.
 ///
 /// # Errors
 ///
-/// Anything else; nothing of such a file is used.
-pub fn decode(bytes: &[u8]) -> Result<Content, FileError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| FileError::Foreign)?;
-    let head = text.lines().next().unwrap_or_default();
-    let mut words = head.split(' ');
-    if words.next() != Some(MAGIC) {
+/// Anything else is refused as a whole.
+pub fn decode(bytes: &[u8]) -> Result<Content<'static>, FileError> {
+    if bytes.starts_with(START_OF_VERSION_1) {
+        return Err(FileError::Version { found: 1 });
+    }
+    if !bytes.starts_with(START) {
         return Err(FileError::Foreign);
     }
-    let version = words.next().ok_or(FileError::Damaged)?;
-    if version != VERSION {
-        return Err(FileError::Version {
-            found: version.chars().take(16).collect(),
-        });
+    let file: File<'_> = serde_json::from_slice(bytes).map_err(|_| FileError::Damaged)?;
+    if file.version != VERSION {
+        return Err(FileError::Version { found: file.version });
     }
-    whole(text, words).ok_or(FileError::Damaged)
+    let text = file.content.ok_or(FileError::Damaged)?.get();
+    if file.crc32 != Some(crc32fast::hash(text.as_bytes())) {
+        return Err(FileError::Damaged);
+    }
+    let content: Content<'static> = serde_json::from_str(text).map_err(|_| FileError::Damaged)?;
+    let mut links = content.documents.iter().flat_map(|saved| &saved.links);
+    links
+        .all(|link| is_line(link))
+        .then_some(content)
+        .ok_or(FileError::Damaged)
 }
 
-fn whole<'t>(text: &'t str, mut secret: impl Iterator<Item = &'t str>) -> Option<Content> {
-    // Nothing that is written has one, and a line that ends in one would lose it.
-    let body = text.strip_suffix('\n').filter(|body| !body.contains('\r'))?;
-    let (body, last) = body.split_at(body.rfind('\n')? + 1);
-    let mut end = last.strip_prefix("end ")?.split(' ');
-    let count: usize = end.next()?.parse().ok()?;
-    let sum = u32::from_str_radix(end.next()?, 16).ok()?;
-    if crc32fast::hash(body.as_bytes()) != sum {
-        return None;
-    }
-    let mut number = || u64::from_str_radix(secret.next()?, 16).ok();
-    let secret = (number()?, number()?);
-    let mut lines = body.lines().skip(1);
-    let mut documents = Vec::new();
-    while let Some(line) = lines.next() {
-        let mut words = line.split(' ');
-        let key = u128::from_str_radix(words.next()?, 16).ok()?;
-        let last_seen = words.next()?.parse().ok()?;
-        let count: usize = words.next()?.parse().ok()?;
-        let links: Vec<Box<[u8]>> = lines.by_ref().take(count).map(|link| link.as_bytes().into()).collect();
-        if links.len() != count {
-            return None;
-        }
-        documents.push(Saved {
-            key: DocumentKey(key),
-            last_seen,
-            links,
-        });
-    }
-    (documents.len() == count).then_some(Content { secret, documents })
+/// Tells whether a link can stand in a field: a line break would end the field.
+fn is_line(link: &str) -> bool {
+    !link.contains(['\n', '\r'])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LINKS: [&str; 2] = ["</a.css>; rel=preload", "</b>; title=\"\\\"ü\""];
+
     fn written() -> String {
         let links = |links: &[&str]| links.iter().map(|link| link.as_bytes().into()).collect::<Links>();
         encode(
             &KeyHasher::new((1, u64::MAX)),
             &[
-                (
-                    DocumentKey(7),
-                    1000,
-                    links(&["</a.css>; rel=preload", "</b>; rel=preconnect"]),
-                ),
-                (DocumentKey(u128::MAX), 2000, links(&["end 1 00000000"])),
+                (DocumentKey(7), 1000, links(&LINKS)),
+                (DocumentKey(u128::MAX), 2000, links(&["</c>", "</d>\nset-cookie: a"])),
             ],
         )
+        .expect("a text")
+    }
+
+    /// A whole file with this content.
+    fn finished(content: &str) -> String {
+        let sum = crc32fast::hash(content.as_bytes());
+        format!("{{\"linkpush-manifests\":2,\"crc32\":{sum},\"content\":{content}}}")
     }
 
     #[test]
@@ -158,11 +165,10 @@ mod tests {
         let [first, second] = &content.documents[..] else {
             unreachable!("{content:?}")
         };
-        assert_eq!(
-            (first.key, first.last_seen, first.links.len()),
-            (DocumentKey(7), 1000, 2)
-        );
-        assert_eq!(second.links, [b"end 1 00000000"[..].into()]);
+        assert_eq!((first.key, first.last_seen), (DocumentKey(7), 1000));
+        assert_eq!(first.links, LINKS);
+        assert_eq!((second.key, second.last_seen), (DocumentKey(u128::MAX), 2000));
+        assert_eq!(second.links, ["</c>"]);
     }
 
     #[test]
@@ -181,27 +187,35 @@ mod tests {
 
     #[test]
     fn a_whole_file_that_nobody_wrote_is_damaged() {
-        let finished = |body: &str| format!("{body}end 1 {:08x}\n", crc32fast::hash(body.as_bytes()));
-        let good = "linkpush-manifests 1 0 0\n1 2 1\n</a>\n";
+        let good = r#"{"secret":[0,0],"documents":[{"key":1,"last_seen":2,"links":["</a>"]}]}"#;
         assert!(decode(finished(good).as_bytes()).is_ok());
         for bad in [
-            good.replace("2 1", "2 2"),
-            good.replace("2 1", "2 18446744073709551615"),
-            good.replace("</a>", "</a\r>"),
-            good.replace('\n', "\r\n"),
+            good.replace("[0,0]", "[0]"),
+            good.replace("\"key\":1", "\"key\":-1"),
+            good.replace("\"last_seen\":2,", ""),
+            good.replace("</a>", "</a\\r>"),
+            good.replace("</a>", "</a>\\nset-cookie: a"),
+            "[]".to_owned(),
         ] {
             assert_eq!(decode(finished(&bad).as_bytes()), Err(FileError::Damaged), "{bad:?}");
         }
+        let other_sum = finished(good).replace("\"crc32\":", "\"crc32\":1");
+        assert_eq!(decode(other_sum.as_bytes()), Err(FileError::Damaged));
     }
 
     #[test]
     fn another_version_and_a_foreign_file_are_told_apart() {
-        let future = written().replace("manifests 1", "manifests 2");
-        assert_eq!(
-            decode(future.as_bytes()),
-            Err(FileError::Version { found: "2".to_owned() })
-        );
-        assert_eq!(decode(b""), Err(FileError::Foreign));
-        assert_eq!(decode(&[0xff, 0xfe]), Err(FileError::Foreign));
+        for (other, found) in [
+            (
+                "linkpush-manifests 1 0000000000000001 0000000000000002\nend 0 1c291ca3\n",
+                1,
+            ),
+            ("{\"linkpush-manifests\":99,\"documents\":{}}", 99),
+        ] {
+            assert_eq!(decode(other.as_bytes()), Err(FileError::Version { found }));
+        }
+        for foreign in [&b""[..], &[0xff, 0xfe], b"{}", b"[1]"] {
+            assert_eq!(decode(foreign), Err(FileError::Foreign));
+        }
     }
 }

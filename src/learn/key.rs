@@ -7,12 +7,13 @@
 use std::hash::Hasher as _;
 
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::policy::{LearnKey, LearnPolicy};
 
 /// A document as a store keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DocumentKey(pub(super) u128);
 
 /// Makes keys, and marks of visitors, under one secret.

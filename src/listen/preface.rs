@@ -7,7 +7,7 @@ use std::io;
 
 use tokio::io::AsyncReadExt;
 
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use crate::peer::PREFACE;
 
 /// What a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

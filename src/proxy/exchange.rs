@@ -13,11 +13,9 @@ use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
 use super::{edge::ProxySnapshot, url::Url};
 use crate::{
     cache::{Asked, OtherAnswer, Passed, Update, UrlHash},
-    client::{
-        Connection, Scheme,
-        forwarded::{self, Received},
-    },
+    forwarded::{self, Received},
     learn::{DocumentKey, Links},
+    peer::{Connection, Scheme},
     push::{Client, Delivery, PushedBy, Skips},
     route::Route,
     upstream::{self, InFlight, Pool, Server},

@@ -22,12 +22,10 @@ use super::{
 };
 use crate::{
     cache::{Body, Object, Passed, Store, is_unchanged},
-    client::{
-        Connection,
-        forwarded::{self, Received},
-    },
     exchange::{OnSent, ResponseSource, StoredResponse},
+    forwarded::{self, Received},
     learn::{Learning, Store as Manifests},
+    peer::Connection,
     push::{Credentials, PushedBy, Skips},
     route::{self, Caching, Route, StatusField},
     telemetry::access::{self, Access, Outcome},

@@ -2,7 +2,7 @@
 
 use http::{header, request::Parts};
 
-use crate::client::Scheme;
+use crate::peer::Scheme;
 
 /// The target URI of a request, in parts.
 #[derive(Debug, Clone, Copy)]

@@ -2,14 +2,13 @@
 
 use std::{
     fs, io,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use log::{info, warn};
 
+use super::replace::replace;
 use crate::{
     config::Manifests,
     learn::{Content, Store, decode, encode},
@@ -24,12 +23,16 @@ pub(super) fn load(manifests: &Manifests) -> Store {
     };
     let store = Store::new(manifests.limits, content.secret);
     for saved in content.documents {
-        store.restore(saved.key, saved.last_seen, saved.links);
+        let links = saved
+            .links
+            .into_iter()
+            .map(|link| link.into_owned().into_bytes().into());
+        store.restore(saved.key, saved.last_seen, links.collect());
     }
     store
 }
 
-fn read(path: &Path) -> Option<Content> {
+fn read(path: &Path) -> Option<Content<'static>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
@@ -63,20 +66,10 @@ pub(super) fn save(store: &Store, path: &Path) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let text = encode(store.hasher(), &store.snapshot(now));
-    let new = path.with_extension("new");
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        // The secret in it keeps its keys from being guessed.
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&new, path));
+    let written = encode(store.hasher(), &store.snapshot(now))
+        .map_err(Into::into)
+        // The secret of the keys is in the file: nobody else may read it.
+        .and_then(|text| replace(path, text.as_bytes(), 0o600));
     if let Err(e) = written {
         warn!("manifests: {} cannot be written: {e}", path.display());
     }

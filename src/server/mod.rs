@@ -2,13 +2,14 @@
 //!
 //! Reading order: [`Server`] here, `parts` (a configuration made ready to serve), `sockets` (what is listened on), `control`
 //! (signals on the running server: reload, upgrade, the end), `manifests` (what was learned, over restarts), `process` (the
-//! pid file and what it is for), `admin` (where commands reach it).
+//! pid file and what it is for), `replace` (files written in one step), `admin` (where commands reach it).
 
 mod admin;
 mod control;
 mod manifests;
 mod parts;
 mod process;
+mod replace;
 mod sockets;
 
 use std::{

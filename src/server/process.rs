@@ -10,6 +10,8 @@ use std::{
 use log::{error, warn};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use super::replace::replace;
+
 /// Why a process cannot be found, told or replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -132,14 +134,11 @@ impl PidFile {
 
     /// Writes this process's id, over that of a process that was taken over from.
     pub(super) fn write(&self) -> Result<(), ProcessError> {
-        // Whoever reads it meanwhile finds the old content or the new one, never half of it.
-        let new = self.path.with_extension("new");
-        fs::write(&new, format!("{}\n", std::process::id()))
-            .and_then(|()| fs::rename(&new, &self.path))
-            .map_err(|source| ProcessError::Unwritable {
-                path: self.path.clone(),
-                source,
-            })
+        let line = format!("{}\n", std::process::id());
+        replace(&self.path, line.as_bytes(), 0o666).map_err(|source| ProcessError::Unwritable {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Removes it, unless another process has taken over.

@@ -257,8 +257,12 @@ async fn a_file_that_cannot_be_used_is_set_aside() {
     let origin = Origin::start().await;
     page(&origin, &[STYLE]);
     for (content, why) in [
-        ("linkpush-manifests 1 0000000000000001 0000000000000002\n0", "damaged"),
-        ("linkpush-manifests 99 0 0\n", "its version is 99"),
+        ("{\"linkpush-manifests\":2,\"crc32\":1,\"conte", "damaged"),
+        ("{\"linkpush-manifests\":99}", "its version is 99"),
+        (
+            "linkpush-manifests 1 0000000000000001 0000000000000002\nend 0 1c291ca3\n",
+            "its version is 1, this program reads 2",
+        ),
         ("\u{1}\u{2}random", "not a file of manifests"),
     ] {
         let folder = tempfile::tempdir().expect("a temporary folder");

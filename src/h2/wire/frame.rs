@@ -2,8 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-/// The client preface, which frames follow (RFC 9113 section 3.4).
-pub(in crate::h2) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(in crate::h2) use crate::peer::PREFACE;
 
 /// Bytes of a frame header (RFC 9113 section 4.1).
 pub(in crate::h2) const HEADER_LEN: usize = 9;

@@ -4,7 +4,7 @@ use http::StatusCode;
 use pingora::{BError, Error, ErrorSource, ErrorType};
 
 use crate::{
-    client::AnswerLimit,
+    peer::AnswerLimit,
     proxy::rules::failure::{Failure, Kind, Refusal, Side},
 };
 

@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 
 use super::{cache, error};
 use crate::{
-    client::AnswerLimit,
+    peer::AnswerLimit,
     proxy::{
         exchange::Exchange,
         rules::{

@@ -6,7 +6,7 @@ use http::header;
 use pingora_proxy::Session;
 
 use crate::{
-    client::{Connection, Scheme},
+    peer::{Connection, Scheme},
     proxy::{exchange::Exchange, rules::cache::status::CacheFacts},
     upstream::arrived,
 };

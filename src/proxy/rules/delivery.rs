@@ -7,7 +7,7 @@ use log::debug;
 
 use super::failure::Refusal;
 use crate::{
-    client::forwarded::Received,
+    forwarded::Received,
     link::{Document, Target},
     proxy::{edge::Edge, exchange::Exchange},
     push::{self, Facts, Mention, Plan, Policy, Witness},

@@ -1,13 +1,13 @@
 //! Writes into the request to the origin what the origin is told of the client.
 //!
 //! Called after the fields that `Connection` names were removed: a client cannot have our fields removed. The values are
-//! decided in `client::forwarded`.
+//! decided in `forwarded`.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 
 use super::head::{Fields, name};
 use crate::{
-    client::forwarded::{Facts, ForwardedField, Trust, is_foreign, tell},
+    forwarded::{Facts, ForwardedField, Trust, is_foreign, tell},
     proxy::exchange::Exchange,
 };
 

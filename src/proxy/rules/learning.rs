@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
 
 use crate::{
-    client::forwarded::ask_for_another,
+    forwarded::ask_for_another,
     learn::{DocumentKey, Evidence, LearnPolicy, Learning, Links, Observation, VisitorFacts},
     link::spelling,
     proxy::{

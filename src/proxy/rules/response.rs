@@ -18,7 +18,7 @@ use super::{
     learning,
 };
 use crate::{
-    client::length,
+    fields::length,
     proxy::{edge::Edge, exchange::Exchange},
     push::{self, Plan, Source},
 };

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 
 use super::request::as_told;
 use crate::{
-    client::forwarded::Facts,
+    forwarded::Facts,
     link::{Document, Target},
     proxy::{edge::Edge, exchange::Exchange, rules::forwarded, url::Url},
 };
@@ -65,7 +65,7 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
-    use crate::client::{Scheme, forwarded::Trust};
+    use crate::{forwarded::Trust, peer::Scheme};
 
     /// The path of a URL of the same origin.
     fn path(trust: Trust, told: &[(&'static str, &'static str)], named: &'static str) -> Option<String> {

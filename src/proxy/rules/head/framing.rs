@@ -6,7 +6,7 @@
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 
 use super::{ResponseHead, name};
-use crate::{client::length, upstream::is_doubled};
+use crate::{fields::length, upstream::is_doubled};
 
 /// The reason why a response goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

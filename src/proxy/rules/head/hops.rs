@@ -6,7 +6,7 @@
 use http::{HeaderMap, HeaderName, StatusCode, Version, header};
 
 use super::{Fields, ResponseHead};
-use crate::client::hop::{HOP_BY_HOP, KEEP_ALIVE, PROXY_CONNECTION};
+use crate::fields::hop::{HOP_BY_HOP, KEEP_ALIVE, PROXY_CONNECTION};
 
 /// Where a response ends for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::{io::Write, net::IpAddr};
 use http::{HeaderValue, header::GetAll};
 
 use super::{AddressText, MAX_CHAIN, printable};
-use crate::client::Scheme;
+use crate::peer::Scheme;
 
 /// The received elements with one more at their end.
 ///

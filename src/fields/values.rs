@@ -1,4 +1,4 @@
-//! Fields of a response: what one line may say alone, and values that hold no more memory than their own bytes.
+//! Values of fields: what one line may say alone, and values that hold no more memory than their own bytes.
 //!
 //! The values of a parsed header are parts of the buffer that it was read into, 4 KiB for the few hundred bytes of most
 //! answers. Whoever keeps one value keeps all of it: a kept answer, and the table by which the h2 crate compresses
@@ -36,7 +36,7 @@ pub fn compact(fields: &mut HeaderMap) {
 }
 
 /// The value of the only line of a field, without blanks round it: of several, nobody can tell which is meant.
-pub(super) fn only<'f>(fields: &'f HeaderMap, name: &HeaderName) -> Option<&'f [u8]> {
+pub(crate) fn only<'f>(fields: &'f HeaderMap, name: &HeaderName) -> Option<&'f [u8]> {
     let mut lines = fields.get_all(name).iter();
     let first = lines.next()?.as_bytes();
     lines.next().is_none().then(|| first.trim_ascii())

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::Trusted;
+use crate::peer::Trusted;
 
 fn fields(lines: &[(&str, &str)]) -> HeaderMap {
     lines

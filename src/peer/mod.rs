@@ -1,13 +1,9 @@
 //! Who the client is: its address and what it spoke, as its connection told. Pure.
 //!
 //! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
-//! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it ([`forwarded`]).
-//! [`target`] reads what a request asks for, [`length`] reads Content-Length, `trusted` says which clients are believed, and
-//! [`hop`] names the fields that go no further.
+//! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it
+//! ([`crate::forwarded`]). [`target`] reads what a request asks for, `trusted` says which clients are believed.
 
-pub mod forwarded;
-pub mod hop;
-pub mod length;
 pub mod target;
 mod trusted;
 
@@ -22,6 +18,9 @@ use http::{HeaderName, HeaderValue, Version, request::Parts};
 pub use trusted::{ProxyProtocol, Trusted, canonical};
 
 use crate::push;
+
+/// The first bytes of a client's HTTP/2 connection, which frames follow (RFC 9113 section 3.4).
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The scheme that a client used, which is not always that of the socket it arrives on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

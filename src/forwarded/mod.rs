@@ -27,7 +27,7 @@ use http::{
 pub use names::{ask_for_another, is_foreign, told_of_url};
 pub use received::Received;
 
-use super::{Peer, Scheme};
+use crate::peer::{Peer, Scheme};
 
 /// Whether origins of a route are told in `Forwarded` (RFC 7239), too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
