@@ -28,7 +28,7 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`learn`], [`route`], and `hpack`), then state ([`cache`],
+//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`learn`], [`route`], [`url_hash`] and `hpack`), then state ([`cache`],
 //! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
@@ -50,3 +50,4 @@ pub mod route;
 pub mod server;
 pub mod telemetry;
 pub mod upstream;
+pub mod url_hash;

@@ -38,3 +38,5 @@ mod learn;
 mod link;
 #[path = "../../src/push/mod.rs"]
 mod push;
+#[path = "../../src/url_hash.rs"]
+mod url_hash;

@@ -13,6 +13,7 @@ use crate::{
     listen::{self, Tls, TlsError},
     proxy,
     upstream::{self, Names, Pool},
+    url_hash::random_secret,
 };
 
 /// Why a listener cannot be made ready: its TLS cannot be set up.
@@ -49,7 +50,7 @@ impl Parts {
             http2: ArcSwap::from_pointee(new.http2),
             manifests: Arc::new(manifests::load(&config.server.manifests)),
             // Pingora's cache wants it for as long as the process lives, and so does the server.
-            cache: Box::leak(Box::new(cache::Store::new(config.server.cache, manifests::secret()))),
+            cache: Box::leak(Box::new(cache::Store::new(config.server.cache, random_secret()))),
             addresses,
         })
     }
