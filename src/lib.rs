@@ -28,7 +28,8 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`link`], [`push`], [`client`], [`learn`], [`route`], [`url_hash`] and `hpack`), then state ([`cache`],
+//! Imports go to the left only: pure ([`url_hash`], [`link`], [`fields`], [`push`], [`peer`], [`forwarded`], [`learn`],
+//! [`route`], and `hpack`), then state ([`cache`],
 //! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
@@ -36,14 +37,16 @@ pub mod backpressure;
 pub mod cache;
 pub mod certificate;
 pub mod cli;
-pub mod client;
 pub mod config;
 pub mod exchange;
+pub mod fields;
+pub mod forwarded;
 pub mod h2;
 mod hpack;
 pub mod learn;
 pub mod link;
 pub mod listen;
+pub mod peer;
 pub mod proxy;
 pub mod push;
 pub mod route;

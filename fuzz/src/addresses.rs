@@ -5,11 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
-    client::{
-        Peer, Scheme, Trusted,
-        forwarded::{self, Facts, ForwardedField, Told, Trust, is_foreign},
-    },
+    forwarded::{self, Facts, ForwardedField, Told, Trust, is_foreign},
     input::Input,
+    peer::{Peer, Scheme, Trusted},
 };
 
 const NAMES: [&str; 8] = [

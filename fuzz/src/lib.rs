@@ -18,7 +18,7 @@ pub mod addresses;
 pub mod cache;
 #[cfg(feature = "whole")]
 pub mod configuration;
-pub mod fields;
+pub mod header_blocks;
 #[cfg(feature = "whole")]
 pub mod freshness;
 pub mod h2;
@@ -27,8 +27,10 @@ pub mod listen;
 pub mod manifests;
 pub mod targets;
 
-#[path = "../../src/client/mod.rs"]
-mod client;
+#[path = "../../src/fields/mod.rs"]
+mod fields;
+#[path = "../../src/forwarded/mod.rs"]
+mod forwarded;
 #[path = "../../src/hpack/mod.rs"]
 mod hpack;
 mod input;
@@ -36,6 +38,8 @@ mod input;
 mod learn;
 #[path = "../../src/link/mod.rs"]
 mod link;
+#[path = "../../src/peer/mod.rs"]
+mod peer;
 #[path = "../../src/push/mod.rs"]
 mod push;
 #[path = "../../src/url_hash.rs"]

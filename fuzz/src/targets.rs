@@ -1,10 +1,10 @@
-//! What a request asks for, as `client::target` reads it.
+//! What a request asks for, as `peer::target` reads it.
 
 use http::Uri;
 use url::Url;
 
 use crate::{
-    client::target::{self, BadTarget, Target},
+    peer::target::{self, BadTarget, Target},
     input::Input,
 };
 

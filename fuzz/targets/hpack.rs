@@ -2,10 +2,10 @@
 
 #![no_main]
 
-use linkpush_fuzz::fields;
+use linkpush_fuzz::header_blocks;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| match bytes.split_first() {
-    Some((first, rest)) if first % 2 == 0 => fields::decode(rest),
-    Some((_, rest)) => fields::round_trip(rest),
+    Some((first, rest)) if first % 2 == 0 => header_blocks::decode(rest),
+    Some((_, rest)) => header_blocks::round_trip(rest),
     None => {}
 });

@@ -10,10 +10,12 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::{
     control::{Control, delta_seconds},
     date,
-    fields::only,
     vary::{self, BadVary},
 };
-use crate::{client::length, route::CookieAnswers};
+use crate::{
+    fields::{length, only},
+    route::CookieAnswers,
+};
 
 /// Why an answer is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use http::HeaderMap;
 
 pub use crate::url_hash::{UrlHash, UrlHasher, url_text};
-use crate::{client::forwarded, url_hash::Parts};
+use crate::{forwarded, url_hash::Parts};
 
 /// One of the answers of a URL: the first that came, or a variant of it (RFC 9111 section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `key` (what an answer
 //! is found by), `request` (which may be answered), `freshness`, `control`, `date` and `vary` (which may be kept), `revalidate` (what a 304 changes), `object`,
-//! `fields` and `body` (a kept one), `fill` (one on its way), `store` (all of them, bounded), `purge` (what is to be
+//! `body` (a kept one), `fill` (one on its way), `store` (all of them, bounded), `purge` (what is to be
 //! forgotten), `assets` (which URLs count as such), `select` (what of an answer a request is given), `trail` (what a request
 //! carries through Pingora's cache), `storage` (the store as that sees it), `lock` (who asks the origin, and who waits),
 //! `unkept` (what need not be waited for), `retry` (when the origin is asked again after it failed).
@@ -13,7 +13,6 @@ mod assets;
 mod body;
 mod control;
 mod date;
-mod fields;
 mod fill;
 mod freshness;
 mod key;
@@ -33,7 +32,6 @@ mod vary;
 pub use assets::Assets;
 pub use body::Body;
 pub use control::TARGETED;
-pub use fields::compact;
 pub use fill::Reserved;
 pub use freshness::{Asked, Freshness, NotKept, announced_length, keep, must_be_revalidated};
 pub use key::{UrlHash, UrlHasher, url_text};

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, Method, header};
 
-use crate::client::forwarded::ask_for_another;
+use crate::forwarded::ask_for_another;
 
 /// Why a request is neither answered with what is kept, nor its answer kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! What a 304 says of the answer that is kept (RFC 9111 sections 3.2, 4.3.3 and 4.3.4).
 //!
 //! It says that the content has not changed, and what the fields are now: all that it has replace the kept ones of the same
-//! names. Pingora takes over a few of them (`docs/pingora.md`), so all is done here.
+//! names. Pingora takes over a few of them (`docs/understand/pingora.md`), so all is done here.
 
 use std::time::SystemTime;
 

@@ -14,7 +14,7 @@ use super::{
     push, upstream, value,
 };
 use crate::{
-    client::forwarded::ForwardedField,
+    forwarded::ForwardedField,
     learn::LearnPolicy,
     push::Policy,
     route::{CachePolicy, Match, Route},

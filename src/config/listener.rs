@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     certificate::{Certificate, Chain, Key},
-    client::{ProxyProtocol, Scheme, Trusted},
+    peer::{ProxyProtocol, Scheme, Trusted},
 };
 
 pub(super) fn listeners(at: &At<'_>, found: &mut Found<'_>) -> Result<Vec<Listener>, Reported> {

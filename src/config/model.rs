@@ -10,8 +10,8 @@ use std::{
 use crate::{
     cache::StoreLimits as CacheLimits,
     certificate::Certificate,
-    client::{ProxyProtocol, Scheme, Trusted},
     learn::StoreLimits,
+    peer::{ProxyProtocol, Scheme, Trusted},
     route::Route,
     upstream::{PoolPolicy, ResolverPolicy},
 };

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    client::forwarded::ForwardedField,
+    forwarded::ForwardedField,
     learn::LearnPolicy,
     push::{Delivery, Destination, Destinations, Policy},
     route::{CachePolicy, HostPattern},

@@ -11,7 +11,7 @@ pub use page::error_page;
 
 use http::{Response, request::Parts};
 
-use crate::{cache::Body, client, push::PushedBy};
+use crate::{cache::Body, peer, push::PushedBy};
 
 /// Has responses that need no application.
 pub trait ResponseSource: Send + Sync {
@@ -20,7 +20,7 @@ pub trait ResponseSource: Send + Sync {
     fn find(
         &self,
         request: &Parts,
-        connection: &client::Connection,
+        connection: &peer::Connection,
         pushed_by: Option<PushedBy>,
     ) -> Option<StoredResponse>;
 }

@@ -22,8 +22,8 @@ use super::{
     wire::frame::{FrameHeader, HEADER_LEN, PREFACE, flag, kind, setting},
 };
 use crate::{
-    client,
     exchange::{ResponseSource, StoredResponse},
+    peer,
     push::{Destination, Diary, Plan, Promise, PushedBy, Source, Urgency},
     telemetry::Metrics,
 };
@@ -107,7 +107,7 @@ pub(super) const LIMITS: Limits = Limits {
 pub(super) struct Empty;
 
 impl ResponseSource for Empty {
-    fn find(&self, _: &Parts, _: &client::Connection, _: Option<PushedBy>) -> Option<StoredResponse> {
+    fn find(&self, _: &Parts, _: &peer::Connection, _: Option<PushedBy>) -> Option<StoredResponse> {
         None
     }
 }

@@ -27,7 +27,7 @@ use super::{
     dated::{Dated, is_final_head},
     tunnel::{GOING_AWAY, Tunnel},
 };
-use crate::client::{Connection, Peer, ResponseDate, Scheme, canonical};
+use crate::peer::{Connection, Peer, ResponseDate, Scheme, canonical};
 
 /// A connection whose client is known. Pingora asks it for the facts of the connection.
 #[derive(Debug)]
@@ -443,7 +443,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::client::Trusted;
+    use crate::peer::Trusted;
 
     /// A connection whose transport holds `capacity` bytes, and its client.
     fn arrived(capacity: usize) -> (DuplexStream, Arrival) {

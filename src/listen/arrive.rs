@@ -16,7 +16,7 @@ use super::{
     preface::{self, FirstBytes, Protocol},
     proxy_header::{self, HeaderError, Told},
 };
-use crate::client::{Peer, ProxyProtocol, Scheme};
+use crate::peer::{Peer, ProxyProtocol, Scheme};
 
 /// A connection that can be served.
 #[derive(Debug)]

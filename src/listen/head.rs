@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use httparse::Header;
 
 use super::upgrade::{self, UpgradeRequest};
-use crate::client::{
-    length,
-    target::{BadTarget, Target},
+use crate::{
+    fields::length,
+    peer::target::{BadTarget, Target},
 };
 
 /// A head that was read.

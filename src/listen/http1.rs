@@ -28,7 +28,7 @@ use super::{
     head_end::{HeadEnd, skip_empty_lines},
     refuse::refuse,
 };
-use crate::client::Scheme;
+use crate::peer::Scheme;
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
 

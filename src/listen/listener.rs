@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Tls;
-use crate::client::{ProxyProtocol, Scheme, Trusted, canonical};
+use crate::peer::{ProxyProtocol, Scheme, Trusted, canonical};
 
 /// The settings of one listening address.
 #[derive(Debug, Clone)]

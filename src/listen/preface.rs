@@ -7,7 +7,7 @@ use std::io;
 
 use tokio::io::AsyncReadExt;
 
-use crate::client::PREFACE;
+use crate::peer::PREFACE;
 
 /// What a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request::Parts, uri};
 
-use crate::client::hop::HOP_BY_HOP;
+use crate::fields::hop::HOP_BY_HOP;
 
 /// A request that becomes stream 1 of an HTTP/2 connection.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ fn uri(method: &Method, target: &str, authority: &str) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::target::Target;
+    use crate::peer::target::Target;
 
     const FIELDS: &str = "Host: a.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n";
     /// SETTINGS_MAX_CONCURRENT_STREAMS = 100.

@@ -9,7 +9,7 @@ use regex::Regex;
 
 pub use cache::{CachePolicy, Caching, CookieAnswers, StatusField};
 
-use crate::{client::forwarded::ForwardedField, learn::LearnPolicy, push::Policy};
+use crate::{forwarded::ForwardedField, learn::LearnPolicy, push::Policy};
 
 /// A host that a route answers to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,8 +32,8 @@ use tokio::time::timeout;
 use super::{ServerError, Sockets, free_address};
 use crate::{
     cache::{BadUrl, Purge, Store},
-    client::target::authority,
     config,
+    peer::target::authority,
     telemetry::Metrics,
 };
 

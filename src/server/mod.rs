@@ -41,7 +41,7 @@ use crate::{
     config::Config,
     h2,
     listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
-    proxy::{Edge, Memory},
+    proxy::{Edge, FreshResponses},
     telemetry::Metrics,
     upstream::Origins,
 };
@@ -138,7 +138,7 @@ impl Server {
         let connections = Connections::default();
         let metrics = Metrics::default();
         let http2 = Http2 {
-            memory: Arc::new(Memory::new(
+            memory: Arc::new(FreshResponses::new(
                 Arc::clone(&parts.edge),
                 Arc::clone(&parts.manifests),
                 parts.cache,
@@ -296,7 +296,7 @@ fn all_custom() -> HttpServerOptions {
 
 /// HTTP/2 connections go to our own session layer, under the same proxy.
 struct Http2 {
-    memory: Arc<Memory>,
+    memory: Arc<FreshResponses>,
     scheduler: Arc<h2::RequestScheduler>,
     metrics: Metrics,
     parts: Arc<Parts>,
@@ -321,7 +321,7 @@ impl ServeHttp2<Proxy> for Http2 {
     ) {
         let limits = **self.parts.http2.load();
         let answers = h2::Answers {
-            stored: Arc::<Memory>::clone(&self.memory),
+            stored: Arc::<FreshResponses>::clone(&self.memory),
             app: Arc::clone(proxy),
             scheduler: Arc::clone(&self.scheduler),
             metrics: self.metrics.clone(),

@@ -29,7 +29,7 @@ pub struct ListenerError {
 /// What a reload replaces; each is read once per connection or request.
 #[derive(Debug)]
 pub(super) struct Parts {
-    pub(super) edge: Arc<ArcSwap<proxy::Live>>,
+    pub(super) edge: Arc<ArcSwap<proxy::ProxySnapshot>>,
     pub(super) entrance: Arc<ArcSwap<listen::Live>>,
     pub(super) http2: ArcSwap<h2::Limits>,
     /// Where the listeners really listen, in their order.
@@ -74,7 +74,7 @@ impl Parts {
 }
 
 struct Ready {
-    edge: proxy::Live,
+    edge: proxy::ProxySnapshot,
     entrance: listen::Live,
     http2: h2::Limits,
 }
@@ -92,7 +92,7 @@ impl Ready {
             .map(|(listener, address)| listening(listener, *address))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            edge: proxy::Live {
+            edge: proxy::ProxySnapshot {
                 routes: config.routes.clone(),
                 pools,
                 timeouts: proxy::Timeouts {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use pingora::{Error, ErrorType};
 
-use crate::client::AnswerLimit;
+use crate::peer::AnswerLimit;
 
 /// One error of Pingora's as a reason. What its type says already is not repeated.
 #[must_use]

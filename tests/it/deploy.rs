@@ -1,4 +1,4 @@
-//! What `docs/deploy.md` and `deploy/` offer to copy, given to the programs that it is for.
+//! What `docs/deploy/README.md` and `deploy/` offer to copy, given to the programs that it is for.
 //!
 //! A program that is not installed fails its tests: `tests/support/install.sh test` installs them.
 
@@ -24,7 +24,7 @@ fn read(path: &str) -> String {
 
 /// Blocks between fences, by the language that they are said to be in.
 fn snippets() -> BTreeMap<String, Vec<String>> {
-    let text = read("docs/deploy.md");
+    let text = read("docs/deploy/README.md");
     let mut snippets: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -58,7 +58,7 @@ fn said(output: &Output) -> String {
 fn check(language: &str, check: impl Fn(&Path, &Path) -> Output) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let snippets = snippets().remove(language).unwrap_or_default();
-    assert!(!snippets.is_empty(), "docs/deploy.md has no {language}");
+    assert!(!snippets.is_empty(), "docs/deploy/README.md has no {language}");
     let certificate = folder.path().join("shop.pem");
     make_certificate(folder.path(), &certificate);
     for (n, snippet) in snippets.iter().enumerate() {

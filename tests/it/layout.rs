@@ -11,8 +11,10 @@ const ROWS: &[&[&str]] = &[
     &["hpack"],
     &["url_hash"],
     &["link"],
+    &["fields"],
     &["push"],
-    &["client"],
+    &["peer"],
+    &["forwarded"],
     &["learn"],
     &["route"],
     &["backpressure"],
@@ -26,7 +28,7 @@ const ROWS: &[&[&str]] = &[
 
 /// The pure modules may not know these.
 const IMPURE: &[&str] = &["tokio", "pingora", "pingora_proxy", "h2", "log", "env_logger"];
-const PURE_ROWS: usize = 7;
+const PURE_ROWS: usize = 9;
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {

@@ -29,6 +29,7 @@ mod conformance;
 mod demo;
 mod deploy;
 mod differential;
+mod docs;
 mod early;
 mod forwarded;
 mod framing;

@@ -1,5 +1,5 @@
 //! Canaries: what Pingora does today that linkpush leads round. One that fails tells that Pingora has changed, and that
-//! the place named in `docs/pingora.md` may be simpler now, or wrong.
+//! the place named in `docs/understand/pingora.md` may be simpler now, or wrong.
 
 use std::time::SystemTime;
 
@@ -227,7 +227,7 @@ async fn some_fields_of_a_304_reach_what_is_kept() {
 /// Every test that the list of these things names is there.
 #[test]
 fn the_list_names_tests_that_are_there() {
-    let list = include_str!("../../docs/pingora.md");
+    let list = include_str!("../../docs/understand/pingora.md");
     let names = list.split('`').filter(|name| name.contains("::"));
     let mut count = 0;
     for name in names {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::proxy_header::{HeaderError, MAX_V1, MAX_V2, Told, parse};
-use crate::{client::Scheme, input::Input};
+use crate::{input::Input, peer::Scheme};
 
 const V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 

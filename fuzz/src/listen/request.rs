@@ -7,7 +7,7 @@ use super::{
     head_end::{HeadEnd, skip_empty_lines},
     upgrade::UpgradeRequest,
 };
-use crate::client::hop;
+use crate::fields::hop;
 
 const LIMITS: HeadLimits = HeadLimits {
     bytes: 3000,

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::cache::{date, fields::only};
+use crate::{cache::date, fields::only};
 
 /// Whether the client's copy is this answer, so that 304 says it all.
 ///

@@ -10,8 +10,8 @@ use super::{
     start::start,
 };
 use crate::{
-    client::Scheme,
     h2::{core::Key, respond::Connection, stream::Stream},
+    peer::Scheme,
     push::Urgency,
 };
 

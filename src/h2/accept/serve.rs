@@ -35,7 +35,6 @@ use super::{
     scheduler::{RequestScheduler, RunPermit},
 };
 use crate::{
-    client,
     h2::{
         Limits,
         core::{Config, Core, Event, HeadBudget},
@@ -44,6 +43,7 @@ use crate::{
         stream::mux::{Mux, Output},
         wire::rope::Rope,
     },
+    peer,
     push::Client,
     telemetry::Metrics,
 };
@@ -364,19 +364,19 @@ impl<A> Drop for Driver<A> {
 }
 
 /// Returns what is known of the client, with what becomes known of it here.
-fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<client::Connection>> {
+fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<peer::Connection>> {
     let arrived = io.get_proxy_digest()?;
-    let connection = arrived.user_data.as_ref()?.downcast_ref::<Arc<client::Connection>>()?;
-    Some(Arc::new(client::Connection {
+    let connection = arrived.user_data.as_ref()?.downcast_ref::<Arc<peer::Connection>>()?;
+    Some(Arc::new(peer::Connection {
         peer: connection.peer.clone(),
         http2: Some(Arc::clone(client)),
-        date: client::ResponseDate::default(),
+        date: peer::ResponseDate::default(),
     }))
 }
 
 /// Returns what is known of the connection. The client rides along: in the extensions of each request it would cost
 /// three allocations a request.
-fn digest(io: &Io, facts: Option<&Arc<client::Connection>>) -> Digest {
+fn digest(io: &Io, facts: Option<&Arc<peer::Connection>>) -> Digest {
     let facts = facts.and_then(|facts| {
         let unused = ResponseHeader::build_no_case(StatusCode::OK, Some(0)).ok()?;
         Some(ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(facts)))))

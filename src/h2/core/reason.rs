@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::client::target::BadTarget;
+use crate::peer::target::BadTarget;
 
 /// An error code (RFC 9113 section 7).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -11,7 +11,7 @@ use super::{
     transmit::TURN,
 };
 use crate::{
-    client::hop::is_hop_by_hop,
+    fields::hop::is_hop_by_hop,
     h2::wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, MAX_WINDOW, flag, kind},
     hpack::{Encoder, PseudoName},
     push::{PRIORITY, Priority},

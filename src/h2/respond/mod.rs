@@ -11,7 +11,7 @@ use std::sync::Arc;
 use pingora::{protocols::Digest, server::ShutdownWatch};
 
 use super::{Limits, stream::mux::Mux};
-use crate::{client, exchange::ResponseSource, push::Client};
+use crate::{exchange::ResponseSource, peer, push::Client};
 
 /// The shared part of all that answers on a connection.
 pub(super) struct Connection<A> {
@@ -20,7 +20,7 @@ pub(super) struct Connection<A> {
     pub(super) stored: Arc<dyn ResponseSource>,
     pub(super) client: Arc<Client>,
     /// Facts about the client, if its connection told.
-    pub(super) facts: Option<Arc<client::Connection>>,
+    pub(super) facts: Option<Arc<peer::Connection>>,
     pub(super) limits: Limits,
     pub(super) digest: Arc<Digest>,
     pub(super) shutdown: ShutdownWatch,

@@ -39,12 +39,12 @@ use super::{
     push::push,
 };
 use crate::{
-    client::{AnswerLimit, Scheme},
     exchange::{DateIsOrigins, PLACEHOLDER_DATE},
     h2::{
         core::{Reason, Response},
         stream::{Patience, Stream, StreamError},
     },
+    peer::{AnswerLimit, Scheme},
     push::Plan,
     upstream::{abandoned, granted, opened, passed_on},
 };

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-pub(in crate::h2) use crate::client::PREFACE;
+pub(in crate::h2) use crate::peer::PREFACE;
 
 /// Bytes of a frame header (RFC 9113 section 4.1).
 pub(in crate::h2) const HEADER_LEN: usize = 9;

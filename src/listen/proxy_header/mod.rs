@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use ppp::{v1, v2};
 
-use crate::client::{Scheme, canonical};
+use crate::peer::{Scheme, canonical};
 
 /// What a header tells. All `None` if it speaks for nobody (LOCAL, UNKNOWN, UNSPEC): then the
 /// connection is its sender's own.

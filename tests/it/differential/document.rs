@@ -1,4 +1,4 @@
-//! `docs/hostile-requests.md`: what each server does with each case.
+//! `docs/understand/hostile-requests.md`: what each server does with each case.
 //!
 //! What it says of linkpush is compared with what linkpush does. Peers differ from version to version: what it says of
 //! them is what was found when it was written.
@@ -13,19 +13,19 @@ const UPDATE: &str = "UPDATE_DOCS";
 const BEGINNING: &str = "\
 # Hostile HTTP/1.1 requests
 
-What linkpush does with requests that servers have read in more than one way, beside Debian 12's nginx 1.22.1 and HAProxy
-2.6.12, each in front of an origin of its own that counts what comes. `tests/data/hostile_requests.txt` has their bytes,
-`tests/it/differential` sends them, and what stands here of linkpush is compared with what it does.
+Behaviour of linkpush for requests that servers have read in more than one way, beside Debian 12's nginx 1.22.1 and HAProxy
+2.6.12, each in front of an origin of its own that counts the requests it gets. `tests/data/hostile_requests.txt` has their
+bytes, `tests/it/differential` sends them, and compares the column of linkpush with what it does.
 `UPDATE_DOCS=1 cargo test --test it differential` writes this file.
 
-A status is an answer of the server's own; the origin has seen no whole request then. `closed`: the connection was closed
-without an answer. `waits`: the server waits for more, or for the end of its time limit. `passed`: the origin has seen a
-request, or so many. Where nginx and HAProxy both refuse a request, so does linkpush.
+A status is a response of the server's own; the origin has seen no whole request then. `closed`: the server closed the
+connection without a response. `waits`: the server waits for more, or for the end of its time limit. `passed`: the origin has
+seen a request, or the given number of them. Where nginx and HAProxy both refuse a request, so does linkpush.
 ";
 
 /// Compares the document, or writes it; returns what it tells otherwise than linkpush does.
 pub fn check(cases: &[Case], linkpush: &[Outcome], peers: Option<&(Vec<Outcome>, Vec<Outcome>)>) -> Vec<String> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/hostile-requests.md");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/understand/hostile-requests.md");
     if std::env::var_os(UPDATE).is_some() {
         let (nginx, haproxy) = peers.expect("nginx and HAProxy are needed to write what they do");
         fs::write(&path, write(cases, [linkpush, nginx, haproxy])).expect("a writable docs/");
@@ -36,8 +36,8 @@ pub fn check(cases: &[Case], linkpush: &[Outcome], peers: Option<&(Vec<Outcome>,
     let done: Vec<_> = cases.iter().zip(linkpush).map(own_of).collect();
     let differing = done.iter().filter(|line| !told.contains(line));
     let gone = told.iter().filter(|line| !done.contains(line));
-    let differing = differing.map(|line| format!("docs/hostile-requests.md does not tell of {line:?}"));
-    let gone = gone.map(|line| format!("docs/hostile-requests.md tells of {line:?}"));
+    let differing = differing.map(|line| format!("docs/understand/hostile-requests.md does not tell of {line:?}"));
+    let gone = gone.map(|line| format!("docs/understand/hostile-requests.md tells of {line:?}"));
     differing.chain(gone).collect()
 }
 

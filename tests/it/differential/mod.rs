@@ -1,7 +1,7 @@
 //! Hostile HTTP/1.1 requests, read by linkpush as strictly as by those servers that it stands in for.
 //!
 //! `table` has the requests, `servers` starts linkpush, nginx and HAProxy in front of origins that count (`recorder`),
-//! `outcome` is what became of a request. `docs/hostile-requests.md` (`document`) is written by
+//! `outcome` is what became of a request. `docs/understand/hostile-requests.md` (`document`) is written by
 //! `UPDATE_DOCS=1 cargo test --test it differential`.
 
 mod document;

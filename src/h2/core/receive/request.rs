@@ -10,13 +10,13 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use crate::client::{
-    length,
-    target::{self, BadTarget},
-};
 use crate::h2::core::Fault;
 use crate::hpack::{FieldSink, Name, Value};
 use crate::push::{PRIORITY, Priority};
+use crate::{
+    fields::length,
+    peer::target::{self, BadTarget},
+};
 
 /// The limits of a header section.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,98 @@
+//! Holds what all requests share: the configuration of the moment, the store, and what pushes and documents have taught.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use pingora_cache::lock::CacheKeyLockImpl;
+
+use crate::{
+    cache::{Lock, Retries, Store, Unkept},
+    learn::Store as Manifests,
+    push::BadAnswers,
+    route::Route,
+    upstream::Pool,
+};
+
+/// The edge: its configuration, its store, and what it has learned.
+#[derive(Debug)]
+pub struct Edge {
+    pub(super) snapshot: Arc<ArcSwap<ProxySnapshot>>,
+    pub(super) manifests: Arc<Manifests>,
+    pub(super) cache: CacheParts,
+    unpushable: Mutex<BadAnswers>,
+}
+
+/// The configuration that a reload replaces as a whole. A request keeps the one that it began with.
+#[derive(Debug)]
+pub struct ProxySnapshot {
+    /// Routes, each of which names its pool by index.
+    pub routes: Vec<Route>,
+    /// The pools of the upstreams.
+    pub pools: Vec<Arc<Pool>>,
+    /// The time limits of HTTP/1.x clients.
+    pub timeouts: Timeouts,
+}
+
+/// How long an HTTP/1.x client may take; HTTP/2 has its own limits.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the next bytes of a request.
+    pub read: Duration,
+    /// To accept the next bytes of a response.
+    pub write: Duration,
+}
+
+/// The store, with the parts that Pingora's cache has beside it.
+pub(super) struct CacheParts {
+    pub(super) store: &'static Store,
+    pub(super) retries: Retries,
+    pub(super) uncacheable: &'static Unkept,
+    pub(super) lock: &'static CacheKeyLockImpl,
+}
+
+/// URLs whose pushed responses may not be delivered that are remembered.
+const MAX_UNPUSHABLE: usize = 4096;
+
+/// For how long others wait for one request, whatever their routes say: then one of them asks the origin.
+const LONGEST_LOCK: Duration = Duration::from_secs(60);
+
+impl Edge {
+    /// Returns an edge that serves each request by the snapshot of the moment at which it begins.
+    #[must_use]
+    pub fn new(snapshot: Arc<ArcSwap<ProxySnapshot>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
+        Self {
+            snapshot,
+            manifests,
+            cache: CacheParts::new(store),
+            unpushable: Mutex::new(BadAnswers::new(MAX_UNPUSHABLE)),
+        }
+    }
+
+    /// Locks the URLs that are not promised for a while.
+    pub(super) fn unpushable(&self) -> MutexGuard<'_, BadAnswers> {
+        self.unpushable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CacheParts {
+    /// Makes the parts once for a server: Pingora's cache holds them for as long as the process lives.
+    fn new(store: &'static Store) -> Self {
+        Self {
+            store,
+            retries: Retries::default(),
+            uncacheable: Box::leak(Box::new(Unkept::new(store))),
+            lock: Box::leak(Box::new(Lock::new(store, LONGEST_LOCK))),
+        }
+    }
+}
+
+impl std::fmt::Debug for CacheParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheParts")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}

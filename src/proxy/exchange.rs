@@ -1,0 +1,240 @@
+//! Holds what is known of one request and its response from one phase to the next.
+//!
+//! A driver makes one [`Exchange`] for each request and gives it to each rule. The heads themselves stay with the driver.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+
+use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
+
+use super::{edge::ProxySnapshot, url::Url};
+use crate::{
+    cache::{Asked, OtherAnswer, Passed, Update, UrlHash},
+    forwarded::{self, Received},
+    learn::{DocumentKey, Links},
+    peer::{Connection, Scheme},
+    push::{Client, Delivery, PushedBy, Skips},
+    route::Route,
+    upstream::{self, InFlight, Pool, Server},
+};
+
+/// The state of one request.
+#[derive(Debug)]
+pub struct Exchange {
+    /// When the request came.
+    pub(super) started: Instant,
+    /// The configuration of that moment.
+    pub(super) snapshot: Arc<ProxySnapshot>,
+    /// Index of the request's route.
+    pub(super) route: Option<usize>,
+    /// The connection of the client.
+    pub(super) connection: Option<Arc<Connection>>,
+    /// The stream of the document, if the request is a promise of ours.
+    pub(super) pushed_by: Option<PushedBy>,
+    /// What a trusted peer said of the client of that document.
+    pub(super) received: Option<Arc<Received>>,
+    /// Whether the content that the origin sends goes no further.
+    pub(super) drops_content: bool,
+    /// Whether the request is our own, to renew a stored response in the background.
+    pub(super) is_update: bool,
+    /// The scheme of the request, where its connection cannot tell any more.
+    pub(super) scheme: Option<Scheme>,
+    /// The part of the cache, if it has one.
+    pub(super) storing: Option<Box<Storing>>,
+    /// Why the cache has no part, where the route caches.
+    pub(super) passed: Option<Passed>,
+    /// The chosen server, which counts the request as under way.
+    pub(super) server: Option<InFlight>,
+    /// Our end of the connection to the server.
+    pub(super) origin: Option<Arc<upstream::Exchange>>,
+    /// The last server at which the request failed.
+    pub(super) failed_server: Option<SocketAddr>,
+    /// Servers at which the request failed, and to which it is not sent again.
+    pub(super) tried: Vec<Arc<Server>>,
+    /// Servers chosen so far: more than one after a failure.
+    pub(super) tries: u32,
+    /// When the last of them was chosen.
+    pub(super) tried_since: Instant,
+    /// Requests sent to origin servers: more than one after a connection was lost.
+    pub(super) attempts: u32,
+    /// The attempt whose 103 was the first to be passed on.
+    pub(super) hinting_attempt: Option<u32>,
+    /// Promises planned for the document.
+    pub(super) promised: usize,
+    /// Links in the 103s of the document.
+    pub(super) hinted: usize,
+    /// The links of those that were not the origin's own.
+    pub(super) told: Vec<HeaderValue>,
+    /// What the document teaches, where its route learns.
+    pub(super) observation: Option<Box<DocumentObservation>>,
+    /// Links that were not delivered.
+    pub(super) skips: Skips,
+    /// Why the pushed response was not delivered, or the request failed.
+    pub(super) failure: Option<String>,
+}
+
+/// The part that the cache has in one exchange.
+#[derive(Debug)]
+pub(super) struct Storing {
+    /// The hash of the request's URL.
+    pub(super) url: UrlHash,
+    /// What the request asks for.
+    pub(super) asked: Asked,
+    /// The stored response.
+    pub(super) lookup: Lookup,
+    /// The origin's word on the stored response.
+    pub(super) validation: Validation,
+    /// Whether the origin failed to renew the stored response.
+    pub(super) has_failed: bool,
+    /// Bytes of content that have come from the origin.
+    pub(super) received: usize,
+}
+
+/// The stored response that was found for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// None.
+    Nothing,
+    /// One that is used, or validated.
+    Usable,
+    /// A stale one that must be validated before it is used.
+    MustBeRevalidated,
+    /// A stale one that is used: the origin failed to renew it, and is not asked again yet.
+    Paused,
+}
+
+/// The origin's word on the stored response that was found.
+#[derive(Debug)]
+pub(super) enum Validation {
+    /// None yet, or a whole response.
+    Pending,
+    /// A 304.
+    Unchanged(Update),
+    /// A 304 about another response.
+    Other(OtherAnswer),
+    /// A 304 whose end is not clear.
+    Unclear,
+}
+
+/// What is observed of one document while it is requested.
+#[derive(Debug)]
+pub(super) struct DocumentObservation {
+    /// The key of the document, if it was looked up.
+    pub(super) key: Option<DocumentKey>,
+    /// Learned links that were delivered.
+    pub(super) delivered: Links,
+    /// Links of the origin's 103s.
+    pub(super) early: Vec<Box<[u8]>>,
+    /// Whether the visitor has a copy of the document, and is not pushed what was only learned.
+    pub(super) returning: bool,
+    /// Links that were delivered and that the response did not have.
+    pub(super) missed: u32,
+}
+
+impl Exchange {
+    /// Returns the state of a request that begins now.
+    pub(super) fn new(snapshot: Arc<ProxySnapshot>) -> Self {
+        let started = Instant::now();
+        Self {
+            started,
+            snapshot,
+            route: None,
+            connection: None,
+            pushed_by: None,
+            received: None,
+            drops_content: false,
+            is_update: false,
+            scheme: None,
+            storing: None,
+            passed: None,
+            server: None,
+            origin: None,
+            failed_server: None,
+            tried: Vec::new(),
+            tries: 0,
+            tried_since: started,
+            attempts: 0,
+            hinting_attempt: None,
+            promised: 0,
+            hinted: 0,
+            told: Vec::new(),
+            observation: None,
+            skips: Skips::default(),
+            failure: None,
+        }
+    }
+
+    /// Takes what rides in the extensions of a promise's request, and leaves them empty: nothing is to be copied with the
+    /// request.
+    pub(super) fn take(&mut self, extensions: &mut Extensions) {
+        if !extensions.is_empty() {
+            self.pushed_by = extensions.remove::<PushedBy>();
+            self.received = extensions.remove::<Arc<Received>>();
+            *extensions = Extensions::new();
+        }
+    }
+
+    /// Returns the route of the request.
+    pub(super) fn route(&self) -> Option<&Route> {
+        self.snapshot.routes.get(self.route?)
+    }
+
+    /// Returns the pool of the request's route.
+    pub(super) fn pool(&self) -> Option<&Arc<Pool>> {
+        self.snapshot.pools.get(self.route()?.upstream)
+    }
+
+    /// Returns the target URI of the client's request.
+    pub(super) fn url<'r>(&self, request: &'r Parts) -> Url<'r> {
+        Url::with_scheme(request, self.told_scheme())
+    }
+
+    /// Returns the scheme that the client used.
+    pub(super) fn scheme(&self, request: &Parts) -> Scheme {
+        Scheme::of(self.told_scheme(), request)
+    }
+
+    fn told_scheme(&self) -> Option<Scheme> {
+        let told = self.connection.as_ref().and_then(|connection| connection.peer.scheme);
+        told.or(self.scheme)
+    }
+
+    /// Returns the address on whose behalf a request with these fields came.
+    pub(super) fn client_address(&self, fields: &HeaderMap) -> Option<IpAddr> {
+        let peer = &self.connection.as_ref()?.peer;
+        // The client of a promise is its document's.
+        let fields = self.received.as_ref().map_or(fields, |received| received.fields());
+        Some(forwarded::client(peer, fields))
+    }
+
+    /// Returns whether the links of the document may be delivered at all.
+    pub(super) fn delivers(&self) -> bool {
+        let is_off = self.route().is_none_or(|route| route.push.delivery == Delivery::Off);
+        !is_off && self.client().is_some()
+    }
+
+    /// Returns what is known of pushes to the client, which only HTTP/2 has.
+    pub(super) fn client(&self) -> Option<&Arc<Client>> {
+        if self.is_update {
+            return None;
+        }
+        self.connection.as_ref()?.http2.as_ref()
+    }
+
+    /// Returns whether a stale response is used without asking the origin, which failed to renew it.
+    pub(super) fn is_paused(&self) -> bool {
+        self.has_found(Lookup::Paused)
+    }
+
+    /// Returns whether a failure of the origin leaves 504 as the only response (RFC 9111 section 5.2.2.2).
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.has_found(Lookup::MustBeRevalidated)
+    }
+
+    fn has_found(&self, lookup: Lookup) -> bool {
+        self.storing.as_ref().is_some_and(|storing| storing.lookup == lookup)
+    }
+}

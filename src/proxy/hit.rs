@@ -1,0 +1,241 @@
+//! Responds to requests and promises that need no proxy: a fresh response is stored, and nothing else is to be done.
+//!
+//! Unusual requests go the other way, through a driver, which finds the same responses: a range, links to deliver, something
+//! to learn, credentials.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
+
+use super::{
+    edge::ProxySnapshot,
+    rules::{
+        cache::status::{CACHE_STATUS, hit_status},
+        head::Fields as _,
+    },
+    url::Url,
+};
+use crate::{
+    cache::{Body, Object, Passed, Store, is_unchanged},
+    exchange::{OnSent, ResponseSource, StoredResponse},
+    forwarded::{self, Received},
+    learn::{Learning, Store as Manifests},
+    peer::Connection,
+    push::{Credentials, PushedBy, Skips},
+    route::{self, Caching, Route, StatusField},
+    telemetry::access::{self, Access, Outcome},
+};
+
+/// Finds responses that are sent without Pingora.
+#[derive(Debug)]
+pub struct FreshResponses {
+    snapshot: Arc<ArcSwap<ProxySnapshot>>,
+    manifests: Arc<Manifests>,
+    store: &'static Store,
+}
+
+/// The access line of a response that is being sent.
+#[derive(Debug)]
+struct HitLine {
+    started: Instant,
+    peer: SocketAddr,
+    client: IpAddr,
+    method: Method,
+    scheme: &'static str,
+    authority: Box<str>,
+    path_and_query: Box<str>,
+    status: u16,
+    route: Box<str>,
+    pushed_by: Option<u32>,
+}
+
+impl FreshResponses {
+    /// Returns the responses of this store, as far as the snapshot of the moment lets them be used.
+    #[must_use]
+    pub const fn new(snapshot: Arc<ArcSwap<ProxySnapshot>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
+        Self {
+            snapshot,
+            manifests,
+            store,
+        }
+    }
+}
+
+impl ResponseSource for FreshResponses {
+    fn find(&self, request: &Parts, connection: &Connection, pushed_by: Option<PushedBy>) -> Option<StoredResponse> {
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return None;
+        }
+        let url = Url::with_scheme(request, connection.peer.scheme);
+        let asset = self.store.hasher().url(url.scheme, url.authority, url.path_and_query);
+        let hash = if connection.peer.is_trusted {
+            let fields = told_by_peer(request);
+            self.store.hasher().as_told(asset, fields)?
+        } else {
+            asset
+        };
+        if !self.store.has(hash)
+            || !is_usual(&request.headers)
+            || Passed::check(&request.method, &request.headers).is_err()
+        {
+            return None;
+        }
+        let snapshot = self.snapshot.load();
+        let (_, route) = route::find(&snapshot.routes, &request.method, url.authority, url.path)?;
+        let is_storable = match route.cache.caching {
+            Caching::Off => false,
+            Caching::Assets => pushed_by.is_some() || self.store.assets().contains(asset),
+            Caching::All => true,
+        };
+        if !is_storable {
+            return None;
+        }
+        let upstream = &snapshot.pools.get(route.upstream)?.policy().name;
+        let object = self.store.find(hash, upstream, &request.headers)?;
+        let now = SystemTime::now();
+        let is_usable = object.is_fresh(now)
+            && match pushed_by {
+                Some(_) => object.is_pushable() && route.push.credentials == Credentials::Omit,
+                None => !self.has_more_to_do(request, &url, route, &object),
+            };
+        if !is_usable {
+            return None;
+        }
+        let head = object.head();
+        let is_unchanged = is_unchanged(&request.method, &request.headers, head.status, &head.fields);
+        if let (Some(client), None, &Method::GET) = (&connection.http2, pushed_by, &request.method) {
+            client.record_fetched(url.scheme, url.authority, url.path_and_query);
+        }
+        let response = response(&object, route, now, is_unchanged);
+        let has_content = !is_unchanged && request.method != Method::HEAD;
+        let line = || HitLine::new(request, connection, &url, route, &response, pushed_by);
+        let on_sent: Option<Box<dyn OnSent>> = access::is_enabled().then(|| Box::new(line()) as _);
+        Some(StoredResponse {
+            on_sent,
+            body: if has_content {
+                object.body().clone()
+            } else {
+                Body::default()
+            },
+            head: response,
+        })
+    }
+}
+
+impl FreshResponses {
+    /// Returns whether the response has links that may be delivered, or teaches something.
+    fn has_more_to_do(&self, request: &Parts, url: &Url<'_>, route: &Route, object: &Object) -> bool {
+        if request.method != Method::GET {
+            return false;
+        }
+        let learns = || {
+            let document = (url.scheme, url.authority, url.path, request.uri.query());
+            let key = self
+                .manifests
+                .hasher()
+                .document(&route.learn, document, &request.headers);
+            !self.manifests.is_unknown(key)
+        };
+        object.head().fields.contains_key(header::LINK)
+            || !route.push.links.is_empty()
+            || route.learn.learning == Learning::On && learns()
+    }
+}
+
+/// Returns whether a request asks for the whole of a response, on no condition but that it has changed.
+fn is_usual(fields: &HeaderMap) -> bool {
+    !fields.contains_key(header::RANGE) && !fields.contains_key(header::EXPECT)
+}
+
+/// Returns what a peer says of its client; of a promise, what the peer said of the document's.
+fn told_by_peer(request: &Parts) -> &HeaderMap {
+    let received = request.extensions.get::<Arc<Received>>();
+    received.map_or(&request.headers, |received| received.fields())
+}
+
+/// Makes the head of the response that a request gets.
+fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = object.head().status;
+    *response.version_mut() = Version::HTTP_2;
+    let mut fields = object.head().fields.clone();
+    fields.insert(header::AGE, HeaderValue::from(object.age(now)));
+    if route.cache.status == StatusField::On {
+        let ttl = i64::try_from(object.time_left(now)).unwrap_or(i64::MAX);
+        if let Ok(status) = HeaderValue::try_from(hit_status(ttl)) {
+            fields.add(CACHE_STATUS, status);
+        }
+    }
+    if is_unchanged {
+        // As Pingora does for the responses that it sends.
+        for name in [
+            header::CONTENT_LENGTH,
+            header::CONTENT_TYPE,
+            header::CONTENT_ENCODING,
+            header::ACCEPT_RANGES,
+        ] {
+            fields.remove(name);
+        }
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    *response.headers_mut() = fields;
+    response
+}
+
+impl HitLine {
+    fn new(
+        request: &Parts,
+        connection: &Connection,
+        url: &Url<'_>,
+        route: &Route,
+        response: &Response<()>,
+        pushed_by: Option<PushedBy>,
+    ) -> Self {
+        let fields = told_by_peer(request);
+        Self {
+            started: Instant::now(),
+            peer: connection.peer.address,
+            client: forwarded::client(&connection.peer, fields),
+            method: request.method.clone(),
+            scheme: url.scheme,
+            authority: url.authority.into(),
+            path_and_query: url.path_and_query.into(),
+            status: response.status().as_u16(),
+            route: route.name.clone(),
+            pushed_by: pushed_by.map(|pushed| pushed.parent),
+        }
+    }
+}
+
+impl OnSent for HitLine {
+    fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>) {
+        access::write(&Access {
+            peer: Some(self.peer),
+            client: Some(self.client),
+            method: self.method.as_str(),
+            scheme: self.scheme,
+            authority: &self.authority,
+            path_and_query: &self.path_and_query,
+            status: Some(self.status),
+            route: Some(&self.route),
+            protocol: access::protocol(Version::HTTP_2),
+            duration: self.started.elapsed(),
+            bytes,
+            promises: 0,
+            hints: 0,
+            skips: &Skips::default(),
+            learned: 0,
+            missed: 0,
+            pushed_by: self.pushed_by,
+            cache: Some(Outcome::HIT),
+            server: None,
+            tries: 0,
+            failure,
+        });
+    }
+}

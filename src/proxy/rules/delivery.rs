@@ -1,0 +1,114 @@
+//! Plans what a document's links come to, and judges whether a pushed response may be delivered.
+
+use std::{sync::Arc, time::Instant};
+
+use http::{HeaderMap, StatusCode, request::Parts};
+use log::debug;
+
+use super::failure::Refusal;
+use crate::{
+    forwarded::Received,
+    link::{Document, Target},
+    proxy::{edge::Edge, exchange::Exchange},
+    push::{self, Facts, Mention, Plan, Policy, Witness},
+};
+
+/// Plans what Link fields mention for the client of a request, and counts what comes of them. `status` is that of the
+/// final response, if it is there.
+pub(in crate::proxy) fn plan(
+    edge: &Edge,
+    request: &Parts,
+    exchange: &mut Exchange,
+    status: Option<StatusCode>,
+    mentions: &[Mention<'_>],
+) -> Plan {
+    let snapshot = Arc::clone(&exchange.snapshot);
+    let route = exchange.route.and_then(|index| snapshot.routes.get(index));
+    let (Some(route), Some(client)) = (route, exchange.client().cloned()) else {
+        return Plan::default();
+    };
+    let url = exchange.url(request);
+    let Ok(document) = Document::new(url.scheme, url.authority, url.path_and_query) else {
+        return Plan::default();
+    };
+    let now = Instant::now();
+    let is_bad = |target: &Target| {
+        let url = (target.scheme(), target.authority(), target.path_and_query());
+        edge.unpushable().contains(url.0, url.1, url.2, now)
+    };
+    let skips = &mut exchange.skips;
+    let observation = exchange.observation.as_ref();
+    let mut plan = client.plan(|http2| {
+        let facts = Facts {
+            method: &request.method,
+            status,
+            request: &request.headers,
+            pushed_parent: exchange.pushed_by.is_some(),
+            promised: exchange.promised,
+            hinted: exchange.hinted,
+            told: &exchange.told,
+            returning: observation.is_some_and(|observation| observation.returning),
+            http2: Some(*http2),
+            is_bad: &is_bad,
+        };
+        push::plan(&route.push, &facts, &document, mentions, &mut |_, reason| {
+            skips.add(reason)
+        })
+    });
+    if !plan.promises.is_empty() && exchange.connection.as_ref().is_some_and(|c| c.peer.is_trusted) {
+        carry_over(&mut plan, &request.headers, url.authority);
+    }
+    exchange.promised += plan.promises.len();
+    exchange.hinted += plan.hints.len();
+    plan
+}
+
+/// Tells each promise of the document's client, of whom a trusted peer told.
+fn carry_over(plan: &mut Plan, document: &HeaderMap, authority: &str) {
+    if let Some(received) = Received::of(document, authority).map(Arc::new) {
+        for promise in &mut plan.promises {
+            let extensions = promise.request.extensions_mut();
+            extensions.insert::<Arc<Received>>(Arc::clone(&received));
+        }
+    }
+}
+
+/// Checks whether the response to a promise may be delivered; if not, its URL is not promised again for a while.
+///
+/// # Errors
+///
+/// [`Refusal::NotPushable`]: it may not.
+pub(in crate::proxy) fn judge(
+    edge: &Edge,
+    request: &Parts,
+    (status, fields): (StatusCode, &HeaderMap),
+    exchange: &mut Exchange,
+) -> Result<(), Refusal> {
+    let Some(route) = exchange.route() else {
+        return Ok(());
+    };
+    let credentials = route.push.credentials;
+    push::judge(status, fields, credentials).map_err(|bad| {
+        debug!("pushed answer of {} not delivered: {bad}", request.uri);
+        remember_bad(edge, request, exchange, bad.is_for_everybody(credentials));
+        exchange.failure = Some(bad.to_string());
+        Refusal::NotPushable
+    })
+}
+
+/// Has the URL of a promise not promised again for a while: to nobody if its response is bad for everybody, or once several
+/// visitors have met it.
+pub(in crate::proxy) fn remember_bad(edge: &Edge, request: &Parts, exchange: &Exchange, is_for_everybody: bool) {
+    let witness = match exchange.client_address(&request.headers) {
+        Some(address) if !is_for_everybody => Witness::Visitor(address),
+        _ => Witness::Everybody,
+    };
+    let url = exchange.url(request);
+    // A URL without a route has the default period.
+    let period = exchange
+        .route()
+        .map_or_else(|| Policy::default().retry_bad_after, |r| r.push.retry_bad_after);
+    let now = Instant::now();
+    let url = (url.scheme, url.authority, url.path_and_query);
+    edge.unpushable().record(url, witness, now, now + period);
+}

@@ -1,0 +1,176 @@
+//! Ends a request: what the client of a failed one is told, and the access line.
+
+use http::{HeaderValue, StatusCode, request::Parts};
+use log::debug;
+
+use super::{
+    cache::{
+        status::{CacheFacts, outcome},
+        storing,
+    },
+    delivery,
+    failure::{Failure, Kind, Side},
+    head::Fields,
+};
+use crate::{
+    proxy::{edge::Edge, exchange::Exchange},
+    telemetry::access::{self, Access},
+    upstream,
+};
+
+/// What is done about a failed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) enum Ending {
+    /// Nobody waits.
+    Nothing,
+    /// The promised stream is reset, as no longer needed.
+    CancelPromise,
+    /// The response breaks off, or there is nobody to tell.
+    BreakOff {
+        /// Whether a limit of time has passed: nobody can tell whose fault that is.
+        is_time_limit: bool,
+    },
+    /// A page with this status.
+    Page(StatusCode),
+}
+
+/// Decides what is done about a failed request. `words` tell of the failure where nothing better does.
+pub(in crate::proxy) fn fail(
+    edge: &Edge,
+    request: &Parts,
+    failure: Failure,
+    written: Option<StatusCode>,
+    words: impl FnOnce() -> String,
+    exchange: &mut Exchange,
+) -> Ending {
+    let from_client = failure.side == Side::Client;
+    if failure.kind == Kind::NobodyReads && !exchange.is_update {
+        // The client has had its response, or has left.
+        return Ending::Nothing;
+    }
+    if exchange.failure.is_none() {
+        exchange.failure = Some(words());
+    }
+    if exchange.is_update {
+        if failure.kind != Kind::NotValidated {
+            storing::note_failure(edge, exchange);
+        }
+        debug!(
+            "an answer in memory is not renewed: {}",
+            exchange.failure.as_deref().unwrap_or("-")
+        );
+        return Ending::Nothing;
+    }
+    if exchange.pushed_by.is_some() {
+        if !from_client && failure.kind != Kind::NotPushable {
+            delivery::remember_bad(edge, request, exchange, false);
+        }
+        return Ending::CancelPromise;
+    }
+    match failure.status().filter(|_| written.is_none()) {
+        Some(StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) if !from_client && exchange.is_cut_off() => {
+            Ending::Page(StatusCode::GATEWAY_TIMEOUT)
+        }
+        Some(status) => Ending::Page(status),
+        None => Ending::BreakOff {
+            is_time_limit: failure.is_time_limit(),
+        },
+    }
+}
+
+/// Writes the fields of a page with a status and content of this length.
+pub(in crate::proxy) fn describe_page(head: &mut impl Fields, status: StatusCode, length: usize) {
+    head.set("Content-Type", HeaderValue::from_static("text/html; charset=utf-8"));
+    head.set("Cache-Control", HeaderValue::from_static("no-store"));
+    head.set("Content-Length", HeaderValue::from(length));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        head.set("Retry-After", HeaderValue::from(upstream::RETRY_AFTER.as_secs()));
+    }
+}
+
+/// What was sent to the client.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::proxy) struct Sent {
+    /// Status of the response.
+    pub(in crate::proxy) status: Option<StatusCode>,
+    /// Bytes of its content.
+    pub(in crate::proxy) bytes: usize,
+}
+
+/// Returns whether a client has left a tunnel, as happens when a tab is closed.
+fn has_left_tunnel(sent: &Sent, failure: Failure) -> bool {
+    sent.status == Some(StatusCode::SWITCHING_PROTOCOLS) && failure.side == Side::Client && !failure.is_time_limit()
+}
+
+/// Writes the access line. `failure` has with it the words that tell of it where nothing better does.
+pub(in crate::proxy) fn log(
+    cache: &CacheFacts<'_>,
+    request: &Parts,
+    sent: &Sent,
+    failure: Option<(Failure, String)>,
+    exchange: &Exchange,
+) {
+    let url = exchange.url(request);
+    let observation = exchange.observation.as_ref();
+    let is_failure = !failure
+        .as_ref()
+        .is_some_and(|(failure, _)| has_left_tunnel(sent, *failure) || failure.kind == Kind::NobodyReads);
+    let unnamed = failure.as_ref().map(|(_, words)| words.as_str());
+    access::write(&Access {
+        peer: exchange.connection.as_ref().map(|connection| connection.peer.address),
+        client: exchange.client_address(&request.headers),
+        method: request.method.as_str(),
+        scheme: url.scheme,
+        authority: url.authority,
+        path_and_query: url.path_and_query,
+        status: sent.status.map(|status| status.as_u16()),
+        route: exchange.route().map(|route| &*route.name),
+        protocol: access::protocol(request.version),
+        duration: exchange.started.elapsed(),
+        bytes: sent.bytes,
+        promises: exchange.promised,
+        hints: exchange.hinted,
+        learned: observation.map_or(0, |observation| observation.delivered.len()),
+        missed: observation.map_or(0, |observation| observation.missed),
+        skips: &exchange.skips,
+        pushed_by: exchange.pushed_by.map(|pushed| pushed.parent),
+        cache: outcome(cache, exchange),
+        server: exchange
+            .server
+            .as_ref()
+            .map(|chosen| chosen.server().address())
+            .or(exchange.failed_server),
+        tries: exchange.tries,
+        failure: exchange.failure.as_deref().or(unnamed).filter(|_| is_failure),
+    });
+}
+
+/// Returns whether a request has an access line. A request of our own has none.
+pub(in crate::proxy) fn is_logged(exchange: &Exchange) -> bool {
+    !exchange.is_update && access::is_enabled()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_leave_a_tunnel() {
+        for (status, side, kind, expected) in [
+            (101, Side::Client, Kind::Closed, true),
+            (101, Side::Client, Kind::ReadTimeout, false),
+            (101, Side::Origin, Kind::Closed, false),
+            (200, Side::Client, Kind::Closed, false),
+        ] {
+            let sent = Sent {
+                status: StatusCode::from_u16(status).ok(),
+                bytes: 0,
+            };
+            assert_eq!(
+                has_left_tunnel(&sent, Failure { side, kind }),
+                expected,
+                "{status} {side:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Takes the origin's response: what of it goes on, what its links come to, and whether a pushed one may be delivered.
+
+use std::cell::LazyCell;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
+use log::debug;
+
+use super::{
+    attempt::{ended, may_switch},
+    cache::{
+        invalidate,
+        request::note_links,
+        status::{self, CacheFacts},
+    },
+    delivery,
+    failure::Refusal,
+    head::{ResponseHead, framing},
+    learning,
+};
+use crate::{
+    fields::length,
+    proxy::{edge::Edge, exchange::Exchange},
+    push::{self, Plan, Source},
+};
+
+/// Checks a response of the origin before anything else sees it: one that nobody can tell the end of is none.
+/// `has_content`: the request has some.
+///
+/// # Errors
+///
+/// [`Refusal::Framing`]: its end is not clear.
+pub(in crate::proxy) fn check(
+    request: &Parts,
+    has_content: bool,
+    response: &mut impl ResponseHead,
+    exchange: &mut Exchange,
+) -> Result<(), Refusal> {
+    if response.version() == Version::HTTP_10
+        && response.fields().contains_key(header::TRANSFER_ENCODING)
+        && let Some(origin) = &exchange.origin
+    {
+        // HTTP/1.0 knows no chunks: where this response ends is a guess (RFC 9112 section 6.1).
+        origin.retire();
+    }
+    framing::check(response, may_switch(request)).inspect_err(|bad| {
+        debug!("{}: an origin's response has {bad}", request.uri);
+    })?;
+    let status = response.status();
+    exchange.drops_content = framing::has_no_content(status);
+    if exchange.drops_content {
+        framing::empty(response);
+    }
+    if is_error(status)
+        && has_content
+        && may_be_large(&request.headers)
+        && let Some(origin) = &exchange.origin
+    {
+        // The origin may have left the content unread, all of which is in the system's buffers.
+        origin.retire();
+    }
+    if !status.is_informational() && (request.method == Method::HEAD || framing::is_empty(response)) {
+        ended(exchange);
+    }
+    if !exchange.route().is_some_and(|route| route.alt_svc) {
+        response.remove(&header::ALT_SVC);
+    }
+    Ok(())
+}
+
+/// Returns whether a response refuses its request.
+pub(in crate::proxy) fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+/// Returns whether a request's content may be more than an origin reads along with the head.
+fn may_be_large(request: &HeaderMap) -> bool {
+    const LARGE: u64 = 16 * 1024;
+    let length = request.get(header::CONTENT_LENGTH);
+    length
+        .and_then(|length| length::read(length.as_bytes()))
+        .is_none_or(|length| length > LARGE)
+}
+
+/// Plans what the links of a 103 or a final response come to; judges the response to a promise. Returns the plan, to be
+/// carried out before the response is sent.
+///
+/// # Errors
+///
+/// [`Refusal::NotPushable`]: the response to a promise is not delivered.
+pub(in crate::proxy) fn filter(
+    edge: &Edge,
+    cache: &CacheFacts<'_>,
+    request: &Parts,
+    response: &mut impl ResponseHead,
+    exchange: &mut Exchange,
+) -> Result<Option<Plan>, Refusal> {
+    let Some(route) = exchange.route() else {
+        return Ok(None);
+    };
+    let status = response.status();
+    let is_final = !status.is_informational();
+    if is_final {
+        status::tell(cache, &request.method, response, route);
+        invalidate::note(edge, request, (status, response.fields()), exchange);
+    }
+    let fields = response.fields();
+    if exchange.pushed_by.is_some() {
+        if is_final {
+            delivery::judge(edge, request, (status, fields), exchange)?;
+        }
+        return Ok(None);
+    }
+    let has_links = fields.contains_key(header::LINK);
+    let source = if is_final { Source::Response } else { Source::Early };
+    let links = || fields.get_all(header::LINK).iter().map(HeaderValue::as_bytes);
+    // Parsed for the first that asks, once for all.
+    let mentions = LazyCell::new(|| push::mentions(links().map(|link| (source, link))));
+    if has_links {
+        note_links(edge, request, exchange, links(), || &mentions);
+    }
+    if exchange.observation.is_some() {
+        learning::observe(edge, request, (status, fields), &mentions, exchange);
+    }
+    if !has_links || !exchange.delivers() {
+        return Ok(None);
+    }
+    let status = match status {
+        StatusCode::EARLY_HINTS => None,
+        _ if !is_final => return Ok(None),
+        status => Some(status),
+    };
+    let mut plan = delivery::plan(edge, request, exchange, status, &mentions);
+    let attempt = exchange.attempts;
+    if !plan.hints.is_empty() && *exchange.hinting_attempt.get_or_insert(attempt) != attempt {
+        // The server that was asked before said it already; clients use the first 103 only.
+        exchange.hinted -= plan.hints.len();
+        plan.hints.clear();
+    }
+    Ok(Some(plan).filter(|plan| !plan.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_large_unless_its_length_says_otherwise() {
+        for (length, expected) in [
+            (None, true),
+            (Some("0"), false),
+            (Some("16384"), false),
+            (Some("16385"), true),
+            (Some("many"), true),
+        ] {
+            let length = length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from_static(length)));
+            assert_eq!(may_be_large(&length.into_iter().collect()), expected);
+        }
+    }
+}

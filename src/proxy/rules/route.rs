@@ -1,0 +1,75 @@
+//! Begins a request: finds its route, and plans what can be delivered before the origin is asked.
+
+use std::{cell::LazyCell, sync::Arc};
+
+use http::{Method, request::Parts};
+
+use super::{cache, delivery, failure::Refusal, learning};
+use crate::{
+    learn::Links,
+    proxy::{edge::Edge, exchange::Exchange},
+    push::{self, Plan, Source},
+    route,
+};
+
+/// How a request goes on.
+#[derive(Debug)]
+pub(in crate::proxy) enum Begun {
+    /// To the store or the origin, after this plan was delivered.
+    Routed(Plan),
+    /// It asks for the abilities of the server itself, which are nothing beyond HTTP (RFC 9110 section 9.3.7): 204.
+    AsksServer,
+    /// It has no route: 404.
+    NoRoute,
+}
+
+/// Finds the route of a request.
+///
+/// # Errors
+///
+/// [`Refusal::NotPushable`]: a promise of ours has no route.
+pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Exchange) -> Result<Begun, Refusal> {
+    let url = exchange.url(request);
+    let found = route::find(&exchange.snapshot.routes, &request.method, url.authority, url.path);
+    exchange.route = found.map(|(index, _)| index);
+    if let (Some(client), None, &Method::GET) = (exchange.client(), exchange.pushed_by, &request.method) {
+        client.record_fetched(url.scheme, url.authority, url.path_and_query);
+    }
+    if exchange.route().is_some() {
+        let learned = learning::begin(edge, request, exchange);
+        return Ok(Begun::Routed(early_plan(edge, request, exchange, &learned)));
+    }
+    if exchange.pushed_by.is_some() {
+        delivery::remember_bad(edge, request, exchange, true);
+        exchange.failure = Some("no route".to_owned());
+        return Err(Refusal::NotPushable);
+    }
+    let asks_server = request.method == Method::OPTIONS && request.uri.path() == "*";
+    Ok(if asks_server { Begun::AsksServer } else { Begun::NoRoute })
+}
+
+/// Plans what is known before the origin is asked: the links that the route names, and the learned ones.
+fn early_plan(edge: &Edge, request: &Parts, exchange: &mut Exchange, learned: &Links) -> Plan {
+    let names_links = exchange.route().is_some_and(|route| !route.push.links.is_empty());
+    if !names_links && learned.is_empty() {
+        return Plan::default();
+    }
+    let snapshot = Arc::clone(&exchange.snapshot);
+    let configured = exchange
+        .route
+        .and_then(|index| snapshot.routes.get(index))
+        .map_or(&[][..], |route| &route.push.links);
+    let fields = || {
+        let configured = configured.iter().map(|link| (Source::Configured, link.as_bytes()));
+        configured.chain(learned.iter().map(|link| (Source::Learned, &**link)))
+    };
+    let mentions = LazyCell::new(|| push::mentions(fields()));
+    let lines = fields().map(|(_, field)| field);
+    cache::request::note_links(edge, request, exchange, lines, || &mentions);
+    if !exchange.delivers() {
+        return Plan::default();
+    }
+    let plan = delivery::plan(edge, request, exchange, None, &mentions);
+    exchange.told.clone_from(&plan.hints);
+    plan
+}
