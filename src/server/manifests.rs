@@ -10,14 +10,14 @@ use log::{info, warn};
 
 use super::replace::replace;
 use crate::{
-    config::Manifests,
+    config::ManifestsPolicy,
     learn::{Content, Store, decode, encode},
     url_hash::random_secret,
 };
 
 /// The store of a configuration, with what its file holds. A file that cannot be used is set aside:
 /// what is in it can be learned again.
-pub(super) fn load(manifests: &Manifests) -> Store {
+pub(super) fn load(manifests: &ManifestsPolicy) -> Store {
     let content = manifests.file.as_deref().and_then(read);
     let Some(content) = content else {
         return Store::new(manifests.limits, random_secret());
