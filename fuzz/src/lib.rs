@@ -42,3 +42,5 @@ mod link;
 mod peer;
 #[path = "../../src/push/mod.rs"]
 mod push;
+#[path = "../../src/url_hash.rs"]
+mod url_hash;

@@ -92,7 +92,7 @@ pub fn encode<L: AsRef<[u8]>>(
             .collect(),
     });
     let content = to_raw_value(&Content {
-        secret: hasher.secret,
+        secret: hasher.secret(),
         documents: saved.collect(),
     })?;
     serde_json::to_string(&File {

@@ -173,11 +173,12 @@ impl Hinted {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::diary::UrlHasher, *};
+    use super::*;
+    use crate::url_hash::UrlHasher;
 
     fn keys<const N: usize>(paths: [&str; N]) -> [UrlKey; N] {
-        let hasher = UrlHasher::default();
-        paths.map(|path| hasher.key("https", "h", path))
+        let hasher = UrlHasher::random();
+        paths.map(|path| UrlKey::of(&hasher, "https", "h", path))
     }
 
     fn counts(count: &HintUse) -> (u32, u32, u32) {

@@ -11,7 +11,8 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::diary::{UrlHasher, UrlKey};
+use super::diary::UrlKey;
+use crate::url_hash::UrlHasher;
 
 /// Returns whether a response can be used again when the page asks for it; `None` if it says nothing of its URL.
 #[must_use]
@@ -102,7 +103,7 @@ impl NotReusable {
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
         Self {
-            hasher: UrlHasher::default(),
+            hasher: UrlHasher::random(),
             known: HashMap::new(),
             order: VecDeque::new(),
             max_entries,
@@ -111,7 +112,7 @@ impl NotReusable {
 
     /// Remembers what the last response of a URL was.
     pub fn record(&mut self, (scheme, authority, path_and_query): (&str, &str, &str), is_reusable: bool) {
-        let key = self.hasher.key(scheme, authority, path_and_query);
+        let key = UrlKey::of(&self.hasher, scheme, authority, path_and_query);
         if is_reusable {
             if self.known.remove(&key).is_some() {
                 self.order.retain(|known| *known != key);
@@ -140,7 +141,7 @@ impl NotReusable {
         !self.is_empty()
             && self
                 .known
-                .contains_key(&self.hasher.key(scheme, authority, path_and_query))
+                .contains_key(&UrlKey::of(&self.hasher, scheme, authority, path_and_query))
     }
 }
 

@@ -142,7 +142,7 @@ fn finish(
     }
 }
 
-/// Links of one response that are looked at.
+/// Links of one response that are observed.
 const MAX_EARLY: usize = 64;
 
 /// Returns what a final response is to the document of its URL; `None` for one that says nothing of it: errors and parts,
@@ -249,6 +249,7 @@ fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
         .filter(|spelled| spelled.text().iter().all(|b| matches!(b, b' '..=b'~')))
 }
 
+/// Returns the lines of a field.
 fn values<'h>(fields: &'h HeaderMap, name: &header::HeaderName) -> Vec<&'h [u8]> {
     fields.get_all(name).iter().map(HeaderValue::as_bytes).collect()
 }
