@@ -57,7 +57,7 @@ fn plan() -> Plan {
     Plan {
         promises: promises.into(),
         hints: Vec::new(),
-        hinted: Vec::new(),
+        ..Plan::default()
     }
 }
 

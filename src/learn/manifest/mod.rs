@@ -240,13 +240,13 @@ impl Manifest {
         if *seen.evidence == Evidence::Authorized || seen.response == Observed::Other && self.is_html {
             return Verdict::default();
         }
+        self.last_seen = seen.now;
         if seen.response == Observed::Redirect {
             self.count_all(policy, seen);
             self.publish(policy, seen.links);
             return Verdict::default();
         }
         self.is_html |= seen.response == Observed::Document;
-        self.last_seen = seen.now;
         let mut verdict = self.judge(policy, seen);
         if verdict.paused {
             // Nothing is observed until the pause ends, so what is known now would be old by then.

@@ -139,7 +139,21 @@ pub(in crate::proxy) fn filter(
         exchange.hinted -= plan.hints.len();
         plan.hints.clear();
     }
+    if !plan.hints.is_empty() {
+        plan.fields = fields_of_hints(fields);
+    }
     Ok(Some(plan).filter(|plan| !plan.is_empty()))
+}
+
+/// Returns the fields of an origin's 103 by which a browser fetches what its links name (HTML, "process early hint headers").
+fn fields_of_hints(fields: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in [header::CONTENT_SECURITY_POLICY, header::REFERRER_POLICY] {
+        for value in fields.get_all(&name) {
+            kept.append(&name, value.clone());
+        }
+    }
+    kept
 }
 
 /// Remembers whether the response of an asset can be used again: a hint of one that cannot makes browsers fetch it twice.

@@ -120,6 +120,8 @@ pub struct Plan {
     pub promises: Vec<Promise>,
     /// Link values of a 103, in order.
     pub hints: Vec<HeaderValue>,
+    /// The origin's fields that a 103 carries beside its links.
+    pub fields: HeaderMap,
     /// Of those that ask for a URL: its key in the diary of the connection, and the place of the link among the mentions.
     pub hinted: Vec<(UrlKey, usize)>,
 }
@@ -129,6 +131,16 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.promises.is_empty() && self.hints.is_empty()
+    }
+
+    /// Adds what another plan has, to be carried out together.
+    pub fn append(&mut self, other: Self) {
+        self.promises.extend(other.promises);
+        self.hints.extend(other.hints);
+        self.hinted.extend(other.hinted);
+        for (name, value) in &other.fields {
+            self.fields.append(name, value.clone());
+        }
     }
 }
 
