@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::SystemTime};
 use super::{
     cache,
     decode::{At, list, non_empty_list, parse, parse_or_reason, word},
-    found::{Found, Reported},
+    findings::{Findings, Reported},
     learn,
     listener::{self, LISTENERS, ListenerPolicy},
     process::ProcessPolicy,
@@ -65,7 +65,7 @@ struct Base {
 }
 
 /// Builds the configuration of a whole file.
-pub(super) fn config(root: &At<'_>, found: &mut Found<'_>) -> Result<Config, Reported> {
+pub(super) fn config(root: &At<'_>, found: &mut Findings<'_>) -> Result<Config, Reported> {
     let built_in = Base::default();
     let mut base = Base::default();
     let mut process = ProcessPolicy::default();
@@ -105,7 +105,7 @@ fn route(
     base: &Base,
     upstreams: &Result<Vec<&str>, Reported>,
     seen: &mut HashMap<Box<str>, u64>,
-    found: &mut Found<'_>,
+    found: &mut Findings<'_>,
 ) -> Result<Route, Reported> {
     let mut own = base.clone();
     let mut matches = Match::default();
@@ -140,7 +140,7 @@ fn route(
     })
 }
 
-fn what_matches(at: &At<'_>, found: &mut Found<'_>) -> Result<Match, Reported> {
+fn what_matches(at: &At<'_>, found: &mut Findings<'_>) -> Result<Match, Reported> {
     let mut matches = Match::default();
     read_settings!(at, found, {
         "host" => matches.hosts, |at, found| {

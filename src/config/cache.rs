@@ -2,7 +2,7 @@
 
 use super::{
     decode::{At, parse, time, word},
-    found::{Found, Reported},
+    findings::{Findings, Reported},
     settings::read_settings,
     value,
 };
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Reads a policy over a base: a word changes what is stored and nothing else, a mapping changes the keys that it has.
-pub(super) fn policy(at: &At<'_>, base: CachePolicy, found: &mut Found<'_>) -> Result<CachePolicy, Reported> {
+pub(super) fn policy(at: &At<'_>, base: CachePolicy, found: &mut Findings<'_>) -> Result<CachePolicy, Reported> {
     let mut policy = base;
     if at.word_unless_mapping(CACHING, &mut policy.caching, found)? {
         return Ok(policy);
@@ -27,7 +27,7 @@ pub(super) fn policy(at: &At<'_>, base: CachePolicy, found: &mut Found<'_>) -> R
 }
 
 /// Reads the `server.cache` section.
-pub(super) fn limits(at: &At<'_>, found: &mut Found<'_>) -> Result<StoreLimits, Reported> {
+pub(super) fn limits(at: &At<'_>, found: &mut Findings<'_>) -> Result<StoreLimits, Reported> {
     let mut limits = StoreLimits::default();
     let settings = read_settings!(at, found, {
         "bytes" => limits.bytes, parse("1MiB to 1048576MiB with its unit (KiB, MiB)", |text| {

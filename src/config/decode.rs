@@ -1,6 +1,6 @@
 //! Reads one value of the tree: its type, its range, its place in problems.
 //!
-//! A reader reports problems into [`Found`], and its caller goes on with the next setting, so that one pass finds all
+//! A reader reports problems into [`Findings`], and its caller goes on with the next setting, so that one pass finds all
 //! problems. [`integer`] and the other functions make readers. `settings` reads mappings.
 
 use std::{
@@ -13,13 +13,13 @@ use std::{
 };
 
 use super::{
-    found::{Found, Reported},
-    node::{Node, Value, quoted},
+    findings::{Findings, Reported},
+    node::{Node, YamlValue, quoted},
     value,
     wording::{did_you_mean, nearest, one_of},
 };
 
-/// A value, with the path that leads to it.
+/// A value, and the path of settings that leads there.
 #[derive(Debug)]
 pub(super) struct At<'n> {
     pub(super) node: &'n Node,
@@ -27,6 +27,7 @@ pub(super) struct At<'n> {
 }
 
 impl<'n> At<'n> {
+    /// Begins at the root of a file.
     pub(super) fn root(node: &'n Node) -> Self {
         Self {
             node,
@@ -35,16 +36,16 @@ impl<'n> At<'n> {
     }
 
     /// Reports that this value is not what is allowed.
-    pub(super) fn must_be(&self, allowed: impl Display, found: &mut Found<'_>) -> Reported {
+    pub(super) fn must_be(&self, allowed: impl Display, found: &mut Findings<'_>) -> Reported {
         self.report(format!("must be {allowed}, got {}", self.node.value), found)
     }
 
-    /// This value, unless another of the same meaning was seen before; `seen` keeps their lines.
+    /// Takes a value, unless another of the same meaning was seen before; `seen` has the lines of all values.
     pub(super) fn unique<T: Eq + Hash + Clone>(
         &self,
         value: T,
         seen: &mut HashMap<T, u64>,
-        found: &mut Found<'_>,
+        found: &mut Findings<'_>,
     ) -> Result<T, Reported> {
         match seen.entry(value.clone()) {
             Entry::Vacant(vacant) => {
@@ -59,26 +60,27 @@ impl<'n> At<'n> {
         }
     }
 
-    pub(super) fn report(&self, message: String, found: &mut Found<'_>) -> Reported {
+    /// Reports a problem of this value.
+    pub(super) fn report(&self, message: String, found: &mut Findings<'_>) -> Reported {
         found.report(self.node.place, &self.path, &message)
     }
 
     pub(super) fn is_null(&self) -> bool {
-        matches!(self.node.value, Value::Null)
+        matches!(self.node.value, YamlValue::Null)
     }
 
     pub(super) fn is_mapping(&self) -> bool {
-        matches!(self.node.value, Value::Mapping(_))
+        matches!(self.node.value, YamlValue::Mapping(_))
     }
 
     pub(super) fn is_list(&self) -> bool {
-        matches!(self.node.value, Value::List(_))
+        matches!(self.node.value, YamlValue::List(_))
     }
 
-    /// The text of a text; nothing is reported.
+    /// Takes the text of a text; reports nothing.
     pub(super) fn text(&self) -> Option<&'n str> {
         match &self.node.value {
-            Value::Text(text) => Some(text),
+            YamlValue::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -88,7 +90,7 @@ impl<'n> At<'n> {
         &self,
         words: Words<'_, T>,
         or: Option<&str>,
-        found: &mut Found<'_>,
+        found: &mut Findings<'_>,
     ) -> Result<T, Reported> {
         let text = self.text();
         if let Some((_, meaning)) = words.iter().find(|(word, _)| text == Some(word)) {
@@ -102,7 +104,7 @@ impl<'n> At<'n> {
     }
 
     /// Reads one of the names that the file itself gives: its index among them.
-    pub(super) fn name_among(&self, what: &str, names: &[&str], found: &mut Found<'_>) -> Result<usize, Reported> {
+    pub(super) fn name_among(&self, what: &str, names: &[&str], found: &mut Findings<'_>) -> Result<usize, Reported> {
         let text = self.text();
         if let Some(index) = text.and_then(|text| names.iter().position(|name| *name == text)) {
             return Ok(index);
@@ -117,8 +119,8 @@ impl<'n> At<'n> {
         Err(self.report(message, found))
     }
 
-    fn items(&self, allowed: &str, found: &mut Found<'_>) -> Result<Vec<Self>, Reported> {
-        let Value::List(nodes) = &self.node.value else {
+    fn items(&self, allowed: &str, found: &mut Findings<'_>) -> Result<Vec<Self>, Reported> {
+        let YamlValue::List(nodes) = &self.node.value else {
             return Err(self.must_be(allowed, found));
         };
         let at = |(index, node)| Self {
@@ -130,7 +132,7 @@ impl<'n> At<'n> {
 }
 
 /// Reads a time between a millisecond and a day, with its unit.
-pub(super) fn time(at: &At<'_>, found: &mut Found<'_>) -> Result<Duration, Reported> {
+pub(super) fn time(at: &At<'_>, found: &mut Findings<'_>) -> Result<Duration, Reported> {
     at.text()
         .and_then(value::duration)
         .filter(|time| value::TIMES.contains(time))
@@ -138,13 +140,13 @@ pub(super) fn time(at: &At<'_>, found: &mut Found<'_>) -> Result<Duration, Repor
 }
 
 /// Reads an integer in a range.
-pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl Fn(&At<'_>, &mut Found<'_>) -> Result<T, Reported>
+pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>
 where
     T: TryFrom<i128> + PartialOrd + Display,
 {
     move |at, found| {
         let value = match at.node.value {
-            Value::Integer(integer) => T::try_from(integer).ok(),
+            YamlValue::Integer(integer) => T::try_from(integer).ok(),
             _ => None,
         };
         value
@@ -157,13 +159,13 @@ where
 pub(super) fn parse<T>(
     allowed: &str,
     parse: impl Fn(&str) -> Option<T>,
-) -> impl Fn(&At<'_>, &mut Found<'_>) -> Result<T, Reported> {
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
     move |at, found| {
         if let Some(value) = at.text().and_then(&parse) {
             return Ok(value);
         }
         let value = &at.node.value;
-        let is_number = matches!(value, Value::Integer(_) | Value::Float(_));
+        let is_number = matches!(value, YamlValue::Integer(_) | YamlValue::Float(_));
         if is_number && parse(&value.to_string()).is_some() {
             return Err(at.must_be("in quotes, it is not meant as a number", found));
         }
@@ -176,7 +178,7 @@ pub(super) fn parse<T>(
 pub(super) fn parse_or_reason<T, E: Display>(
     allowed: &str,
     parse_in: impl Fn(&Path, &str) -> Result<T, E>,
-) -> impl Fn(&At<'_>, &mut Found<'_>) -> Result<T, Reported> {
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
     move |at, found| {
         let folder = found.folder();
         let Some(text) = at.text() else {
@@ -190,7 +192,7 @@ pub(super) fn parse_or_reason<T, E: Display>(
 }
 
 /// Reads one of some words.
-pub(super) fn word<T: Clone>(words: Words<'_, T>) -> impl Fn(&At<'_>, &mut Found<'_>) -> Result<T, Reported> {
+pub(super) fn word<T: Clone>(words: Words<'_, T>) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
     move |at, found| at.word(words, None, found)
 }
 
@@ -199,8 +201,8 @@ pub(super) type Words<'w, T> = &'w [(&'static str, T)];
 
 /// Reads a mapping, or the word off: none.
 pub(super) fn unless_off<T>(
-    read: impl Fn(&At<'_>, &mut Found<'_>) -> Result<T, Reported>,
-) -> impl Fn(&At<'_>, &mut Found<'_>) -> Result<Option<T>, Reported> {
+    read: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<Option<T>, Reported> {
     move |at, found| {
         if at.is_mapping() {
             return read(at, found).map(Some);
@@ -211,8 +213,8 @@ pub(super) fn unless_off<T>(
 
 /// Reads a value, or nothing.
 pub(super) fn or_null<T>(
-    read: impl Fn(&At<'_>, &mut Found<'_>) -> Result<T, Reported>,
-) -> impl Fn(&At<'_>, &mut Found<'_>) -> Result<Option<T>, Reported> {
+    read: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<Option<T>, Reported> {
     move |at, found| {
         if at.is_null() {
             return Ok(None);
@@ -224,8 +226,8 @@ pub(super) fn or_null<T>(
 /// Reads a list.
 pub(super) fn list<T>(
     allowed: &str,
-    mut read: impl FnMut(&At<'_>, &mut Found<'_>) -> Result<T, Reported>,
-) -> impl FnMut(&At<'_>, &mut Found<'_>) -> Result<Vec<T>, Reported> {
+    mut read: impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+) -> impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<Vec<T>, Reported> {
     move |at, found| {
         let items = at.items(allowed, found)?;
         let read: Vec<_> = items.iter().map(|item| read(item, found)).collect();
@@ -236,17 +238,19 @@ pub(super) fn list<T>(
 /// Reads a list with at least one item.
 pub(super) fn non_empty_list<T>(
     allowed: &str,
-    read: impl FnMut(&At<'_>, &mut Found<'_>) -> Result<T, Reported>,
-) -> impl FnMut(&At<'_>, &mut Found<'_>) -> Result<Vec<T>, Reported> {
+    read: impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+) -> impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<Vec<T>, Reported> {
     let mut list = list(allowed, read);
     move |at, found| match &at.node.value {
-        Value::List(items) if items.is_empty() => Err(at.report(format!("must be {allowed}, got an empty one"), found)),
+        YamlValue::List(items) if items.is_empty() => {
+            Err(at.report(format!("must be {allowed}, got an empty one"), found))
+        }
         _ => list(at, found),
     }
 }
 
 /// Reads the path of a file, or nothing.
-pub(super) fn file(at: &At<'_>, found: &mut Found<'_>) -> Result<Option<PathBuf>, Reported> {
+pub(super) fn file(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<PathBuf>, Reported> {
     or_null(parse("the path of a file, or ~ for none", |text| {
         (!text.is_empty() && !text.contains('\0')).then(|| text.into())
     }))(at, found)

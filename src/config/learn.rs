@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::{
     decode::{At, file, integer, list, non_empty_list, parse, time, word},
-    found::{Found, Reported},
+    findings::{Findings, Reported},
     settings::read_settings,
     value,
 };
@@ -26,7 +26,7 @@ pub struct ManifestsPolicy {
 }
 
 /// Reads a policy over a base: a word switches, a mapping changes the keys that it has.
-pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Found<'_>) -> Result<LearnPolicy, Reported> {
+pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Findings<'_>) -> Result<LearnPolicy, Reported> {
     let mut policy = base.clone();
     if at.word_unless_mapping(LEARNING, &mut policy.learning, found)? {
         return Ok(policy);
@@ -45,7 +45,7 @@ pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Found<'_>) -> 
     Ok(policy)
 }
 
-fn key(at: &At<'_>, found: &mut Found<'_>) -> Result<LearnKey, Reported> {
+fn key(at: &At<'_>, found: &mut Findings<'_>) -> Result<LearnKey, Reported> {
     if !at.is_list() {
         return at.word(KEY, Some(PARAMETERS), found);
     }
@@ -57,7 +57,7 @@ fn key(at: &At<'_>, found: &mut Found<'_>) -> Result<LearnKey, Reported> {
 }
 
 /// Reads the `server.manifests` section.
-pub(super) fn manifests(at: &At<'_>, found: &mut Found<'_>) -> Result<ManifestsPolicy, Reported> {
+pub(super) fn manifests(at: &At<'_>, found: &mut Findings<'_>) -> Result<ManifestsPolicy, Reported> {
     let mut manifests = ManifestsPolicy::default();
     read_settings!(at, found, {
         "documents" => manifests.limits.documents, integer(1..=10_000_000);

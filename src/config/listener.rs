@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use super::{
     decode::{At, list, non_empty_list, parse, parse_or_reason, unless_off, word},
-    found::{Found, Reported},
+    findings::{Findings, Reported},
     settings::read_settings,
     value,
 };
@@ -49,7 +49,7 @@ impl ListenerPolicy {
     }
 }
 
-pub(super) fn listeners(at: &At<'_>, found: &mut Found<'_>) -> Result<Vec<ListenerPolicy>, Reported> {
+pub(super) fn listeners(at: &At<'_>, found: &mut Findings<'_>) -> Result<Vec<ListenerPolicy>, Reported> {
     let mut seen = HashMap::new();
     non_empty_list(LISTENERS, |at, found| listener(at, &mut seen, found))(at, found)
 }
@@ -57,7 +57,7 @@ pub(super) fn listeners(at: &At<'_>, found: &mut Found<'_>) -> Result<Vec<Listen
 fn listener(
     at: &At<'_>,
     seen: &mut HashMap<SocketAddr, u64>,
-    found: &mut Found<'_>,
+    found: &mut Findings<'_>,
 ) -> Result<ListenerPolicy, Reported> {
     let mut listener = ListenerPolicy::new(SocketAddr::from(([0, 0, 0, 0], 0)));
     let settings = read_settings!(at, found, {
@@ -97,7 +97,7 @@ fn listener(
     Ok(listener)
 }
 
-fn certificates(at: &At<'_>, found: &mut Found<'_>) -> Result<Vec<Arc<Certificate>>, Reported> {
+fn certificates(at: &At<'_>, found: &mut Findings<'_>) -> Result<Vec<Arc<Certificate>>, Reported> {
     let settings = read_settings!(at, found, {
         "certificates";
     });
@@ -106,7 +106,7 @@ fn certificates(at: &At<'_>, found: &mut Found<'_>) -> Result<Vec<Arc<Certificat
 }
 
 /// Reads a certificate from its files, so that one that cannot be served is a problem of the configuration.
-fn certificate(at: &At<'_>, found: &mut Found<'_>) -> Result<Certificate, Reported> {
+fn certificate(at: &At<'_>, found: &mut Findings<'_>) -> Result<Certificate, Reported> {
     let settings = read_settings!(at, found, {
         "cert";
         "key";

@@ -1,6 +1,6 @@
 //! Reads a configuration file: every problem at once, or a [`Config`] that cannot be wrong.
 //!
-//! Reading order: `problem` (what a bad file is told), `node` (YAML with places, the only user of the YAML crate), `found`
+//! Reading order: `problem` (what a bad file is told), `node` (YAML with places, the only user of the YAML crate), `findings`
 //! (collected problems), `decode` (one value), `settings` (mappings), `value` (one text to one value), `wording` (names of
 //! things in problems); then the sections: `build`, `process`, `listener`, `upstream`, `push`, `learn` and `cache`.
 //!
@@ -9,7 +9,7 @@
 mod build;
 mod cache;
 mod decode;
-mod found;
+mod findings;
 mod learn;
 mod listener;
 mod node;
@@ -32,7 +32,7 @@ pub use problem::{Place, Problem, Problems};
 pub use process::{AdminEndpoint, ClientLimits, ProcessPolicy};
 
 use decode::At;
-use found::Found;
+use findings::Findings;
 use node::SyntaxError;
 
 /// Reads a configuration file of at most 1 MiB.
@@ -66,7 +66,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
         let message = format!("cannot be read as YAML: {reason}");
         Problems::single(Problem::new(file_name, place, "", &message))
     })?;
-    let mut found = Found::new(file_name);
+    let mut found = Findings::new(file_name);
     let config = build::config(&At::root(&root), &mut found);
     found.finish(config)
 }

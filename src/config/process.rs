@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use super::{
     cache,
     decode::{At, file, integer, parse, time},
-    found::{Found, Reported},
+    findings::{Findings, Reported},
     learn::{self, ManifestsPolicy},
     settings::{read_settings, settings},
     upstream, value,
@@ -75,7 +75,7 @@ pub enum AdminEndpoint {
     Socket(PathBuf),
 }
 
-fn admin(at: &At<'_>, found: &mut Found<'_>) -> Result<Option<AdminEndpoint>, Reported> {
+fn admin(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<AdminEndpoint>, Reported> {
     const ALLOWED: &str =
         "off, a loopback address with a port (127.0.0.1:9901), or the path of a socket (/run/linkpush/admin.sock)";
     parse(ALLOWED, |text| {

@@ -2,14 +2,14 @@
 
 use super::{
     decode::{At, integer, list, non_empty_list, parse, parse_or_reason, time, word},
-    found::{Found, Reported},
+    findings::{Findings, Reported},
     settings::read_settings,
     value,
 };
 use crate::push::{Credentials, Delivery, Destination, Destinations, HintRequests, Nopush, Policy};
 
 /// Reads a policy over a base: a word changes the delivery and nothing else, a mapping changes the keys that it has.
-pub(super) fn policy(at: &At<'_>, base: &Policy, found: &mut Found<'_>) -> Result<Policy, Reported> {
+pub(super) fn policy(at: &At<'_>, base: &Policy, found: &mut Findings<'_>) -> Result<Policy, Reported> {
     let mut policy = base.clone();
     if at.word_unless_mapping(DELIVERY, &mut policy.delivery, found)? {
         return Ok(policy);
@@ -32,7 +32,7 @@ pub(super) fn policy(at: &At<'_>, base: &Policy, found: &mut Found<'_>) -> Resul
     Ok(policy)
 }
 
-fn destinations(at: &At<'_>, found: &mut Found<'_>) -> Result<Destinations, Reported> {
+fn destinations(at: &At<'_>, found: &mut Findings<'_>) -> Result<Destinations, Reported> {
     if at.text() == Some("any") {
         return Ok(Destinations::Any);
     }

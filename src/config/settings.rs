@@ -6,8 +6,8 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
     decode::{At, Words},
-    found::{Found, Reported},
-    node::{Value, quoted},
+    findings::{Findings, Reported},
+    node::{YamlValue, quoted},
     problem::Place,
     wording::{did_you_mean, nearest},
 };
@@ -43,7 +43,7 @@ macro_rules! settings {
         }
 
         impl $name {
-            pub(super) fn read(at: &At<'_>, found: &mut Found<'_>) -> Result<Self, Reported> {
+            pub(super) fn read(at: &At<'_>, found: &mut Findings<'_>) -> Result<Self, Reported> {
                 let mut whole = Self::default();
                 read_settings!(at, found, { $(stringify!($key) => whole.$key, $read;)* });
                 Ok(whole)
@@ -56,14 +56,14 @@ pub(super) use {read_settings, settings};
 
 impl<'n> At<'n> {
     /// Reads a mapping whose keys are names; of a repeated key, the first.
-    pub(super) fn entries(&self, allowed: &str, found: &mut Found<'_>) -> Result<Vec<NamedValue<'n>>, Reported> {
-        let Value::Mapping(nodes) = &self.node.value else {
+    pub(super) fn entries(&self, allowed: &str, found: &mut Findings<'_>) -> Result<Vec<NamedValue<'n>>, Reported> {
+        let YamlValue::Mapping(nodes) = &self.node.value else {
             return Err(self.must_be(allowed, found));
         };
         let mut fields = Vec::with_capacity(nodes.len());
         let mut first_lines = HashMap::with_capacity(nodes.len());
         for (key, node) in nodes {
-            let Value::Text(name) = &key.value else {
+            let YamlValue::Text(name) = &key.value else {
                 let message = format!("keys must be text, in quotes if a number, got {}", key.value);
                 found.report(key.place, &self.path, &message);
                 continue;
@@ -92,10 +92,10 @@ impl<'n> At<'n> {
     pub(super) fn non_empty_entries(
         &self,
         allowed: &str,
-        found: &mut Found<'_>,
+        found: &mut Findings<'_>,
     ) -> Result<Vec<NamedValue<'n>>, Reported> {
         match &self.node.value {
-            Value::Mapping(entries) if entries.is_empty() => {
+            YamlValue::Mapping(entries) if entries.is_empty() => {
                 Err(self.report(format!("must be {allowed}, got an empty one"), found))
             }
             _ => self.entries(allowed, found),
@@ -107,7 +107,7 @@ impl<'n> At<'n> {
         &self,
         words: Words<'_, T>,
         slot: &mut T,
-        found: &mut Found<'_>,
+        found: &mut Findings<'_>,
     ) -> Result<bool, Reported> {
         if self.is_mapping() {
             return Ok(false);
@@ -120,7 +120,7 @@ impl<'n> At<'n> {
     pub(super) fn mapping(
         &self,
         keys: &'static [&'static str],
-        found: &mut Found<'_>,
+        found: &mut Findings<'_>,
     ) -> Result<Settings<'n>, Reported> {
         let keys_are = keys.join(", ");
         let mut fields = self.entries(&format!("a mapping (keys: {keys_are})"), found)?;
@@ -157,7 +157,7 @@ pub(super) struct NamedValue<'n> {
 
 impl NamedValue<'_> {
     /// Reports that the key is not what is allowed.
-    pub(super) fn key_must_be(&self, allowed: &str, found: &mut Found<'_>) -> Reported {
+    pub(super) fn key_must_be(&self, allowed: &str, found: &mut Findings<'_>) -> Reported {
         let message = format!("the key must be {allowed}, got {}", quoted(self.name));
         found.report(self.key_place, &self.at.path, &message)
     }
@@ -185,8 +185,8 @@ impl<'n> Settings<'n> {
         &self,
         key: &str,
         slot: &mut T,
-        found: &mut Found<'_>,
-        read: impl FnOnce(&At<'n>, &mut Found<'_>) -> Result<T, Reported>,
+        found: &mut Findings<'_>,
+        read: impl FnOnce(&At<'n>, &mut Findings<'_>) -> Result<T, Reported>,
     ) {
         if let Some(Ok(value)) = self.find(key).map(|at| read(at, found)) {
             *slot = value;
@@ -198,8 +198,8 @@ impl<'n> Settings<'n> {
         &self,
         key: &str,
         what: &str,
-        found: &mut Found<'_>,
-        read: impl FnOnce(&At<'n>, &mut Found<'_>) -> Result<T, Reported>,
+        found: &mut Findings<'_>,
+        read: impl FnOnce(&At<'n>, &mut Findings<'_>) -> Result<T, Reported>,
     ) -> Result<T, Reported> {
         match self.find(key) {
             Some(at) => read(at, found),
@@ -208,7 +208,7 @@ impl<'n> Settings<'n> {
     }
 
     /// Reports a problem of a key, or of the place where it is missing.
-    pub(super) fn report(&self, key: &str, message: &str, found: &mut Found<'_>) -> Reported {
+    pub(super) fn report(&self, key: &str, message: &str, found: &mut Findings<'_>) -> Reported {
         match self.find(key) {
             Some(at) => at.report(message.to_owned(), found),
             None => found.report(self.place, &path_of(&self.path, key), message),

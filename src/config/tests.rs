@@ -114,7 +114,7 @@ fn edge_with_examples() -> String {
 fn edge_yaml_sets_every_key() {
     let text = edge_with_examples();
     let root = node::parse(&text).expect("a valid file");
-    let mut found = Found::new("conf/edge.yaml");
+    let mut found = Findings::new("conf/edge.yaml");
     assert!(build::config(&At::root(&root), &mut found).is_ok());
     assert_eq!(found.unset, Vec::<String>::new());
 }

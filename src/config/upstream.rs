@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
     decode::{At, integer, list, non_empty_list, or_null, parse, parse_or_reason, time, unless_off, word},
-    found::{Found, Reported},
+    findings::{Findings, Reported},
     settings::{NamedValue, read_settings},
     value,
 };
@@ -13,7 +13,7 @@ use crate::upstream::{
     Verify,
 };
 
-pub(super) fn pools(entries: &[NamedValue<'_>], found: &mut Found<'_>) -> Result<Vec<PoolPolicy>, Reported> {
+pub(super) fn pools(entries: &[NamedValue<'_>], found: &mut Findings<'_>) -> Result<Vec<PoolPolicy>, Reported> {
     let one = |entry: &NamedValue<'_>| {
         let name = match value::name(entry.name) {
             Some(name) => Ok(name),
@@ -26,7 +26,7 @@ pub(super) fn pools(entries: &[NamedValue<'_>], found: &mut Found<'_>) -> Result
     pools.into_iter().collect()
 }
 
-fn pool(name: &str, at: &At<'_>, found: &mut Found<'_>) -> Result<PoolPolicy, Reported> {
+fn pool(name: &str, at: &At<'_>, found: &mut Findings<'_>) -> Result<PoolPolicy, Reported> {
     let mut pool = PoolPolicy::new(name, Vec::new());
     let settings = read_settings!(at, found, {
         "servers";
@@ -66,7 +66,7 @@ fn pool(name: &str, at: &At<'_>, found: &mut Found<'_>) -> Result<PoolPolicy, Re
 }
 
 /// Reads `host:port`, or a mapping with a weight.
-fn server(at: &At<'_>, found: &mut Found<'_>) -> Result<ServerPolicy, Reported> {
+fn server(at: &At<'_>, found: &mut Findings<'_>) -> Result<ServerPolicy, Reported> {
     let address = parse(value::SERVER_ALLOWED, value::server);
     if !at.is_mapping() {
         return address(at, found);
@@ -80,7 +80,7 @@ fn server(at: &At<'_>, found: &mut Found<'_>) -> Result<ServerPolicy, Reported> 
     Ok(ServerPolicy { weight, ..server })
 }
 
-fn health_check(at: &At<'_>, found: &mut Found<'_>) -> Result<HealthCheckPolicy, Reported> {
+fn health_check(at: &At<'_>, found: &mut Findings<'_>) -> Result<HealthCheckPolicy, Reported> {
     let mut check = HealthCheckPolicy::new("/");
     let path = parse(value::PATH_ALLOWED, value::path);
     let settings = read_settings!(at, found, {
@@ -98,7 +98,7 @@ fn health_check(at: &At<'_>, found: &mut Found<'_>) -> Result<HealthCheckPolicy,
     Ok(check)
 }
 
-fn ejection(at: &At<'_>, found: &mut Found<'_>) -> Result<EjectionPolicy, Reported> {
+fn ejection(at: &At<'_>, found: &mut Findings<'_>) -> Result<EjectionPolicy, Reported> {
     let mut ejection = EjectionPolicy::default();
     read_settings!(at, found, {
         "failures" => ejection.failures, integer(1..=1000);
@@ -107,7 +107,7 @@ fn ejection(at: &At<'_>, found: &mut Found<'_>) -> Result<EjectionPolicy, Report
     Ok(ejection)
 }
 
-fn tls(at: &At<'_>, found: &mut Found<'_>) -> Result<TlsPolicy, Reported> {
+fn tls(at: &At<'_>, found: &mut Findings<'_>) -> Result<TlsPolicy, Reported> {
     let mut tls = TlsPolicy {
         sni: None,
         authorities: None,
@@ -122,7 +122,7 @@ fn tls(at: &At<'_>, found: &mut Found<'_>) -> Result<TlsPolicy, Reported> {
 }
 
 /// Reads `server.resolver`.
-pub(super) fn resolver(at: &At<'_>, found: &mut Found<'_>) -> Result<ResolverPolicy, Reported> {
+pub(super) fn resolver(at: &At<'_>, found: &mut Findings<'_>) -> Result<ResolverPolicy, Reported> {
     let mut resolver = ResolverPolicy::default();
     let settings = read_settings!(at, found, {
         "servers" => resolver.servers, list("a list of addresses with ports", parse(NAME_SERVER, |text| {
