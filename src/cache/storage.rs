@@ -13,14 +13,13 @@ use pingora_cache::{
 
 use super::{
     body::Body,
-    fill::{Fill, Reader, Reserved},
+    fill::{Fill, FillSource, Reader},
     key::EntryKey,
     object::{Head, Object},
     purge::Begun,
     store::Store,
     trail::{Revalidating, Trail, entry_of},
 };
-use crate::backpressure::Valve;
 
 fn begun(key: &CacheKey) -> Begun {
     Trail::of(key).map(|trail| trail.begun).unwrap_or_default()
@@ -89,7 +88,7 @@ impl Storage for Store {
         let url = key.primary_key_str().unwrap_or_default();
         let head = Head::of(meta, url, &key.user_tag);
         let entry = entry_of(key);
-        let source = meta.extensions().get::<Source>();
+        let source = meta.extensions().get::<FillSource>();
         let fill = self.fill(entry, head, begun(key), source);
         Ok(Box::new(Writing {
             tag: fill.id.into(),
@@ -139,15 +138,6 @@ impl Storage for Store {
     fn as_any(&self) -> &(dyn Any + Send + Sync + 'static) {
         self
     }
-}
-
-/// Where an answer comes from that is to be kept, in its record.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// Stops the origin, where it can be stopped.
-    pub valve: Option<Arc<Valve>>,
-    /// Room for its content, if its length is known.
-    pub reserved: Option<Arc<Reserved>>,
 }
 
 /// Reads a whole answer, or a range of it.

@@ -6,7 +6,7 @@ use crate::server::{ProcessError, Running};
 
 /// The server of a configuration file; `None` if the file is wrong, which is told then.
 pub(super) fn find(file: &Path) -> anyhow::Result<Option<Running>> {
-    let Some(config) = super::configured(file) else {
+    let Some(config) = super::configuration::configured(file) else {
         return Ok(None);
     };
     let pid_file = config.server.pid_file.ok_or(ProcessError::NoPidFile)?;

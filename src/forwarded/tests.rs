@@ -2,8 +2,17 @@
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::peer::Trusted;
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{
+    element,
+    facts::{MAX_AUTHORITY, scheme_of},
+    text::MAX_CHAIN,
+    *,
+};
+use crate::peer::{Peer, Scheme, Trusted};
 
 fn fields(lines: &[(&str, &str)]) -> HeaderMap {
     lines

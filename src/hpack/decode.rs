@@ -1,8 +1,8 @@
 //! Decodes blocks of fields.
 
 use super::field::{FieldSink, Name, Value};
-use super::table::{Entry, Table};
 use super::{FIELD_OVERHEAD, huffman, integer};
+use super::{entry::Entry, table::Table};
 
 /// How much of the stack is there for the Huffman strings of a field; longer ones are decoded on the heap.
 const SCRATCH: usize = 256;

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
+use super::entry::Entry;
 use super::recent::Hash;
-use super::table::Entry;
 use super::{Name, Value};
 
 /// Writes the table down once, as entries and as names that can be hashed at compile time.

@@ -3,36 +3,21 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use log::{debug, warn};
 use pingora::{apps::HttpServerApp, protocols::Stream, server::ShutdownWatch};
 use tokio::time::timeout;
 
 use super::{
-    Connections, Live, UpgradeRequest,
+    Connections, Live,
     arrival::ends,
     arrive::{Refusal, arrive},
     http1::Http1,
+    http2::ServeHttp2,
     listener,
     per_client::PerClient,
     preface::Protocol,
 };
 use crate::telemetry::seldom::Seldom;
-
-/// Whoever serves HTTP/2 connections with this application: those that begin with the preface, and
-/// upgraded ones.
-#[async_trait]
-pub trait ServeHttp2<A>: Send + Sync {
-    /// What an upgraded connection begins with.
-    type Beginning: Send;
-
-    /// Takes a request for an upgrade, or leaves it to HTTP/1.1.
-    fn upgrade(&self, request: UpgradeRequest) -> Option<Self::Beginning>;
-
-    /// Serves a connection to its end. Its facts are in its digest. After an upgrade the client was
-    /// told, and its preface is still to come.
-    async fn serve(&self, app: &Arc<A>, stream: Stream, beginning: Option<Self::Beginning>, shutdown: ShutdownWatch);
-}
 
 /// Tells protocols apart and hands connections on.
 #[derive(Debug)]

@@ -21,11 +21,12 @@ use tokio::{
 };
 
 use super::{
-    Arrival, Limits, ServeHttp2,
+    Arrival, Limits,
     arrival::Fence,
     chunks::Chunks,
     head::{BadHead, Body, Head, HeadLimits},
     head_end::{HeadEnd, skip_empty_lines},
+    http2::ServeHttp2,
     refuse::refuse,
 };
 use crate::peer::Scheme;

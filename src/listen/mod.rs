@@ -18,6 +18,7 @@ mod entrance;
 mod head;
 mod head_end;
 mod http1;
+mod http2;
 mod listener;
 mod per_client;
 mod preface;
@@ -31,7 +32,8 @@ use std::time::Duration;
 
 pub use arrival::Arrival;
 pub use connections::Connections;
-pub use entrance::{Entrance, ServeHttp2};
+pub use entrance::Entrance;
+pub use http2::ServeHttp2;
 pub use listener::Listener;
 pub use tls::{Tls, TlsError};
 pub use upgrade::UpgradeRequest;

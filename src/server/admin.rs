@@ -29,7 +29,10 @@ use pingora::{
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::{ServerError, Sockets, free_address};
+use super::{
+    error::ServerError,
+    sockets::{Sockets, free_address},
+};
 use crate::{
     cache::{BadUrl, Purge, Store},
     config,

@@ -37,10 +37,10 @@ use tokio::{
 };
 
 use super::{
-    ServerError, manifests,
-    parts::{ListenerError, Parts},
+    error::ServerError,
+    manifests,
+    parts::{ListenerError, Parts, warn_of},
     process::PidFile,
-    warn_of,
 };
 use crate::{
     config::{self, Config, Problems},

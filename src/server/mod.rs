@@ -6,22 +6,16 @@
 
 mod admin;
 mod control;
+mod error;
 mod manifests;
 mod parts;
 mod process;
 mod sockets;
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    sync::Arc,
-    thread,
-    time::{Duration, SystemTime},
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
-use log::{debug, info, warn};
+use log::{debug, info};
 use pingora::{
     apps::HttpServerOptions,
     connectors::ConnectorOptions,
@@ -33,8 +27,10 @@ use pingora_proxy::{HttpProxy, ProcessCustomSession, ProxyServiceBuilder};
 
 pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
+pub use error::ServerError;
 pub use parts::ListenerError;
 pub use process::{ProcessError, Running};
+pub use sockets::Sockets;
 
 use crate::{
     config::Config,
@@ -45,57 +41,9 @@ use crate::{
     upstream::Origins,
 };
 use control::Control;
-use parts::Parts;
+use parts::{Parts, warn_of};
 use process::PidFile;
 use sockets::{Listening, OpenSocket};
-
-/// Why a server does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address as configured.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The admin socket cannot be made.
-    #[error("cannot listen on {}", path.display())]
-    AdminSocket {
-        /// The socket.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An address takes no connections, though the server runs.
-    #[error("nothing listens on {address} after the start; the log says why")]
-    NotListening {
-        /// The address.
-        address: SocketAddr,
-    },
-    /// A listener cannot be made ready.
-    #[error(transparent)]
-    Listener(#[from] ListenerError),
-    /// The process cannot be controlled.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The runtime for signals and upkeep cannot be made.
-    #[error("cannot start the control thread")]
-    Runtime(#[source] io::Error),
-    /// The server's thread is gone.
-    #[error("the server stopped unexpectedly")]
-    Stopped,
-}
-
-/// Where a server gets its sockets from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sockets {
-    /// It opens them.
-    Open,
-    /// The process in the pid file hands them over, and ends.
-    TakeOver,
-}
 
 /// A server that is ready to run.
 pub struct Server {
@@ -219,13 +167,6 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// What an operator should know of a configuration that is used all the same.
-fn warn_of(config: &Config) {
-    for warning in config.warnings(SystemTime::now()) {
-        warn!("{warning}");
-    }
-}
-
 fn opt(sockets: Sockets) -> Option<Opt> {
     (sockets == Sockets::TakeOver).then(|| Opt {
         upgrade: true,
@@ -255,20 +196,6 @@ fn conf(config: &Config, pid_file: Option<&PidFile>) -> ServerConf {
 /// Rounded up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
-}
-
-/// Opens the socket of an address.
-fn open_socket(address: SocketAddr) -> Result<OpenSocket, ServerError> {
-    OpenSocket::new(address).map_err(|source| ServerError::Listen { address, source })
-}
-
-/// The address itself, with a port of the system's choice for port 0.
-///
-/// Pingora panics on an address that it cannot listen on, long after the start; this asks before.
-fn free_address(address: SocketAddr) -> Result<SocketAddr, ServerError> {
-    TcpListener::bind(address)
-        .and_then(|listener| listener.local_addr())
-        .map_err(|source| ServerError::Listen { address, source })
 }
 
 /// The proxy, whose connections to origins are [`Origins`]'.
@@ -327,4 +254,9 @@ impl ServeHttp2<Proxy> for Http2 {
         };
         h2::serve(stream, beginning, answers, limits, shutdown).await;
     }
+}
+
+/// Opens the socket of an address.
+fn open_socket(address: SocketAddr) -> Result<OpenSocket, ServerError> {
+    OpenSocket::new(address).map_err(|source| ServerError::Listen { address, source })
 }

@@ -1,8 +1,9 @@
 //! A configuration made ready to serve: what connections and requests find when they begin.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
+use log::warn;
 
 use super::manifests;
 use crate::{
@@ -143,5 +144,12 @@ fn http2_limits(limits: &Limits) -> h2::Limits {
         idle_timeout: limits.idle_timeout,
         read_timeout: limits.read_timeout,
         write_timeout: limits.write_timeout,
+    }
+}
+
+/// What an operator should know of a configuration that is used all the same.
+pub(super) fn warn_of(config: &Config) {
+    for warning in config.warnings(SystemTime::now()) {
+        warn!("{warning}");
     }
 }

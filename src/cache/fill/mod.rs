@@ -319,5 +319,14 @@ impl Drop for Reader {
     }
 }
 
+/// Where an answer comes from that is to be kept, in its record.
+#[derive(Debug, Clone)]
+pub struct FillSource {
+    /// Stops the origin, where it can be stopped.
+    pub valve: Option<Arc<Valve>>,
+    /// Room for its content, if its length is known.
+    pub reserved: Option<Arc<Reserved>>,
+}
+
 #[cfg(test)]
 mod tests;

@@ -17,11 +17,10 @@ use moka::sync::Cache;
 
 use super::{
     assets::Assets,
-    fill::{Budget, Fill, Reserved, Share},
+    fill::{Budget, Fill, FillSource, Reserved, Share},
     key::{EntryKey, TakeAsIs, UrlHash, UrlHasher},
     object::{Head, Object},
     purge::{Begun, Purge, PurgeLog},
-    storage::Source,
     vary,
 };
 
@@ -149,7 +148,7 @@ impl Store {
     }
 
     /// Begins to keep an answer.
-    pub(super) fn fill(&self, key: EntryKey, head: Head, begun: Begun, source: Option<&Source>) -> Arc<Fill> {
+    pub(super) fn fill(&self, key: EntryKey, head: Head, begun: Begun, source: Option<&FillSource>) -> Arc<Fill> {
         let reserved = source.and_then(|source| source.reserved.as_deref());
         let share = Share::new(&self.budget, reserved);
         let valve = source.and_then(|source| source.valve.clone());

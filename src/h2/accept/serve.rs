@@ -29,7 +29,6 @@ use tokio::{
 
 use super::{
     Answers,
-    dispatch::end,
     h2c::Beginning,
     pending::Pending,
     scheduler::{RequestScheduler, RunPermit},
@@ -357,7 +356,7 @@ impl<A> Drop for Driver<A> {
         drop(promised);
         for event in events {
             if let Event::Closed { side, sent, reason, .. } = event {
-                end(side, sent, reason);
+                side.end(sent, reason);
             }
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn push<A>(connection: &Connection<A>, document: &mut Stream, promise
         let mut head: Box<Parts> = Box::new(promise.request.into_parts().0);
         head.extensions.insert(pushed_by);
         connection.mux.start(Promised {
-            stream,
+            key: stream.release(),
             head,
             pushed_by,
         });

@@ -10,10 +10,9 @@ use std::{
 
 use http::request::Parts;
 
-use super::Stream;
 use crate::{
     exchange::OnSent,
-    h2::core::Core,
+    h2::core::{Core, Key, Reason},
     push::{PushedBy, Slot},
 };
 
@@ -35,10 +34,17 @@ pub(in crate::h2) struct Side {
 }
 
 impl Side {
-    /// Wakes all that wait: the stream has ended.
-    pub(in crate::h2) fn wake(&mut self) {
+    /// Ends a stream: all that wait for it hear of it. Of one that is complete there is no reset to hear of.
+    pub(in crate::h2) fn end(mut self, sent: usize, reason: Option<Reason>) {
+        if reason.is_none() {
+            self.watcher = None;
+        }
         let wakers = [self.reader.take(), self.writer.take(), self.watcher.take()];
         wakers.into_iter().flatten().for_each(Waker::wake);
+        if let Some(on_sent) = self.on_sent.take() {
+            let failure = reason.map(|reason| format!("stream reset: {reason}"));
+            on_sent.sent(sent, failure.as_deref());
+        }
     }
 }
 
@@ -51,7 +57,7 @@ impl std::fmt::Debug for Side {
 /// A promise that was sent, and whose request is to be answered.
 #[derive(Debug)]
 pub(in crate::h2) struct Promised {
-    pub(in crate::h2) stream: Stream,
+    pub(in crate::h2) key: Key,
     pub(in crate::h2) head: Box<Parts>,
     pub(in crate::h2) pushed_by: PushedBy,
 }
@@ -107,8 +113,8 @@ impl Mux {
     pub(in crate::h2) fn start(&self, promised: Promised) {
         let mut state = self.lock();
         if state.core.has_failed() {
-            // Nobody would take it any more, and it has a share in this.
-            drop(state);
+            // Nobody would take it any more.
+            state.core.detach(promised.key, Reason::CANCEL);
             return;
         }
         state.promised.push(promised);

@@ -15,7 +15,7 @@ use pingora_proxy::Session;
 
 use super::{Found, key, variance};
 use crate::{
-    cache::{self, Asked, NotKept, OtherAnswer, Source, Update},
+    cache::{self, Asked, FillSource, NotKept, OtherAnswer, Update},
     proxy::{Context, Edge, change, hops},
 };
 
@@ -161,7 +161,7 @@ fn admit(edge: &Edge, session: &Session, kept: RespCacheable, context: &Context)
         Some(reserved) => reserved.map(Arc::new),
         None => None,
     };
-    meta.extensions_mut().insert(Source {
+    meta.extensions_mut().insert(FillSource {
         valve: context.exchange.as_ref().map(|exchange| Arc::clone(exchange.valve())),
         reserved,
     });

@@ -1,5 +1,8 @@
 //! The layout of the crate: the direction of imports, and the size of files.
 
+mod circles;
+mod paths;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -56,6 +59,15 @@ fn files() -> Vec<(PathBuf, String, String)> {
             (path, module, text)
         })
         .collect()
+}
+
+/// A file's path below `src`.
+fn relative(path: &Path) -> String {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    path.strip_prefix(src)
+        .expect("below src")
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn row(module: &str) -> usize {
