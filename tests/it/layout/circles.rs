@@ -1,4 +1,4 @@
-//! No files import each other in a circle.
+//! No files import each other in a circle, and no folders that lie side by side.
 
 use super::{files, paths::Crate, relative};
 
@@ -6,7 +6,7 @@ use super::{files, paths::Crate, relative};
 const KNOWN: &[&str] = &["proxy/", "config/"];
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
+fn nothing_is_imported_in_a_circle() {
     let files = files();
     let texts: Vec<_> = files
         .iter()
@@ -92,6 +92,16 @@ fn circles_are_found_by_what_defines_a_name() {
                 ("a/one.rs", "use super::A;\npub fn one() -> Option<A> { None }\n"),
             ],
             &[&["a/mod.rs", "a/one.rs"]],
+        ),
+        (
+            "two folders, though no two files",
+            &[
+                ("lib.rs", "mod a;\nmod b;\n"),
+                ("x/a/one.rs", "pub struct One;\n"),
+                ("x/a/two.rs", "use crate::x::b::three::Three;\npub struct Two(Three);\n"),
+                ("x/b/three.rs", "use crate::x::a::one::One;\npub struct Three(One);\n"),
+            ],
+            &[&["x/a", "x/b"]],
         ),
         (
             "tests and comments import what they like",

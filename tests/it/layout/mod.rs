@@ -178,7 +178,7 @@ fn only_their_folders_know_h2_and_the_custom_session() {
         assert!(!uses_crate || in_cli || is_test, "{} uses the h2 crate", path.display());
         if code.contains("custom::") {
             assert!(
-                path.ends_with("h2/respond/session.rs") || path.ends_with("upstream/origins.rs"),
+                path.ends_with("h2/respond/session.rs") || path.ends_with("upstream/connect/connector.rs"),
                 "{} touches custom sessions or connectors",
                 path.display()
             );

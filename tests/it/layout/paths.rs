@@ -62,21 +62,29 @@ impl Crate {
             .collect()
     }
 
-    /// Circles of files, one for each set of files that reach each other: the shortest way round.
+    /// Circles of files, and of folders that lie side by side: of each set whose members reach each other, the shortest way
+    /// round.
     pub(super) fn circles(&self) -> Vec<Vec<String>> {
         let imports = self.imports();
-        let mut seen = BTreeSet::new();
-        let mut circles = Vec::new();
-        for &start in imports.keys() {
-            if seen.contains(start) {
-                continue;
+        let mut found = circles(&imports);
+        let folders: BTreeSet<_> = imports.keys().flat_map(|file| folders_of(file)).collect();
+        for folder in folders {
+            let mut within: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+            for (file, imported) in &imports {
+                let Some(child) = child_of(folder, file) else { continue };
+                let others = imported
+                    .iter()
+                    .filter_map(|file| child_of(folder, file))
+                    .filter(|other| *other != child);
+                within.entry(child).or_default().extend(others);
             }
-            if let Some(circle) = way_back(&imports, start) {
-                seen.extend(circle.iter().copied());
-                circles.push(circle.into_iter().map(str::to_owned).collect());
-            }
+            // Circles of files alone are there already.
+            let of_folders = circles(&within)
+                .into_iter()
+                .filter(|circle| circle.iter().any(|child| !child.ends_with(".rs")));
+            found.extend(of_folders);
         }
-        circles
+        found
     }
 
     /// A path from the crate's root; empty where it names another crate.
@@ -181,6 +189,33 @@ impl Module {
 /// Whether a module, or a name in it, belongs to another module's children.
 fn is_below(module: &[String], path: &[String]) -> bool {
     path.len() > module.len() && path.starts_with(module)
+}
+
+fn circles(imports: &BTreeMap<&str, BTreeSet<&str>>) -> Vec<Vec<String>> {
+    let mut seen = BTreeSet::new();
+    let mut circles = Vec::new();
+    for &start in imports.keys() {
+        if seen.contains(start) {
+            continue;
+        }
+        if let Some(circle) = way_back(imports, start) {
+            seen.extend(circle.iter().copied());
+            circles.push(circle.into_iter().map(str::to_owned).collect());
+        }
+    }
+    circles
+}
+
+/// The folders that a file lies in, each with its last slash; the crate's root is none.
+fn folders_of(file: &str) -> impl Iterator<Item = &str> {
+    file.match_indices('/')
+        .filter_map(|(at, slash)| file.get(..at + slash.len()))
+}
+
+/// The folder or file in a folder that a file belongs to.
+fn child_of<'f>(folder: &str, file: &'f str) -> Option<&'f str> {
+    let rest = file.strip_prefix(folder)?;
+    file.get(..folder.len() + rest.find('/').unwrap_or(rest.len()))
 }
 
 /// The shortest way from a file back to itself.
