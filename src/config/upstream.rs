@@ -9,7 +9,7 @@ use super::{
     value,
 };
 use crate::upstream::{
-    Authorities, Balance, EjectionPolicy, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
+    Balance, CaBundle, EjectionPolicy, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
     Verify,
 };
 
@@ -137,7 +137,7 @@ fn tls(at: &At<'_>, found: &mut Found<'_>) -> Result<TlsPolicy, Reported> {
     let fields = at.mapping(TLS, found)?;
     let mut tls = TlsPolicy {
         sni: None,
-        authorities: None,
+        ca_bundle: None,
         verify: Verify::On,
     };
     fields.set("sni", &mut tls.sni, found, |at, found| {
@@ -146,15 +146,13 @@ fn tls(at: &At<'_>, found: &mut Found<'_>) -> Result<TlsPolicy, Reported> {
         }
         at.parse(value::SNI_ALLOWED, found, |text| value::sni(text).map(Some))
     });
-    fields.set("ca", &mut tls.authorities, found, |at, found| {
+    fields.set("ca", &mut tls.ca_bundle, found, |at, found| {
         if at.is_null() {
             return Ok(None);
         }
         let folder = found.folder();
         at.parse_or_reason(CA, found, |text| {
-            Authorities::read(&folder.join(text))
-                .map(Some)
-                .map_err(|e| e.to_string())
+            CaBundle::read(&folder.join(text)).map(Some).map_err(|e| e.to_string())
         })
     });
     fields.set("verify", &mut tls.verify, found, |at, found| {

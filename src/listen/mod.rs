@@ -10,11 +10,11 @@ mod limits;
 mod proxy_header;
 
 pub use accept::{
-    acceptor::Entrance,
-    connections::Connections,
-    listener::{Listener, Live},
+    acceptor::Acceptor,
+    connections::OpenConnections,
+    listener::{ListenSnapshot, Listener},
     tls::{Tls, TlsError},
 };
 pub use http1::{http2::ServeHttp2, upgrade::UpgradeRequest};
-pub use io::client_io::Arrival;
-pub use limits::Limits;
+pub use io::client_io::ClientIo;
+pub use limits::ClientLimits;

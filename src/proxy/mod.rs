@@ -54,7 +54,7 @@ use crate::{
     learn::Store as Manifests,
     push::BadAnswers,
     route::Route,
-    upstream::{Pool, opened},
+    upstream::{Pool, pace},
 };
 use cache::Keeper;
 
@@ -239,7 +239,7 @@ impl ProxyHttp for Edge {
         let kept = cache::decide(self, session, response, context);
         if kept.is_cacheable() {
             // Others may wait for it, who must not wait for this client.
-            opened();
+            pace::release();
         }
         Ok(kept)
     }

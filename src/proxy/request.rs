@@ -13,7 +13,7 @@ use crate::{
     peer::{Connection, Scheme},
     push::{self, Plan, PushedBy, Source},
     route,
-    upstream::arrived,
+    upstream::pace,
 };
 
 /// Finds the route; answers 404 where there is none. `true` ends the request.
@@ -109,7 +109,7 @@ fn take_facts(session: &mut Session, context: &mut Context) {
         // What is kept is for everybody.
         request.remove_header(&header::COOKIE);
     }
-    if let Some(since) = arrived() {
+    if let Some(since) = pace::arrived() {
         context.started = since;
     }
     let extensions = session.downstream_session.req_header_mut().extensions_mut();

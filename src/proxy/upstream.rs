@@ -251,7 +251,7 @@ pub(super) fn attempt_failed(
     connection: Connection,
 ) -> BError {
     error.set_retry(false);
-    let is_abandoned = upstream::is_abandoned()
+    let is_abandoned = upstream::pace::is_abandoned()
         || session.response_written().is_none()
             && context
                 .exchange

@@ -44,7 +44,7 @@ use super::{
 };
 use crate::{
     config::{self, Config, Problems},
-    listen::Connections,
+    listen::OpenConnections,
 };
 
 /// Why a reload changed nothing.
@@ -94,7 +94,7 @@ impl Control {
     pub(super) async fn run(
         mut self,
         pingora: PingoraServer,
-        connections: Connections,
+        connections: OpenConnections,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
     ) -> Result<(), ServerError> {
@@ -109,7 +109,7 @@ impl Control {
     async fn obey(
         &mut self,
         mut pingora: PingoraServer,
-        connections: Connections,
+        connections: OpenConnections,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
     ) -> Result<(), ServerError> {
@@ -455,7 +455,7 @@ enum End {
 
 /// Waits for a shutdown, then for the last connection.
 struct Drained {
-    connections: Connections,
+    connections: OpenConnections,
     done: mpsc::UnboundedSender<End>,
 }
 

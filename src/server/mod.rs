@@ -35,10 +35,10 @@ pub use sockets::Sockets;
 use crate::{
     config::Config,
     h2,
-    listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
+    listen::{Acceptor, OpenConnections, ServeHttp2, UpgradeRequest},
     proxy::{Edge, Memory},
     telemetry::Metrics,
-    upstream::Origins,
+    upstream::Connector,
 };
 use control::Control;
 use parts::{Parts, warn_of};
@@ -48,7 +48,7 @@ use sockets::{Listening, OpenSocket};
 /// A server that is ready to run.
 pub struct Server {
     pingora: PingoraServer,
-    connections: Connections,
+    connections: OpenConnections,
     addresses: Vec<SocketAddr>,
     control: Control,
     pid_file: Option<PidFile>,
@@ -82,7 +82,7 @@ impl Server {
             Sockets::TakeOver => config.listeners.iter().map(|listener| listener.address).collect(),
         };
         let parts = Arc::new(Parts::new(&config, addresses.clone())?);
-        let connections = Connections::default();
+        let connections = OpenConnections::default();
         let metrics = Metrics::default();
         let http2 = Http2 {
             memory: Arc::new(Memory::new(
@@ -94,15 +94,15 @@ impl Server {
             parts: Arc::clone(&parts),
             metrics: metrics.clone(),
         };
-        let entrance = Entrance::new(http2, Arc::clone(&parts.entrance), connections.clone());
+        let acceptor = Acceptor::new(http2, Arc::clone(&parts.listen), connections.clone());
         let service = ProxyServiceBuilder::new(
             &pingora.configuration,
             Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache),
         )
         .name("edge")
         .custom(
-            Origins::new(ConnectorOptions::from_server_conf(&pingora.configuration)),
-            every_connection(entrance),
+            Connector::new(ConnectorOptions::from_server_conf(&pingora.configuration)),
+            every_connection(acceptor),
         )
         .server_options(all_custom())
         .build();
@@ -198,17 +198,17 @@ fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// The proxy, whose connections to origins are [`Origins`]'.
-type Proxy = HttpProxy<Edge, Origins>;
+/// The proxy, whose connections to origins are [`Connector`]'.
+type Proxy = HttpProxy<Edge, Connector>;
 
-/// Every connection comes to our own entrance, with the proxy that answers its requests.
-fn every_connection(entrance: Entrance<Http2>) -> ProcessCustomSession<Edge, Origins> {
-    let entrance = Arc::new(entrance);
+/// Every connection comes to our own acceptor, with the proxy that answers its requests.
+fn every_connection(acceptor: Acceptor<Http2>) -> ProcessCustomSession<Edge, Connector> {
+    let acceptor = Arc::new(acceptor);
     Arc::new(move |proxy: Arc<Proxy>, stream, shutdown: &ShutdownWatch| {
-        let entrance = Arc::clone(&entrance);
+        let acceptor = Arc::clone(&acceptor);
         let shutdown = shutdown.clone();
         Box::pin(async move {
-            entrance.enter(&proxy, stream, &shutdown).await;
+            acceptor.enter(&proxy, stream, &shutdown).await;
             None
         })
     })

@@ -13,7 +13,7 @@ use crate::{
     learn::Store,
     listen::{self, Tls, TlsError},
     proxy,
-    upstream::{self, Names, Pool},
+    upstream::{self, Pool, Resolver},
 };
 
 /// Why a listener cannot be made ready: its TLS cannot be set up.
@@ -30,7 +30,7 @@ pub struct ListenerError {
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) edge: Arc<ArcSwap<proxy::Live>>,
-    pub(super) entrance: Arc<ArcSwap<listen::Live>>,
+    pub(super) listen: Arc<ArcSwap<listen::ListenSnapshot>>,
     pub(super) http2: ArcSwap<h2::Limits>,
     /// Where the listeners really listen, in their order.
     addresses: Vec<SocketAddr>,
@@ -46,7 +46,7 @@ impl Parts {
         let new = Ready::new(config, &addresses, &[])?;
         Ok(Self {
             edge: Arc::new(ArcSwap::from_pointee(new.edge)),
-            entrance: Arc::new(ArcSwap::from_pointee(new.entrance)),
+            listen: Arc::new(ArcSwap::from_pointee(new.listen)),
             http2: ArcSwap::from_pointee(new.http2),
             manifests: Arc::new(manifests::load(&config.server.manifests)),
             // Pingora's cache wants it for as long as the process lives, and so does the server.
@@ -60,7 +60,7 @@ impl Parts {
     pub(super) fn replace(&self, config: &Config) -> Result<(), ListenerError> {
         let new = Ready::new(config, &self.addresses, &self.edge.load().pools)?;
         self.edge.store(Arc::new(new.edge));
-        self.entrance.store(Arc::new(new.entrance));
+        self.listen.store(Arc::new(new.listen));
         self.http2.store(Arc::new(new.http2));
         Ok(())
     }
@@ -68,14 +68,14 @@ impl Parts {
     /// Spawns what keeps the pools up to date, for those that have none yet.
     pub(super) fn keep_up(&self) {
         for pool in &self.edge.load().pools {
-            tokio::spawn(upstream::upkeep(Arc::downgrade(pool)));
+            tokio::spawn(upstream::maintenance(Arc::downgrade(pool)));
         }
     }
 }
 
 struct Ready {
     edge: proxy::Live,
-    entrance: listen::Live,
+    listen: listen::ListenSnapshot,
     http2: h2::Limits,
 }
 
@@ -83,7 +83,7 @@ impl Ready {
     /// Pools whose settings have not changed are taken over with all they know.
     fn new(config: &Config, addresses: &[SocketAddr], pools: &[Arc<Pool>]) -> Result<Self, ListenerError> {
         let limits = &config.server.limits;
-        let names = Names::new(config.server.resolver.clone());
+        let names = Resolver::new(config.server.resolver.clone());
         let pools = upstream::renew(&config.upstreams, &names, pools);
         let listeners = config
             .listeners
@@ -100,8 +100,8 @@ impl Ready {
                     write: limits.write_timeout,
                 },
             },
-            entrance: listen::Live {
-                limits: listen::Limits {
+            listen: listen::ListenSnapshot {
+                limits: listen::ClientLimits {
                     handshake_timeout: limits.handshake_timeout,
                     idle_timeout: limits.idle_timeout,
                     max_connections_per_client: limits.max_connections_per_client,

@@ -8,7 +8,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 /// Certificate authorities that servers' certificates may come from.
 #[derive(Clone)]
-pub struct Authorities {
+pub struct CaBundle {
     certificates: Vec<CertificateDer<'static>>,
     /// The same as Pingora takes them.
     parsed: Arc<CaType>,
@@ -16,7 +16,7 @@ pub struct Authorities {
 
 /// Why a file of authorities cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuthoritiesError {
+pub enum CaBundleError {
     /// It cannot be read, or is no PEM.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
@@ -33,15 +33,15 @@ pub enum AuthoritiesError {
     },
 }
 
-impl Authorities {
+impl CaBundle {
     /// Reads a PEM file.
     ///
     /// # Errors
     ///
     /// It has no usable certificates.
-    pub fn read(file: &Path) -> Result<Self, AuthoritiesError> {
+    pub fn read(file: &Path) -> Result<Self, CaBundleError> {
         let unreadable = |e: rustls_pki_types::pem::Error| {
-            AuthoritiesError::Unreadable(match e {
+            CaBundleError::Unreadable(match e {
                 rustls_pki_types::pem::Error::Io(e) => e.to_string(),
                 e => e.to_string(),
             })
@@ -53,11 +53,11 @@ impl Authorities {
         Self::new(certificates)
     }
 
-    fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, AuthoritiesError> {
+    fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, CaBundleError> {
         let mut store = RootCertStore::empty();
         let mut parsed = Vec::with_capacity(certificates.len());
         for (index, certificate) in certificates.iter().enumerate() {
-            let invalid = |reason: String| AuthoritiesError::Invalid {
+            let invalid = |reason: String| CaBundleError::Invalid {
                 number: index + 1,
                 reason,
             };
@@ -69,7 +69,7 @@ impl Authorities {
             parsed.push(one.map_err(|e| invalid(e.to_string()))?);
         }
         if parsed.is_empty() {
-            return Err(AuthoritiesError::Empty);
+            return Err(CaBundleError::Empty);
         }
         Ok(Self {
             certificates,
@@ -82,17 +82,17 @@ impl Authorities {
     }
 }
 
-impl PartialEq for Authorities {
+impl PartialEq for CaBundle {
     fn eq(&self, other: &Self) -> bool {
         self.certificates == other.certificates
     }
 }
 
-impl Eq for Authorities {}
+impl Eq for CaBundle {}
 
-impl fmt::Debug for Authorities {
+impl fmt::Debug for CaBundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Authorities({} certificates)", self.certificates.len())
+        write!(f, "CaBundle({} certificates)", self.certificates.len())
     }
 }
 
@@ -105,14 +105,14 @@ mod tests {
         let said = |bytes: &[u8]| {
             let file = tempfile::NamedTempFile::new().expect("a temporary file");
             std::fs::write(file.path(), bytes).expect("written");
-            Authorities::read(file.path()).map(|_| ()).expect_err("no authorities")
+            CaBundle::read(file.path()).map(|_| ()).expect_err("no authorities")
         };
-        assert_eq!(said(b""), AuthoritiesError::Empty);
+        assert_eq!(said(b""), CaBundleError::Empty);
         let pem = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-        assert!(matches!(said(pem), AuthoritiesError::Invalid { number: 1, .. }));
+        assert!(matches!(said(pem), CaBundleError::Invalid { number: 1, .. }));
         assert!(matches!(
-            Authorities::read(Path::new("/no/such/file")),
-            Err(AuthoritiesError::Unreadable(_))
+            CaBundle::read(Path::new("/no/such/file")),
+            Err(CaBundleError::Unreadable(_))
         ));
     }
 }

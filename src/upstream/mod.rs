@@ -8,7 +8,7 @@
 //! guess: if all are ejected, they are used all the same, as Envoy and nginx have it.
 //!
 //! `proxy` asks a pool for a server, and tells it how the request went; `server` makes the pools and
-//! spawns an [`upkeep`] for each.
+//! spawns an [`maintenance`] for each.
 
 mod balance;
 mod ca_bundle;
@@ -18,21 +18,16 @@ mod policy;
 mod transport;
 
 pub use balance::{
-    maintenance::upkeep,
+    maintenance::maintenance,
     pool::{NoServer, Pool, RETRY_AFTER, renew},
-    resolver::{Names, NamesError},
+    resolver::{ResolveError, Resolver},
     server::{InFlight, Server},
 };
-pub use ca_bundle::{Authorities, AuthoritiesError};
-pub use connect::connector::Origins;
+pub use ca_bundle::{CaBundle, CaBundleError};
+pub use connect::connector::Connector;
 pub use failure::reason;
 pub use policy::{
     Balance, EjectionPolicy, HashKey, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
     Verify,
 };
-pub use transport::{
-    duplex::Exchange,
-    head::is_doubled,
-    pace::{abandoned, arrived, granted, is_abandoned, opened, paced, passed_on, trickle},
-    paced::exchange,
-};
+pub use transport::{duplex::Exchange, head::is_doubled, pace, paced::exchange};

@@ -46,7 +46,7 @@ use crate::{
     },
     peer::{AnswerLimit, Scheme},
     push::Plan,
-    upstream::{abandoned, granted, opened, passed_on},
+    upstream::pace,
 };
 
 /// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
@@ -250,7 +250,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
     fn poll_gone(&self, cx: &Context<'_>) -> Poll<StreamError> {
         let gone = self.stream.poll_reset(cx);
         if gone.is_ready() && self.written.is_none() {
-            abandoned();
+            pace::abandoned();
             // Whoever reads the origin is in the same task.
             cx.waker().wake_by_ref();
         }
@@ -342,12 +342,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        passed_on();
+        pace::on_header();
         let passed_on = self.pass_on(tasks).await;
         match passed_on {
-            Ok(false) => granted(),
+            Ok(false) => pace::grant(),
             // Bytes that still come from the origin are no longer for the client.
-            Ok(true) | Err(_) => opened(),
+            Ok(true) | Err(_) => pace::release(),
         }
         passed_on
     }
@@ -386,7 +386,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
 
     async fn shutdown(&mut self, code: u32, ctx: &str) {
         debug!("stream {}: reset with {code}: {ctx}", self.stream.id());
-        opened();
+        pace::release();
         self.stream.reset(Reason(code));
     }
 

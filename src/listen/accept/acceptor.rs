@@ -8,14 +8,14 @@ use pingora::{apps::HttpServerApp, protocols::Stream, server::ShutdownWatch};
 use tokio::time::timeout;
 
 use super::{
-    connection_limit::PerClient,
+    connection_limit::ConnectionLimit,
     detect::Protocol,
-    handshake::{Refusal, arrive},
+    handshake::{HandshakeError, handshake},
     listener,
 };
 use crate::{
     listen::{
-        Connections, Live,
+        ListenSnapshot, OpenConnections,
         http1::{http2::ServeHttp2, serve::Http1},
         io::client_io::ends,
     },
@@ -24,11 +24,11 @@ use crate::{
 
 /// Tells protocols apart and hands connections on.
 #[derive(Debug)]
-pub struct Entrance<H> {
+pub struct Acceptor<H> {
     http2: H,
-    live: Arc<ArcSwap<Live>>,
-    connections: Connections,
-    clients: PerClient,
+    live: Arc<ArcSwap<ListenSnapshot>>,
+    connections: OpenConnections,
+    clients: ConnectionLimit,
     warnings: Warnings,
 }
 
@@ -39,14 +39,14 @@ struct Warnings {
     too_many: Seldom,
 }
 
-impl<H> Entrance<H> {
+impl<H> Acceptor<H> {
     /// An entrance for HTTP/1.x to an application, and for HTTP/2 to `http2`.
-    pub fn new(http2: H, live: Arc<ArcSwap<Live>>, connections: Connections) -> Self {
+    pub fn new(http2: H, live: Arc<ArcSwap<ListenSnapshot>>, connections: OpenConnections) -> Self {
         Self {
             http2,
             live,
             connections,
-            clients: PerClient::default(),
+            clients: ConnectionLimit::default(),
             warnings: Warnings::default(),
         }
     }
@@ -69,14 +69,14 @@ impl<H> Entrance<H> {
             return;
         };
         let limits = &live.limits;
-        let arriving = arrive(
+        let handshaking = handshake(
             stream,
             sender,
             listener,
             &self.clients,
             limits.max_connections_per_client,
         );
-        let mut arrived = match timeout(limits.handshake_timeout, arriving).await {
+        let mut accepted = match timeout(limits.handshake_timeout, handshaking).await {
             Err(_) => {
                 debug!(
                     "{sender} took longer than {:?} to its first request",
@@ -88,26 +88,26 @@ impl<H> Entrance<H> {
                 self.warnings.tell(sender, &refusal);
                 return;
             }
-            Ok(Ok(arrived)) => arrived,
+            Ok(Ok(accepted)) => accepted,
         };
-        match arrived.protocol {
+        match accepted.protocol {
             Protocol::Http1 => {
                 let http1 = Http1 {
                     app,
                     http2: &self.http2,
-                    h2c_upgrade: arrived.h2c_upgrade,
+                    h2c_upgrade: accepted.h2c_upgrade,
                     limits: live.limits,
                     shutdown,
                 };
-                http1.serve(arrived.arrival, arrived.first.read().to_vec()).await;
+                http1.serve(accepted.client_io, accepted.first.read().to_vec()).await;
             }
             Protocol::Http2 => {
-                arrived.arrival.put_back(arrived.first.read());
-                let (entrance, app, shutdown) = (Arc::clone(self), Arc::clone(app), shutdown.clone());
-                let place = arrived.place;
+                accepted.client_io.put_back(accepted.first.read());
+                let (acceptor, app, shutdown) = (Arc::clone(self), Arc::clone(app), shutdown.clone());
+                let permit = accepted.permit;
                 tokio::spawn(async move {
-                    let _counted = (open, place);
-                    entrance.http2.serve(&app, arrived.arrival, None, shutdown).await;
+                    let _counted = (open, permit);
+                    acceptor.http2.serve(&app, accepted.client_io, None, shutdown).await;
                 });
             }
         }
@@ -117,11 +117,13 @@ impl<H> Entrance<H> {
 impl Warnings {
     /// An operator should know of a terminator that is set up wrongly, and of a greedy client; the
     /// rest is everyday.
-    fn tell(&self, sender: SocketAddr, refusal: &Refusal) {
+    fn tell(&self, sender: SocketAddr, refusal: &HandshakeError) {
         let seldom = match refusal {
-            Refusal::Untrusted | Refusal::Header(_) => &self.header,
-            Refusal::TooMany { .. } => &self.too_many,
-            Refusal::Tls(_) | Refusal::Ended(_) => return debug!("closed a connection from {sender}: {refusal}"),
+            HandshakeError::Untrusted | HandshakeError::Header(_) => &self.header,
+            HandshakeError::TooMany { .. } => &self.too_many,
+            HandshakeError::Tls(_) | HandshakeError::Ended(_) => {
+                return debug!("closed a connection from {sender}: {refusal}");
+            }
         };
         match seldom.may_warn(Instant::now()) {
             Some(left_out) => warn!("closed a connection from {sender}: {refusal}{left_out}"),

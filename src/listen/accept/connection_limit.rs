@@ -11,12 +11,12 @@ use std::{
 
 /// Counts open connections by client; clones count together.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PerClient(Arc<Mutex<HashMap<IpAddr, usize>>>);
+pub(super) struct ConnectionLimit(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
 /// One connection of a client, until dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    table: PerClient,
+pub(super) struct Permit {
+    table: ConnectionLimit,
     client: IpAddr,
 }
 
@@ -25,9 +25,9 @@ pub(super) struct Place {
 #[error("{0} connections are open from there already")]
 pub(super) struct TooMany(pub(in crate::listen) usize);
 
-impl PerClient {
+impl ConnectionLimit {
     /// Counts one more, unless that would be more than `limit`; 0 is no limit, and not counted.
-    pub(super) fn enter(&self, address: IpAddr, limit: usize) -> Result<Option<Place>, TooMany> {
+    pub(super) fn enter(&self, address: IpAddr, limit: usize) -> Result<Option<Permit>, TooMany> {
         if limit == 0 {
             return Ok(None);
         }
@@ -38,7 +38,7 @@ impl PerClient {
             return Err(TooMany(*open));
         }
         *open += 1;
-        Ok(Some(Place {
+        Ok(Some(Permit {
             table: self.clone(),
             client,
         }))
@@ -50,7 +50,7 @@ impl PerClient {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut table = self.table.table();
         if let Entry::Occupied(mut open) = table.entry(self.client) {
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_client_has_as_many_as_the_limit() {
-        let clients = PerClient::default();
+        let clients = ConnectionLimit::default();
         let enter = |text| clients.enter(address(text), 2);
         let first = enter("192.0.2.1").expect("room");
         let _second = enter("::ffff:192.0.2.1").expect("room");
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_network_of_64_bits_is_one_client() {
-        let clients = PerClient::default();
+        let clients = ConnectionLimit::default();
         let _one = clients.enter(address("2001:db8::1"), 1).expect("room");
         assert!(clients.enter(address("2001:db8::ffff:0:0:2"), 1).is_err());
         assert!(clients.enter(address("2001:db8:0:1::1"), 1).is_ok());
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_entry_vanishes_with_its_connections() {
-        let clients = PerClient::default();
+        let clients = ConnectionLimit::default();
         let places: Vec<_> = (0..100_u8)
             .map(|n| clients.enter(IpAddr::from([192, 0, 2, n]), 1).expect("room"))
             .collect();

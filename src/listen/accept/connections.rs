@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// Counts open connections; clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct Connections(Arc<Count>);
+pub struct OpenConnections(Arc<Count>);
 
 #[derive(Debug, Default)]
 struct Count {
@@ -21,7 +21,7 @@ struct Count {
 #[derive(Debug)]
 pub(in crate::listen) struct Open(Arc<Count>);
 
-impl Connections {
+impl OpenConnections {
     pub(in crate::listen) fn open(&self) -> Open {
         self.0.open.fetch_add(1, Ordering::SeqCst);
         Open(Arc::clone(&self.0))
@@ -54,7 +54,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_one_out_is_noticed() {
-        let connections = Connections::default();
+        let connections = OpenConnections::default();
         let (one, two) = (connections.open(), connections.open());
         let waiting = tokio::spawn({
             let connections = connections.clone();

@@ -11,33 +11,33 @@ use pingora::protocols::Stream;
 use tokio::{io::AsyncReadExt, time::timeout};
 
 use super::{
-    connection_limit::{PerClient, Place, TooMany},
+    connection_limit::{ConnectionLimit, Permit, TooMany},
     detect::{self, FirstBytes, Protocol},
 };
 use crate::{
     listen::{
-        Arrival, Listener,
-        proxy_header::{self, HeaderError, Told},
+        ClientIo, Listener,
+        proxy_header::{self, HeaderError, ProxyHeader},
     },
     peer::{Peer, ProxyProtocol, Scheme},
 };
 
 /// A connection that can be served.
 #[derive(Debug)]
-pub(super) struct Arrived {
-    pub(super) arrival: Box<Arrival>,
+pub(super) struct Accepted {
+    pub(super) client_io: Box<ClientIo>,
     /// Read from it already.
     pub(super) first: FirstBytes,
     pub(super) protocol: Protocol,
     /// It may change to HTTP/2 later.
     pub(super) h2c_upgrade: bool,
     /// Its place among its client's connections, where those are limited.
-    pub(super) place: Option<Place>,
+    pub(super) permit: Option<Permit>,
 }
 
 /// Why a connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum HandshakeError {
     /// A PROXY header is required, and this address may not send one.
     #[error("it is not among the trusted networks of its listener")]
     Untrusted,
@@ -60,22 +60,22 @@ pub(super) enum Refusal {
 const CHUNK: usize = 512;
 
 /// Reads all that comes before the first request. `sender` is the socket's other end.
-pub(super) async fn arrive(
+pub(super) async fn handshake(
     mut stream: Stream,
     sender: SocketAddr,
     listener: &Listener,
-    clients: &PerClient,
-    most_connections: usize,
-) -> Result<Arrived, Refusal> {
+    clients: &ConnectionLimit,
+    max_connections: usize,
+) -> Result<Accepted, HandshakeError> {
     let (told, ahead) = match listener.proxy_protocol {
-        ProxyProtocol::Off => (Told::default(), Vec::new()),
+        ProxyProtocol::Off => (ProxyHeader::default(), Vec::new()),
         ProxyProtocol::Required if !listener.trusted.contains(sender.ip()) => return Err(untrusted(&mut stream).await),
         ProxyProtocol::Required => read_header(&mut stream).await?,
     };
     let address = told.client.unwrap_or(sender);
-    let place = clients
-        .enter(address.ip(), most_connections)
-        .map_err(|too_many| Refusal::TooMany {
+    let permit = clients
+        .enter(address.ip(), max_connections)
+        .map_err(|too_many| HandshakeError::TooMany {
             client: address,
             too_many,
         })?;
@@ -86,13 +86,13 @@ pub(super) async fn arrive(
         is_trusted: listener.trusted.contains(address.ip()),
         trusted: listener.trusted.clone(),
     };
-    let mut arrival = Box::new(Arrival::new(stream, peer, ahead));
+    let mut client_io = Box::new(ClientIo::new(stream, peer, ahead));
     let mut agreed = None;
     if let Some(tls) = &listener.tls {
-        let (secured, protocol) = tls.accept(*arrival).await.map_err(Refusal::Tls)?;
-        (arrival, agreed) = (Box::new(secured), protocol);
+        let (secured, protocol) = tls.accept(*client_io).await.map_err(HandshakeError::Tls)?;
+        (client_io, agreed) = (Box::new(secured), protocol);
     }
-    let first = detect::read(&mut arrival).await?;
+    let first = detect::read(&mut client_io).await?;
     // A client that agreed on a protocol speaks it, or is told its error in it (RFC 9113 section 3.2).
     let protocol = agreed.unwrap_or(first.protocol());
     if let Some(alpn) = told.alpn
@@ -104,29 +104,29 @@ pub(super) async fn arrive(
             alpn.escape_ascii().to_string()
         );
     }
-    Ok(Arrived {
-        arrival,
+    Ok(Accepted {
+        client_io,
         first,
         protocol,
         h2c_upgrade: listener.h2c_upgrade,
-        place,
+        permit,
     })
 }
 
 /// Why a connection from an untrusted address is closed: one that only looks whether somebody listens
 /// is no reason to warn.
-async fn untrusted(stream: &mut Stream) -> Refusal {
-    match timeout(LOOK, stream.read_u8()).await {
-        Ok(Err(e)) => Refusal::Ended(e),
-        Ok(Ok(_)) | Err(_) => Refusal::Untrusted,
+async fn untrusted(stream: &mut Stream) -> HandshakeError {
+    match timeout(PROBE_TIMEOUT, stream.read_u8()).await {
+        Ok(Err(e)) => HandshakeError::Ended(e),
+        Ok(Ok(_)) | Err(_) => HandshakeError::Untrusted,
     }
 }
 
 /// Whoever only looks is gone by then.
-const LOOK: Duration = Duration::from_secs(1);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads a PROXY header, and returns the bytes that came behind it.
-async fn read_header(stream: &mut Stream) -> Result<(Told, Vec<u8>), Refusal> {
+async fn read_header(stream: &mut Stream) -> Result<(ProxyHeader, Vec<u8>), HandshakeError> {
     let mut bytes = Vec::with_capacity(CHUNK);
     loop {
         if let Some((told, length)) = proxy_header::parse(&bytes)? {

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 
 use crate::{
-    listen::{Limits, Tls},
+    listen::{ClientLimits, Tls},
     peer::{ProxyProtocol, Scheme, Trusted, canonical},
 };
 
 /// What a reload replaces as a whole. A connection keeps what it began with.
 #[derive(Debug)]
-pub struct Live {
+pub struct ListenSnapshot {
     /// How long clients may take, and how many connections they may have.
-    pub limits: Limits,
+    pub limits: ClientLimits,
     /// The addresses that are listened on.
     pub listeners: Vec<Listener>,
 }

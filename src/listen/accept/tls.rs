@@ -28,7 +28,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::detect::Protocol;
 use crate::{
     certificate::{Certificate, Chooser},
-    listen::Arrival,
+    listen::ClientIo,
 };
 
 /// How TLS is ended; clones share it.
@@ -70,8 +70,8 @@ impl Tls {
     }
 
     /// Agrees on TLS with a client, and on a protocol if the client speaks ALPN.
-    pub(super) async fn accept(&self, arrival: Arrival) -> io::Result<(Arrival, Option<Protocol>)> {
-        let mut tls = TlsAcceptor::from(Arc::clone(&self.0)).accept(arrival).await?;
+    pub(super) async fn accept(&self, client_io: ClientIo) -> io::Result<(ClientIo, Option<Protocol>)> {
+        let mut tls = TlsAcceptor::from(Arc::clone(&self.0)).accept(client_io).await?;
         tls.get_mut().1.set_buffer_limit(Some(BUFFER));
         let session = tls.get_ref().1;
         let agreed = session.alpn_protocol().map(|protocol| match protocol {
@@ -90,7 +90,7 @@ impl Tls {
             None,
             Vec::new(),
         );
-        let secured = Arrival::secured(Box::new(Secured {
+        let secured = ClientIo::secured(Box::new(Secured {
             tls,
             digest: Arc::new(digest),
         }));
@@ -110,7 +110,7 @@ impl ResolvesServerCert for BySni {
 /// An encrypted connection as Pingora sees it.
 #[derive(Debug)]
 struct Secured {
-    tls: TlsStream<Arrival>,
+    tls: TlsStream<ClientIo>,
     digest: Arc<SslDigest>,
 }
 
@@ -118,7 +118,7 @@ struct Secured {
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Secured {
-    fn below(&self) -> &Arrival {
+    fn below(&self) -> &ClientIo {
         self.tls.get_ref().0
     }
 }

@@ -16,20 +16,20 @@ use crate::{
 
 /// A head that was read.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     /// Its length as it came.
     pub(super) length: usize,
     /// As it goes on, if that is not as it came.
     pub(super) rewritten: Option<Vec<u8>>,
     /// What follows.
-    pub(super) body: Body,
+    pub(super) body: Framing,
     /// It asks for HTTP/2.
     pub(super) upgrade: Option<UpgradeRequest>,
 }
 
 /// What follows a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
+pub(super) enum Framing {
     /// So many bytes, and then the next request.
     Length(u64),
     /// Chunks, and then the next request.
@@ -80,7 +80,7 @@ impl BadHead {
     }
 }
 
-impl Head {
+impl RequestHead {
     /// Reads a head that [`HeadEnd`] found complete, or broken.
     ///
     /// # Errors
@@ -111,9 +111,9 @@ impl Head {
         let offers_upgrade = values(fields, "upgrade").next().is_some();
         let switches = offers_upgrade && !is_http10 && asks_for_websocket(fields);
         let body = match content_length.unwrap_or(0) {
-            _ if is_chunked => Body::Chunked,
-            length if switches => Body::Switching(length),
-            length => Body::Length(length),
+            _ if is_chunked => Framing::Chunked,
+            length if switches => Framing::Switching(length),
+            length => Framing::Length(length),
         };
         let upgrade = if offers_upgrade {
             upgrade::requested(&request, target.authority)
@@ -266,8 +266,8 @@ mod tests {
         fields: 10,
     };
 
-    fn read(head: &str) -> Result<Head, BadHead> {
-        Head::read(head.as_bytes(), LIMITS)
+    fn read(head: &str) -> Result<RequestHead, BadHead> {
+        RequestHead::read(head.as_bytes(), LIMITS)
     }
 
     #[test]
@@ -295,28 +295,28 @@ mod tests {
     #[test]
     fn a_head_tells_what_follows_it() {
         let table = [
-            ("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /next", Body::Length(0)),
-            ("GET / HTTP/1.0\r\n\r\n", Body::Length(0)),
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /next", Framing::Length(0)),
+            ("GET / HTTP/1.0\r\n\r\n", Framing::Length(0)),
             (
                 "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-                Body::Length(5),
+                Framing::Length(5),
             ),
-            ("PUT / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", Body::Length(5)),
+            ("PUT / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", Framing::Length(5)),
             (
                 "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
-                Body::Chunked,
+                Framing::Chunked,
             ),
             (
                 "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Upgrade\r\nUpgrade: WebSocket\r\n\r\n",
-                Body::Switching(0),
+                Framing::Switching(0),
             ),
             (
                 "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
-                Body::Length(0),
+                Framing::Length(0),
             ),
             (
                 "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
-                Body::Length(0),
+                Framing::Length(0),
             ),
         ];
         for (head, body) in table {

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::head::{self, BadHead};
-use crate::{exchange::error_page, listen::Arrival, telemetry::access};
+use crate::{exchange::error_page, listen::ClientIo, telemetry::access};
 
 /// How long what the client still sends is read and dropped: bytes that nobody reads would have the system drop the
 /// answer. And how much of it.
@@ -19,7 +19,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 const MAX_DRAINED: u64 = 1 << 20;
 
 /// Answers, tells the access log, and closes the connection.
-pub(super) async fn refuse(mut arrival: Box<Arrival>, bytes: &[u8], why: BadHead, write_timeout: Duration) {
+pub(super) async fn refuse(mut client_io: Box<ClientIo>, bytes: &[u8], why: BadHead, write_timeout: Duration) {
     let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let page = error_page(status);
     let mut answer = format!("HTTP/1.1 {status}\r\nDate: ").into_bytes();
@@ -32,20 +32,20 @@ pub(super) async fn refuse(mut arrival: Box<Arrival>, bytes: &[u8], why: BadHead
         .as_bytes(),
     );
     let answering = async {
-        arrival.write_all(&answer).await?;
-        arrival.shutdown().await
+        client_io.write_all(&answer).await?;
+        client_io.shutdown().await
     };
     let outcome = timeout(write_timeout, answering).await;
-    tell(&arrival, bytes, why);
+    tell(&client_io, bytes, why);
     if !matches!(outcome, Ok(Ok(()))) {
         return debug!("a client did not take the answer to a bad request");
     }
-    let mut rest = arrival.take(MAX_DRAINED);
+    let mut rest = client_io.take(MAX_DRAINED);
     let _ = timeout(DRAIN, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
 }
 
-fn tell(arrival: &Arrival, bytes: &[u8], why: BadHead) {
-    let address = arrival.peer().map(|peer| peer.address);
+fn tell(client_io: &ClientIo, bytes: &[u8], why: BadHead) {
+    let address = client_io.peer().map(|peer| peer.address);
     debug!("refusing a request of {address:?}: {why}");
     let (method, target) = head::line(bytes);
     access::write_refused(address, "http/1.1", (&method, &target), Some(why.status()), &why);

@@ -5,7 +5,7 @@
 //! one limit, and put back for Pingora to parse. A request that asks for HTTP/2 leaves here.
 //!
 //! Pingora takes bytes behind a request for a fault of the client, or keeps them where a header
-//! cannot be awaited. So it is not shown them before their turn: see [`Arrival::fence`].
+//! cannot be awaited. So it is not shown them before their turn: see [`ClientIo::read_limit`].
 
 use std::{future::pending, io, sync::Arc, time::Duration};
 
@@ -21,15 +21,15 @@ use tokio::{
 };
 
 use super::{
-    head::{BadHead, Body, Head, HeadLimits},
+    head::{BadHead, Framing, HeadLimits, RequestHead},
     head_end::{HeadEnd, skip_empty_lines},
     refuse::refuse,
 };
 use crate::{
     listen::{
-        Arrival, Limits,
+        ClientIo, ClientLimits,
         http1::http2::ServeHttp2,
-        io::{chunks::Chunks, client_io::Fence},
+        io::{chunks::Chunks, client_io::ReadLimit},
     },
     peer::Scheme,
 };
@@ -42,7 +42,7 @@ pub(in crate::listen) struct Http1<'e, A, H> {
     pub(in crate::listen) http2: &'e H,
     /// Requests may ask for HTTP/2.
     pub(in crate::listen) h2c_upgrade: bool,
-    pub(in crate::listen) limits: Limits,
+    pub(in crate::listen) limits: ClientLimits,
     pub(in crate::listen) shutdown: &'e ShutdownWatch,
 }
 
@@ -52,12 +52,12 @@ where
     H: ServeHttp2<A>,
 {
     /// Serves a connection to its end; `first` was read from it already.
-    pub(in crate::listen) async fn serve(&self, mut arrival: Box<Arrival>, mut first: Vec<u8>) {
+    pub(in crate::listen) async fn serve(&self, mut client_io: Box<ClientIo>, mut first: Vec<u8>) {
         let mut settings: Option<HttpPersistentSettings> = None;
         // Where Pingora has its limit, that one comes first: it names the error.
-        arrival.limit_writes(Some(self.limits.write_timeout.saturating_mul(2)));
+        client_io.limit_writes(Some(self.limits.write_timeout.saturating_mul(2)));
         skip_empty_lines(&mut first);
-        let mut read = self.read_head(&mut arrival, first).await;
+        let mut read = self.read_head(&mut client_io, first).await;
         loop {
             let bytes = match read {
                 Ok(bytes) => bytes,
@@ -66,33 +66,33 @@ where
             let shutdown_began = *self.shutdown.borrow();
             let mut head = match self.head(&bytes) {
                 Ok(head) => head,
-                Err(bad) => return refuse(arrival, &bytes, bad, self.limits.write_timeout).await,
+                Err(bad) => return refuse(client_io, &bytes, bad, self.limits.write_timeout).await,
             };
             if let Some(request) = head.upgrade.take()
                 && self.h2c_upgrade
                 && !shutdown_began
-                && arrival.scheme() != Some(Scheme::Https)
+                && client_io.scheme() != Some(Scheme::Https)
                 && let Some(beginning) = self.http2.upgrade(request)
             {
-                arrival.put_back(bytes.get(head.length..).unwrap_or_default());
-                return self.upgrade(arrival, beginning).await;
+                client_io.put_back(bytes.get(head.length..).unwrap_or_default());
+                return self.upgrade(client_io, beginning).await;
             }
             let rest = bytes.get(head.length..).unwrap_or_default();
             let length = match &head.rewritten {
                 Some(rewritten) => {
-                    arrival.put_back(&[rewritten, rest].concat());
+                    client_io.put_back(&[rewritten, rest].concat());
                     rewritten.len()
                 }
                 None => {
-                    arrival.put_back(&bytes);
+                    client_io.put_back(&bytes);
                     head.length
                 }
             };
-            if matches!(head.body, Body::Switching(_)) {
-                arrival.leave_when(leaving(self.shutdown.clone(), self.limits.graceful_timeout));
+            if matches!(head.body, Framing::Switching(_)) {
+                client_io.leave_when(leaving(self.shutdown.clone(), self.limits.graceful_timeout));
             }
-            arrival.fence(fence(length, head.body));
-            let mut session = ServerSession::new_http1(arrival);
+            client_io.read_limit(read_limit(length, head.body));
+            let mut session = ServerSession::new_http1(client_io);
             session.set_keepalive(Some(self.limits.idle_timeout.as_secs().max(1)));
             if let Some(settings) = settings.take() {
                 settings.apply_to_session(&mut session);
@@ -108,34 +108,34 @@ where
                 .map(|reused| reused.consume())
             {
                 Some((reused, kept)) => {
-                    let Ok(reused) = reused.into_any().downcast::<Arrival>() else {
+                    let Ok(reused) = reused.into_any().downcast::<ClientIo>() else {
                         return warn!("Pingora gave back another transport than it was given");
                     };
-                    (arrival, settings) = (reused, kept);
-                    if !arrival.is_at_fence() {
+                    (client_io, settings) = (reused, kept);
+                    if !client_io.is_at_read_limit() {
                         // Nobody read the rest of the content, and what follows it is another request.
                         return debug!("closing an HTTP/1 connection whose request was not read to its end");
                     }
-                    arrival.fence(Fence::None);
+                    client_io.read_limit(ReadLimit::None);
                 }
                 None => return,
             }
-            let Some(next) = self.next_request(&mut arrival).await else {
+            let Some(next) = self.next_request(&mut client_io).await else {
                 // TLS has an end of its own, which tells the client that nothing was cut off.
-                return Shutdown::shutdown(&mut *arrival).await;
+                return Shutdown::shutdown(&mut *client_io).await;
             };
-            read = self.read_head(&mut arrival, next).await;
+            read = self.read_head(&mut client_io, next).await;
         }
     }
 
     /// The first bytes of the next request; `None` where there is none. Only here, between two
     /// requests, does a shutdown close a connection.
-    async fn next_request(&self, arrival: &mut Arrival) -> Option<Vec<u8>> {
+    async fn next_request(&self, client_io: &mut ClientIo) -> Option<Vec<u8>> {
         let mut shutdown = self.shutdown.clone();
         let reading = async {
             let mut next = Vec::new();
             while next.is_empty() {
-                if arrival.read_buf(&mut next).await? == 0 {
+                if client_io.read_buf(&mut next).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 skip_empty_lines(&mut next);
@@ -151,13 +151,13 @@ where
     }
 
     /// Reads until a request header is complete.
-    async fn read_head(&self, arrival: &mut Arrival, mut head: Vec<u8>) -> io::Result<Vec<u8>> {
+    async fn read_head(&self, client_io: &mut ClientIo, mut head: Vec<u8>) -> io::Result<Vec<u8>> {
         let reading = async {
             let mut end = HeadEnd::default();
             while !end.has_come(&head) && head.len() <= self.limits.max_header_bytes {
                 // Half a line end may have come before it.
                 let may_begin = head.len() <= 1;
-                if arrival.read_buf(&mut head).await? == 0 {
+                if client_io.read_buf(&mut head).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 if may_begin {
@@ -170,8 +170,8 @@ where
         within(self.limits.handshake_timeout, reading).await
     }
 
-    fn head(&self, bytes: &[u8]) -> Result<Head, BadHead> {
-        Head::read(
+    fn head(&self, bytes: &[u8]) -> Result<RequestHead, BadHead> {
+        RequestHead::read(
             bytes,
             HeadLimits {
                 bytes: self.limits.max_header_bytes,
@@ -181,17 +181,17 @@ where
     }
 
     /// Switches to HTTP/2, which answers the request.
-    async fn upgrade(&self, mut arrival: Box<Arrival>, beginning: H::Beginning) {
+    async fn upgrade(&self, mut client_io: Box<ClientIo>, beginning: H::Beginning) {
         let switching = async {
-            arrival.write_all(SWITCHING).await?;
-            arrival.flush().await
+            client_io.write_all(SWITCHING).await?;
+            client_io.flush().await
         };
         match within(self.limits.handshake_timeout, switching).await {
             Ok(()) => {
                 // HTTP/2 has limits of its own.
-                arrival.limit_writes(None);
+                client_io.limit_writes(None);
                 self.http2
-                    .serve(self.app, arrival, Some(beginning), self.shutdown.clone())
+                    .serve(self.app, client_io, Some(beginning), self.shutdown.clone())
                     .await;
             }
             Err(e) => debug!("a connection ended before it was upgraded: {e}"),
@@ -211,12 +211,12 @@ async fn leaving(mut shutdown: ShutdownWatch, graceful_timeout: Duration) {
 const LEAVING_EARLY: Duration = Duration::from_secs(1);
 
 /// How far Pingora may read for a request with a head of this length.
-fn fence(head: usize, body: Body) -> Fence {
+fn read_limit(head: usize, body: Framing) -> ReadLimit {
     let head = u64::try_from(head).unwrap_or(u64::MAX);
     match body {
-        Body::Length(length) => Fence::Bytes(head.saturating_add(length)),
-        Body::Switching(length) => Fence::Switching(head.saturating_add(length)),
-        Body::Chunked => Fence::Chunked(Box::new(Chunks::after(head))),
+        Framing::Length(length) => ReadLimit::Bytes(head.saturating_add(length)),
+        Framing::Switching(length) => ReadLimit::Switching(head.saturating_add(length)),
+        Framing::Chunked => ReadLimit::Chunked(Box::new(Chunks::after(head))),
     }
 }
 

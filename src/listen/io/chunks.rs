@@ -21,7 +21,7 @@ const POISON: &[u8] = b"x\r\n";
 /// Reads chunks as they come.
 #[derive(Debug)]
 pub(in crate::listen) struct Chunks {
-    state: State,
+    state: ChunkState,
     /// A line that has not come as a whole.
     line: Vec<u8>,
     trailers: usize,
@@ -30,7 +30,7 @@ pub(in crate::listen) struct Chunks {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     /// So many bytes come before the content.
     Before(u64),
     Size,
@@ -47,7 +47,11 @@ impl Chunks {
     /// Chunks that come after so many bytes, which are shown as they are.
     pub(in crate::listen) fn after(bytes: u64) -> Self {
         Self {
-            state: if bytes == 0 { State::Size } else { State::Before(bytes) },
+            state: if bytes == 0 {
+                ChunkState::Size
+            } else {
+                ChunkState::Before(bytes)
+            },
             line: Vec::new(),
             trailers: 0,
             out: BytesMut::new(),
@@ -57,19 +61,27 @@ impl Chunks {
     /// Takes bytes of the client; returns how many belong to the content.
     pub(in crate::listen) fn read(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
-        while !rest.is_empty() && self.state != State::Done {
+        while !rest.is_empty() && self.state != ChunkState::Done {
             match self.state {
-                State::Done => {}
-                State::Broken => rest = &[],
-                State::Before(left) => {
+                ChunkState::Done => {}
+                ChunkState::Broken => rest = &[],
+                ChunkState::Before(left) => {
                     let left = self.pass(left, &mut rest);
-                    self.state = if left == 0 { State::Size } else { State::Before(left) };
+                    self.state = if left == 0 {
+                        ChunkState::Size
+                    } else {
+                        ChunkState::Before(left)
+                    };
                 }
-                State::Data(left) => {
+                ChunkState::Data(left) => {
                     let left = self.pass(left, &mut rest);
-                    self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
+                    self.state = if left == 0 {
+                        ChunkState::DataEnd
+                    } else {
+                        ChunkState::Data(left)
+                    };
                 }
-                State::Size | State::DataEnd | State::Trailers => self.read_line(&mut rest),
+                ChunkState::Size | ChunkState::DataEnd | ChunkState::Trailers => self.read_line(&mut rest),
             }
         }
         bytes.len() - rest.len()
@@ -86,7 +98,7 @@ impl Chunks {
 
     fn read_line(&mut self, rest: &mut &[u8]) {
         let limit = match self.state {
-            State::Trailers => MAX_TRAILERS - self.trailers,
+            ChunkState::Trailers => MAX_TRAILERS - self.trailers,
             _ => MAX_SIZE_LINE,
         };
         let end = rest.iter().position(|&byte| byte == b'\n');
@@ -108,7 +120,7 @@ impl Chunks {
         };
         self.state = next.unwrap_or_else(|| {
             self.out.extend_from_slice(POISON);
-            State::Broken
+            ChunkState::Broken
         });
     }
 
@@ -116,41 +128,41 @@ impl Chunks {
     fn may_go_on(&self, part: &[u8]) -> bool {
         let line = part.strip_suffix(b"\r").unwrap_or(part);
         match self.state {
-            State::DataEnd => line.is_empty(),
-            State::Size if line.is_empty() => line.len() == part.len(),
-            State::Size => is_clean(line) && digits(line).is_some(),
+            ChunkState::DataEnd => line.is_empty(),
+            ChunkState::Size if line.is_empty() => line.len() == part.len(),
+            ChunkState::Size => is_clean(line) && digits(line).is_some(),
             _ => is_clean(line),
         }
     }
 
     /// Takes a line; returns what comes after it, or `None` if it has no place here.
-    fn line(&mut self, line: &[u8]) -> Option<State> {
+    fn line(&mut self, line: &[u8]) -> Option<ChunkState> {
         if !is_clean(line) {
             return None;
         }
         match self.state {
-            State::Size => {
+            ChunkState::Size => {
                 let (digits, size) = size(line)?;
                 if size == 0 {
-                    return Some(State::Trailers);
+                    return Some(ChunkState::Trailers);
                 }
                 self.out.extend_from_slice(digits);
                 self.out.extend_from_slice(b"\r\n");
-                Some(State::Data(size))
+                Some(ChunkState::Data(size))
             }
-            State::DataEnd if line.is_empty() => {
+            ChunkState::DataEnd if line.is_empty() => {
                 self.out.extend_from_slice(b"\r\n");
-                Some(State::Size)
+                Some(ChunkState::Size)
             }
-            State::Trailers if line.is_empty() => {
+            ChunkState::Trailers if line.is_empty() => {
                 self.out.extend_from_slice(b"0\r\n\r\n");
-                Some(State::Done)
+                Some(ChunkState::Done)
             }
-            State::Trailers => {
+            ChunkState::Trailers => {
                 self.trailers += line.len() + 2;
                 let colon = line.iter().position(|&byte| byte == b':')?;
                 http::HeaderName::from_bytes(line.get(..colon)?).ok()?;
-                Some(State::Trailers)
+                Some(ChunkState::Trailers)
             }
             _ => None,
         }
@@ -158,7 +170,7 @@ impl Chunks {
 
     /// Whether the content, or what is shown of it, has come to its end.
     pub(in crate::listen) fn is_over(&self) -> bool {
-        matches!(self.state, State::Done | State::Broken) && self.out.is_empty()
+        matches!(self.state, ChunkState::Done | ChunkState::Broken) && self.out.is_empty()
     }
 
     /// Returns chunks that were read, as many bytes as there is room for.

@@ -31,13 +31,13 @@ use crate::peer::{Connection, Peer, ResponseDate, Scheme, canonical};
 
 /// A connection whose client is known. Pingora asks it for the facts of the connection.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct ClientIo {
     io: Stream,
     /// Bytes that were read ahead and are to be read again, from this position on.
     ahead: Vec<u8>,
     position: usize,
     /// How far it may be read.
-    fence: Fence,
+    read_limit: ReadLimit,
     /// How the tunnel that a switch of protocols makes of it is cut, when the server is to end.
     leaving: Option<Leaving>,
     /// It is a WebSocket.
@@ -55,7 +55,7 @@ pub struct Arrival {
 
 /// What of a connection may be read. What is behind it waits for its turn; the end of the connection is seen across it.
 #[derive(Debug)]
-pub(in crate::listen) enum Fence {
+pub(in crate::listen) enum ReadLimit {
     /// All.
     None,
     /// So many bytes, those that were put back among them.
@@ -67,7 +67,7 @@ pub(in crate::listen) enum Fence {
 }
 
 /// Bytes behind a fence that are read ahead, to notice a client that leaves.
-const BEHIND_FENCE: usize = 1024;
+const BEYOND_READ_LIMIT: usize = 1024;
 
 /// Bytes of chunks that are read at a time.
 const CHUNKED_READ: usize = 8 * 1024;
@@ -88,7 +88,7 @@ impl std::fmt::Debug for Leaving {
 /// How Pingora begins an answer that switches protocols.
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 ";
 
-impl Arrival {
+impl ClientIo {
     /// A connection from this peer. `ahead` was read from it already and is to be read again.
     pub(in crate::listen) fn new(io: Stream, peer: Peer, ahead: Vec<u8>) -> Self {
         let connection = Arc::new(Connection {
@@ -104,7 +104,7 @@ impl Arrival {
             io,
             ahead,
             position: 0,
-            fence: Fence::None,
+            read_limit: ReadLimit::None,
             leaving: None,
             tunnel: None,
             half_closed: None,
@@ -122,7 +122,7 @@ impl Arrival {
             io,
             ahead: Vec::new(),
             position: 0,
-            fence: Fence::None,
+            read_limit: ReadLimit::None,
             leaving: None,
             tunnel: None,
             half_closed: None,
@@ -147,16 +147,16 @@ impl Arrival {
     }
 
     /// From here on so much can be read.
-    pub(in crate::listen) fn fence(&mut self, fence: Fence) {
-        self.fence = fence;
+    pub(in crate::listen) fn read_limit(&mut self, read_limit: ReadLimit) {
+        self.read_limit = read_limit;
     }
 
     /// Whether all before the fence was read.
-    pub(in crate::listen) fn is_at_fence(&self) -> bool {
-        match &self.fence {
-            Fence::None => true,
-            Fence::Bytes(left) | Fence::Switching(left) => *left == 0,
-            Fence::Chunked(chunks) => chunks.is_over(),
+    pub(in crate::listen) fn is_at_read_limit(&self) -> bool {
+        match &self.read_limit {
+            ReadLimit::None => true,
+            ReadLimit::Bytes(left) | ReadLimit::Switching(left) => *left == 0,
+            ReadLimit::Chunked(chunks) => chunks.is_over(),
         }
     }
 
@@ -237,7 +237,7 @@ impl Arrival {
         if let Some(patience) = &mut self.half_closed {
             return patience.as_mut().poll(cx).map(Ok);
         }
-        let mut buffer = [0; BEHIND_FENCE];
+        let mut buffer = [0; BEYOND_READ_LIMIT];
         let mut read = ReadBuf::new(&mut buffer);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
         if read.filled().is_empty() {
@@ -249,7 +249,7 @@ impl Arrival {
     }
 }
 
-impl Arrival {
+impl ClientIo {
     /// Reads at most `left` bytes, and counts them.
     fn poll_read_some(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, left: u64) -> Poll<io::Result<u64>> {
         let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -288,42 +288,42 @@ impl Arrival {
     }
 }
 
-impl AsyncRead for Arrival {
+impl AsyncRead for ClientIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.poll_leaving(cx) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        match &mut this.fence {
-            Fence::None => this.poll_read_on(cx, buf),
-            Fence::Bytes(0) | Fence::Switching(0) => this.poll_behind_fence(cx),
-            &mut Fence::Bytes(left) => {
+        match &mut this.read_limit {
+            ReadLimit::None => this.poll_read_on(cx, buf),
+            ReadLimit::Bytes(0) | ReadLimit::Switching(0) => this.poll_behind_fence(cx),
+            &mut ReadLimit::Bytes(left) => {
                 let read = ready!(this.poll_read_some(cx, buf, left))?;
-                this.fence = Fence::Bytes(left.saturating_sub(read));
+                this.read_limit = ReadLimit::Bytes(left.saturating_sub(read));
                 Poll::Ready(Ok(()))
             }
-            &mut Fence::Switching(left) => {
+            &mut ReadLimit::Switching(left) => {
                 let read = ready!(this.poll_read_some(cx, buf, left))?;
-                this.fence = Fence::Switching(left.saturating_sub(read));
+                this.read_limit = ReadLimit::Switching(left.saturating_sub(read));
                 Poll::Ready(Ok(()))
             }
-            Fence::Chunked(_) => {
-                let Fence::Chunked(mut chunks) = std::mem::replace(&mut this.fence, Fence::None) else {
+            ReadLimit::Chunked(_) => {
+                let ReadLimit::Chunked(mut chunks) = std::mem::replace(&mut this.read_limit, ReadLimit::None) else {
                     return Poll::Pending;
                 };
                 let read = this.poll_read_chunked(cx, buf, &mut chunks);
-                this.fence = Fence::Chunked(chunks);
+                this.read_limit = ReadLimit::Chunked(chunks);
                 read
             }
         }
     }
 }
 
-impl AsyncWrite for Arrival {
+impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if matches!(self.fence, Fence::Switching(_)) && buf.starts_with(SWITCHING_PROTOCOLS) {
+        if matches!(self.read_limit, ReadLimit::Switching(_)) && buf.starts_with(SWITCHING_PROTOCOLS) {
             // What follows is the other protocol's.
-            self.fence = Fence::None;
+            self.read_limit = ReadLimit::None;
             self.tunnel = Some(Tunnel::new());
         }
         if self.is_dated(buf) {
@@ -362,7 +362,7 @@ impl AsyncWrite for Arrival {
     ) -> Poll<io::Result<usize>> {
         let first = bufs.iter().find(|buf| !buf.is_empty());
         let is_head = self.dated.is_some() || first.is_some_and(|first| is_final_head(first));
-        if self.tunnel.is_some() || matches!(self.fence, Fence::Switching(_)) || is_head {
+        if self.tunnel.is_some() || matches!(self.read_limit, ReadLimit::Switching(_)) || is_head {
             return self.poll_write(cx, first.map_or(&[], |first| &**first));
         }
         let write = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
@@ -375,7 +375,7 @@ impl AsyncWrite for Arrival {
 }
 
 #[async_trait]
-impl Shutdown for Arrival {
+impl Shutdown for ClientIo {
     async fn shutdown(&mut self) {
         std::future::poll_fn(|cx| {
             self.tell_end(cx);
@@ -386,21 +386,21 @@ impl Shutdown for Arrival {
     }
 }
 
-impl UniqueID for Arrival {
+impl UniqueID for ClientIo {
     fn id(&self) -> UniqueIDType {
         self.io.id()
     }
 }
 
-impl Ssl for Arrival {
+impl Ssl for ClientIo {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         self.io.get_ssl_digest()
     }
 }
 
-impl Peek for Arrival {}
+impl Peek for ClientIo {}
 
-impl GetTimingDigest for Arrival {
+impl GetTimingDigest for ClientIo {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.io.get_timing_digest()
     }
@@ -414,13 +414,13 @@ impl GetTimingDigest for Arrival {
     }
 }
 
-impl GetProxyDigest for Arrival {
+impl GetProxyDigest for ClientIo {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         self.facts.clone()
     }
 }
 
-impl GetSocketDigest for Arrival {
+impl GetSocketDigest for ClientIo {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.io.get_socket_digest()
     }
@@ -446,7 +446,7 @@ mod tests {
     use crate::peer::Trusted;
 
     /// A connection whose transport holds `capacity` bytes, and its client.
-    fn arrived(capacity: usize) -> (DuplexStream, Arrival) {
+    fn accepted(capacity: usize) -> (DuplexStream, ClientIo) {
         let (client, io) = duplex(capacity);
         let peer = Peer {
             address: ([127, 0, 0, 1], 1).into(),
@@ -454,22 +454,22 @@ mod tests {
             is_trusted: false,
             trusted: Trusted::default(),
         };
-        (client, Arrival::new(Box::new(io), peer, Vec::new()))
+        (client, ClientIo::new(Box::new(io), peer, Vec::new()))
     }
 
     #[tokio::test]
     async fn a_client_that_takes_nothing_is_gone() {
-        let (_client, mut arrival) = arrived(8);
-        arrival.limit_writes(Some(Duration::from_millis(5)));
-        let writing = timeout(Duration::from_secs(20), arrival.write_all(&[0; 9]));
+        let (_client, mut client_io) = accepted(8);
+        client_io.limit_writes(Some(Duration::from_millis(5)));
+        let writing = timeout(Duration::from_secs(20), client_io.write_all(&[0; 9]));
         let error = writing.await.expect("an outcome").expect_err("no room for all");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
     async fn a_head_has_the_date_that_was_set_however_little_is_taken_at_a_time() {
-        let (mut client, mut arrival) = arrived(3);
-        let dates = Arc::clone(arrival.connection().expect("a client"));
+        let (mut client, mut client_io) = accepted(3);
+        let dates = Arc::clone(client_io.connection().expect("a client"));
         let head = |date: &str| format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nServer: a\r\n\r\n");
         let reading = tokio::spawn(async move {
             let mut read = String::new();
@@ -483,7 +483,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nDate: content\r\n\r\n",
             &head("now"),
         ] {
-            arrival.write_all(written.as_bytes()).await.expect("sent");
+            client_io.write_all(written.as_bytes()).await.expect("sent");
         }
         dates
             .date
@@ -495,11 +495,11 @@ mod tests {
             io::IoSlice::new(begin.as_bytes()),
             io::IoSlice::new(end.as_bytes()),
         ];
-        let written = arrival.write_vectored(&parts).await.expect("sent");
+        let written = client_io.write_vectored(&parts).await.expect("sent");
         assert_eq!(written, begin.len());
         parts = [io::IoSlice::new(b""); 3];
-        assert_eq!(arrival.write_vectored(&parts).await.expect("sent"), 0);
-        drop(arrival);
+        assert_eq!(client_io.write_vectored(&parts).await.expect("sent"), 0);
+        drop(client_io);
         let expected = [
             interim,
             &head("yesterday"),
@@ -512,70 +512,70 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_behind_the_fence_waits_for_its_turn() {
-        let (mut client, mut arrival) = arrived(64);
+        let (mut client, mut client_io) = accepted(64);
         client.write_all(b"first|second").await.expect("sent");
-        arrival.put_back(b">");
-        arrival.fence(Fence::Bytes(6));
+        client_io.put_back(b">");
+        client_io.read_limit(ReadLimit::Bytes(6));
         let mut first = [0; 6];
-        arrival.read_exact(&mut first).await.expect("read");
+        client_io.read_exact(&mut first).await.expect("read");
         assert_eq!(&first, b">first");
         let mut more = [0; 1];
         let waits = std::future::poll_fn(|cx| {
             let mut more = ReadBuf::new(&mut more);
-            Poll::Ready(Pin::new(&mut arrival).poll_read(cx, &mut more).is_pending())
+            Poll::Ready(Pin::new(&mut client_io).poll_read(cx, &mut more).is_pending())
         });
         assert!(waits.await);
         drop(client);
-        arrival.fence(Fence::None);
+        client_io.read_limit(ReadLimit::None);
         let mut rest = Vec::new();
-        arrival.read_to_end(&mut rest).await.expect("read");
+        client_io.read_to_end(&mut rest).await.expect("read");
         assert_eq!(rest, b"|second");
     }
 
     #[tokio::test]
     async fn chunks_are_read_up_to_the_last_one() {
-        let (mut client, mut arrival) = arrived(64);
+        let (mut client, mut client_io) = accepted(64);
         client
             .write_all(b"ed\r\n0;x\r\nA: b\r\n\r\n|second")
             .await
             .expect("sent");
-        arrival.put_back(b"3;a\r\nr");
-        arrival.fence(Fence::Chunked(Box::new(Chunks::after(0))));
+        client_io.put_back(b"3;a\r\nr");
+        client_io.read_limit(ReadLimit::Chunked(Box::new(Chunks::after(0))));
         let mut chunks = [0; 13];
-        arrival.read_exact(&mut chunks).await.expect("read");
+        client_io.read_exact(&mut chunks).await.expect("read");
         assert_eq!(&chunks, b"3\r\nred\r\n0\r\n\r\n");
-        assert!(arrival.is_at_fence());
-        arrival.fence(Fence::None);
+        assert!(client_io.is_at_read_limit());
+        client_io.read_limit(ReadLimit::None);
         drop(client);
         let mut rest = Vec::new();
-        arrival.read_to_end(&mut rest).await.expect("read");
+        client_io.read_to_end(&mut rest).await.expect("read");
         assert_eq!(rest, b"|second");
     }
 
     #[tokio::test]
     async fn a_switch_of_protocols_opens_the_fence() {
-        let (mut client, mut arrival) = arrived(64);
+        let (mut client, mut client_io) = accepted(64);
         client.write_all(b"frames").await.expect("sent");
         for (answer, opens) in [
             (&b"HTTP/1.1 103 Early Hints"[..], false),
             (b"HTTP/1.1 101 Switching", true),
         ] {
-            arrival.fence(Fence::Switching(0));
-            arrival.write_all(answer).await.expect("sent");
-            assert_eq!(matches!(arrival.fence, Fence::None), opens);
+            client_io.read_limit(ReadLimit::Switching(0));
+            client_io.write_all(answer).await.expect("sent");
+            assert_eq!(matches!(client_io.read_limit, ReadLimit::None), opens);
         }
         let mut frames = [0; 6];
-        arrival.read_exact(&mut frames).await.expect("read");
+        client_io.read_exact(&mut frames).await.expect("read");
         assert_eq!(&frames, b"frames");
     }
 
     #[tokio::test]
     async fn a_client_that_ends_its_half_may_wait_a_while() {
-        let (client, mut arrival) = arrived(64);
-        arrival.fence(Fence::Bytes(0));
+        let (client, mut client_io) = accepted(64);
+        client_io.read_limit(ReadLimit::Bytes(0));
         drop(client);
-        let waited = timeout(HALF_CLOSED_PATIENCE / 2, arrival.read(&mut [0; 1])).await;
+        let waited = timeout(HALF_CLOSED_PATIENCE / 2, client_io.read(&mut [0; 1])).await;
         assert!(waited.is_err(), "it may be waiting for its answer");
-        assert_eq!(arrival.read(&mut [0; 1]).await.expect("read"), 0);
+        assert_eq!(client_io.read(&mut [0; 1]).await.expect("read"), 0);
     }
 }

@@ -13,10 +13,10 @@ const LONGEST_HEADER: usize = 14;
 
 /// The place in the stream of frames that bytes written to a WebSocket's client have come to.
 #[derive(Debug)]
-pub(super) struct Tunnel(State);
+pub(super) struct Tunnel(TunnelState);
 
 #[derive(Debug)]
-enum State {
+enum TunnelState {
     /// In the head of the 101, of whose end so many bytes have come.
     Head { end: usize },
     /// In the header of a frame, or before it.
@@ -27,7 +27,7 @@ enum State {
     Closed,
 }
 
-const BEFORE_FRAME: State = State::Header {
+const BEFORE_FRAME: TunnelState = TunnelState::Header {
     bytes: [0; LONGEST_HEADER],
     have: 0,
 };
@@ -37,19 +37,19 @@ const HEAD_END: &[u8; 4] = b"\r\n\r\n";
 impl Tunnel {
     /// A tunnel whose 101 is about to be written.
     pub(super) const fn new() -> Self {
-        Self(State::Head { end: 0 })
+        Self(TunnelState::Head { end: 0 })
     }
 
     /// Whether a frame may be put in now. Nobody speaks after a Close frame.
     pub(super) fn is_between_frames(&self) -> bool {
-        matches!(self.0, State::Header { have: 0, .. })
+        matches!(self.0, TunnelState::Header { have: 0, .. })
     }
 
     /// Notes bytes that were written.
     pub(super) fn pass(&mut self, mut written: &[u8]) {
         while let Some((&first, rest)) = written.split_first() {
             match &mut self.0 {
-                State::Head { end } => {
+                TunnelState::Head { end } => {
                     *end = match HEAD_END.get(*end) {
                         Some(&next) if next == first => *end + 1,
                         _ => usize::from(first == b'\r'),
@@ -59,7 +59,7 @@ impl Tunnel {
                     }
                     written = rest;
                 }
-                State::Header { bytes, have } => {
+                TunnelState::Header { bytes, have } => {
                     if let Some(byte) = bytes.get_mut(*have) {
                         *byte = first;
                     }
@@ -67,14 +67,14 @@ impl Tunnel {
                     if let Some(length) = content_length(bytes, *have) {
                         let is_close = bytes.first().is_some_and(|byte| byte & 0xf == CLOSE);
                         self.0 = match length {
-                            _ if is_close => State::Closed,
+                            _ if is_close => TunnelState::Closed,
                             0 => BEFORE_FRAME,
-                            length => State::Content(length),
+                            length => TunnelState::Content(length),
                         };
                     }
                     written = rest;
                 }
-                State::Content(left) => {
+                TunnelState::Content(left) => {
                     let length = u64::try_from(written.len()).unwrap_or(u64::MAX).min(*left);
                     *left -= length;
                     if *left == 0 {
@@ -83,7 +83,7 @@ impl Tunnel {
                     let length = usize::try_from(length).unwrap_or(written.len());
                     written = written.get(length..).unwrap_or_default();
                 }
-                State::Closed => return,
+                TunnelState::Closed => return,
             }
         }
     }

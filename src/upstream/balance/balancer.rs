@@ -23,11 +23,11 @@ use pingora::{
     protocols::l4::socket::SocketAddr as PingoraAddress,
 };
 
-use super::server::{Server, Standing};
+use super::server::{Health, Server};
 use crate::upstream::{Balance, EjectionPolicy, ServerPolicy};
 
 /// Servers, and what choosing among them needs.
-pub(in crate::upstream) struct Group {
+pub(in crate::upstream) struct Balancer {
     servers: Box<[Arc<Server>]>,
     /// Indices of servers, each as often as its weight says, spread evenly.
     turns: Box<[u16]>,
@@ -47,7 +47,7 @@ pub(in crate::upstream) struct Wanted<'a> {
     pub(in crate::upstream) now: u64,
 }
 
-impl Group {
+impl Balancer {
     /// The servers at these addresses of the configuration's entries. Of an address that several
     /// entries give the first counts. Servers of the previous group are kept with all that is known
     /// of them.
@@ -97,9 +97,8 @@ impl Group {
                 .iter()
                 .any(|tried| std::ptr::eq(&raw const **tried, server))
         };
-        let may = |server: &Server| {
-            matches!(server.standing(wanted.now), Standing::Good | Standing::OnTrial) && untried(server)
-        };
+        let may =
+            |server: &Server| matches!(server.health(wanted.now), Health::Up | Health::HalfOpen) && untried(server);
         // Whoever loses a claim finds the server ejected the next time, so this ends.
         while let Some(server) = self.first(wanted, turn, &may) {
             if wanted
@@ -109,14 +108,14 @@ impl Group {
                 return Some(server);
             }
         }
-        let is_not_ruled_out = |server: &Server| server.standing(wanted.now) != Standing::Unhealthy && untried(server);
+        let is_not_ruled_out = |server: &Server| server.health(wanted.now) != Health::Unhealthy && untried(server);
         self.first(wanted, turn, &is_not_ruled_out)
     }
 
     /// Whether `choose` would find a server.
     pub(in crate::upstream) fn has_untried(&self, tried: &[Arc<Server>], now: u64) -> bool {
         self.servers.iter().any(|server| {
-            server.standing(now) != Standing::Unhealthy && !tried.iter().any(|tried| Arc::ptr_eq(tried, server))
+            server.health(now) != Health::Unhealthy && !tried.iter().any(|tried| Arc::ptr_eq(tried, server))
         })
     }
 
@@ -163,9 +162,9 @@ impl Group {
     }
 }
 
-impl std::fmt::Debug for Group {
+impl std::fmt::Debug for Balancer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group")
+        f.debug_struct("Balancer")
             .field("servers", &self.servers)
             .finish_non_exhaustive()
     }
@@ -236,7 +235,7 @@ mod tests {
         (1..=count).map(|n| SocketAddr::from(([127, 0, 0, n], 80))).collect()
     }
 
-    fn group(weights: &[u32], balance: Balance) -> Group {
+    fn balancer(weights: &[u32], balance: Balance) -> Balancer {
         let addresses = addresses(u8::try_from(weights.len()).expect("few"));
         let policies: Vec<ServerPolicy> = addresses
             .iter()
@@ -247,7 +246,7 @@ mod tests {
             })
             .collect();
         let addresses: Vec<_> = addresses.into_iter().map(|address| vec![address]).collect();
-        Group::new(&policies, &addresses, balance, &[])
+        Balancer::new(&policies, &addresses, balance, &[])
     }
 
     const EJECTION: EjectionPolicy = EjectionPolicy {
@@ -266,9 +265,9 @@ mod tests {
     }
 
     /// The last number of the address of each choice.
-    fn chosen(group: &Group, wanted: &Wanted<'_>, times: usize) -> Vec<u8> {
+    fn chosen(balancer: &Balancer, wanted: &Wanted<'_>, times: usize) -> Vec<u8> {
         let turn = AtomicUsize::new(0);
-        let one = || match group.choose(wanted, &turn)?.address() {
+        let one = || match balancer.choose(wanted, &turn)?.address() {
             SocketAddr::V4(address) => Some(address.ip().octets()[3]),
             SocketAddr::V6(_) => None,
         };
@@ -294,13 +293,16 @@ mod tests {
 
     #[test]
     fn servers_are_taken_in_turn() {
-        let group = group(&[2, 1], Balance::RoundRobin);
-        assert_eq!(chosen(&group, &wanted(Balance::RoundRobin, b""), 6), [1, 2, 1, 1, 2, 1]);
+        let balancer = balancer(&[2, 1], Balance::RoundRobin);
+        assert_eq!(
+            chosen(&balancer, &wanted(Balance::RoundRobin, b""), 6),
+            [1, 2, 1, 1, 2, 1]
+        );
     }
 
     #[test]
     fn the_least_loaded_server_is_taken_and_idle_ones_share() {
-        let uneven = group(&[1, 1, 2], Balance::LeastConnections);
+        let uneven = balancer(&[1, 1, 2], Balance::LeastConnections);
         let wanted = wanted(Balance::LeastConnections, b"");
         assert_eq!(
             chosen(&uneven, &wanted, 2),
@@ -312,7 +314,7 @@ mod tests {
             .into();
         assert_eq!(chosen(&uneven, &wanted, 2), [2, 2]);
         drop(busy);
-        let even = group(&[1, 1, 1], Balance::LeastConnections);
+        let even = balancer(&[1, 1, 1], Balance::LeastConnections);
         let mut shares = chosen(&even, &wanted, 6);
         shares.sort_unstable();
         assert_eq!(shares, [1, 1, 2, 2, 3, 3]);
@@ -320,11 +322,11 @@ mod tests {
 
     #[test]
     fn a_key_keeps_its_server_and_others_do_not_move_when_one_is_out() {
-        let group = group(&[1, 1, 1], Balance::Hash);
+        let balancer = balancer(&[1, 1, 1], Balance::Hash);
         let keys: Vec<[u8; 1]> = (0..50).map(|n| [n]).collect();
         let all = || -> Vec<u8> {
             keys.iter()
-                .flat_map(|key| chosen(&group, &wanted(Balance::Hash, key), 1))
+                .flat_map(|key| chosen(&balancer, &wanted(Balance::Hash, key), 1))
                 .collect()
         };
         let before = all();
@@ -332,7 +334,7 @@ mod tests {
         for server in 1..=3 {
             assert!(before.contains(&server), "{before:?}");
         }
-        make_unhealthy(&group.servers()[0]);
+        make_unhealthy(&balancer.servers()[0]);
         for (before, after) in before.iter().zip(all()) {
             assert!(after != 1 && (*before == 1 || *before == after));
         }
@@ -341,8 +343,8 @@ mod tests {
     #[test]
     fn every_balance_passes_over_what_is_out_and_what_was_tried() {
         for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Hash] {
-            let group = group(&[1, 1, 1, 1], balance);
-            let servers = group.servers();
+            let balancer = balancer(&[1, 1, 1, 1], balance);
+            let servers = balancer.servers();
             servers[0].failed(1, &EJECTION);
             make_unhealthy(&servers[1]);
             let tried = [Arc::clone(&servers[2])];
@@ -350,42 +352,42 @@ mod tests {
                 tried: &tried,
                 ..wanted(balance, b"key")
             };
-            assert_eq!(chosen(&group, &wanted, 3), [4, 4, 4], "{balance:?}");
+            assert_eq!(chosen(&balancer, &wanted, 3), [4, 4, 4], "{balance:?}");
             // Only ejected ones are left: better than none.
             let tried = [Arc::clone(&servers[2]), Arc::clone(&servers[3])];
             let wanted = Wanted {
                 tried: &tried,
                 ..wanted
             };
-            assert_eq!(chosen(&group, &wanted, 2), [1, 1], "{balance:?}");
-            assert!(group.has_untried(&tried, 1));
+            assert_eq!(chosen(&balancer, &wanted, 2), [1, 1], "{balance:?}");
+            assert!(balancer.has_untried(&tried, 1));
             // Those that health checks rule out are never taken.
             let tried = [0, 2, 3].map(|n| Arc::clone(&servers[n]));
             let wanted = Wanted {
                 tried: &tried,
                 ..wanted
             };
-            assert_eq!(chosen(&group, &wanted, 2), [0_u8; 0], "{balance:?}");
-            assert!(!group.has_untried(&tried, 1));
+            assert_eq!(chosen(&balancer, &wanted, 2), [0_u8; 0], "{balance:?}");
+            assert!(!balancer.has_untried(&tried, 1));
         }
     }
 
     #[test]
     fn after_its_ejection_a_server_gets_one_request() {
-        let group = group(&[1, 1], Balance::RoundRobin);
-        group.servers()[0].failed(1, &EJECTION);
+        let balancer = balancer(&[1, 1], Balance::RoundRobin);
+        balancer.servers()[0].failed(1, &EJECTION);
         let later = Wanted {
             now: 101,
             ..wanted(Balance::RoundRobin, b"")
         };
-        assert_eq!(chosen(&group, &later, 4), [1, 2, 2, 2]);
+        assert_eq!(chosen(&balancer, &later, 4), [1, 2, 2, 2]);
     }
 
     #[test]
     fn a_server_that_stays_keeps_its_state() {
         let policies = [ServerPolicy::from(SocketAddr::from(([127, 0, 0, 1], 80)))];
         let at = |addresses: &[SocketAddr], previous: &[Arc<Server>]| {
-            Group::new(&policies, &[addresses.to_vec()], Balance::RoundRobin, previous)
+            Balancer::new(&policies, &[addresses.to_vec()], Balance::RoundRobin, previous)
         };
         let three = addresses(3);
         let before = at(&three[..2], &[]);
@@ -402,7 +404,7 @@ mod tests {
     #[test]
     fn without_servers_nothing_is_chosen() {
         for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Hash] {
-            let empty = Group::new(&[], &[], balance, &[]);
+            let empty = Balancer::new(&[], &[], balance, &[]);
             assert_eq!(chosen(&empty, &wanted(balance, b"key"), 1), [0_u8; 0]);
         }
     }

@@ -12,13 +12,13 @@ use tokio::{task::JoinSet, time::sleep};
 use super::{
     health::Checks,
     pool::IsFirst,
-    resolver::{Family, Found, NamesError},
+    resolver::{Family, ResolveError, Resolved},
 };
 use crate::upstream::{Host, Pool};
 
 /// Keeps a pool up to date; ends soon after the pool is dropped, or at once if this pool is kept up
 /// already. Whoever makes pools spawns this for each.
-pub async fn upkeep(pool: Weak<Pool>) {
+pub async fn maintenance(pool: Weak<Pool>) {
     let Some(strong) = pool.upgrade().filter(|pool| pool.claim_upkeep()) else {
         return;
     };
@@ -39,13 +39,13 @@ pub async fn upkeep(pool: Weak<Pool>) {
 
 /// Resolves one name whenever its TTL is over.
 async fn resolve_again(pool: Weak<Pool>, entry: usize, name: Box<str>, port: u16) {
-    let mut known = Known::default();
+    let mut known = KnownAddresses::default();
     let mut is_first = IsFirst::Yes;
     loop {
-        let Some(names) = pool.upgrade().map(|pool| pool.names().clone()) else {
+        let Some(resolver) = pool.upgrade().map(|pool| pool.resolver().clone()) else {
             return;
         };
-        let (v4, v6) = tokio::join!(names.resolve(&name, Family::V4), names.resolve(&name, Family::V6));
+        let (v4, v6) = tokio::join!(resolver.resolve(&name, Family::V4), resolver.resolve(&name, Family::V6));
         let Some(pool) = pool.upgrade() else { return };
         let answer = known.learn(v4, v6);
         match &answer.problem {
@@ -66,7 +66,7 @@ async fn resolve_again(pool: Weak<Pool>, entry: usize, name: Box<str>, port: u16
         let found = (!known.is_empty()).then(|| known.addresses(port));
         pool.resolved(entry, found, is_first);
         is_first = IsFirst::No;
-        let retry_after = RETRY.min(names.policy().max_ttl).max(names.policy().min_ttl);
+        let retry_after = RETRY.min(resolver.policy().max_ttl).max(resolver.policy().min_ttl);
         drop(pool);
         sleep(answer.valid_for.unwrap_or(retry_after)).await;
     }
@@ -81,7 +81,7 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 /// What a name stood for when it last resolved, each family by itself: a name server that fails for
 /// AAAA alone must not cost the IPv6 servers.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownAddresses {
     v4: Vec<IpAddr>,
     v6: Vec<IpAddr>,
     warned: Option<Instant>,
@@ -89,20 +89,21 @@ struct Known {
 
 /// What came of asking.
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
+struct Resolution {
     /// When to ask again; none if nothing was learnt.
     valid_for: Option<Duration>,
-    problem: Option<NamesError>,
+    problem: Option<ResolveError>,
 }
 
-impl Known {
-    fn learn(&mut self, v4: Result<Found, NamesError>, v6: Result<Found, NamesError>) -> Answer {
+impl KnownAddresses {
+    fn learn(&mut self, v4: Result<Resolved, ResolveError>, v6: Result<Resolved, ResolveError>) -> Resolution {
         // A name without any address is not believed: it had some, or it would not be configured.
-        let is_empty = |found: &Result<Found, NamesError>| found.as_ref().is_ok_and(|found| found.addresses.is_empty());
+        let is_empty =
+            |found: &Result<Resolved, ResolveError>| found.as_ref().is_ok_and(|found| found.addresses.is_empty());
         if is_empty(&v4) && is_empty(&v6) {
-            return Answer {
+            return Resolution {
                 valid_for: None,
-                problem: Some(NamesError::Lookup("it has no address".to_owned())),
+                problem: Some(ResolveError::Lookup("it has no address".to_owned())),
             };
         }
         let mut valid_for: Option<Duration> = None;
@@ -123,7 +124,7 @@ impl Known {
         if !self.v4.is_empty() && self.v6.is_empty() && valid_for.is_some() {
             problem = None;
         }
-        Answer { valid_for, problem }
+        Resolution { valid_for, problem }
     }
 
     fn is_empty(&self) -> bool {
@@ -182,8 +183,8 @@ async fn check_again(pool: Weak<Pool>, checks: Checks) {
 mod tests {
     use super::*;
 
-    fn found(addresses: &[&str], seconds: u64) -> Result<Found, NamesError> {
-        Ok(Found {
+    fn found(addresses: &[&str], seconds: u64) -> Result<Resolved, ResolveError> {
+        Ok(Resolved {
             addresses: addresses
                 .iter()
                 .map(|address| address.parse().expect("an address"))
@@ -192,11 +193,11 @@ mod tests {
         })
     }
 
-    fn failure() -> Result<Found, NamesError> {
-        Err(NamesError::Lookup("SERVFAIL".to_owned()))
+    fn failure() -> Result<Resolved, ResolveError> {
+        Err(ResolveError::Lookup("SERVFAIL".to_owned()))
     }
 
-    fn ips(known: &Known) -> Vec<String> {
+    fn ips(known: &KnownAddresses) -> Vec<String> {
         known
             .addresses(80)
             .iter()
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn each_family_keeps_what_it_had_when_its_lookup_fails() {
-        let mut known = Known::default();
+        let mut known = KnownAddresses::default();
         let answer = known.learn(found(&["192.0.2.1"], 30), found(&["2001:db8::1"], 20));
         assert_eq!(
             (answer.valid_for, answer.problem),
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_name_without_any_address_is_not_believed() {
-        let mut known = Known::default();
+        let mut known = KnownAddresses::default();
         known.learn(found(&["192.0.2.1"], 30), found(&[], 300));
         let answer = known.learn(found(&[], 300), found(&[], 300));
         assert!(answer.problem.is_some() && answer.valid_for.is_none());
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_absent_family_neither_delays_nor_warns() {
-        let mut known = Known::default();
+        let mut known = KnownAddresses::default();
         let answer = known.learn(found(&["192.0.2.1"], 30), found(&[], 5));
         assert_eq!(
             (answer.valid_for, answer.problem),
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_name_that_stays_broken_is_said_once_a_minute() {
-        let (mut known, now) = (Known::default(), Instant::now());
+        let (mut known, now) = (KnownAddresses::default(), Instant::now());
         assert!(known.may_warn(now));
         assert!(!known.may_warn(now + Duration::from_secs(59)));
         assert!(known.may_warn(now + Duration::from_secs(60)));

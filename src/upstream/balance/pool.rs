@@ -13,19 +13,19 @@ use arc_swap::ArcSwap;
 use log::{info, warn};
 use tokio::sync::watch;
 
-use super::balancer::{Group, Wanted};
-use crate::upstream::{Host, InFlight, Names, PoolPolicy, Server, Verify};
+use super::balancer::{Balancer, Wanted};
+use crate::upstream::{Host, InFlight, PoolPolicy, Resolver, Server, Verify};
 
-/// A pool of servers. `upkeep` keeps it up to date.
+/// A pool of servers. `maintenance` keeps it up to date.
 #[derive(Debug)]
 pub struct Pool {
     policy: PoolPolicy,
-    names: Names,
+    resolver: Resolver,
     /// Sets its connections apart from those of every other pool, whose TLS may be another.
     number: u64,
     made: Instant,
     turn: AtomicUsize,
-    group: ArcSwap<Group>,
+    balancer: ArcSwap<Balancer>,
     /// The addresses of each entry of the policy; only upkeep writes here.
     addresses: Mutex<Vec<Vec<SocketAddr>>>,
     is_kept_up: AtomicBool,
@@ -47,9 +47,9 @@ pub enum NoServer {
 static POOLS: AtomicU64 = AtomicU64::new(1);
 
 impl Pool {
-    /// A pool whose names are not resolved yet: that is for `upkeep` to do.
+    /// A pool whose names are not resolved yet: that is for `maintenance` to do.
     #[must_use]
-    pub fn new(policy: PoolPolicy, names: &Names) -> Self {
+    pub fn new(policy: PoolPolicy, resolver: &Resolver) -> Self {
         let address = |host: &Host, port| match host {
             Host::Address(address) => vec![SocketAddr::new(*address, port)],
             Host::Name(_) => Vec::new(),
@@ -60,17 +60,17 @@ impl Pool {
             .map(|server| address(&server.host, server.port))
             .collect();
         let unanswered = addresses.iter().filter(|addresses| addresses.is_empty()).count();
-        let group = Group::new(&policy.servers, &addresses, policy.balance, &[]);
+        let balancer = Balancer::new(&policy.servers, &addresses, policy.balance, &[]);
         if policy.tls.as_ref().is_some_and(|tls| tls.verify == Verify::Off) {
             warn!("upstream {}: verify is off, its servers may be anybody", policy.name);
         }
         Self {
             policy,
-            names: names.clone(),
+            resolver: resolver.clone(),
             number: POOLS.fetch_add(1, Relaxed),
             made: Instant::now(),
             turn: AtomicUsize::new(0),
-            group: ArcSwap::from_pointee(group),
+            balancer: ArcSwap::from_pointee(balancer),
             addresses: Mutex::new(addresses),
             is_kept_up: AtomicBool::new(false),
             unanswered: watch::Sender::new(unanswered),
@@ -83,8 +83,8 @@ impl Pool {
         &self.policy
     }
 
-    pub(in crate::upstream) fn names(&self) -> &Names {
-        &self.names
+    pub(in crate::upstream) fn resolver(&self) -> &Resolver {
+        &self.resolver
     }
 
     pub(in crate::upstream) fn number(&self) -> u64 {
@@ -98,7 +98,7 @@ impl Pool {
     ///
     /// There is none.
     pub fn choose(&self, key: &[u8], tried: &[Arc<Server>]) -> Result<InFlight, NoServer> {
-        let group = self.group.load();
+        let balancer = self.balancer.load();
         let wanted = Wanted {
             balance: self.policy.balance,
             key,
@@ -106,9 +106,9 @@ impl Pool {
             ejection: self.policy.ejection.as_ref(),
             now: self.now(),
         };
-        match group.choose(&wanted, &self.turn) {
+        match balancer.choose(&wanted, &self.turn) {
             Some(server) => Ok(InFlight::new(Arc::clone(server))),
-            None if group.servers().is_empty() => Err(NoServer::Unresolved),
+            None if balancer.servers().is_empty() => Err(NoServer::Unresolved),
             None => Err(NoServer::Unhealthy),
         }
     }
@@ -116,7 +116,7 @@ impl Pool {
     /// Whether a request that failed at these servers has another one to go to.
     #[must_use]
     pub fn has_other_than(&self, tried: &[Arc<Server>]) -> bool {
-        self.group.load().has_untried(tried, self.now())
+        self.balancer.load().has_untried(tried, self.now())
     }
 
     /// Waits until every name was asked for once, not longer than a connect may take.
@@ -166,7 +166,7 @@ impl Pool {
     }
 
     pub(in crate::upstream) fn servers(&self) -> Vec<Arc<Server>> {
-        self.group.load().servers().to_vec()
+        self.balancer.load().servers().to_vec()
     }
 
     /// Takes over the addresses that an entry's name has now; none if it could not be resolved, which
@@ -180,14 +180,14 @@ impl Pool {
                 && *known != found
             {
                 known.clone_from(&found);
-                let previous = self.group.load();
-                let group = Group::new(
+                let previous = self.balancer.load();
+                let balancer = Balancer::new(
                     &self.policy.servers,
                     &addresses,
                     self.policy.balance,
                     previous.servers(),
                 );
-                self.group.store(Arc::new(group));
+                self.balancer.store(Arc::new(balancer));
                 info!("upstream {}: {} is at {found:?}", self.policy.name, self.name_of(entry));
             }
         }
@@ -224,12 +224,12 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The pools for new policies. A pool of the previous ones is taken over with all its state if its
 /// policy and the way of resolving names are what they were.
 #[must_use]
-pub fn renew(policies: &[PoolPolicy], names: &Names, previous: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
+pub fn renew(policies: &[PoolPolicy], resolver: &Resolver, previous: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
     let one = |policy: &PoolPolicy| {
         let kept = previous
             .iter()
-            .find(|pool| pool.policy == *policy && pool.names == *names);
-        kept.map_or_else(|| Arc::new(Pool::new(policy.clone(), names)), Arc::clone)
+            .find(|pool| pool.policy == *policy && pool.resolver == *resolver);
+        kept.map_or_else(|| Arc::new(Pool::new(policy.clone(), resolver)), Arc::clone)
     };
     policies.iter().map(one).collect()
 }
@@ -240,8 +240,8 @@ mod tests {
     use super::*;
     use crate::upstream::{ResolverPolicy, ServerPolicy};
 
-    fn names() -> Names {
-        Names::new(ResolverPolicy::default())
+    fn resolver() -> Resolver {
+        Resolver::new(ResolverPolicy::default())
     }
 
     fn address(last: u8) -> SocketAddr {
@@ -263,14 +263,14 @@ mod tests {
 
     #[test]
     fn an_unchanged_pool_is_taken_over() {
-        let names = names();
-        let before = renew(&[policy("a"), policy("b")], &names, &[]);
+        let resolver = resolver();
+        let before = renew(&[policy("a"), policy("b")], &resolver, &[]);
         let mut changed = policy("a");
         changed.max_retries = 0;
-        let after = renew(&[policy("b"), changed], &names, &before);
+        let after = renew(&[policy("b"), changed], &resolver, &before);
         assert!(Arc::ptr_eq(&before[1], &after[0]));
         assert!(!before.iter().any(|pool| Arc::ptr_eq(pool, &after[1])));
-        let other = Names::new(ResolverPolicy {
+        let other = Resolver::new(ResolverPolicy {
             max_ttl: Duration::from_secs(1),
             ..ResolverPolicy::default()
         });
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_request_goes_to_a_server_that_it_has_not_tried() {
-        let pool = Pool::new(policy("app"), &names());
+        let pool = Pool::new(policy("app"), &resolver());
         let first = pool.choose(b"", &[]).expect("a server");
         let mut tried = vec![Arc::clone(first.server())];
         let second = pool.choose(b"", &tried).expect("another server");
@@ -292,7 +292,7 @@ mod tests {
 
     #[tokio::test]
     async fn addresses_come_and_stay_when_a_lookup_fails() {
-        let pool = Pool::new(named(), &names());
+        let pool = Pool::new(named(), &resolver());
         let chosen = || pool.choose(b"", &[]).map(|chosen| chosen.server().address());
         assert_eq!(chosen(), Err(NoServer::Unresolved));
         pool.resolved(0, None, IsFirst::Yes);
@@ -308,7 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_keeps_a_pool_up_learns_that_it_is_gone() {
-        let pool = Pool::new(named(), &names());
+        let pool = Pool::new(named(), &resolver());
         let dropped = pool.dropped();
         drop(pool);
         dropped.await;

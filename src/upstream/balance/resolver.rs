@@ -22,7 +22,7 @@ use crate::upstream::ResolverPolicy;
 
 /// Resolves names. Clones share what they have read of the system's configuration.
 #[derive(Clone)]
-pub struct Names(Arc<Shared>);
+pub struct Resolver(Arc<Shared>);
 
 struct Shared {
     policy: ResolverPolicy,
@@ -32,7 +32,7 @@ struct Shared {
 
 /// Why a name has no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NamesError {
+pub enum ResolveError {
     /// The system's configuration cannot be used.
     #[error("no resolver: {0}")]
     NoResolver(String),
@@ -43,7 +43,7 @@ pub enum NamesError {
 
 /// The addresses of one family that a name has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::upstream) struct Found {
+pub(in crate::upstream) struct Resolved {
     pub(in crate::upstream) addresses: Vec<IpAddr>,
     /// For how long they hold, within the policy's limits.
     pub(in crate::upstream) valid_for: Duration,
@@ -56,7 +56,7 @@ pub(in crate::upstream) enum Family {
     V6,
 }
 
-impl Names {
+impl Resolver {
     /// A way of resolving names; nothing is read or asked yet.
     #[must_use]
     pub fn new(policy: ResolverPolicy) -> Self {
@@ -71,14 +71,14 @@ impl Names {
     }
 
     /// The addresses of a name in one family; none if the name servers say that there are none.
-    pub(in crate::upstream) async fn resolve(&self, name: &str, family: Family) -> Result<Found, NamesError> {
+    pub(in crate::upstream) async fn resolve(&self, name: &str, family: Family) -> Result<Resolved, ResolveError> {
         let resolver = self.0.resolver.get_or_try_init(|| build(&self.0.policy))?;
         let kind = match family {
             Family::V4 => RecordType::A,
             Family::V6 => RecordType::AAAA,
         };
         match resolver.lookup(name, kind).await {
-            Ok(lookup) => Ok(Found {
+            Ok(lookup) => Ok(Resolved {
                 addresses: lookup
                     .answers()
                     .iter()
@@ -86,11 +86,11 @@ impl Names {
                     .collect(),
                 valid_for: self.clamp(lookup.valid_until().saturating_duration_since(Instant::now())),
             }),
-            Err(e) if e.is_no_records_found() && !e.is_nx_domain() => Ok(Found {
+            Err(e) if e.is_no_records_found() && !e.is_nx_domain() => Ok(Resolved {
                 addresses: Vec::new(),
                 valid_for: self.0.policy.max_ttl,
             }),
-            Err(e) => Err(NamesError::Lookup(e.to_string())),
+            Err(e) => Err(ResolveError::Lookup(e.to_string())),
         }
     }
 
@@ -100,22 +100,22 @@ impl Names {
     }
 }
 
-impl PartialEq for Names {
+impl PartialEq for Resolver {
     fn eq(&self, other: &Self) -> bool {
         self.0.policy == other.0.policy
     }
 }
 
-impl Eq for Names {}
+impl Eq for Resolver {}
 
-impl std::fmt::Debug for Names {
+impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Names").field(&self.0.policy).finish()
+        f.debug_tuple("Resolver").field(&self.0.policy).finish()
     }
 }
 
-fn build(policy: &ResolverPolicy) -> Result<TokioResolver, NamesError> {
-    let no_resolver = |e: NetError| NamesError::NoResolver(e.to_string());
+fn build(policy: &ResolverPolicy) -> Result<TokioResolver, ResolveError> {
+    let no_resolver = |e: NetError| ResolveError::NoResolver(e.to_string());
     let mut builder = if policy.servers.is_empty() {
         TokioResolver::builder_tokio().map_err(no_resolver)?
     } else {

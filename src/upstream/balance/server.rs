@@ -32,11 +32,11 @@ pub struct Server {
 
 /// Whether requests may go to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::upstream) enum Standing {
+pub(in crate::upstream) enum Health {
     /// They may.
-    Good,
+    Up,
     /// It failed requests, some time ago: one request may try it.
-    OnTrial,
+    HalfOpen,
     /// It failed requests lately.
     Ejected,
     /// Health checks say that it cannot serve.
@@ -75,14 +75,14 @@ impl Server {
         self.in_flight.load(Relaxed)
     }
 
-    pub(in crate::upstream) fn standing(&self, now: u64) -> Standing {
+    pub(in crate::upstream) fn health(&self, now: u64) -> Health {
         if self.unhealthy.load(Relaxed) {
-            return Standing::Unhealthy;
+            return Health::Unhealthy;
         }
         match self.ejected_until.load(Relaxed) {
-            0 => Standing::Good,
-            until if until <= now => Standing::OnTrial,
-            _ => Standing::Ejected,
+            0 => Health::Up,
+            until if until <= now => Health::HalfOpen,
+            _ => Health::Ejected,
         }
     }
 
@@ -183,18 +183,18 @@ mod tests {
         assert!(!server.failed(0, &ejection) && !server.failed(0, &ejection));
         server.succeeded();
         assert!(!server.failed(0, &ejection) && !server.failed(0, &ejection));
-        assert_eq!(server.standing(0), Standing::Good);
+        assert_eq!(server.health(0), Health::Up);
         assert!(server.failed(0, &ejection), "the third in a row");
         assert!(!server.failed(1, &ejection), "it is ejected already");
-        assert_eq!(server.standing(10_000), Standing::Ejected);
-        assert_eq!(server.standing(10_001), Standing::OnTrial);
+        assert_eq!(server.health(10_000), Health::Ejected);
+        assert_eq!(server.health(10_001), Health::HalfOpen);
         assert!(server.claim_trial(10_001, &ejection));
         assert!(!server.claim_trial(10_001, &ejection), "one request at a time");
-        assert_eq!(server.standing(10_001), Standing::Ejected);
+        assert_eq!(server.health(10_001), Health::Ejected);
         server.failed(10_002, &ejection);
-        assert_eq!(server.standing(20_001), Standing::Ejected, "from the failure on");
+        assert_eq!(server.health(20_001), Health::Ejected, "from the failure on");
         assert!(server.succeeded());
-        assert_eq!(server.standing(10_003), Standing::Good);
+        assert_eq!(server.health(10_003), Health::Up);
     }
 
     #[test]
@@ -209,10 +209,10 @@ mod tests {
         let changes = |answers: &[bool]| -> Vec<bool> { answers.iter().map(|&a| server.checked(a, &policy)).collect() };
         assert_eq!(changes(&[true, false, false, true, false, false]), [false; 6]);
         assert_eq!(changes(&[false]), [true]);
-        assert_eq!(server.standing(0), Standing::Unhealthy);
+        assert_eq!(server.health(0), Health::Unhealthy);
         assert_eq!(changes(&[true, false, true]), [false; 3]);
         assert_eq!(changes(&[true]), [true]);
-        assert_eq!(server.standing(0), Standing::Good);
+        assert_eq!(server.health(0), Health::Up);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use pingora::{
     Result,
     connectors::{
         ConnectorOptions, TransportConnector,
-        http::custom::{Connection, Connector},
+        http::custom::{self, Connection},
     },
     protocols::{ALPN, tls::CustomALPN},
     upstreams::peer::{HttpPeer, Peer},
@@ -22,9 +22,9 @@ use pingora::{
 use crate::upstream::transport::paced::Paced;
 
 /// Makes connections to marked peers.
-pub struct Origins(TransportConnector);
+pub struct Connector(TransportConnector);
 
-impl Origins {
+impl Connector {
     /// Connections with these options.
     #[must_use]
     pub fn new(options: ConnectorOptions) -> Self {
@@ -32,7 +32,7 @@ impl Origins {
     }
 }
 
-impl std::fmt::Debug for Origins {
+impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Origins").finish_non_exhaustive()
     }
@@ -45,7 +45,7 @@ pub(in crate::upstream) fn paced_protocol() -> ALPN {
 }
 
 #[async_trait]
-impl Connector for Origins {
+impl custom::Connector for Connector {
     type Session = ();
 
     async fn get_http_session<P: Peer + Send + Sync + 'static>(&self, peer: &P) -> Result<(Connection<()>, bool)> {

@@ -8,7 +8,7 @@ use pingora::{
 };
 
 use super::connector::paced_protocol;
-use crate::upstream::{Authorities, Host, Pool, Server, Verify, transport::websocket};
+use crate::upstream::{CaBundle, Host, Pool, Server, Verify, transport::websocket};
 
 impl Pool {
     /// What Pingora needs to connect to this server, or to find a kept connection to it.
@@ -31,7 +31,7 @@ impl Pool {
         peer.options.write_timeout = Some(policy.write_timeout);
         peer.options.idle_timeout = Some(policy.idle_timeout);
         if let Some(tls) = &policy.tls {
-            let ca = tls.authorities.as_ref().map(Authorities::parsed);
+            let ca = tls.ca_bundle.as_ref().map(CaBundle::parsed);
             set_tls(&mut peer.options, tls.verify, ca);
         }
         peer

@@ -5,6 +5,6 @@
 
 pub(super) mod duplex;
 pub(super) mod head;
-pub(super) mod pace;
+pub mod pace;
 pub(super) mod paced;
 pub(super) mod websocket;

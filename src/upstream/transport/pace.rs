@@ -10,7 +10,7 @@
 //!   pipe is not filled before anybody knows.
 //! - From then on what is [granted], once all that came before was passed on: more while few responses
 //!   are under way, less when there are many, so that all together have their bounds.
-//! - While [few](FEW) responses are under way, nothing is held back: the pipe costs less CPU when it is full.
+//! - While at most [`UNPACED_RESPONSES`] are under way, nothing is held back: the pipe costs less CPU when it is full.
 //! - Nobody waits for a session that takes no more: it [opens](opened) the pace, as where a cache goes
 //!   on to be filled.
 //!
@@ -33,7 +33,7 @@ use tokio::{task::futures::TaskLocalFuture, time::sleep};
 const ALL_GRANTS: usize = 8 * 1024 * 1024;
 
 /// Responses of the process that may fill Pingora's pipe: 20 MB at most.
-const FEW: usize = 32;
+const UNPACED_RESPONSES: usize = 32;
 
 /// The least that is granted at a time: one frame. Half of it would cost a fifth more CPU for bytes
 /// in bulk, and [`MAX_GRANT`] a fifth less.
@@ -93,7 +93,7 @@ impl Pace {
                 Some(0)
             }
             Phase::Granted(left) => Some(left),
-            Phase::Header { .. } if are_few() => None,
+            Phase::Header { .. } if is_unpaced() => None,
             Phase::Header { has_read: false } => Some(MIN_GRANT),
             Phase::Header { has_read: true } => {
                 self.phase.set(Phase::Header { has_read: false });
@@ -148,15 +148,15 @@ impl Phase {
 
 /// Runs a request whose client has a session that grants. One that had to wait before it began says when it
 /// [arrived].
-pub fn paced<F: Future>(arrived: Option<Instant>, request: F) -> impl Future<Output = F::Output> + use<F> {
+pub fn scope<F: Future>(arrived: Option<Instant>, request: F) -> impl Future<Output = F::Output> + use<F> {
     let pace = Pace {
         arrived,
         phase: Cell::new(Phase::Header { has_read: false }),
         waiting: RefCell::new(None),
         is_trickling: Cell::new(false),
     };
-    let paced: TaskLocalFuture<Pace, F> = PACE.scope(pace, request);
-    paced
+    let scope: TaskLocalFuture<Pace, F> = PACE.scope(pace, request);
+    scope
 }
 
 /// Returns when the request of this task came, if it had to wait before it began: the access line tells what the client
@@ -166,31 +166,31 @@ pub fn arrived() -> Option<Instant> {
 }
 
 /// What came of a response is being passed on: nothing more may be read until that is [done](granted).
-pub fn passed_on() {
+pub fn on_header() {
     let _ = PACE.try_with(|pace| {
         if matches!(pace.phase.get(), Phase::Header { .. }) {
-            pace.set(Phase::Granted(if are_few() { usize::MAX } else { 0 }));
+            pace.set(Phase::Granted(if is_unpaced() { usize::MAX } else { 0 }));
         }
     });
 }
 
 /// All that came of a response was passed on: the next bytes may be read.
-pub fn granted() {
+pub fn grant() {
     // Outside of a request there is nothing to grant.
     let _ = PACE.try_with(|pace| {
         if pace.phase.get() != Phase::Open {
-            pace.set(Phase::Granted(grant(GRANTED.load(Ordering::Relaxed))));
+            pace.set(Phase::Granted(share_of(GRANTED.load(Ordering::Relaxed))));
         }
     });
 }
 
-fn are_few() -> bool {
-    GRANTED.load(Ordering::Relaxed) <= FEW
+fn is_unpaced() -> bool {
+    GRANTED.load(Ordering::Relaxed) <= UNPACED_RESPONSES
 }
 
 /// What each of so many responses is granted.
-fn grant(responses: usize) -> usize {
-    if responses <= FEW {
+fn share_of(responses: usize) -> usize {
+    if responses <= UNPACED_RESPONSES {
         return usize::MAX;
     }
     (ALL_GRANTS / responses.max(1)).clamp(MIN_GRANT, MAX_GRANT)
@@ -198,7 +198,7 @@ fn grant(responses: usize) -> usize {
 
 /// Runs while the client makes the session wait, and never resolves: Pingora's limit on reads must not pass, since the
 /// origin is not to blame. After a while a byte at a time fills the pipe up to where Pingora waits without a limit.
-pub async fn trickle() -> Infallible {
+pub async fn nudge() -> Infallible {
     sleep(TRICKLE_DELAY).await;
     poll_fn(|_| {
         let _ = PACE.try_with(|pace| {
@@ -213,7 +213,7 @@ pub async fn trickle() -> Infallible {
 }
 
 /// The session takes no more.
-pub fn opened() {
+pub fn release() {
     let _ = PACE.try_with(|pace| pace.set(Phase::Open));
 }
 
@@ -252,13 +252,13 @@ mod tests {
     use super::{super::paced::Paced, *};
 
     /// Reads what can be read in one turn of the task.
-    async fn read_in_a_turn(paced: &mut Paced) -> usize {
+    async fn read_in_a_turn(scope: &mut Paced) -> usize {
         let mut total = 0;
         poll_fn(|cx| {
             loop {
                 let mut bytes = [0; 100_000];
                 let mut buffer = ReadBuf::new(&mut bytes);
-                match Pin::new(&mut *paced).poll_read(cx, &mut buffer) {
+                match Pin::new(&mut *scope).poll_read(cx, &mut buffer) {
                     Poll::Ready(Ok(())) => total += buffer.filled().len(),
                     Poll::Ready(Err(e)) => unreachable!("{e}"),
                     Poll::Pending => return Poll::Ready(()),
@@ -277,10 +277,10 @@ mod tests {
 
     #[test]
     fn many_responses_are_granted_less_each() {
-        assert_eq!([0, FEW].map(grant), [usize::MAX; 2]);
-        assert_eq!([FEW + 1, 128].map(grant), [MAX_GRANT; 2]);
-        assert_eq!(grant(256), 32 * 1024);
-        assert_eq!([512, 100_000].map(grant), [MIN_GRANT; 2]);
+        assert_eq!([0, UNPACED_RESPONSES].map(share_of), [usize::MAX; 2]);
+        assert_eq!([UNPACED_RESPONSES + 1, 128].map(share_of), [MAX_GRANT; 2]);
+        assert_eq!(share_of(256), 32 * 1024);
+        assert_eq!([512, 100_000].map(share_of), [MIN_GRANT; 2]);
     }
 
     /// So many others that each is granted the least.
@@ -305,26 +305,26 @@ mod tests {
     async fn the_origin_is_read_as_the_client_takes_what_came() {
         let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
-        paced(None, async {
+        scope(None, async {
             assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT, "one read before the header");
-            passed_on();
+            on_header();
             assert_eq!(read_in_a_turn(&mut io).await, 0);
-            granted();
+            grant();
             assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT);
             assert_eq!(read_in_a_turn(&mut io).await, 0, "until the next grant");
-            granted();
-            granted();
+            grant();
+            grant();
             assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT, "grants are not added up");
             let client = async {
                 sleep(2 * TRICKLE_DELAY).await;
                 read_in_a_turn(&mut io).await
             };
             tokio::select! {
-                never = trickle() => match never {},
+                never = nudge() => match never {},
                 read = client => assert_eq!(read, 1, "the client has not taken what came"),
             }
-            opened();
-            granted();
+            release();
+            grant();
             assert!(read_in_a_turn(&mut io).await > MAX_GRANT, "no limit any more");
         })
         .await;
@@ -334,13 +334,13 @@ mod tests {
     async fn while_the_client_waits_bytes_trickle_until_nobody_reads_them() {
         let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
-        paced(None, async {
-            granted();
+        scope(None, async {
+            grant();
             assert_eq!(read_in_a_turn(&mut io).await, MIN_GRANT);
             let mut bytes = [0; 9];
             tokio::select! {
                 biased;
-                never = trickle() => match never {},
+                never = nudge() => match never {},
                 read = io.read_exact(&mut bytes) => assert_eq!(read.expect("bytes"), 9),
             }
             let phase = PACE.with(|pace| pace.phase.get());
@@ -353,13 +353,13 @@ mod tests {
     async fn a_reader_that_waits_is_woken_by_a_grant() {
         let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
-        paced(None, async {
-            granted();
+        scope(None, async {
+            grant();
             let mut bytes = vec![0; 4 * MAX_GRANT];
             let granting = async {
                 loop {
                     tokio::task::yield_now().await;
-                    granted();
+                    grant();
                 }
             };
             tokio::select! {
@@ -373,15 +373,15 @@ mod tests {
     #[tokio::test]
     async fn an_origin_is_left_only_before_its_response_begins() {
         let (_origin, mut io) = origin(100).await;
-        paced(None, async {
+        scope(None, async {
             abandoned();
             assert!(is_abandoned());
             let error = io.read(&mut [0; 1]).await.expect_err("nobody waits");
             assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
         })
         .await;
-        paced(None, async {
-            passed_on();
+        scope(None, async {
+            on_header();
             abandoned();
             assert!(!is_abandoned());
         })
