@@ -10,7 +10,7 @@ use std::{
 use crate::{
     cache::StoreLimits as CacheLimits,
     certificate::Certificate,
-    learn::StoreLimits,
+    learn::ManifestLimits,
     peer::{ProxyProtocol, Scheme, Trusted},
     route::Route,
     upstream::{PoolPolicy, ResolverPolicy},
@@ -129,7 +129,7 @@ pub enum Admin {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifests {
     /// How much is kept.
-    pub limits: StoreLimits,
+    pub limits: ManifestLimits,
     /// Where it is kept over restarts.
     pub file: Option<PathBuf>,
 }

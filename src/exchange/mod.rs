@@ -20,7 +20,7 @@ pub trait ResponseSource: Send + Sync {
     fn find(
         &self,
         request: &Parts,
-        connection: &peer::Connection,
+        connection: &peer::ClientConnection,
         pushed_by: Option<PushedBy>,
     ) -> Option<StoredResponse>;
 }

@@ -9,7 +9,7 @@ use crate::peer::Scheme;
 
 /// One request, as far as it matters here.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'r> {
+pub struct ForwardedFacts<'r> {
     /// Who sent it.
     pub address: IpAddr,
     /// Whether it is believed.
@@ -22,7 +22,7 @@ pub struct Facts<'r> {
     pub fields: &'r HeaderMap,
 }
 
-impl<'r> Facts<'r> {
+impl<'r> ForwardedFacts<'r> {
     /// The scheme of the URL that the client asked for, as far as is known.
     #[must_use]
     pub fn url_scheme(&self) -> Scheme {

@@ -6,7 +6,7 @@
 //! address is appended. `proxy` calls this for each request to an origin; [`Received`] takes what a
 //! document's request said to the requests of its promises.
 //!
-//! Reading order: [`Facts`] (a request), [`tell()`], `text`, `chain` (a list of addresses), `element` (RFC 7239), `names` (which fields say what),
+//! Reading order: [`ForwardedFacts`] (a request), [`tell()`], `text`, `chain` (a list of addresses), `element` (RFC 7239), `names` (which fields say what),
 //! [`Received`],
 //! [`client()`] (whom a trusted peer speaks for).
 
@@ -18,7 +18,7 @@ mod received;
 mod tell;
 mod text;
 
-pub use facts::Facts;
+pub use facts::ForwardedFacts;
 pub use names::{Trust, ask_for_another, is_foreign, told_of_url};
 pub use received::Received;
 pub use tell::{ForwardedField, Told, client, tell};

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::{
     chain, element,
-    facts::{Facts, is_authority},
+    facts::{ForwardedFacts, is_authority},
     names::{X_FORWARDED_FOR, X_FORWARDED_PORT},
     text::AddressText,
 };
@@ -39,7 +39,7 @@ pub struct Told {
 
 /// What the origin of a request is told.
 #[must_use]
-pub fn tell(facts: &Facts<'_>, forwarded: ForwardedField) -> Told {
+pub fn tell(facts: &ForwardedFacts<'_>, forwarded: ForwardedField) -> Told {
     // A listener on [::] sees IPv4 clients as ::ffff:192.0.2.1, which no list of networks has.
     let address = facts.address.to_canonical();
     let scheme = facts.url_scheme();
@@ -75,7 +75,7 @@ pub fn client(peer: &Peer, fields: &HeaderMap) -> IpAddr {
 }
 
 /// The request's own authority; the Host field shares its bytes.
-fn own_host(facts: &Facts<'_>) -> Option<HeaderValue> {
+fn own_host(facts: &ForwardedFacts<'_>) -> Option<HeaderValue> {
     if !is_authority(facts.authority.as_bytes()) {
         return None;
     }

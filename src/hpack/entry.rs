@@ -4,7 +4,7 @@ use super::{FIELD_OVERHEAD, Name, Value};
 
 /// A field in a table. Its name and its value are parsed already, so that an indexed field costs no more than two handles.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct TableEntry {
     pub(super) name: Name,
     pub(super) value: Value,
     /// The length of the name as it was sent: a malformed one is not kept.
@@ -13,7 +13,7 @@ pub(super) struct Entry {
     pub(super) size: usize,
 }
 
-impl Entry {
+impl TableEntry {
     /// Creates an entry from a name and a value that had that many octets when they were sent.
     pub(super) const fn new(name: Name, name_len: usize, value: Value, value_len: usize) -> Self {
         Self {

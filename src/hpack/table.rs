@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 
 use super::INITIAL_TABLE;
-use super::entry::Entry;
+use super::entry::TableEntry;
 use super::static_table::STATIC_TABLE;
 
 /// The dynamic table of a decoder, in front of which is the static one.
 #[derive(Debug)]
 pub(super) struct Table {
     /// The newest entry is the first.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<TableEntry>,
     size: usize,
     max_size: usize,
 }
@@ -27,7 +27,7 @@ impl Table {
 
     /// Returns the entry of an index, which counts from 1.
     #[inline]
-    pub(super) fn get(&self, index: usize) -> Option<&Entry> {
+    pub(super) fn get(&self, index: usize) -> Option<&TableEntry> {
         let at = index.wrapping_sub(1);
         STATIC_TABLE
             .get(at)
@@ -45,7 +45,7 @@ impl Table {
     }
 
     /// Adds an entry, for which there is room.
-    pub(super) fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: TableEntry) {
         self.size += entry.size;
         self.entries.push_front(entry);
     }

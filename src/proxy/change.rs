@@ -6,7 +6,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::{Context, Edge, cache::as_told, forwarded, request::Url};
 use crate::{
-    forwarded::Facts,
+    forwarded::ForwardedFacts,
     link::{Document, Target},
 };
 
@@ -45,7 +45,7 @@ fn forget_path(edge: &Edge, request: &RequestHeader, url: &Url<'_>, path_and_que
 
 /// The URL that a field of the answer names, if it is of the origin that the client asked: nobody may end what is kept of
 /// another site.
-fn of_same_origin(url: &Url<'_>, facts: Option<&Facts<'_>>, named: &HeaderValue) -> Option<Target> {
+fn of_same_origin(url: &Url<'_>, facts: Option<&ForwardedFacts<'_>>, named: &HeaderValue) -> Option<Target> {
     let scheme = facts.map_or(url.scheme, |facts| facts.url_scheme().name());
     let host = facts.and_then(|facts| facts.url_host()?.to_str().ok());
     let document = Document::new(scheme, host.unwrap_or(url.authority), url.path_and_query).ok()?;
@@ -74,7 +74,7 @@ mod tests {
         for (name, value) in told {
             fields.append(*name, HeaderValue::from_static(value));
         }
-        let facts = Facts {
+        let facts = ForwardedFacts {
             address: Ipv4Addr::LOCALHOST.into(),
             trust,
             scheme: Scheme::Http,

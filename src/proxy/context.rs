@@ -14,10 +14,10 @@ use super::{Live, cache::Kept, learn::Lesson};
 use crate::{
     cache::Passed,
     forwarded::{self, Received},
-    peer::{Connection, Scheme},
+    peer::{ClientConnection, Scheme},
     push::{Client, Delivery, PushedBy, Skips},
     route::Route,
-    upstream::{Exchange, InFlight, Pool, Server},
+    upstream::{Exchange, InFlight, OriginServer, Pool},
 };
 
 /// One request's state.
@@ -29,7 +29,7 @@ pub struct Context {
     /// Index of its route.
     pub(super) route: Option<usize>,
     /// The connection that it came on.
-    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) connection: Option<Arc<ClientConnection>>,
     /// Its document, if the request is our own promise.
     pub(super) pushed_by: Option<PushedBy>,
     /// What a trusted peer said of the client of that document.
@@ -51,7 +51,7 @@ pub struct Context {
     /// The last server that it failed at.
     pub(super) failed_server: Option<SocketAddr>,
     /// Servers that it failed at and is not sent to again.
-    pub(super) tried: Vec<Arc<Server>>,
+    pub(super) tried: Vec<Arc<OriginServer>>,
     /// Servers chosen so far: more than one after a failure.
     pub(super) tries: u32,
     /// When the last of them was.

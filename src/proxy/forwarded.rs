@@ -8,7 +8,7 @@ use pingora::{Result, http::RequestHeader};
 use pingora_proxy::Session;
 
 use super::{Context, request::Url};
-use crate::forwarded::{Facts, ForwardedField, Trust, is_foreign, tell};
+use crate::forwarded::{ForwardedFacts, ForwardedField, Trust, is_foreign, tell};
 
 /// Replaces, or appends to, what the request says of its client, and names us in Via.
 ///
@@ -56,9 +56,9 @@ pub(super) fn tell_origin(session: &Session, request: &mut RequestHeader, contex
 
 /// What is known of who sent a client's request, and of the URL that it is for; `fields` are what it, or the request to the origin,
 /// says of that.
-pub(super) fn facts<'r>(client: &'r Parts, fields: &'r HeaderMap, context: &Context) -> Option<Facts<'r>> {
+pub(super) fn facts<'r>(client: &'r Parts, fields: &'r HeaderMap, context: &Context) -> Option<ForwardedFacts<'r>> {
     let peer = &context.connection.as_ref()?.peer;
-    Some(Facts {
+    Some(ForwardedFacts {
         address: peer.address.ip(),
         trust: if peer.is_trusted {
             Trust::Trusted

@@ -51,7 +51,7 @@ pub use memory::Memory;
 
 use crate::{
     cache::Store,
-    learn::Store as Manifests,
+    learn::ManifestStore as Manifests,
     push::BadAnswers,
     route::Route,
     upstream::{Pool, pace},

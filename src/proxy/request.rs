@@ -10,7 +10,7 @@ use super::{Context, Edge, cache, learn, page, response};
 use crate::{
     forwarded::Received,
     learn::Links,
-    peer::{Connection, Scheme},
+    peer::{ClientConnection, Scheme},
     push::{self, Plan, PushedBy, Source},
     route,
     upstream::pace,
@@ -87,7 +87,7 @@ fn early_plan(edge: &Edge, session: &Session, context: &mut Context, learned: &L
 }
 
 /// The client's connection.
-pub(super) fn connection(session: &Session) -> Option<&Arc<Connection>> {
+pub(super) fn connection(session: &Session) -> Option<&Arc<ClientConnection>> {
     let facts = session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?;
     facts.downcast_ref()
 }

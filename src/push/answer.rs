@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{
     Credentials,
-    diary::{UrlHasher, UrlKey},
+    diary::{DiaryHasher, UrlKey},
 };
 
 /// Why a pushed answer is not delivered.
@@ -102,7 +102,7 @@ const WITNESSES: usize = 3;
 /// URLs whose pushed answer could not be used, each until its time is over; bounded.
 #[derive(Debug)]
 pub struct BadAnswers {
-    hasher: UrlHasher,
+    hasher: DiaryHasher,
     entries: HashMap<UrlKey, Met>,
     order: VecDeque<UrlKey>,
     max_entries: usize,
@@ -136,7 +136,7 @@ impl BadAnswers {
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
         Self {
-            hasher: UrlHasher::default(),
+            hasher: DiaryHasher::default(),
             entries: HashMap::new(),
             order: VecDeque::new(),
             max_entries,

@@ -24,9 +24,9 @@ pub struct UrlKey(u64);
 
 /// Makes [`UrlKey`]s under one random key.
 #[derive(Debug, Clone, Default)]
-pub(super) struct UrlHasher(RandomState);
+pub(super) struct DiaryHasher(RandomState);
 
-impl UrlHasher {
+impl DiaryHasher {
     /// The key of a URL given in its parts. Host case and the scheme's default port make no difference.
     pub(super) fn key(&self, scheme: &str, authority: &str, path_and_query: &str) -> UrlKey {
         let default_port = if scheme == "https" { ":443" } else { ":80" };
@@ -49,7 +49,7 @@ const SEPARATOR: u8 = 0xff;
 /// What one client knows, bounded.
 #[derive(Debug)]
 pub struct Diary {
-    hasher: UrlHasher,
+    hasher: DiaryHasher,
     known: HashMap<UrlKey, Known>,
     order: VecDeque<UrlKey>,
     max_entries: usize,
@@ -60,7 +60,7 @@ impl Diary {
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
         Self {
-            hasher: UrlHasher::default(),
+            hasher: DiaryHasher::default(),
             known: HashMap::new(),
             order: VecDeque::new(),
             max_entries,

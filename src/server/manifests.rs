@@ -12,17 +12,17 @@ use log::{info, warn};
 
 use crate::{
     config::Manifests,
-    learn::{Content, Store, decode, encode},
+    learn::{Content, ManifestStore, decode, encode},
 };
 
 /// The store of a configuration, with what its file holds. A file that cannot be used is set aside:
 /// what is in it can be learned again.
-pub(super) fn load(manifests: &Manifests) -> Store {
+pub(super) fn load(manifests: &Manifests) -> ManifestStore {
     let content = manifests.file.as_deref().and_then(read);
     let Some(content) = content else {
-        return Store::new(manifests.limits, secret());
+        return ManifestStore::new(manifests.limits, secret());
     };
-    let store = Store::new(manifests.limits, content.secret);
+    let store = ManifestStore::new(manifests.limits, content.secret);
     for saved in content.documents {
         store.restore(saved.key, saved.last_seen, saved.links);
     }
@@ -59,7 +59,7 @@ fn read(path: &Path) -> Option<Content> {
 }
 
 /// Writes what is delivered now, in place of the old file at once.
-pub(super) fn save(store: &Store, path: &Path) {
+pub(super) fn save(store: &ManifestStore, path: &Path) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

@@ -29,7 +29,7 @@ pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
 pub use error::ServerError;
 pub use parts::ListenerError;
-pub use process::{ProcessError, Running};
+pub use process::{ProcessError, RunningServer};
 pub use sockets::Sockets;
 
 use crate::{
@@ -40,8 +40,8 @@ use crate::{
     telemetry::Metrics,
     upstream::Connector,
 };
-use control::Control;
-use parts::{Parts, warn_of};
+use control::SignalControl;
+use parts::{ServerParts, warn_of};
 use process::PidFile;
 use sockets::{Listening, OpenSocket};
 
@@ -50,7 +50,7 @@ pub struct Server {
     pingora: PingoraServer,
     connections: OpenConnections,
     addresses: Vec<SocketAddr>,
-    control: Control,
+    control: SignalControl,
     pid_file: Option<PidFile>,
     sockets: Sockets,
 }
@@ -81,7 +81,7 @@ impl Server {
             Sockets::Open => open.iter().map(OpenSocket::address).collect(),
             Sockets::TakeOver => config.listeners.iter().map(|listener| listener.address).collect(),
         };
-        let parts = Arc::new(Parts::new(&config, addresses.clone())?);
+        let parts = Arc::new(ServerParts::new(&config, addresses.clone())?);
         let connections = OpenConnections::default();
         let metrics = Metrics::default();
         let http2 = Http2 {
@@ -114,7 +114,7 @@ impl Server {
             pingora,
             connections,
             addresses,
-            control: Control::new(config, source, parts),
+            control: SignalControl::new(config, source, parts),
             pid_file,
             sockets,
         })
@@ -225,7 +225,7 @@ struct Http2 {
     memory: Arc<Memory>,
     scheduler: Arc<h2::RequestScheduler>,
     metrics: Metrics,
-    parts: Arc<Parts>,
+    parts: Arc<ServerParts>,
 }
 
 #[async_trait]

@@ -10,7 +10,7 @@ use crate::{
     cache,
     config::{Config, Limits, Listener},
     h2,
-    learn::Store,
+    learn::ManifestStore,
     listen::{self, Tls, TlsError},
     proxy,
     upstream::{self, Pool, Resolver},
@@ -28,19 +28,19 @@ pub struct ListenerError {
 
 /// What a reload replaces; each is read once per connection or request.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct ServerParts {
     pub(super) edge: Arc<ArcSwap<proxy::Live>>,
     pub(super) listen: Arc<ArcSwap<listen::ListenSnapshot>>,
     pub(super) http2: ArcSwap<h2::Limits>,
     /// Where the listeners really listen, in their order.
     addresses: Vec<SocketAddr>,
     /// Outlives every reload.
-    pub(super) manifests: Arc<Store>,
+    pub(super) manifests: Arc<ManifestStore>,
     /// The same.
     pub(super) cache: &'static cache::Store,
 }
 
-impl Parts {
+impl ServerParts {
     /// The parts of a configuration whose listeners really listen on these addresses.
     pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, ListenerError> {
         let new = Ready::new(config, &addresses, &[])?;

@@ -21,7 +21,7 @@ pub use balance::{
     maintenance::maintenance,
     pool::{NoServer, Pool, RETRY_AFTER, renew},
     resolver::{ResolveError, Resolver},
-    server::{InFlight, Server},
+    server::{InFlight, OriginServer},
 };
 pub use ca_bundle::{CaBundle, CaBundleError};
 pub use connect::connector::Connector;

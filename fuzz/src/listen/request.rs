@@ -3,7 +3,7 @@
 use httparse::{EMPTY_HEADER, Request, Status};
 
 use super::{
-    head::{BadHead, Framing, RequestHead, HeadLimits, line},
+    head::{BadHead, Framing, Http1Head, HeadLimits, line},
     head_end::{HeadEnd, skip_empty_lines},
     upgrade::UpgradeRequest,
 };
@@ -49,7 +49,7 @@ pub fn head(bytes: &[u8]) {
         let found = end.has_come(&bytes[..cut]) || end.has_come(&bytes);
         assert!(!found || is_complete, "a search that goes on");
     }
-    let read = match RequestHead::read(&bytes, LIMITS) {
+    let read = match Http1Head::read(&bytes, LIMITS) {
         Ok(read) => read,
         Err(bad) => {
             assert!((400..=501).contains(&bad.status()));
@@ -82,7 +82,7 @@ pub fn head(bytes: &[u8]) {
         asks_for_http2(&after, upgrade);
     }
 
-    let again = RequestHead::read(passed, LARGER).expect("what goes on is good");
+    let again = Http1Head::read(passed, LARGER).expect("what goes on is good");
     assert!(
         again.rewritten.is_none(),
         "one form: {:?}",

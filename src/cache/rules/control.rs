@@ -1,5 +1,5 @@
-//! [`Control`]: the directives by which an origin tells this cache how to keep a response. They stand in `Cache-Control`
-//! (RFC 9111 section 5.2), or in a field that takes its place: `CDN-Cache-Control` (RFC 9213) or `Surrogate-Control`.
+//! [`CacheControl`]: the directives by which an origin tells this cache how to keep a response. They stand in `Cache-CacheControl`
+//! (RFC 9111 section 5.2), or in a field that takes its place: `CDN-Cache-CacheControl` (RFC 9213) or `Surrogate-CacheControl`.
 //!
 //! Read so that a doubt keeps less: a name counts wherever it could be meant, a number only where it is written as the RFC
 //! has it and everybody who says it says the same.
@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The directives that count here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::cache) struct Control {
+pub(in crate::cache) struct CacheControl {
     /// It is that of a field which takes the place of `Expires`, too (RFC 9213 section 2.2).
     pub(in crate::cache) is_targeted: bool,
     pub(in crate::cache) no_store: bool,
@@ -43,10 +43,10 @@ const MOST_SECONDS: u32 = 1 << 31;
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 
-/// The fields that take the place of `Cache-Control`, first ones first.
+/// The fields that take the place of `Cache-CacheControl`, first ones first.
 pub const TARGETED: [HeaderName; 2] = [CDN_CACHE_CONTROL, SURROGATE_CONTROL];
 
-impl Control {
+impl CacheControl {
     /// Reads the directives of a response with these fields; `None` if it has none of the three.
     ///
     /// The first field that says something counts alone. All of them are passed on: there may be another such cache
@@ -56,7 +56,7 @@ impl Control {
         targeted.or_else(|| Self::of_all(fields))
     }
 
-    /// `Cache-Control`.
+    /// `Cache-CacheControl`.
     fn of_all(fields: &HeaderMap) -> Option<Self> {
         if !fields.contains_key(header::CACHE_CONTROL) {
             return None;
@@ -72,7 +72,7 @@ impl Control {
         Some(control)
     }
 
-    /// `CDN-Cache-Control`: a dictionary (RFC 9651), of which one error voids the whole, as does that it is empty. A
+    /// `CDN-Cache-CacheControl`: a dictionary (RFC 9651), of which one error voids the whole, as does that it is empty. A
     /// directive of another type counts as one that cannot be read.
     fn of_cdn(fields: &HeaderMap) -> Option<Self> {
         let lines: Vec<&[u8]> = fields
@@ -113,7 +113,7 @@ impl Control {
         Some(control)
     }
 
-    /// `Surrogate-Control`, of which no RFC tells. Taken are `no-store`, and `max-age` up to the `+` behind which some
+    /// `Surrogate-CacheControl`, of which no RFC tells. Taken are `no-store`, and `max-age` up to the `+` behind which some
     /// write how long it may be used past that. What is for one surrogate by its name (`max-age=60;name`), and all
     /// else that it says, is for others.
     fn of_surrogate(fields: &HeaderMap) -> Option<Self> {
@@ -278,21 +278,21 @@ fn end_of_quotes(text: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn of(list: &[(&'static str, &'static str)]) -> Option<Control> {
+    fn of(list: &[(&'static str, &'static str)]) -> Option<CacheControl> {
         let mut fields = HeaderMap::new();
         for (name, value) in list {
             fields.append(*name, HeaderValue::from_static(value));
         }
-        Control::of(&fields)
+        CacheControl::of(&fields)
     }
 
-    /// The directives of a response with these `Cache-Control` lines.
-    fn lines(lines: &[&'static str]) -> Control {
+    /// The directives of a response with these `Cache-CacheControl` lines.
+    fn lines(lines: &[&'static str]) -> CacheControl {
         let list: Vec<_> = lines.iter().map(|line| ("cache-control", *line)).collect();
         of(&list).expect("something is said")
     }
 
-    fn seconds(control: Control) -> Option<u64> {
+    fn seconds(control: CacheControl) -> Option<u64> {
         control.lifetime().map(|lifetime| lifetime.as_secs())
     }
 

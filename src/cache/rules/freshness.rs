@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
-    control::{Control, delta_seconds},
+    control::{CacheControl, delta_seconds},
     date,
     vary::{self, BadVary},
 };
@@ -23,13 +23,13 @@ pub enum NotKept {
     /// Its status is none that is kept.
     #[error("status {0}")]
     Status(StatusCode),
-    /// `Cache-Control: no-store`.
+    /// `Cache-CacheControl: no-store`.
     #[error("no-store")]
     NoStore,
-    /// `Cache-Control: private`, for the whole or for some fields.
+    /// `Cache-CacheControl: private`, for the whole or for some fields.
     #[error("private")]
     Private,
-    /// `Cache-Control: no-cache`: it would have to be asked for each time.
+    /// `Cache-CacheControl: no-cache`: it would have to be asked for each time.
     #[error("no-cache")]
     NoCache,
     /// `Set-Cookie`.
@@ -129,7 +129,7 @@ pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTim
     if !STATUSES.contains(&status) {
         return Err(NotKept::Status(status));
     }
-    let control = Control::of(fields);
+    let control = CacheControl::of(fields);
     if let Some(control) = &control {
         if control.no_store {
             return Err(NotKept::NoStore);
@@ -163,10 +163,10 @@ pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTim
 /// and what means the same to a shared cache (RFC 9111 sections 5.2.2.2, 5.2.2.8 and 5.2.2.10).
 #[must_use]
 pub fn must_be_revalidated(fields: &HeaderMap) -> bool {
-    Control::of(fields).is_some_and(|control| control.must_be_revalidated())
+    CacheControl::of(fields).is_some_and(|control| control.must_be_revalidated())
 }
 
-fn freshness(control: Control, fields: &HeaderMap, delay: Duration, now: SystemTime) -> Option<Freshness> {
+fn freshness(control: CacheControl, fields: &HeaderMap, delay: Duration, now: SystemTime) -> Option<Freshness> {
     let lifetime = match control.lifetime() {
         Some(lifetime) => lifetime,
         None if control.is_targeted => return None,

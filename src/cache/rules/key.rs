@@ -76,7 +76,7 @@ impl UrlHasher {
     /// from what they say of the client.
     #[must_use]
     pub fn as_told(&self, url: UrlHash, fields: &HeaderMap) -> Option<UrlHash> {
-        let mut told: Option<Parts> = None;
+        let mut told: Option<KeyParts> = None;
         let is_clear = forwarded::told_of_url(fields, &mut |name, value| {
             let told = told.get_or_insert_with(|| {
                 let mut parts = self.parts();
@@ -90,8 +90,8 @@ impl UrlHasher {
     }
 
     /// Begins a hash of parts.
-    pub(in crate::cache) fn parts(&self) -> Parts {
-        Parts(self.start())
+    pub(in crate::cache) fn parts(&self) -> KeyParts {
+        KeyParts(self.start())
     }
 
     fn start(&self) -> SipHasher13 {
@@ -101,9 +101,9 @@ impl UrlHasher {
 
 /// A hash of parts in their order.
 #[derive(Debug)]
-pub(in crate::cache) struct Parts(SipHasher13);
+pub(in crate::cache) struct KeyParts(SipHasher13);
 
-impl Parts {
+impl KeyParts {
     pub(in crate::cache) fn add(&mut self, part: &[u8]) {
         self.0.write(part);
         self.0.write_u8(SEPARATOR);

@@ -34,7 +34,7 @@ fn note(key: &CacheKey, found: Option<u64>) {
 }
 
 /// What was found rides in its record, so that a revalidation changes that and nothing else.
-type Found = Arc<Object>;
+type FoundObject = Arc<Object>;
 
 #[async_trait]
 impl Storage for Store {
@@ -114,7 +114,7 @@ impl Storage for Store {
     }
 
     async fn update_meta(&'static self, key: &CacheKey, meta: &CacheMeta, _trace: &SpanHandle) -> Result<bool> {
-        let Some(found) = meta.extensions().get::<Found>() else {
+        let Some(found) = meta.extensions().get::<FoundObject>() else {
             return Ok(false);
         };
         let mut head = Head::of(meta, &found.head.url, &found.head.upstream);

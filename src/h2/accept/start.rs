@@ -8,7 +8,7 @@ use pingora::{apps::HttpServerApp, protocols::http::ServerSession};
 use super::scheduler::RunPermit;
 use crate::{
     h2::{
-        respond::{Connection, session::Session},
+        respond::{Http2Connection, session::Session},
         stream::Stream,
     },
     upstream::pace,
@@ -16,7 +16,7 @@ use crate::{
 
 /// Serves one stream in a task of its own: a panic ends that stream only. `arrived` tells of one that had to wait.
 pub(super) fn start<A>(
-    connection: &Arc<Connection<A>>,
+    connection: &Arc<Http2Connection<A>>,
     head: Box<Parts>,
     stream: Stream,
     arrived: Option<Instant>,

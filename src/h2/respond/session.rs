@@ -34,7 +34,7 @@ use pingora::{
 };
 
 use super::{
-    Connection,
+    Http2Connection,
     failure::{read_error, write_error},
     push::push,
 };
@@ -56,7 +56,7 @@ const RETRY_BUFFER: usize = 64 * 1024;
 pub(in crate::h2) struct Session<A> {
     request: RequestHeader,
     stream: Stream,
-    connection: Arc<Connection<A>>,
+    connection: Arc<Http2Connection<A>>,
     /// The head of the final response, which was sent.
     written: Option<Box<ResponseHeader>>,
     body_read: usize,
@@ -83,7 +83,7 @@ struct Outbox {
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
-    pub(in crate::h2) fn new(head: Box<Parts>, stream: Stream, connection: Arc<Connection<A>>) -> Self {
+    pub(in crate::h2) fn new(head: Box<Parts>, stream: Stream, connection: Arc<Http2Connection<A>>) -> Self {
         Self {
             request: RequestHeader::from(*head),
             stream,

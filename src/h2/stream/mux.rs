@@ -64,10 +64,10 @@ pub(in crate::h2) struct Promised {
 
 /// The shared part of a connection.
 #[derive(Debug)]
-pub(in crate::h2) struct Mux(Mutex<State>);
+pub(in crate::h2) struct Mux(Mutex<MuxState>);
 
 #[derive(Debug)]
-pub(in crate::h2) struct State {
+pub(in crate::h2) struct MuxState {
     pub(in crate::h2) core: Core<Side>,
     /// Promises that the driver is to start.
     pub(in crate::h2) promised: Vec<Promised>,
@@ -77,7 +77,7 @@ pub(in crate::h2) struct State {
 
 impl Mux {
     pub(in crate::h2) fn new(core: Core<Side>) -> Self {
-        Self(Mutex::new(State {
+        Self(Mutex::new(MuxState {
             core,
             promised: Vec::new(),
             driver: None,
@@ -87,7 +87,7 @@ impl Mux {
     /// Locks for the driver, which looks after what comes of it itself, and for what gives no command.
     ///
     /// A panic elsewhere leaves the machine usable: no step of it panics.
-    pub(in crate::h2) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(in crate::h2) fn lock(&self) -> MutexGuard<'_, MuxState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -126,7 +126,7 @@ impl Mux {
     }
 }
 
-impl State {
+impl MuxState {
     /// Notes that the driver waits; `false` if there is something to do.
     pub(in crate::h2) fn wait(&mut self, output: Output, cx: &Context<'_>) -> bool {
         let has_output = output != Output::Blocked && self.core.has_output(output == Output::PushesHeld);

@@ -11,12 +11,12 @@ use httparse::Header;
 use super::upgrade::{self, UpgradeRequest};
 use crate::{
     fields::length,
-    peer::target::{BadTarget, Target},
+    peer::target::{BadTarget, RequestTarget},
 };
 
 /// A head that was read.
 #[derive(Debug)]
-pub(super) struct RequestHead {
+pub(super) struct Http1Head {
     /// Its length as it came.
     pub(super) length: usize,
     /// As it goes on, if that is not as it came.
@@ -80,7 +80,7 @@ impl BadHead {
     }
 }
 
-impl RequestHead {
+impl Http1Head {
     /// Reads a head that [`HeadEnd`] found complete, or broken.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl RequestHead {
         let is_http10 = request.version == Some(0);
         let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
         let hosts: Vec<&[u8]> = values(fields, "host").collect();
-        let target = Target::of_http1(method, path, &hosts, is_http10)?;
+        let target = RequestTarget::of_http1(method, path, &hosts, is_http10)?;
         let content_length = content_length(fields)?;
         let is_chunked = is_chunked(fields)?;
         if is_chunked && (is_http10 || content_length.is_some()) {
@@ -211,7 +211,7 @@ fn is_nominated(fields: &[Header<'_>], name: &str) -> bool {
 /// Writes a head in the one form.
 fn rewrite(
     request: &httparse::Request<'_, '_>,
-    target: &Target<'_>,
+    target: &RequestTarget<'_>,
     content_length: Option<u64>,
     switches: bool,
 ) -> Vec<u8> {
@@ -266,8 +266,8 @@ mod tests {
         fields: 10,
     };
 
-    fn read(head: &str) -> Result<RequestHead, BadHead> {
-        RequestHead::read(head.as_bytes(), LIMITS)
+    fn read(head: &str) -> Result<Http1Head, BadHead> {
+        Http1Head::read(head.as_bytes(), LIMITS)
     }
 
     #[test]

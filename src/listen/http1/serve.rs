@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    head::{BadHead, Framing, HeadLimits, RequestHead},
+    head::{BadHead, Framing, HeadLimits, Http1Head},
     head_end::{HeadEnd, skip_empty_lines},
     refuse::refuse,
 };
@@ -170,8 +170,8 @@ where
         within(self.limits.handshake_timeout, reading).await
     }
 
-    fn head(&self, bytes: &[u8]) -> Result<RequestHead, BadHead> {
-        RequestHead::read(
+    fn head(&self, bytes: &[u8]) -> Result<Http1Head, BadHead> {
+        Http1Head::read(
             bytes,
             HeadLimits {
                 bytes: self.limits.max_header_bytes,

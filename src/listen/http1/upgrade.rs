@@ -138,7 +138,7 @@ fn uri(method: &Method, target: &str, authority: &str) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::target::Target;
+    use crate::peer::target::RequestTarget;
 
     const FIELDS: &str = "Host: a.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n";
     /// SETTINGS_MAX_CONCURRENT_STREAMS = 100.
@@ -155,7 +155,7 @@ mod tests {
             .filter(|field| field.name.eq_ignore_ascii_case("host"));
         let hosts: Vec<&[u8]> = hosts.map(|field| field.value).collect();
         let (method, path) = (request.method?, request.path?);
-        let target = Target::of_http1(method, path, &hosts, request.version == Some(0)).ok()?;
+        let target = RequestTarget::of_http1(method, path, &hosts, request.version == Some(0)).ok()?;
         requested(&request, target.authority)
     }
 

@@ -27,7 +27,7 @@ use super::{
     dated::{Dated, is_final_head},
     tunnel::{GOING_AWAY, Tunnel},
 };
-use crate::peer::{Connection, Peer, ResponseDate, Scheme, canonical};
+use crate::peer::{ClientConnection, Peer, ResponseDate, Scheme, canonical};
 
 /// A connection whose client is known. Pingora asks it for the facts of the connection.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 ";
 impl ClientIo {
     /// A connection from this peer. `ahead` was read from it already and is to be read again.
     pub(in crate::listen) fn new(io: Stream, peer: Peer, ahead: Vec<u8>) -> Self {
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(ClientConnection {
             peer,
             http2: None,
             date: ResponseDate::default(),
@@ -132,7 +132,7 @@ impl ClientIo {
         }
     }
 
-    fn connection(&self) -> Option<&Arc<Connection>> {
+    fn connection(&self) -> Option<&Arc<ClientConnection>> {
         self.facts.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
 

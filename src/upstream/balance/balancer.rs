@@ -23,12 +23,12 @@ use pingora::{
     protocols::l4::socket::SocketAddr as PingoraAddress,
 };
 
-use super::server::{Health, Server};
+use super::server::{Health, OriginServer};
 use crate::upstream::{Balance, EjectionPolicy, ServerPolicy};
 
 /// Servers, and what choosing among them needs.
 pub(in crate::upstream) struct Balancer {
-    servers: Box<[Arc<Server>]>,
+    servers: Box<[Arc<OriginServer>]>,
     /// Indices of servers, each as often as its weight says, spread evenly.
     turns: Box<[u16]>,
     ring: Option<Arc<KetamaHashing>>,
@@ -41,7 +41,7 @@ pub(in crate::upstream) struct Wanted<'a> {
     /// What is hashed; empty where nothing is.
     pub(in crate::upstream) key: &'a [u8],
     /// Servers that this request failed at already.
-    pub(in crate::upstream) tried: &'a [Arc<Server>],
+    pub(in crate::upstream) tried: &'a [Arc<OriginServer>],
     pub(in crate::upstream) ejection: Option<&'a EjectionPolicy>,
     /// Milliseconds since the pool was made.
     pub(in crate::upstream) now: u64,
@@ -55,9 +55,9 @@ impl Balancer {
         policies: &[ServerPolicy],
         addresses: &[Vec<SocketAddr>],
         balance: Balance,
-        previous: &[Arc<Server>],
+        previous: &[Arc<OriginServer>],
     ) -> Self {
-        let mut servers: Vec<Arc<Server>> = Vec::new();
+        let mut servers: Vec<Arc<OriginServer>> = Vec::new();
         let mut seen = BTreeSet::new();
         for (entry, (policy, addresses)) in policies.iter().zip(addresses).enumerate() {
             for &address in addresses {
@@ -67,7 +67,10 @@ impl Balancer {
                 let kept = previous
                     .iter()
                     .find(|server| server.address() == address && server.entry() == entry);
-                let server = kept.map_or_else(|| Arc::new(Server::new(address, policy.weight, entry)), Arc::clone);
+                let server = kept.map_or_else(
+                    || Arc::new(OriginServer::new(address, policy.weight, entry)),
+                    Arc::clone,
+                );
                 servers.push(server);
             }
         }
@@ -79,26 +82,27 @@ impl Balancer {
         }
     }
 
-    pub(in crate::upstream) fn servers(&self) -> &[Arc<Server>] {
+    pub(in crate::upstream) fn servers(&self) -> &[Arc<OriginServer>] {
         &self.servers
     }
 
     /// The server for a request: of those that health checks do not rule out and that it has not
     /// failed at, one that is not ejected; if all of those are, one of them all the same.
-    pub(in crate::upstream) fn choose(&self, wanted: &Wanted<'_>, turn: &AtomicUsize) -> Option<&Arc<Server>> {
+    pub(in crate::upstream) fn choose(&self, wanted: &Wanted<'_>, turn: &AtomicUsize) -> Option<&Arc<OriginServer>> {
         let turn = match wanted.tried {
             [] => turn.fetch_add(1, Relaxed),
             // A retry that took a turn would make a bad server everyone's first choice among two.
             _ => turn.load(Relaxed),
         };
-        let untried = |server: &Server| {
+        let untried = |server: &OriginServer| {
             !wanted
                 .tried
                 .iter()
                 .any(|tried| std::ptr::eq(&raw const **tried, server))
         };
-        let may =
-            |server: &Server| matches!(server.health(wanted.now), Health::Up | Health::HalfOpen) && untried(server);
+        let may = |server: &OriginServer| {
+            matches!(server.health(wanted.now), Health::Up | Health::HalfOpen) && untried(server)
+        };
         // Whoever loses a claim finds the server ejected the next time, so this ends.
         while let Some(server) = self.first(wanted, turn, &may) {
             if wanted
@@ -108,18 +112,24 @@ impl Balancer {
                 return Some(server);
             }
         }
-        let is_not_ruled_out = |server: &Server| server.health(wanted.now) != Health::Unhealthy && untried(server);
+        let is_not_ruled_out =
+            |server: &OriginServer| server.health(wanted.now) != Health::Unhealthy && untried(server);
         self.first(wanted, turn, &is_not_ruled_out)
     }
 
     /// Whether `choose` would find a server.
-    pub(in crate::upstream) fn has_untried(&self, tried: &[Arc<Server>], now: u64) -> bool {
+    pub(in crate::upstream) fn has_untried(&self, tried: &[Arc<OriginServer>], now: u64) -> bool {
         self.servers.iter().any(|server| {
             server.health(now) != Health::Unhealthy && !tried.iter().any(|tried| Arc::ptr_eq(tried, server))
         })
     }
 
-    fn first(&self, wanted: &Wanted<'_>, turn: usize, may: &impl Fn(&Server) -> bool) -> Option<&Arc<Server>> {
+    fn first(
+        &self,
+        wanted: &Wanted<'_>,
+        turn: usize,
+        may: &impl Fn(&OriginServer) -> bool,
+    ) -> Option<&Arc<OriginServer>> {
         match wanted.balance {
             Balance::RoundRobin => self.in_turn(turn).find(|server| may(server)),
             Balance::LeastConnections => self.least(turn, may),
@@ -130,7 +140,7 @@ impl Balancer {
     }
 
     /// Every server, in the order of turns from this one on; heavy ones more than once.
-    fn in_turn(&self, turn: usize) -> impl Iterator<Item = &Arc<Server>> {
+    fn in_turn(&self, turn: usize) -> impl Iterator<Item = &Arc<OriginServer>> {
         let start = turn.checked_rem(self.turns.len()).unwrap_or(0);
         let (before, from) = self.turns.split_at_checked(start).unwrap_or_default();
         from.iter()
@@ -140,7 +150,7 @@ impl Balancer {
 
     /// The server with the fewest requests under way for its weight, this one included; of equal
     /// ones the next in turn, so that idle servers share.
-    fn least(&self, turn: usize, may: &impl Fn(&Server) -> bool) -> Option<&Arc<Server>> {
+    fn least(&self, turn: usize, may: &impl Fn(&OriginServer) -> bool) -> Option<&Arc<OriginServer>> {
         let start = turn.checked_rem(self.servers.len()).unwrap_or(0);
         let (before, from) = self.servers.split_at_checked(start).unwrap_or_default();
         let all = from.iter().chain(before);
@@ -150,7 +160,7 @@ impl Balancer {
     }
 
     /// The first server that may be taken on the ring from the key on.
-    fn hashed(&self, key: &[u8], may: &impl Fn(&Server) -> bool) -> Option<&Arc<Server>> {
+    fn hashed(&self, key: &[u8], may: &impl Fn(&OriginServer) -> bool) -> Option<&Arc<OriginServer>> {
         let mut points = self.ring.as_ref()?.iter(key);
         for _ in 0..self.servers.len().saturating_mul(RING_STEPS) {
             let index = *points.next()?.ext.get::<usize>()?;
@@ -210,7 +220,7 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
-fn ring(servers: &[Arc<Server>]) -> Arc<KetamaHashing> {
+fn ring(servers: &[Arc<OriginServer>]) -> Arc<KetamaHashing> {
     let backends = servers.iter().enumerate().map(|(index, server)| {
         let mut ext = Extensions::new();
         ext.insert(index);
@@ -274,7 +284,7 @@ mod tests {
         (0..times).filter_map(|_| one()).collect()
     }
 
-    fn make_unhealthy(server: &Server) {
+    fn make_unhealthy(server: &OriginServer) {
         let policy = HealthCheckPolicy {
             unhealthy_after: 1,
             ..HealthCheckPolicy::new("/")
@@ -386,7 +396,7 @@ mod tests {
     #[test]
     fn a_server_that_stays_keeps_its_state() {
         let policies = [ServerPolicy::from(SocketAddr::from(([127, 0, 0, 1], 80)))];
-        let at = |addresses: &[SocketAddr], previous: &[Arc<Server>]| {
+        let at = |addresses: &[SocketAddr], previous: &[Arc<OriginServer>]| {
             Balancer::new(&policies, &[addresses.to_vec()], Balance::RoundRobin, previous)
         };
         let three = addresses(3);

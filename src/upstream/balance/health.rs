@@ -14,7 +14,7 @@ use pingora::{
 };
 use tokio::time::timeout;
 
-use crate::upstream::{HealthCheckPolicy, Host, Pool, Server, reason};
+use crate::upstream::{HealthCheckPolicy, Host, OriginServer, Pool, reason};
 
 /// The checks of one pool.
 pub(super) struct Checks {
@@ -69,7 +69,7 @@ impl Checks {
     }
 
     /// Asks a server once.
-    pub(super) async fn check(&self, server: &Server) -> Result<(), CheckError> {
+    pub(super) async fn check(&self, server: &OriginServer) -> Result<(), CheckError> {
         let Some(check) = self.by_entry.get(&server.entry()) else {
             return Ok(());
         };
@@ -94,7 +94,7 @@ fn check(pool: &Pool, policy: &HealthCheckPolicy, entry: usize, host: &str) -> O
     request.insert_header(header::CONNECTION, "close").ok()?;
     let mut check = HttpHealthCheck::new("unused", false);
     // The address is put in for each check.
-    let anywhere = Server::new(std::net::SocketAddr::from(([0, 0, 0, 0], 1)), 1, entry);
+    let anywhere = OriginServer::new(std::net::SocketAddr::from(([0, 0, 0, 0], 1)), 1, entry);
     check.peer_template = pool.peer_to_check(&anywhere, policy.timeout);
     check.req = request;
     let expect = policy.expect.clone();

@@ -14,7 +14,7 @@ use log::{info, warn};
 use tokio::sync::watch;
 
 use super::balancer::{Balancer, Wanted};
-use crate::upstream::{Host, InFlight, PoolPolicy, Resolver, Server, Verify};
+use crate::upstream::{Host, InFlight, OriginServer, PoolPolicy, Resolver, Verify};
 
 /// A pool of servers. `maintenance` keeps it up to date.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Pool {
     /// # Errors
     ///
     /// There is none.
-    pub fn choose(&self, key: &[u8], tried: &[Arc<Server>]) -> Result<InFlight, NoServer> {
+    pub fn choose(&self, key: &[u8], tried: &[Arc<OriginServer>]) -> Result<InFlight, NoServer> {
         let balancer = self.balancer.load();
         let wanted = Wanted {
             balance: self.policy.balance,
@@ -115,7 +115,7 @@ impl Pool {
 
     /// Whether a request that failed at these servers has another one to go to.
     #[must_use]
-    pub fn has_other_than(&self, tried: &[Arc<Server>]) -> bool {
+    pub fn has_other_than(&self, tried: &[Arc<OriginServer>]) -> bool {
         self.balancer.load().has_untried(tried, self.now())
     }
 
@@ -128,7 +128,7 @@ impl Pool {
     }
 
     /// A server answered a request.
-    pub fn succeeded(&self, server: &Server) {
+    pub fn succeeded(&self, server: &OriginServer) {
         if server.succeeded() {
             info!(
                 "upstream {}: server {} answers again",
@@ -139,7 +139,7 @@ impl Pool {
     }
 
     /// A server failed a request, for this reason.
-    pub fn failed(&self, server: &Server, reason: &str) {
+    pub fn failed(&self, server: &OriginServer, reason: &str) {
         let Some(ejection) = &self.policy.ejection else {
             return;
         };
@@ -165,7 +165,7 @@ impl Pool {
         async move { while unanswered.changed().await.is_ok() {} }
     }
 
-    pub(in crate::upstream) fn servers(&self) -> Vec<Arc<Server>> {
+    pub(in crate::upstream) fn servers(&self) -> Vec<Arc<OriginServer>> {
         self.balancer.load().servers().to_vec()
     }
 

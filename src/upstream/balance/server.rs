@@ -15,7 +15,7 @@ use crate::upstream::{EjectionPolicy, HealthCheckPolicy};
 
 /// One server of a pool.
 #[derive(Debug)]
-pub struct Server {
+pub struct OriginServer {
     address: SocketAddr,
     weight: u32,
     /// Which entry of the configuration it came from.
@@ -43,7 +43,7 @@ pub(in crate::upstream) enum Health {
     Unhealthy,
 }
 
-impl Server {
+impl OriginServer {
     pub(in crate::upstream) fn new(address: SocketAddr, weight: u32, entry: usize) -> Self {
         Self {
             address,
@@ -146,17 +146,17 @@ fn end_of(now: u64, ejection: &EjectionPolicy) -> u64 {
 
 /// A request under way to a server.
 #[derive(Debug)]
-pub struct InFlight(Arc<Server>);
+pub struct InFlight(Arc<OriginServer>);
 
 impl InFlight {
-    pub(in crate::upstream) fn new(server: Arc<Server>) -> Self {
+    pub(in crate::upstream) fn new(server: Arc<OriginServer>) -> Self {
         server.in_flight.fetch_add(1, Relaxed);
         Self(server)
     }
 
     /// The server.
     #[must_use]
-    pub fn server(&self) -> &Arc<Server> {
+    pub fn server(&self) -> &Arc<OriginServer> {
         &self.0
     }
 }
@@ -173,8 +173,8 @@ mod tests {
 
     use super::*;
 
-    fn server() -> Server {
-        Server::new(SocketAddr::from(([127, 0, 0, 1], 1)), 1, 0)
+    fn server() -> OriginServer {
+        OriginServer::new(SocketAddr::from(([127, 0, 0, 1], 1)), 1, 0)
     }
 
     #[test]

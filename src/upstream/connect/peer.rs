@@ -8,18 +8,18 @@ use pingora::{
 };
 
 use super::connector::paced_protocol;
-use crate::upstream::{CaBundle, Host, Pool, Server, Verify, transport::websocket};
+use crate::upstream::{CaBundle, Host, OriginServer, Pool, Verify, transport::websocket};
 
 impl Pool {
     /// What Pingora needs to connect to this server, or to find a kept connection to it.
     #[must_use]
-    pub fn peer(&self, server: &Server) -> HttpPeer {
+    pub fn peer(&self, server: &OriginServer) -> HttpPeer {
         let mut peer = self.unpaced_peer(server);
         peer.options.alpn = paced_protocol();
         peer
     }
 
-    fn unpaced_peer(&self, server: &Server) -> HttpPeer {
+    fn unpaced_peer(&self, server: &OriginServer) -> HttpPeer {
         let policy = self.policy();
         let mut peer = HttpPeer::new(server.address(), policy.tls.is_some(), self.sni(server));
         // Part of what kept connections are found by, where the authority is not: a connection that
@@ -39,14 +39,14 @@ impl Pool {
 
     /// The same for a request that asks to switch to another protocol.
     #[must_use]
-    pub fn peer_to_switch(&self, server: &Server) -> HttpPeer {
+    pub fn peer_to_switch(&self, server: &OriginServer) -> HttpPeer {
         let mut peer = self.unpaced_peer(server);
         websocket::allow(&mut peer, self.policy().connect_timeout);
         peer
     }
 
     /// The same for a health check, whose one time limit is on the whole.
-    pub(in crate::upstream) fn peer_to_check(&self, server: &Server, limit: Duration) -> HttpPeer {
+    pub(in crate::upstream) fn peer_to_check(&self, server: &OriginServer, limit: Duration) -> HttpPeer {
         let mut peer = self.unpaced_peer(server);
         peer.options.connection_timeout = Some(limit);
         peer.options.total_connection_timeout = Some(limit);
@@ -56,7 +56,7 @@ impl Pool {
     }
 
     /// The name in TLS: the one that is set, else the server's own. Empty without TLS.
-    fn sni(&self, server: &Server) -> String {
+    fn sni(&self, server: &OriginServer) -> String {
         let Some(tls) = &self.policy().tls else {
             return String::new();
         };

@@ -22,7 +22,7 @@ use memchr::memchr;
 use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::head::{Heads, filter};
+use super::head::{HeadsRead, filter};
 use crate::backpressure::Valve;
 
 /// Bytes of a response that are read ahead: a header of the usual length.
@@ -189,8 +189,8 @@ impl Duplex {
             }
             if self.held.is_empty() {
                 match filter(read) {
-                    Heads::Final => self.exchange.awaits_head.store(false, Relaxed),
-                    Heads::Interim(length) => {
+                    HeadsRead::Final => self.exchange.awaits_head.store(false, Relaxed),
+                    HeadsRead::Interim(length) => {
                         self.held.extend_from_slice(read.get(length..).unwrap_or_default());
                         buf.set_filled(before + length);
                     }
@@ -204,8 +204,8 @@ impl Duplex {
                 }
                 let mut bytes = std::mem::take(&mut self.held);
                 match filter(&mut bytes) {
-                    Heads::Final => self.exchange.awaits_head.store(false, Relaxed),
-                    Heads::Interim(length) => self.held = bytes.split_off(length),
+                    HeadsRead::Final => self.exchange.awaits_head.store(false, Relaxed),
+                    HeadsRead::Interim(length) => self.held = bytes.split_off(length),
                 }
                 self.ahead = bytes;
             }

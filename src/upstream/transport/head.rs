@@ -24,7 +24,7 @@ pub fn is_doubled(transfer_encoding: &[u8]) -> bool {
 
 /// How far the heads at the beginning of some bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::upstream) enum Heads {
+pub(in crate::upstream) enum HeadsRead {
     /// The final one is among them, or there is none: all that follows is passed on as it comes.
     Final,
     /// So many bytes are interim responses; the head that follows is not complete.
@@ -32,23 +32,23 @@ pub(in crate::upstream) enum Heads {
 }
 
 /// Changes the heads that are complete, in place.
-pub(in crate::upstream) fn filter(bytes: &mut [u8]) -> Heads {
+pub(in crate::upstream) fn filter(bytes: &mut [u8]) -> HeadsRead {
     let mut at = 0;
     loop {
         // Pingora skips empty lines before a head.
         let rest = bytes.get(at..).unwrap_or_default();
         at += rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let Some(rest) = bytes.get_mut(at..).filter(|rest| !rest.is_empty()) else {
-            return Heads::Interim(at);
+            return HeadsRead::Interim(at);
         };
         if !b"HTTP/1.".starts_with(rest.get(..7).unwrap_or(rest)) {
-            return Heads::Final;
+            return HeadsRead::Final;
         }
-        let Some(Head { length, is_doubtful }) = Head::find(rest) else {
+        let Some(FirstHead { length, is_doubtful }) = FirstHead::find(rest) else {
             return if rest.len() > MOST_HELD || memchr_iter(b'\n', rest).count() > MOST_LINES {
-                Heads::Final
+                HeadsRead::Final
             } else {
-                Heads::Interim(at)
+                HeadsRead::Interim(at)
             };
         };
         let is_interim = rest.get(9) == Some(&b'1') && rest.get(9..12) != Some(b"101");
@@ -56,7 +56,7 @@ pub(in crate::upstream) fn filter(bytes: &mut [u8]) -> Heads {
             filter_head(head);
         }
         if !is_interim {
-            return Heads::Final;
+            return HeadsRead::Final;
         }
         at += length;
     }
@@ -64,14 +64,14 @@ pub(in crate::upstream) fn filter(bytes: &mut [u8]) -> Heads {
 
 /// The first head.
 #[derive(Debug, Clone, Copy)]
-struct Head {
+struct FirstHead {
     /// Its length, its empty line included.
     length: usize,
     /// There may be something to be changed.
     is_doubtful: bool,
 }
 
-impl Head {
+impl FirstHead {
     /// Looks for the end of the first head, and on the way for what would have it changed: hardly ever is there anything.
     fn find(bytes: &[u8]) -> Option<Self> {
         let (mut has_length, mut has_coding, mut is_crlf, mut lines) = (false, false, true, 1);
@@ -118,13 +118,13 @@ fn begins_with(line: &[u8], name: &[u8]) -> bool {
 
 /// What a line of a head is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
+enum FramingField {
     ContentLength,
     TransferEncoding,
     Other,
 }
 
-impl Field {
+impl FramingField {
     /// The field of a line after one of another; and where in the line its value begins.
     fn of(line: &[u8], before: Self) -> (Self, usize) {
         if matches!(line.first(), Some(b' ' | b'\t')) {
@@ -149,15 +149,15 @@ impl Field {
 fn filter_head(head: &mut [u8]) {
     let (mut has_length, mut has_coding) = (false, false);
     values(head, |field, value| {
-        has_length |= field == Field::ContentLength;
-        has_coding |= field == Field::TransferEncoding;
+        has_length |= field == FramingField::ContentLength;
+        has_coding |= field == FramingField::TransferEncoding;
         for byte in value.iter_mut().filter(|byte| is_control(**byte)) {
             *byte = b' ';
         }
     });
     if has_length && has_coding {
         values(head, |field, value| {
-            if field == Field::TransferEncoding {
+            if field == FramingField::TransferEncoding {
                 value.fill(DOUBLED);
             }
         });
@@ -165,15 +165,15 @@ fn filter_head(head: &mut [u8]) {
 }
 
 /// Visits what each line after the first one has of a field's value.
-fn values(head: &mut [u8], mut visit: impl FnMut(Field, &mut [u8])) {
-    let mut before = Field::Other;
+fn values(head: &mut [u8], mut visit: impl FnMut(FramingField, &mut [u8])) {
+    let mut before = FramingField::Other;
     let mut at = memchr(b'\n', head).map_or(head.len(), |end| end + 1);
     while let Some(rest) = head.get_mut(at..).filter(|rest| !rest.is_empty()) {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = rest.get_mut(..end).unwrap_or_default();
         let length = line.len() - usize::from(line.last() == Some(&b'\r'));
         let line = line.get_mut(..length).unwrap_or_default();
-        let (field, from) = Field::of(line, before);
+        let (field, from) = FramingField::of(line, before);
         visit(field, line.get_mut(from..).unwrap_or_default());
         before = field;
         at += end + 1;
@@ -201,7 +201,7 @@ mod tests {
             ("Link: \u{e4}\r\n", "Link: \u{e4}\r\n"),
         ] {
             let mut bytes = format!("HTTP/1.1 200 O\x01K\r\n{head}\r\nbo\x01dy: \x02\r\n").into_bytes();
-            assert_eq!(filter(&mut bytes), Heads::Final);
+            assert_eq!(filter(&mut bytes), HeadsRead::Final);
             let expected = format!("HTTP/1.1 200 O\x01K\r\n{expected}\r\nbo\x01dy: \x02\r\n");
             assert_eq!(
                 bytes.escape_ascii().to_string(),
@@ -214,7 +214,7 @@ mod tests {
     fn a_coding_beside_a_length_says_nothing_that_could_be_meant() {
         let filtered = |fields: &str| {
             let mut bytes = format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes();
-            assert_eq!(filter(&mut bytes), Heads::Final);
+            assert_eq!(filter(&mut bytes), HeadsRead::Final);
             String::from_utf8(bytes).expect("UTF-8")
         };
         for (fields, expected) in [
@@ -247,24 +247,27 @@ mod tests {
     fn interim_heads_are_passed_one_by_one() {
         let early = "HTTP/1.1 103 Early Hints\r\nLink: a\x01\r\n\r\n";
         for (bytes, expected) in [
-            (String::new(), Heads::Interim(0)),
-            ("HTT".to_owned(), Heads::Interim(0)),
-            ("\r\nHTT".to_owned(), Heads::Interim(2)),
-            (format!("\r\n{early}\r\n\n"), Heads::Interim(early.len() + 5)),
-            ("HTTP/1.1 200 OK\r\nX: a\r\n\r".to_owned(), Heads::Interim(0)),
-            (early.to_owned(), Heads::Interim(early.len())),
-            (format!("{early}HTTP/1.1 2"), Heads::Interim(early.len())),
-            (format!("{early}{early}"), Heads::Interim(2 * early.len())),
-            (format!("{early}HTTP/1.1 200 OK\r\n\r\n"), Heads::Final),
+            (String::new(), HeadsRead::Interim(0)),
+            ("HTT".to_owned(), HeadsRead::Interim(0)),
+            ("\r\nHTT".to_owned(), HeadsRead::Interim(2)),
+            (format!("\r\n{early}\r\n\n"), HeadsRead::Interim(early.len() + 5)),
+            ("HTTP/1.1 200 OK\r\nX: a\r\n\r".to_owned(), HeadsRead::Interim(0)),
+            (early.to_owned(), HeadsRead::Interim(early.len())),
+            (format!("{early}HTTP/1.1 2"), HeadsRead::Interim(early.len())),
+            (format!("{early}{early}"), HeadsRead::Interim(2 * early.len())),
+            (format!("{early}HTTP/1.1 200 OK\r\n\r\n"), HeadsRead::Final),
             (
                 "HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 1".to_owned(),
-                Heads::Final,
+                HeadsRead::Final,
             ),
-            ("SSH-2.0".to_owned(), Heads::Final),
-            (format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MOST_HELD)), Heads::Final),
+            ("SSH-2.0".to_owned(), HeadsRead::Final),
+            (
+                format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MOST_HELD)),
+                HeadsRead::Final,
+            ),
             (
                 format!("HTTP/1.1 200 OK\r\n{}", "X: a\r\n".repeat(MOST_LINES)),
-                Heads::Final,
+                HeadsRead::Final,
             ),
         ] {
             let mut filtered = bytes.clone().into_bytes();

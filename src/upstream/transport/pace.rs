@@ -8,10 +8,10 @@
 //!
 //! - Until the session has [seen](passed_on) the response header, one read a turn of the task, so that the
 //!   pipe is not filled before anybody knows.
-//! - From then on what is [granted], once all that came before was passed on: more while few responses
+//! - From then on what is [granted](grant), once all that came before was passed on: more while few responses
 //!   are under way, less when there are many, so that all together have their bounds.
 //! - While at most [`UNPACED_RESPONSES`] are under way, nothing is held back: the pipe costs less CPU when it is full.
-//! - Nobody waits for a session that takes no more: it [opens](opened) the pace, as where a cache goes
+//! - Nobody waits for a session that takes no more: it [releases](release) the pace, as where a cache goes
 //!   on to be filled.
 //!
 //! Without a pace (HTTP/1.x clients, requests of a cache's own) nothing is held back, but by the
@@ -165,7 +165,7 @@ pub fn arrived() -> Option<Instant> {
     PACE.try_with(|pace| pace.arrived).ok().flatten()
 }
 
-/// What came of a response is being passed on: nothing more may be read until that is [done](granted).
+/// What came of a response is being passed on: nothing more may be read until that is [done](grant).
 pub fn on_header() {
     let _ = PACE.try_with(|pace| {
         if matches!(pace.phase.get(), Phase::Header { .. }) {

@@ -1,6 +1,7 @@
-//! The layout of the crate: the direction of imports, and the size of files.
+//! The layout of the crate: the direction of imports, the names of types, and the size of files.
 
 mod circles;
+mod names;
 mod paths;
 
 use std::{

@@ -257,7 +257,7 @@ pub(super) fn without_tests(text: &str) -> &str {
 }
 
 /// A line without its visibility, and whether it had one.
-fn item_of(line: &str) -> (bool, &str) {
+pub(super) fn item_of(line: &str) -> (bool, &str) {
     let Some(rest) = line.strip_prefix("pub") else {
         return (false, line);
     };

@@ -17,7 +17,7 @@ use moka::sync::Cache;
 
 use crate::cache::{
     assets::Assets,
-    fill::{Budget, Fill, FillSource, Reserved, Share},
+    fill::{Fill, FillBudget, FillSource, Reserved, Share},
     object::{Head, Object},
     purge::{Begun, Purge, PurgeLog},
     rules::{
@@ -51,7 +51,7 @@ pub struct Store {
     fills: Mutex<HashMap<EntryKey, Vec<Arc<Fill>>, TakeAsIs>>,
     fill_count: AtomicUsize,
     next_id: AtomicU64,
-    budget: Arc<Budget>,
+    budget: Arc<FillBudget>,
     purges: RwLock<PurgeLog>,
     assets: Assets,
     hasher: UrlHasher,
@@ -76,7 +76,7 @@ impl Store {
             fill_count: AtomicUsize::new(0),
             // 0 is none.
             next_id: AtomicU64::new(1),
-            budget: Arc::new(Budget::new(all.max(one), one)),
+            budget: Arc::new(FillBudget::new(all.max(one), one)),
             purges: RwLock::default(),
             assets: Assets::default(),
             hasher: UrlHasher::new(secret),
