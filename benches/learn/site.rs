@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use linkpush::learn::{Evidence, LearnPolicy, Links, Observation, Store, StoreLimits, VisitorFacts};
+use linkpush::learn::{Evidence, LearnPolicy, Links, ManifestLimits, ManifestStore, Observation, VisitorFacts};
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy)]
@@ -231,11 +231,11 @@ fn bytes(link: &str) -> u64 {
 /// Runs it: one request after the other, one a second.
 pub(crate) fn run(setting: Setting) -> Outcome {
     let policy = LearnPolicy::default();
-    let limits = StoreLimits {
+    let limits = ManifestLimits {
         documents: setting.limit,
-        ..StoreLimits::default()
+        ..ManifestLimits::default()
     };
-    let store = Store::new(limits, (setting.seed, 1));
+    let store = ManifestStore::new(limits, (setting.seed, 1));
     let mut random = Random(setting.seed);
     let zipf = Zipf::new(setting.documents);
     let mut outcome = Outcome::default();

@@ -116,7 +116,7 @@ fn map(lines: &[(&'static str, &[u8])]) -> HeaderMap {
     fields
 }
 
-/// With all lines of `Cache-Control` and `Vary` joined.
+/// With all lines of `Cache-CacheControl` and `Vary` joined.
 fn one_line_each(fields: &HeaderMap) -> HeaderMap {
     let mut joined = fields.clone();
     for name in ["cache-control", "vary"] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::key::{TakeAsIs, UrlHash, UrlHasher};
+use super::rules::key::{TakeAsIs, UrlHash, UrlHasher};
 use crate::{
     link::Document,
     push::{Mention, Policy},

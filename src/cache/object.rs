@@ -8,9 +8,11 @@ use pingora_cache::CacheMeta;
 
 use super::{
     body::Body,
-    freshness::announced_length,
-    key::{UrlHasher, Variance},
-    vary,
+    rules::{
+        freshness::announced_length,
+        key::{UrlHasher, Variance},
+        vary,
+    },
 };
 use crate::{
     fields::compact,

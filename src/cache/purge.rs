@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt};
 
 use http::Uri;
 
-use super::key::{UrlHash, url_text};
+use super::rules::key::{UrlHash, url_text};
 
 /// What to forget.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -107,7 +107,7 @@ pub(super) const LIMITS: Limits = Limits {
 pub(super) struct Empty;
 
 impl ResponseSource for Empty {
-    fn find(&self, _: &Parts, _: &peer::Connection, _: Option<PushedBy>) -> Option<StoredResponse> {
+    fn find(&self, _: &Parts, _: &peer::ClientConnection, _: Option<PushedBy>) -> Option<StoredResponse> {
         None
     }
 }

@@ -16,14 +16,14 @@ use super::{
 
 /// How much a store may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoreLimits {
+pub struct ManifestLimits {
     /// Documents, at least 1.
     pub documents: u32,
     /// Bytes of all manifests together.
     pub bytes: u32,
 }
 
-impl Default for StoreLimits {
+impl Default for ManifestLimits {
     fn default() -> Self {
         Self {
             documents: 10_000,
@@ -34,10 +34,10 @@ impl Default for StoreLimits {
 
 /// The manifests of a server.
 #[derive(Debug)]
-pub struct Store {
+pub struct ManifestStore {
     shelves: Cache<DocumentKey, Arc<Shelf>>,
     hasher: KeyHasher,
-    limits: StoreLimits,
+    limits: ManifestLimits,
 }
 
 #[derive(Debug)]
@@ -47,10 +47,10 @@ struct Shelf {
     weight: u32,
 }
 
-impl Store {
+impl ManifestStore {
     /// An empty store; `secret` must be random.
     #[must_use]
-    pub fn new(limits: StoreLimits, secret: (u64, u64)) -> Self {
+    pub fn new(limits: ManifestLimits, secret: (u64, u64)) -> Self {
         // One dimension bounds both: a manifest weighs its bytes, and no less than its share of them.
         let shelves = Cache::builder()
             .max_capacity(u64::from(limits.bytes))
@@ -185,7 +185,7 @@ mod tests {
 
     const NOW: u64 = 1_000_000;
 
-    fn see(store: &Store, now: u64, document: u128, links: &[&[u8]]) {
+    fn see(store: &ManifestStore, now: u64, document: u128, links: &[&[u8]]) {
         let (key, policy) = (DocumentKey(document), LearnPolicy::default());
         let delivered = store.links(key, &policy, now).unwrap_or_default();
         let seen = Observation {
@@ -197,7 +197,7 @@ mod tests {
         store.observe(key, &policy, &seen);
     }
 
-    fn delivered(store: &Store, now: u64, document: u128) -> Option<Links> {
+    fn delivered(store: &ManifestStore, now: u64, document: u128) -> Option<Links> {
         store.links(DocumentKey(document), &LearnPolicy::default(), now)
     }
 
@@ -208,11 +208,11 @@ mod tests {
 
     #[test]
     fn what_people_return_to_outlasts_a_crawler() {
-        let limits = StoreLimits {
+        let limits = ManifestLimits {
             documents: 500,
             bytes: 2 << 20,
         };
-        let store = Store::new(limits, (1, 2));
+        let store = ManifestStore::new(limits, (1, 2));
         // In no order: a period as long as the store is large would hide what a gap does.
         let returning = |n: u32| spread((spread(u128::from(n) + 1) >> 64 & 0xff_ffff) % 100);
         for n in 0..50_000_u32 {
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_document_that_teaches_nothing_takes_no_place() {
-        let store = Store::new(StoreLimits::default(), (1, 2));
+        let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
         let seen = Observation {
             now: NOW,
             evidence: &Evidence::Authorized,
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn many_threads_learn_the_same_documents() {
-        let store = Store::new(StoreLimits::default(), (1, 2));
+        let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
         std::thread::scope(|scope| {
             for thread in 0..4_u128 {
                 let store = &store;

@@ -1,6 +1,6 @@
 //! Who the client is: its address and what it spoke, as its connection told. Pure.
 //!
-//! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
+//! `listen` makes a [`ClientConnection`] once per connection; it rides in the connection's digest to
 //! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it
 //! ([`crate::forwarded`]). [`target`] reads what a request asks for, `trusted` says which clients are believed.
 
@@ -73,7 +73,7 @@ pub struct Peer {
 
 /// One client connection.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ClientConnection {
     /// Who is at its other end.
     pub peer: Peer,
     /// What HTTP/2 knows of it; `None` for HTTP/1.x.

@@ -10,7 +10,7 @@ use pingora_cache::lock::CacheKeyLockImpl;
 
 use crate::{
     cache::{Lock, Retries, Store, Unkept},
-    learn::Store as Manifests,
+    learn::ManifestStore,
     push::BadAnswers,
     route::Route,
     upstream::Pool,
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Edge {
     pub(super) snapshot: Arc<ArcSwap<ProxySnapshot>>,
-    pub(super) manifests: Arc<Manifests>,
+    pub(super) manifests: Arc<ManifestStore>,
     pub(super) cache: CacheParts,
     unpushable: Mutex<BadAnswers>,
 }
@@ -77,7 +77,7 @@ impl ProxySnapshot {
 impl Edge {
     /// Returns an edge that serves each request by the snapshot of the moment at which it begins.
     #[must_use]
-    pub fn new(snapshot: Arc<ArcSwap<ProxySnapshot>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
+    pub fn new(snapshot: Arc<ArcSwap<ProxySnapshot>>, manifests: Arc<ManifestStore>, store: &'static Store) -> Self {
         Self {
             snapshot,
             manifests,

@@ -15,10 +15,10 @@ use crate::{
     cache::{Asked, OtherAnswer, Passed, Update, UrlHash},
     forwarded::{self, Received},
     learn::{DocumentKey, Links},
-    peer::{Connection, Scheme},
+    peer::{ClientConnection, Scheme},
     push::{Client, Delivery, PushedBy, Skips},
     route::Route,
-    upstream::{self, InFlight, Pool, Server},
+    upstream::{self, InFlight, OriginServer, Pool},
 };
 
 /// The state of one request.
@@ -31,7 +31,7 @@ pub struct Exchange {
     /// Index of the request's route.
     pub(super) route: Option<usize>,
     /// The connection of the client.
-    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) connection: Option<Arc<ClientConnection>>,
     /// The stream of the document, if the request is a promise of ours.
     pub(super) pushed_by: Option<PushedBy>,
     /// The fields in which a trusted peer told of the client of that document.
@@ -53,7 +53,7 @@ pub struct Exchange {
     /// The last server at which the request failed.
     pub(super) failed_server: Option<SocketAddr>,
     /// Servers at which the request failed, and to which it is not sent again.
-    pub(super) tried: Vec<Arc<Server>>,
+    pub(super) tried: Vec<Arc<OriginServer>>,
     /// Servers chosen so far: more than one after a failure.
     pub(super) tries: u32,
     /// The time when the last of them was chosen.

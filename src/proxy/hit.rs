@@ -24,8 +24,8 @@ use crate::{
     cache::{Body, Object, Passed, Store, is_unchanged},
     exchange::{OnSent, ResponseSource, StoredResponse},
     forwarded::{self, Received},
-    learn::{Learning, Store as Manifests},
-    peer::Connection,
+    learn::{Learning, ManifestStore as Manifests},
+    peer::ClientConnection,
     push::{Credentials, PushedBy, Skips},
     route::{self, Caching, Route, StatusField},
     telemetry::access::{self, Access, Outcome},
@@ -67,7 +67,12 @@ impl FreshResponses {
 }
 
 impl ResponseSource for FreshResponses {
-    fn find(&self, request: &Parts, connection: &Connection, pushed_by: Option<PushedBy>) -> Option<StoredResponse> {
+    fn find(
+        &self,
+        request: &Parts,
+        connection: &ClientConnection,
+        pushed_by: Option<PushedBy>,
+    ) -> Option<StoredResponse> {
         if request.method != Method::GET && request.method != Method::HEAD {
             return None;
         }
@@ -190,7 +195,7 @@ fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool)
 impl HitLine {
     fn new(
         request: &Parts,
-        connection: &Connection,
+        connection: &ClientConnection,
         url: &Url<'_>,
         route: &Route,
         response: &Response<()>,

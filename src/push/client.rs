@@ -8,10 +8,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use super::{
-    diary::{Diary, Known, UrlKey},
-    plan::{Http2Facts, Plan},
-};
+use super::diary::{Diary, Known, UrlKey};
 
 /// The client of one HTTP/2 connection.
 #[derive(Debug)]
@@ -24,9 +21,9 @@ pub struct Client {
 }
 
 #[derive(Debug)]
-struct Ledger {
-    diary: Diary,
-    open_promises: usize,
+pub(super) struct Ledger {
+    pub(super) diary: Diary,
+    pub(super) open_promises: usize,
 }
 
 impl Client {
@@ -88,37 +85,19 @@ impl Client {
         diary.record(key, Known::Fetched);
     }
 
+    /// Promised streams that it reset.
+    pub(super) fn refusals(&self) -> u32 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
     /// Promises that are reserved or under way.
     #[must_use]
     pub fn open_promises(&self) -> usize {
         self.ledger().open_promises
     }
 
-    /// Plans with the state of this moment and reserves what is planned, so that two documents in
-    /// flight at once never promise the same asset, nor more together than the client takes.
-    pub fn plan(self: &Arc<Self>, plan: impl FnOnce(&Http2Facts<'_>) -> Plan) -> Plan {
-        let mut ledger = self.ledger();
-        let mut planned = plan(&Http2Facts {
-            accepts_push: self.accepts_push(),
-            max_concurrent_streams: self.max_concurrent_streams(),
-            open_promises: ledger.open_promises,
-            refusals: self.refusals.load(Ordering::Relaxed),
-            diary: &ledger.diary,
-        });
-        for promise in &mut planned.promises {
-            ledger.diary.record(promise.key, Known::Pushed);
-            ledger.open_promises += 1;
-            promise.slot = Some(Arc::new(Slot {
-                client: Arc::clone(self),
-                key: promise.key,
-                sent: AtomicBool::new(false),
-            }));
-        }
-        planned
-    }
-
     /// A panic elsewhere leaves both fields usable, so a poisoned lock is taken all the same.
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,6 +111,17 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Takes a place for a promise of this URL.
+    pub(super) fn new(client: &Arc<Client>, key: UrlKey, ledger: &mut Ledger) -> Self {
+        ledger.diary.record(key, Known::Pushed);
+        ledger.open_promises += 1;
+        Self {
+            client: Arc::clone(client),
+            key,
+            sent: AtomicBool::new(false),
+        }
+    }
+
     /// The promise is on its way; from now on the diary keeps its URL.
     pub fn mark_sent(&self) {
         self.sent.store(true, Ordering::Relaxed);
@@ -145,32 +135,5 @@ impl Drop for Slot {
         if !self.sent.load(Ordering::Relaxed) {
             ledger.diary.forget(self.key);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn knows(client: &Arc<Client>, path: &str) -> Option<Known> {
-        let mut known = None;
-        client.plan(|http2| {
-            known = http2.diary.knows(http2.diary.key("https", "shop.example", path));
-            Plan::default()
-        });
-        known
-    }
-
-    #[test]
-    fn only_who_takes_pushes_has_a_diary() {
-        let client = Arc::new(Client::new(16));
-        client.set_enable_push(false);
-        client.record_fetched("https", "shop.example", "/a.css");
-        client.set_enable_push(true);
-        client.record_fetched("https", "shop.example", "/b.css");
-        assert_eq!(
-            (knows(&client, "/a.css"), knows(&client, "/b.css")),
-            (None, Some(Known::Fetched))
-        );
     }
 }

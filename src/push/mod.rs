@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Policy`] (what the operator decided) and [`Destination`], [`Mention`] (what there is to
 //! deliver), [`plan()`] (the decision), [`SkipReason`] (why not), `request` (what a promise asks), `urgency` (in which
-//! order), [`Client`] and `diary` (what a connection remembers), [`judge`] (may this answer be
+//! order), [`Client`] and `diary` (what a connection remembers), `reserve` (a plan among others), [`judge`] (may this answer be
 //! pushed).
 
 mod answer;
@@ -14,14 +14,15 @@ mod plan;
 mod policy;
 mod reason;
 mod request;
+mod reserve;
 mod urgency;
 
 pub use answer::{BadAnswer, BadAnswers, Witness, judge};
 pub use client::{Client, Slot};
 pub use destination::Destination;
 pub use diary::{Diary, Known, UrlKey};
-pub use mention::{Mention, mentions};
-pub use plan::{Facts, Http2Facts, Plan, Promise, Source, plan};
+pub use mention::{Mention, Source, mentions};
+pub use plan::{Facts, Http2Facts, Plan, Promise, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};
 pub use urgency::{PRIORITY, Priority, Urgency};

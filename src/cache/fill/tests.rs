@@ -13,13 +13,13 @@ const LIMIT: usize = 1000;
 /// A content on its way, with what all may hold, and the valve of its origin.
 struct Bench {
     fill: Arc<Fill>,
-    budget: Arc<Budget>,
+    budget: Arc<FillBudget>,
     valve: Arc<Valve>,
 }
 
 impl Bench {
     fn new(total: usize) -> Self {
-        let budget = Arc::new(Budget::new(total, LIMIT));
+        let budget = Arc::new(FillBudget::new(total, LIMIT));
         let valve = Arc::new(Valve::default());
         let share = Share::new(&budget, None);
         let fill = Arc::new(Fill::new(1, head(), Begun::default(), share, Some(Arc::clone(&valve))));

@@ -42,7 +42,7 @@ impl Origin {
         let answer = answer(&request.method, request.uri.path());
         session.drain_request_body().await?;
 
-        if answer.links == Links::InHintAndHeader {
+        if answer.links == OriginLinks::InHintAndHeader {
             let mut hint = ResponseHeader::build(StatusCode::EARLY_HINTS, Some(LINK_FIELDS.len()))?;
             append_links(&mut hint)?;
             session.write_response_header(Box::new(hint)).await?;
@@ -58,7 +58,7 @@ impl Origin {
         if answer.status == StatusCode::METHOD_NOT_ALLOWED {
             head.insert_header(header::ALLOW, "GET, HEAD")?;
         }
-        if answer.links != Links::Unnamed {
+        if answer.links != OriginLinks::Unnamed {
             append_links(&mut head)?;
         }
         let is_head = session.req_header().method == Method::HEAD;
@@ -109,7 +109,7 @@ impl HttpServerApp for Origin {
 
 /// Where an answer names the assets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Links {
+enum OriginLinks {
     /// Nowhere.
     Unnamed,
     /// In its `Link` header.
@@ -120,18 +120,18 @@ enum Links {
 
 /// What is sent for one request.
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
+struct OriginResponse {
     status: StatusCode,
     content_type: &'static str,
     cache_control: &'static str,
     /// How long the application works before it sends its headers.
     think_time: Duration,
-    links: Links,
+    links: OriginLinks,
     body: Bytes,
 }
 
-impl Answer {
-    fn page(think_time: Duration, links: Links) -> Self {
+impl OriginResponse {
+    fn page(think_time: Duration, links: OriginLinks) -> Self {
         Self {
             status: StatusCode::OK,
             content_type: "text/html; charset=utf-8",
@@ -148,7 +148,7 @@ impl Answer {
             content_type,
             cache_control: "max-age=3600",
             think_time: Duration::ZERO,
-            links: Links::Unnamed,
+            links: OriginLinks::Unnamed,
             body,
         }
     }
@@ -159,26 +159,26 @@ impl Answer {
             content_type: "text/plain; charset=utf-8",
             cache_control: "no-store",
             think_time: Duration::ZERO,
-            links: Links::Unnamed,
+            links: OriginLinks::Unnamed,
             body: Bytes::from_static(text.as_bytes()),
         }
     }
 }
 
-fn answer(method: &Method, path: &str) -> Answer {
+fn answer(method: &Method, path: &str) -> OriginResponse {
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return Answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        return OriginResponse::refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
     }
     match path {
-        "/" | "/quiet" => Answer::page(Duration::from_millis(100), Links::InHeader),
-        "/learned" => Answer::page(Duration::from_millis(300), Links::InHeader),
-        "/early" => Answer::page(Duration::from_millis(300), Links::InHintAndHeader),
-        "/configured" => Answer::page(Duration::from_millis(300), Links::Unnamed),
-        "/style.css" => Answer::asset("text/css; charset=utf-8", Bytes::from_static(STYLE)),
-        "/app.js" => Answer::asset("text/javascript; charset=utf-8", Bytes::from_static(SCRIPT)),
-        "/font.woff2" => Answer::asset("font/woff2", font()),
-        "/logo.png" => Answer::asset("image/png", Bytes::from_static(LOGO)),
-        _ => Answer::refusal(StatusCode::NOT_FOUND, "no such page\n"),
+        "/" | "/quiet" => OriginResponse::page(Duration::from_millis(100), OriginLinks::InHeader),
+        "/learned" => OriginResponse::page(Duration::from_millis(300), OriginLinks::InHeader),
+        "/early" => OriginResponse::page(Duration::from_millis(300), OriginLinks::InHintAndHeader),
+        "/configured" => OriginResponse::page(Duration::from_millis(300), OriginLinks::Unnamed),
+        "/style.css" => OriginResponse::asset("text/css; charset=utf-8", Bytes::from_static(STYLE)),
+        "/app.js" => OriginResponse::asset("text/javascript; charset=utf-8", Bytes::from_static(SCRIPT)),
+        "/font.woff2" => OriginResponse::asset("font/woff2", font()),
+        "/logo.png" => OriginResponse::asset("image/png", Bytes::from_static(LOGO)),
+        _ => OriginResponse::refusal(StatusCode::NOT_FOUND, "no such page\n"),
     }
 }
 
@@ -258,11 +258,11 @@ mod tests {
     #[test]
     fn only_early_hints_and_only_configured_is_without_links() {
         let links = |path| answer(&Method::GET, path).links;
-        assert_eq!(links("/"), Links::InHeader);
-        assert_eq!(links("/quiet"), Links::InHeader);
-        assert_eq!(links("/learned"), Links::InHeader);
-        assert_eq!(links("/early"), Links::InHintAndHeader);
-        assert_eq!(links("/configured"), Links::Unnamed);
+        assert_eq!(links("/"), OriginLinks::InHeader);
+        assert_eq!(links("/quiet"), OriginLinks::InHeader);
+        assert_eq!(links("/learned"), OriginLinks::InHeader);
+        assert_eq!(links("/early"), OriginLinks::InHintAndHeader);
+        assert_eq!(links("/configured"), OriginLinks::Unnamed);
     }
 
     #[test]

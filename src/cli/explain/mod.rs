@@ -1,16 +1,22 @@
 //! `linkpush explain`: what would be delivered for a response, and why not the rest; whether it would be kept. No network.
 
+mod request;
+mod response;
 mod stored;
 
 use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
 
-use self::stored::{Response, Stored};
-use super::USAGE;
+use self::{
+    request::Request,
+    response::{Response, field},
+    stored::Stored,
+};
+use super::failure::USAGE;
 use crate::{
     learn::Learning,
     link::Document,
@@ -77,11 +83,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let request = match request(args) {
         Ok(request) => request,
         Err(e) => {
-            super::report(&e);
+            super::failure::report(&e);
             return Ok(ExitCode::from(USAGE));
         }
     };
-    let Some(config) = super::configured(&args.config) else {
+    let Some(config) = super::configuration::configured(&args.config) else {
         return Ok(ExitCode::FAILURE);
     };
     let found = route::find(&config.routes, &request.method, &request.authority, request.uri.path());
@@ -96,18 +102,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Format::Text => print!("{explanation}"),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A request that the arguments describe.
-struct Request {
-    uri: Uri,
-    scheme: String,
-    authority: String,
-    method: Method,
-    status: StatusCode,
-    headers: HeaderMap,
-    document: Document,
-    response: Option<Response>,
 }
 
 fn request(args: &Args) -> anyhow::Result<Request> {
@@ -151,15 +145,6 @@ fn request(args: &Args) -> anyhow::Result<Request> {
 /// Link field lines of one source.
 fn lines(source: Source, lines: &[OsString]) -> impl Iterator<Item = (Source, &[u8])> {
     lines.iter().map(move |line| (source, line.as_bytes()))
-}
-
-fn field(text: &[u8]) -> anyhow::Result<(HeaderName, HeaderValue)> {
-    let wrong = || format!("must be NAME: VALUE, got {}", text.escape_ascii());
-    let colon = text.iter().position(|&b| b == b':').with_context(wrong)?;
-    let (name, value) = text.split_at(colon);
-    let name = HeaderName::from_bytes(name).ok().with_context(wrong)?;
-    let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default().trim_ascii());
-    Ok((name, value.ok().with_context(wrong)?))
 }
 
 /// The answer, as it is printed.

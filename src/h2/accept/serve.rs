@@ -29,7 +29,6 @@ use tokio::{
 
 use super::{
     Answers,
-    dispatch::end,
     h2c::Beginning,
     pending::Pending,
     scheduler::{RequestScheduler, RunPermit},
@@ -39,7 +38,7 @@ use crate::{
         Limits,
         core::{Config, Core, Event, HeadBudget},
         priority::path::PathEstimate,
-        respond::Connection,
+        respond::Http2Connection,
         stream::mux::{Mux, Output},
         wire::rope::Rope,
     },
@@ -106,7 +105,7 @@ type Turn = Pin<Box<dyn Future<Output = RunPermit> + Send>>;
 /// The driver.
 pub(super) struct Driver<A> {
     pub(super) io: Io,
-    pub(super) connection: Arc<Connection<A>>,
+    pub(super) connection: Arc<Http2Connection<A>>,
     pub(super) scheduler: Arc<RequestScheduler>,
     pub(super) metrics: Metrics,
     /// Bytes that are being written.
@@ -163,7 +162,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         let facts = facts(&io, &client);
         let digest = Arc::new(digest(&io, facts.as_ref()));
         let path = PathEstimate::new(digest.socket_digest.clone());
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(Http2Connection {
             app: answers.app,
             stored: answers.stored,
             client,
@@ -357,17 +356,20 @@ impl<A> Drop for Driver<A> {
         drop(promised);
         for event in events {
             if let Event::Closed { side, sent, reason, .. } = event {
-                end(side, sent, reason);
+                side.end(sent, reason);
             }
         }
     }
 }
 
 /// Returns what is known of the client, with what becomes known of it here.
-fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<peer::Connection>> {
+fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<peer::ClientConnection>> {
     let arrived = io.get_proxy_digest()?;
-    let connection = arrived.user_data.as_ref()?.downcast_ref::<Arc<peer::Connection>>()?;
-    Some(Arc::new(peer::Connection {
+    let connection = arrived
+        .user_data
+        .as_ref()?
+        .downcast_ref::<Arc<peer::ClientConnection>>()?;
+    Some(Arc::new(peer::ClientConnection {
         peer: connection.peer.clone(),
         http2: Some(Arc::clone(client)),
         date: peer::ResponseDate::default(),
@@ -376,7 +378,7 @@ fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<peer::Connection>> {
 
 /// Returns what is known of the connection. The client rides along: in the extensions of each request it would cost
 /// three allocations a request.
-fn digest(io: &Io, facts: Option<&Arc<peer::Connection>>) -> Digest {
+fn digest(io: &Io, facts: Option<&Arc<peer::ClientConnection>>) -> Digest {
     let facts = facts.and_then(|facts| {
         let unused = ResponseHeader::build_no_case(StatusCode::OK, Some(0)).ok()?;
         Some(ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(facts)))))

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     COST_TINY_WINDOW, Core, Key,
-    stream::{Ending as BodyEnd, Stream},
+    stream::{Ending as BodyEnd, StreamEntry},
 };
 use crate::h2::{
     priority::{Allowance, PushPath, schedule::Rank},
@@ -276,7 +276,7 @@ impl<T: Default> Core<T> {
 }
 
 /// Whether a stream could send at once if the connection's window allows.
-fn can_send<T>(stream: &Stream<T>) -> bool {
+fn can_send<T>(stream: &StreamEntry<T>) -> bool {
     stream.queued > 0 && stream.send_window > 0 && stream.has_begun() && stream.state.sends()
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::core::{Key, NotPromised, Reason, Response, SendError};
 use crate::{
     push::{Priority, Slot},
-    upstream::trickle,
+    upstream::pace,
 };
 use mux::Mux;
 
@@ -287,7 +287,7 @@ async fn patiently<T>(limit: Duration, client: impl Future<Output = T>) -> Optio
         biased;
         outcome = client => Some(outcome),
         () = sleep(limit) => None,
-        never = trickle() => match never {},
+        never = pace::nudge() => match never {},
     }
 }
 

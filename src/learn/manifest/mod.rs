@@ -25,7 +25,7 @@ pub type Links = Arc<[Box<[u8]>]>;
 /// What one document linked to lately.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
-    entries: Vec<Entry>,
+    entries: Vec<LinkEntry>,
     delivered: Links,
     /// Responses of late for which something was delivered early, and those that lacked some of it.
     judged: u32,
@@ -38,7 +38,7 @@ pub struct Manifest {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct LinkEntry {
     link: Box<[u8]>,
     /// Different visitors who got it, one after another.
     visitors: Vec<Visitor>,
@@ -93,7 +93,7 @@ impl Manifest {
     /// A manifest from a file.
     #[must_use]
     pub fn restored(links: Vec<Box<[u8]>>, last_seen: u64) -> Self {
-        let entry = |link: &[u8]| Entry {
+        let entry = |link: &[u8]| LinkEntry {
             link: link.into(),
             visitors: Vec::new(),
             public: true,
@@ -132,10 +132,10 @@ impl Manifest {
     /// Bytes that it takes, about.
     #[must_use]
     pub fn size(&self) -> usize {
-        let entry = |entry: &Entry| {
+        let entry = |entry: &LinkEntry| {
             let marks: usize = entry.visitors.iter().map(Visitor::size).sum();
             // Delivered links are held twice.
-            entry.link.len() * 2 + size_of::<Entry>() + size_of::<Box<[u8]>>() + marks
+            entry.link.len() * 2 + size_of::<LinkEntry>() + size_of::<Box<[u8]>>() + marks
         };
         size_of::<Self>() + self.entries.iter().map(entry).sum::<usize>()
     }
@@ -213,7 +213,7 @@ impl Manifest {
                 if !self.make_room() {
                     return;
                 }
-                self.entries.push(Entry {
+                self.entries.push(LinkEntry {
                     link: link.into(),
                     visitors: Vec::new(),
                     public: false,
@@ -269,7 +269,7 @@ impl Manifest {
     }
 }
 
-impl Entry {
+impl LinkEntry {
     fn counts(&self, policy: &LearnPolicy) -> bool {
         let is_for_everybody = self.public || self.visitors.len() >= policy.min_visitors;
         is_for_everybody && self.row >= self.responses_needed()

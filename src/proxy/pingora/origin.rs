@@ -21,14 +21,14 @@ use crate::{
             forwarded, response,
         },
     },
-    upstream::{self, Pool, Server},
+    upstream::{self, OriginServer, Pool},
 };
 
 /// Returns a server of the route's pool at which this request has not failed, as Pingora is to connect to it.
 pub(super) async fn peer(session: &Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
     let request = session.req_header();
     let is_cached = session.cache.enabled();
-    let connect = |pool: &Pool, server: &Arc<Server>| {
+    let connect = |pool: &Pool, server: &Arc<OriginServer>| {
         let mut peer = if attempt::may_switch(request) {
             pool.peer_to_switch(server)
         } else {
@@ -90,7 +90,7 @@ pub(super) fn attempt_failed(
         is_body_lost: session.as_ref().retry_buffer_truncated(),
         was_reused,
         is_cached: session.cache.enabled(),
-        is_abandoned: upstream::is_abandoned(),
+        is_abandoned: upstream::pace::is_abandoned(),
     };
     match attempt::judge(error::failure(&error), &progress, exchange) {
         Verdict::Abandoned => return error.into_down(),

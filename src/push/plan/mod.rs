@@ -6,37 +6,11 @@ use super::{
     Delivery, Destination, HintRequests, Nopush, Policy, SkipReason,
     client::Slot,
     diary::{Diary, Known, UrlKey},
-    mention::{MAX_LINKS, Mention},
+    mention::{MAX_LINKS, Mention, Source},
     request::promised_request,
     urgency::Urgency,
 };
 use crate::link::{Document, Link, Target, parse, spelling};
-
-/// Where a link was found, earliest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// The route names it.
-    Configured,
-    /// The document linked to it a while ago.
-    Learned,
-    /// The origin's own 103.
-    Early,
-    /// The final response.
-    Response,
-}
-
-impl Source {
-    /// Its name in explanations.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Configured => "configured",
-            Self::Learned => "learned",
-            Self::Early => "early",
-            Self::Response => "response",
-        }
-    }
-}
 
 /// What is known of an HTTP/2 client at the moment of planning.
 #[derive(Debug, Clone, Copy)]

@@ -64,7 +64,7 @@ fn asked(report: &Report, initiator: Initiator) -> Vec<&str> {
         .collect()
 }
 
-fn outcome<'a>(report: &'a Report, target: &str) -> &'a Outcome {
+fn outcome<'a>(report: &'a Report, target: &str) -> &'a ProbeOutcome {
     let found = report.exchanges.iter().find(|exchange| exchange.target == target);
     &found.expect("an exchange").outcome
 }
@@ -94,7 +94,7 @@ fn does_not_fetch_what_was_pushed() {
     assert_eq!(asked(&report, Initiator::Client), ["/", "/b.js", "/c.woff2"]);
     assert!(matches!(
         outcome(&report, "/a.css"),
-        Outcome::Complete {
+        ProbeOutcome::Complete {
             status: 200,
             size: 3,
             ..
@@ -112,7 +112,7 @@ fn says_that_a_push_was_reset() {
     });
     assert_eq!(
         outcome(&report, "/a.css"),
-        &Outcome::Failed("reset by the server: CANCEL".to_owned())
+        &ProbeOutcome::Failed("reset by the server: CANCEL".to_owned())
     );
 }
 
@@ -176,7 +176,7 @@ fn a_page_that_is_reset_is_no_page() {
     assert!(!report.has_page());
     assert_eq!(
         outcome(&report, "/"),
-        &Outcome::Failed("reset by the server: INTERNAL_ERROR".to_owned())
+        &ProbeOutcome::Failed("reset by the server: INTERNAL_ERROR".to_owned())
     );
 }
 
@@ -196,7 +196,7 @@ fn the_deadline_ends_a_visit_and_leaves_the_rest_open() {
         }
     });
     assert!(report.has_page());
-    assert_eq!(outcome(&report, "/b.js"), &Outcome::Open);
+    assert_eq!(outcome(&report, "/b.js"), &ProbeOutcome::Open);
 }
 
 #[test]
@@ -223,6 +223,6 @@ fn a_body_beyond_the_limit_is_given_up() {
     });
     assert_eq!(
         outcome(&report, "/"),
-        &Outcome::Failed("the body is larger than 16 MiB".to_owned())
+        &ProbeOutcome::Failed("the body is larger than 16 MiB".to_owned())
     );
 }

@@ -272,7 +272,10 @@ impl World {
             streams.iter().filter(|stream| stream.rank.is_some()).count()
         );
         if core.ending != Ending::Failed {
-            let left = core.content.as_ref().map_or(0, super::super::receive::Content::left);
+            let left = core
+                .content
+                .as_ref()
+                .map_or(0, super::super::receive::IncomingData::left);
             assert_eq!(
                 core.receive_window + i64::from(core.unreported) + i64::try_from(received + left).unwrap(),
                 CONNECTION_WINDOW

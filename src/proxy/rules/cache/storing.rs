@@ -18,7 +18,7 @@ use super::{
     status::{CacheFacts, is_enabled},
 };
 use crate::{
-    cache::{self, Asked, NotKept, Source, Update},
+    cache::{self, Asked, FillSource, NotKept, Update},
     proxy::{
         edge::Edge,
         exchange::{Exchange, Lookup, Validation},
@@ -151,7 +151,7 @@ fn admit(edge: &Edge, cache: &CacheFacts<'_>, decided: RespCacheable, exchange: 
         Some(reserved) => reserved.map(Arc::new),
         None => None,
     };
-    meta.extensions_mut().insert::<Source>(Source {
+    meta.extensions_mut().insert::<FillSource>(FillSource {
         valve: exchange.origin.as_ref().map(|origin| Arc::clone(origin.valve())),
         reserved,
     });
