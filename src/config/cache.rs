@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cache::StoreLimits,
-    route::{CachePolicy, Caching, CookieAnswers, StatusField},
+    route::{CachePolicy, Caching, CookieResponses, StatusField},
 };
 
 /// The base policy with what the file says here: a word changes what is kept and nothing else, a mapping
@@ -79,4 +79,4 @@ const CACHING: &[(&str, Caching)] = &[
     ("all", Caching::All),
 ];
 const STATUS: &[(&str, StatusField)] = &[("off", StatusField::Off), ("on", StatusField::On)];
-const COOKIES: &[(&str, CookieAnswers)] = &[("public", CookieAnswers::Public), ("any", CookieAnswers::Any)];
+const COOKIES: &[(&str, CookieResponses)] = &[("public", CookieResponses::Public), ("any", CookieResponses::Any)];

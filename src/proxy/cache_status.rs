@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 
 use super::Context;
 use crate::{
-    cache::NotKept,
+    cache::NotStorable,
     route::{Route, StatusField},
     telemetry::access::Outcome,
 };
@@ -45,7 +45,7 @@ fn label(reason: NoCacheReason) -> &'static str {
         NoCacheReason::Custom("304 on miss") => "not_modified",
         NoCacheReason::Custom(why) => why,
         NoCacheReason::ResponseTooLarge | NoCacheReason::PredictedResponseTooLarge | NoCacheReason::StorageError => {
-            NotKept::TooLarge.label()
+            NotStorable::TooLarge.label()
         }
         NoCacheReason::CacheLockTimeout | NoCacheReason::CacheLockRetryLimit => "waited",
         NoCacheReason::CacheLockGiveUp => "not_kept",

@@ -15,7 +15,7 @@ use crate::{
     cache::Passed,
     forwarded::{self, Received},
     peer::{ClientConnection, Scheme},
-    push::{Client, Delivery, PushedBy, Skips},
+    push::{Delivery, PushState, PushedBy, Skips},
     route::Route,
     upstream::{Exchange, InFlight, OriginServer, Pool},
 };
@@ -129,7 +129,7 @@ impl Context {
     }
 
     /// What is known of pushes to its client, over HTTP/2 only.
-    pub(super) fn client(&self) -> Option<&Arc<Client>> {
+    pub(super) fn client(&self) -> Option<&Arc<PushState>> {
         if self.is_update {
             return None;
         }

@@ -8,7 +8,7 @@ use pingora_proxy::{FailToProxy, Session};
 
 use super::{Context, Edge, cache, cache_status, page, request::Url, response};
 use crate::{
-    peer::AnswerLimit,
+    peer::ResponseLimit,
     telemetry::access::{self, Access},
 };
 
@@ -88,7 +88,7 @@ fn status_of(error: &Error) -> u16 {
         (_, HTTPStatus(code)) => *code,
         (
             ErrorSource::Upstream,
-            ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout | Custom(AnswerLimit::PASSED),
+            ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout | Custom(ResponseLimit::PASSED),
         ) => 504,
         (ErrorSource::Upstream, _) => 502,
         (ErrorSource::Downstream, WriteError | ReadError | ConnectionClosed | WriteTimedout) => 0,
@@ -103,7 +103,7 @@ fn is_time_limit(kind: &ErrorType) -> bool {
     use ErrorType::{ConnectTimedout, Custom, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
     matches!(
         kind,
-        ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout | Custom(AnswerLimit::PASSED)
+        ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout | Custom(ResponseLimit::PASSED)
     )
 }
 

@@ -52,7 +52,7 @@ pub use memory::Memory;
 use crate::{
     cache::Store,
     learn::ManifestStore as Manifests,
-    push::BadAnswers,
+    push::Unpushable,
     route::Route,
     upstream::{Pool, pace},
 };
@@ -62,7 +62,7 @@ use cache::Keeper;
 #[derive(Debug)]
 pub struct Edge {
     live: Arc<ArcSwap<Live>>,
-    bad_answers: Mutex<BadAnswers>,
+    bad_answers: Mutex<Unpushable>,
     manifests: Arc<Manifests>,
     keeper: Keeper,
 }
@@ -96,7 +96,7 @@ impl Edge {
     pub fn new(live: Arc<ArcSwap<Live>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
         Self {
             live,
-            bad_answers: Mutex::new(BadAnswers::new(BAD_ANSWERS)),
+            bad_answers: Mutex::new(Unpushable::new(BAD_ANSWERS)),
             manifests,
             keeper: Keeper::new(store),
         }

@@ -44,7 +44,7 @@ pub(super) fn filter(
             return Ok(());
         }
         let credentials = route.push.credentials;
-        return push::judge(response.status, &response.headers, credentials).map_err(|bad| {
+        return push::check_pushable(response.status, &response.headers, credentials).map_err(|bad| {
             debug!("pushed answer of {} not delivered: {bad}", session.req_header().uri);
             let is_for_everybody = bad.is_for_everybody(credentials);
             remember_bad(edge, session, context, is_for_everybody);

@@ -17,7 +17,7 @@ use pingora_proxy::Session;
 use super::{Context, cache, framing};
 use crate::{
     fields::length,
-    peer::AnswerLimit,
+    peer::ResponseLimit,
     upstream::{self, Balance, HashKey, NoServer, PoolPolicy},
 };
 
@@ -142,7 +142,7 @@ pub(super) fn check_request(session: &mut Session, request: &mut RequestHeader, 
     }
     let limit = context.pool().and_then(|pool| pool.policy().first_byte_timeout);
     if let Some(limit) = limit.filter(|_| !session.cache.enabled()) {
-        let answer_limit = AnswerLimit {
+        let answer_limit = ResponseLimit {
             since: Instant::now(),
             limit,
         };
@@ -267,7 +267,7 @@ pub(super) fn attempt_failed(
         error.set_retry(!context.is_update);
         return error;
     }
-    if *error.etype() == ErrorType::Custom(AnswerLimit::PASSED) {
+    if *error.etype() == ErrorType::Custom(ResponseLimit::PASSED) {
         // It was noticed at the client's side, where Pingora waits for both.
         error = error.into_up();
     }
@@ -279,7 +279,7 @@ pub(super) fn attempt_failed(
         .pool()
         .is_some_and(|pool| pool.policy().first_byte_timeout.is_some());
     if waits_for_answer && has_limit && *error.etype() == ErrorType::ReadTimedout {
-        error.etype = ErrorType::Custom(AnswerLimit::PASSED);
+        error.etype = ErrorType::Custom(ResponseLimit::PASSED);
     }
     record_failure(context, &error);
     let is_answered = session
@@ -334,7 +334,7 @@ fn may_repeat(method: &Method, body_read: usize, is_body_lost: bool) -> bool {
 /// Whether another server may do better. A request that one was busy with for the whole of
 /// `read_timeout` would keep the next one as busy; `first_byte_timeout` is there to set that right.
 fn may_try_again(kind: &ErrorType) -> bool {
-    is_loss(kind) || *kind == ErrorType::Custom(AnswerLimit::PASSED)
+    is_loss(kind) || *kind == ErrorType::Custom(ResponseLimit::PASSED)
 }
 
 /// Whether the connection was lost.

@@ -19,7 +19,7 @@ pub(super) use storing::{
 use self::storing::Said;
 use super::{Context, Edge, page, request::Url};
 use crate::{
-    cache::{self, Asked, Lock, Passed, Retries, Store, Unkept, UrlHash, WithCookie, url_text},
+    cache::{self, Lock, Passed, RequestFacts, Retries, Store, Uncacheable, UrlHash, WithCookie, url_text},
     push::{self, Credentials, Mention},
     route::Caching,
 };
@@ -28,7 +28,7 @@ use crate::{
 pub(super) struct Keeper {
     pub(super) store: &'static Store,
     pub(super) retries: Retries,
-    unkept: &'static Unkept,
+    unkept: &'static Uncacheable,
     lock: &'static CacheKeyLockImpl,
 }
 
@@ -41,7 +41,7 @@ impl Keeper {
         Self {
             store,
             retries: Retries::default(),
-            unkept: Box::leak(Box::new(Unkept::new(store))),
+            unkept: Box::leak(Box::new(Uncacheable::new(store))),
             lock: Box::leak(Box::new(Lock::new(store, LONGEST_LOCK))),
         }
     }
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Keeper {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) url: UrlHash,
-    asked: Asked,
+    asked: RequestFacts,
     found: Found,
     said: Said,
     /// The origin failed to renew the answer.
@@ -101,7 +101,7 @@ pub(super) fn begin(edge: &Edge, session: &mut Session, context: &mut Context) {
     let limit = store.object_limit();
     context.kept = Some(Box::new(Kept {
         url: hash,
-        asked: Asked::with(&request.headers, policy.cookies, limit),
+        asked: RequestFacts::with(&request.headers, policy.cookies, limit),
         found: Found::Nothing,
         said: Said::Nothing,
         has_failed: false,
@@ -195,7 +195,7 @@ pub(super) fn found(edge: &Edge, meta: &CacheMeta, is_fresh: bool, context: &mut
             .route()
             .map_or(Credentials::Omit, |route| route.push.credentials);
         let response = meta.response_header();
-        if push::judge(response.status, &response.headers, credentials).is_err() {
+        if push::check_pushable(response.status, &response.headers, credentials).is_err() {
             return Some(ForcedFreshness::ForceMiss);
         }
     }

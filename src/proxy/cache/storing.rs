@@ -15,7 +15,7 @@ use pingora_proxy::Session;
 
 use super::{Found, key, variance};
 use crate::{
-    cache::{self, Asked, FillSource, NotKept, OtherAnswer, Update},
+    cache::{self, FillSource, NotStorable, OtherResponse, RequestFacts, Update},
     proxy::{Context, Edge, change, hops},
 };
 
@@ -27,7 +27,7 @@ pub(super) enum Said {
     /// A 304.
     Unchanged(Update),
     /// A 304 about another answer.
-    Other(OtherAnswer),
+    Other(OtherResponse),
     /// A 304 that nobody can tell the end of.
     Bad,
 }
@@ -106,15 +106,15 @@ fn keep(response: &ResponseHeader, found: Option<&ResponseHeader>, context: &Con
     };
     // What Connection names says nothing to anybody but us as a hop, so nothing of keeping either.
     hops::strip_nominated(&mut header);
-    let asked = Asked {
+    let asked = RequestFacts {
         delay: context.tried_since.elapsed(),
         ..kept.asked
     };
-    let freshness = match cache::keep(header.status, &header.headers, asked, now) {
+    let freshness = match cache::check_storable(header.status, &header.headers, asked, now) {
         Ok(freshness) => freshness,
-        Err(NotKept::TooLarge) => return Uncacheable(NoCacheReason::ResponseTooLarge),
+        Err(NotStorable::TooLarge) => return Uncacheable(NoCacheReason::ResponseTooLarge),
         // The next request may have more luck, and others may wait for it.
-        Err(NotKept::Status(status)) if status.is_server_error() => {
+        Err(NotStorable::Status(status)) if status.is_server_error() => {
             return Uncacheable(NoCacheReason::UpstreamError);
         }
         Err(why) => return Uncacheable(NoCacheReason::Custom(why.label())),
@@ -284,7 +284,7 @@ mod tests {
     use http::HeaderMap;
 
     use super::{super::Kept, *};
-    use crate::{cache::UrlHash, route::CookieAnswers};
+    use crate::{cache::UrlHash, route::CookieResponses};
 
     #[test]
     fn an_answer_that_may_not_be_kept_says_why() {
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(reason(&response, &context), Some(NoCacheReason::InternalError));
         context.kept = Some(Box::new(Kept {
             url: UrlHash::from_bytes([0; 16]),
-            asked: Asked::with(&HeaderMap::new(), CookieAnswers::Public, 10),
+            asked: RequestFacts::with(&HeaderMap::new(), CookieResponses::Public, 10),
             found: Found::Nothing,
             said: Said::Nothing,
             has_failed: false,
