@@ -21,10 +21,10 @@ pub use object::{Head, Object};
 pub use purge::{BadUrl, Purge};
 pub use rules::{
     control::TARGETED,
-    freshness::{Asked, Freshness, NotKept, announced_length, keep, must_be_revalidated},
+    freshness::{Freshness, NotStorable, RequestFacts, announced_length, check_storable, must_be_revalidated},
     key::{UrlHash, UrlHasher, url_text},
     request::{Passed, asks_for_less},
-    revalidate::{OtherAnswer, Update},
+    revalidate::{OtherResponse, Update},
     select::{Part, is_unchanged, part},
     vary::{BadVary, names as vary_names},
 };
@@ -33,5 +33,5 @@ pub use store::{
     memory::{Store, StoreLimits},
     retry::Retries,
     trail::{cache_key, note_cookie, revalidated},
-    uncacheable::{NO_ROOM, Unkept},
+    uncacheable::{NO_ROOM, Uncacheable},
 };

@@ -146,7 +146,7 @@ impl Object {
         head.fields.remove(header::TRANSFER_ENCODING);
         head.fields
             .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        let is_pushable = push::judge(head.status, &head.fields, Credentials::Omit).is_ok();
+        let is_pushable = push::check_pushable(head.status, &head.fields, Credentials::Omit).is_ok();
         Self {
             id,
             head,

@@ -35,13 +35,13 @@ impl Default for ManifestLimits {
 /// The manifests of a server.
 #[derive(Debug)]
 pub struct ManifestStore {
-    shelves: Cache<DocumentKey, Arc<Shelf>>,
+    manifests: Cache<DocumentKey, Arc<StoredManifest>>,
     hasher: KeyHasher,
     limits: ManifestLimits,
 }
 
 #[derive(Debug)]
-struct Shelf {
+struct StoredManifest {
     manifest: Arc<Mutex<Manifest>>,
     /// What the cache was told last.
     weight: u32,
@@ -52,12 +52,12 @@ impl ManifestStore {
     #[must_use]
     pub fn new(limits: ManifestLimits, secret: (u64, u64)) -> Self {
         // One dimension bounds both: a manifest weighs its bytes, and no less than its share of them.
-        let shelves = Cache::builder()
+        let manifests = Cache::builder()
             .max_capacity(u64::from(limits.bytes))
-            .weigher(|_, shelf: &Arc<Shelf>| shelf.weight)
+            .weigher(|_, stored: &Arc<StoredManifest>| stored.weight)
             .build();
         Self {
-            shelves,
+            manifests,
             hasher: KeyHasher::new(secret),
             limits,
         }
@@ -72,11 +72,11 @@ impl ManifestStore {
     /// What is to be delivered early for a document; `None` if it is not known.
     #[must_use]
     pub fn links(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<Links> {
-        let shelf = self.shelves.get(&key)?;
-        let manifest = shelf.lock();
+        let stored = self.manifests.get(&key)?;
+        let manifest = stored.lock();
         if manifest.last_seen().saturating_add(policy.expire_after.as_secs()) < now {
             drop(manifest);
-            self.shelves.invalidate(&key);
+            self.manifests.invalidate(&key);
             return None;
         }
         Some(manifest.links(now))
@@ -85,28 +85,29 @@ impl ManifestStore {
     /// Whether nothing is kept of a document.
     #[must_use]
     pub fn is_unknown(&self, key: DocumentKey) -> bool {
-        !self.shelves.contains_key(&key)
+        !self.manifests.contains_key(&key)
     }
 
     /// Learns from a response.
     pub fn observe(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         // To get counts as a visit, and so does to miss; to ask whether it is there does not. The request's
         // look-up has counted: a document that is seen once must not look like one that people return to.
-        let known = self.shelves.contains_key(&key).then(|| self.shelves.get(&key));
-        let Some(shelf) = known.flatten() else {
+        let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
+        let Some(stored) = known.flatten() else {
             return self.begin(key, policy, seen);
         };
-        let mut manifest = shelf.lock();
+        let mut manifest = stored.lock();
         let verdict = manifest.observe(policy, seen);
         if manifest.is_empty() {
             drop(manifest);
-            self.shelves.invalidate(&key);
-        } else if self.weight(&manifest) != shelf.weight {
+            self.manifests.invalidate(&key);
+        } else if self.weight(&manifest) != stored.weight {
             // The cache weighs what is put into it, and never again.
             let weight = self.weight(&manifest);
             drop(manifest);
-            let manifest = Arc::clone(&shelf.manifest);
-            self.shelves.insert(key, Arc::new(Shelf { manifest, weight }));
+            let manifest = Arc::clone(&stored.manifest);
+            self.manifests
+                .insert(key, Arc::new(StoredManifest { manifest, weight }));
         }
         verdict
     }
@@ -121,7 +122,7 @@ impl ManifestStore {
         let mut manifest = Manifest::default();
         let verdict = manifest.observe(policy, seen);
         if !manifest.is_empty() {
-            self.shelves.insert(key, Arc::new(self.shelf(manifest)));
+            self.manifests.insert(key, Arc::new(self.stored(manifest)));
         }
         verdict
     }
@@ -129,8 +130,8 @@ impl ManifestStore {
     /// What is delivered early now, document by document, with its last response's time.
     #[must_use]
     pub fn snapshot(&self, now: u64) -> Vec<(DocumentKey, u64, Links)> {
-        let known = self.shelves.iter().map(|(key, shelf)| {
-            let manifest = shelf.lock();
+        let known = self.manifests.iter().map(|(key, stored)| {
+            let manifest = stored.lock();
             (*key, manifest.last_seen(), manifest.links(now))
         });
         known.filter(|(_, _, links)| !links.is_empty()).collect()
@@ -138,15 +139,15 @@ impl ManifestStore {
 
     /// Takes a document over from a file.
     pub fn restore(&self, key: DocumentKey, last_seen: u64, links: Vec<Box<[u8]>>) {
-        let shelf = self.shelf(Manifest::restored(links, last_seen));
-        self.shelves.insert(key, Arc::new(shelf));
+        let stored = self.stored(Manifest::restored(links, last_seen));
+        self.manifests.insert(key, Arc::new(stored));
     }
 
     /// Documents in it, after what is due to leave has left.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.shelves.run_pending_tasks();
-        self.shelves.entry_count()
+        self.manifests.run_pending_tasks();
+        self.manifests.entry_count()
     }
 
     /// Whether there is none.
@@ -155,8 +156,8 @@ impl ManifestStore {
         self.len() == 0
     }
 
-    fn shelf(&self, manifest: Manifest) -> Shelf {
-        Shelf {
+    fn stored(&self, manifest: Manifest) -> StoredManifest {
+        StoredManifest {
             weight: self.weight(&manifest),
             manifest: Arc::new(Mutex::new(manifest)),
         }
@@ -172,7 +173,7 @@ impl ManifestStore {
 
 const WEIGHT_STEP: usize = 1024;
 
-impl Shelf {
+impl StoredManifest {
     /// A panic elsewhere leaves a manifest usable, so a poisoned lock is taken all the same.
     fn lock(&self) -> std::sync::MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)

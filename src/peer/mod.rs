@@ -77,7 +77,7 @@ pub struct ClientConnection {
     /// Who is at its other end.
     pub peer: Peer,
     /// What HTTP/2 knows of it; `None` for HTTP/1.x.
-    pub http2: Option<Arc<push::Client>>,
+    pub http2: Option<Arc<push::PushState>>,
     /// When the response of HTTP/1.x was made that is about to be written.
     pub date: ResponseDate,
 }
@@ -103,14 +103,14 @@ impl ResponseDate {
 /// request: Pingora waits for the client and the origin at once, and only the client's side of that
 /// is ours.
 #[derive(Debug, Clone, Copy)]
-pub struct AnswerLimit {
+pub struct ResponseLimit {
     /// When the request was sent, as far as it was there.
     pub since: Instant,
     /// From then, or from its last byte if that came later.
     pub limit: Duration,
 }
 
-impl AnswerLimit {
+impl ResponseLimit {
     /// The name of the error that says that it has passed.
     pub const PASSED: &str = "AnswerLimitPassed";
 }

@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 use pingora_cache::lock::CacheKeyLockImpl;
 
 use crate::{
-    cache::{Lock, Retries, Store, Unkept},
+    cache::{Lock, Retries, Store, Uncacheable},
     learn::ManifestStore,
-    push::BadAnswers,
+    push::Unpushable,
     route::Route,
     upstream::Pool,
 };
@@ -22,7 +22,7 @@ pub struct Edge {
     pub(super) snapshot: Arc<ArcSwap<ProxySnapshot>>,
     pub(super) manifests: Arc<ManifestStore>,
     pub(super) cache: CacheParts,
-    unpushable: Mutex<BadAnswers>,
+    unpushable: Mutex<Unpushable>,
 }
 
 /// The configuration that a reload replaces as a whole. A request stays with the one that it began with.
@@ -49,7 +49,7 @@ pub struct Timeouts {
 pub(super) struct CacheParts {
     pub(super) store: &'static Store,
     pub(super) retries: Retries,
-    pub(super) uncacheable: &'static Unkept,
+    pub(super) uncacheable: &'static Uncacheable,
     pub(super) lock: &'static CacheKeyLockImpl,
 }
 
@@ -82,12 +82,12 @@ impl Edge {
             snapshot,
             manifests,
             cache: CacheParts::new(store),
-            unpushable: Mutex::new(BadAnswers::new(MAX_UNPUSHABLE)),
+            unpushable: Mutex::new(Unpushable::new(MAX_UNPUSHABLE)),
         }
     }
 
     /// Locks the URLs that are not promised for a while.
-    pub(super) fn unpushable(&self) -> MutexGuard<'_, BadAnswers> {
+    pub(super) fn unpushable(&self) -> MutexGuard<'_, Unpushable> {
         self.unpushable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,7 +98,7 @@ impl CacheParts {
         Self {
             store,
             retries: Retries::default(),
-            uncacheable: Box::leak(Box::new(Unkept::new(store))),
+            uncacheable: Box::leak(Box::new(Uncacheable::new(store))),
             lock: Box::leak(Box::new(Lock::new(store, LONGEST_LOCK))),
         }
     }

@@ -12,11 +12,11 @@ use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
 
 use super::{edge::ProxySnapshot, url::Url};
 use crate::{
-    cache::{Asked, OtherAnswer, Passed, Update, UrlHash},
+    cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
     learn::{DocumentKey, Links},
     peer::{ClientConnection, Scheme},
-    push::{Client, Delivery, PushedBy, Skips},
+    push::{Delivery, PushState, PushedBy, Skips},
     route::Route,
     upstream::{self, InFlight, OriginServer, Pool},
 };
@@ -82,7 +82,7 @@ pub(super) struct Storing {
     /// The hash of the request's URL.
     pub(super) url: UrlHash,
     /// The request, as far as storing its response depends on it.
-    pub(super) asked: Asked,
+    pub(super) asked: RequestFacts,
     /// The stored response.
     pub(super) lookup: Lookup,
     /// The origin's word on the stored response.
@@ -114,7 +114,7 @@ pub(super) enum Validation {
     /// A 304.
     Unchanged(Update),
     /// A 304 about another response.
-    Other(OtherAnswer),
+    Other(OtherResponse),
     /// A 304 whose end is not clear.
     Unclear,
 }
@@ -217,7 +217,7 @@ impl Exchange {
     }
 
     /// Returns what is known of pushes to the client, which only HTTP/2 has.
-    pub(super) fn client(&self) -> Option<&Arc<Client>> {
+    pub(super) fn client(&self) -> Option<&Arc<PushState>> {
         if self.is_update {
             return None;
         }

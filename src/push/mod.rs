@@ -2,23 +2,25 @@
 //!
 //! Reading order: [`Policy`] (what the operator decided) and [`Destination`], [`Mention`] (what there is to
 //! deliver), [`plan()`] (the decision), [`SkipReason`] (why not), `request` (what a promise asks), `urgency` (in which
-//! order), [`Client`] and `diary` (what a connection remembers), `reserve` (a plan among others), [`judge`] (may this answer be
+//! order), [`PushState`] and `diary` (what a connection remembers), `reserve` (a plan among others), [`check_pushable`] (may this answer be
 //! pushed).
 
-mod answer;
-mod client;
 mod destination;
 mod diary;
 mod mention;
 mod plan;
 mod policy;
+mod pushable;
 mod reason;
 mod request;
 mod reserve;
+mod state;
 mod urgency;
 
-pub use answer::{BadAnswer, BadAnswers, Witness, judge};
-pub use client::{Client, Slot};
+pub use self::{
+    pushable::{NotPushable, Unpushable, Witness, check_pushable},
+    state::{PushState, Slot},
+};
 pub use destination::Destination;
 pub use diary::{Diary, Known, UrlKey};
 pub use mention::{Mention, Source, mentions};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    client::{Client, Slot},
     plan::{Http2Facts, Plan},
+    state::{PushState, Slot},
 };
 
-impl Client {
+impl PushState {
     /// Plans with the state of this moment and reserves what is planned, so that two documents in
     /// flight at once never promise the same asset, nor more together than the client takes.
     pub fn plan(self: &Arc<Self>, plan: impl FnOnce(&Http2Facts<'_>) -> Plan) -> Plan {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
     use crate::push::Known;
 
-    fn knows(client: &Arc<Client>, path: &str) -> Option<Known> {
+    fn knows(client: &Arc<PushState>, path: &str) -> Option<Known> {
         let mut known = None;
         client.plan(|http2| {
             known = http2.diary.knows(http2.diary.key("https", "shop.example", path));
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn only_who_takes_pushes_has_a_diary() {
-        let client = Arc::new(Client::new(16));
+        let client = Arc::new(PushState::new(16));
         client.set_enable_push(false);
         client.record_fetched("https", "shop.example", "/a.css");
         client.set_enable_push(true);

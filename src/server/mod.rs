@@ -247,13 +247,13 @@ impl ServeHttp2<Proxy> for Http2 {
         shutdown: ShutdownWatch,
     ) {
         let limits = **self.parts.http2.load();
-        let answers = h2::Answers {
+        let responder = h2::Responder {
             stored: Arc::<FreshResponses>::clone(&self.memory),
             app: Arc::clone(proxy),
             scheduler: Arc::clone(&self.scheduler),
             metrics: self.metrics.clone(),
         };
-        h2::serve(stream, beginning, answers, limits, shutdown).await;
+        h2::serve(stream, beginning, responder, limits, shutdown).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use httparse::{EMPTY_HEADER, Request, Status};
 
 use super::{
-    head::{BadHead, Framing, Http1Head, HeadLimits, line},
+    head::{BadHead, Framing, HeadLimits, Http1Head, line},
     head_end::{HeadEnd, skip_empty_lines},
     upgrade::UpgradeRequest,
 };

@@ -78,7 +78,7 @@ pub(super) enum FillError {
 }
 
 /// Bytes of what is not kept that may be held before the origin is no longer read: what Pingora's pipe has by then comes, too.
-const MOST_UNREAD: usize = 128 * 1024;
+const MAX_UNREAD: usize = 128 * 1024;
 
 impl Fill {
     pub(super) fn new(id: u64, head: Head, begun: Begun, share: Share, valve: Option<Arc<Valve>>) -> Self {
@@ -211,7 +211,7 @@ impl Fill {
             state.share.give_back(piece.len());
         }
         if let Some(valve) = self.valve.as_ref().filter(|_| state.end.is_none()) {
-            if state.held > MOST_UNREAD {
+            if state.held > MAX_UNREAD {
                 valve.shut();
             } else {
                 valve.open();

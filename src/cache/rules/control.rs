@@ -38,7 +38,7 @@ enum Seconds {
 }
 
 /// More is as much (RFC 9111 section 1.2.2).
-const MOST_SECONDS: u32 = 1 << 31;
+const MAX_SECONDS: u32 = 1 << 31;
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
@@ -106,7 +106,7 @@ impl CacheControl {
             let seconds = seconds
                 .filter(|seconds| *seconds >= 0)
                 .map_or(Seconds::Unclear, |seconds| {
-                    Seconds::Said(u32::try_from(seconds).unwrap_or(u32::MAX).min(MOST_SECONDS))
+                    Seconds::Said(u32::try_from(seconds).unwrap_or(u32::MAX).min(MAX_SECONDS))
                 });
             control.note(name.as_str().as_bytes(), seconds);
         }
@@ -217,8 +217,8 @@ pub(in crate::cache) fn delta_seconds(digits: &[u8]) -> Option<u32> {
         return None;
     }
     match str::from_utf8(digits).ok()?.parse::<u32>() {
-        Ok(seconds) => Some(seconds.min(MOST_SECONDS)),
-        Err(e) if *e.kind() == IntErrorKind::PosOverflow => Some(MOST_SECONDS),
+        Ok(seconds) => Some(seconds.min(MAX_SECONDS)),
+        Err(e) if *e.kind() == IntErrorKind::PosOverflow => Some(MAX_SECONDS),
         Err(_) => None,
     }
 }
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_number_is_digits_and_everybody_says_the_same() {
-        const MOST: u64 = 1 << 31;
+        const MAX_DELTA: u64 = 1 << 31;
         for (said, lifetime) in [
             (&["max-age=60"][..], Some(60)),
             (&["Max-Age=60"], Some(60)),
@@ -326,9 +326,9 @@ mod tests {
             (&["max-age =60"], Some(0)),
             (&["max-age= 60"], Some(0)),
             (&["s-maxage=soon, max-age=60"], Some(0)),
-            (&["max-age=2147483648"], Some(MOST)),
-            (&["max-age=4294967296"], Some(MOST)),
-            (&["max-age=99999999999999999999999999"], Some(MOST)),
+            (&["max-age=2147483648"], Some(MAX_DELTA)),
+            (&["max-age=4294967296"], Some(MAX_DELTA)),
+            (&["max-age=99999999999999999999999999"], Some(MAX_DELTA)),
             (&["a=\"max-age=60\""], None),
             (&["a=\"b, max-age=60\""], None),
             (&["a=\"b\\\", max-age=60\""], None),

@@ -14,12 +14,12 @@ use super::{
 };
 use crate::{
     fields::{length, only},
-    route::CookieAnswers,
+    route::CookieResponses,
 };
 
 /// Why an answer is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotKept {
+pub enum NotStorable {
     /// Its status is none that is kept.
     #[error("status {0}")]
     Status(StatusCode),
@@ -52,7 +52,7 @@ pub enum NotKept {
     TooLarge,
 }
 
-impl NotKept {
+impl NotStorable {
     /// Its name in the access line, in Cache-Status and in explanations.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -86,7 +86,7 @@ pub struct Freshness {
 
 /// What is known of a request whose answer may be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestFacts {
     /// It had a cookie that the route looks at.
     pub with_cookie: bool,
     /// Its answer says that what is kept has not changed.
@@ -97,12 +97,12 @@ pub struct Asked {
     pub delay: Duration,
 }
 
-impl Asked {
+impl RequestFacts {
     /// Of a request with these fields.
     #[must_use]
-    pub fn with(fields: &HeaderMap, cookies: CookieAnswers, limit: usize) -> Self {
+    pub fn with(fields: &HeaderMap, cookies: CookieResponses, limit: usize) -> Self {
         Self {
-            with_cookie: cookies == CookieAnswers::Public && fields.contains_key(header::COOKIE),
+            with_cookie: cookies == CookieResponses::Public && fields.contains_key(header::COOKIE),
             revalidated: false,
             limit,
             delay: Duration::ZERO,
@@ -125,36 +125,41 @@ const STATUSES: [StatusCode; 6] = [
 /// # Errors
 ///
 /// The first reason not to keep it.
-pub fn keep(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTime) -> Result<Freshness, NotKept> {
+pub fn check_storable(
+    status: StatusCode,
+    fields: &HeaderMap,
+    facts: RequestFacts,
+    now: SystemTime,
+) -> Result<Freshness, NotStorable> {
     if !STATUSES.contains(&status) {
-        return Err(NotKept::Status(status));
+        return Err(NotStorable::Status(status));
     }
     let control = CacheControl::of(fields);
     if let Some(control) = &control {
         if control.no_store {
-            return Err(NotKept::NoStore);
+            return Err(NotStorable::NoStore);
         }
         if control.private {
-            return Err(NotKept::Private);
+            return Err(NotStorable::Private);
         }
         if control.no_cache {
-            return Err(NotKept::NoCache);
+            return Err(NotStorable::NoCache);
         }
     }
     if fields.contains_key(header::SET_COOKIE) {
-        return Err(NotKept::SetCookie);
+        return Err(NotStorable::SetCookie);
     }
     vary::names(fields)?;
-    if asked.with_cookie && !asked.revalidated && !control.is_some_and(|control| control.is_for_everybody()) {
-        return Err(NotKept::Cookie);
+    if facts.with_cookie && !facts.revalidated && !control.is_some_and(|control| control.is_for_everybody()) {
+        return Err(NotStorable::Cookie);
     }
-    let freshness = freshness(control.unwrap_or_default(), fields, asked.delay, now).ok_or(NotKept::NotFresh)?;
+    let freshness = freshness(control.unwrap_or_default(), fields, facts.delay, now).ok_or(NotStorable::NotFresh)?;
     match announced(fields) {
         // What is kept has its length already.
-        _ if asked.revalidated => {}
-        Length::Known(length) if length > asked.limit => return Err(NotKept::TooLarge),
+        _ if facts.revalidated => {}
+        Length::Known(length) if length > facts.limit => return Err(NotStorable::TooLarge),
         Length::Known(_) | Length::Told => {}
-        Length::Unknown => return Err(NotKept::NoLength),
+        Length::Unknown => return Err(NotStorable::NoLength),
     }
     Ok(freshness)
 }
@@ -254,13 +259,13 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    const ANYBODY: Asked = Asked {
+    const ANYBODY: RequestFacts = RequestFacts {
         with_cookie: false,
         revalidated: false,
         limit: 1000,
         delay: Duration::ZERO,
     };
-    const VISITOR: Asked = Asked {
+    const VISITOR: RequestFacts = RequestFacts {
         with_cookie: true,
         ..ANYBODY
     };
@@ -269,7 +274,11 @@ mod tests {
         httpdate::parse_http_date("Wed, 25 Nov 2026 07:00:00 GMT").expect("a date")
     }
 
-    fn kept(asked: Asked, status: u16, list: &[(&'static str, &'static str)]) -> Result<Freshness, NotKept> {
+    fn storable(
+        facts: RequestFacts,
+        status: u16,
+        list: &[(&'static str, &'static str)],
+    ) -> Result<Freshness, NotStorable> {
         let mut fields = HeaderMap::new();
         for (name, value) in list {
             fields.append(*name, HeaderValue::from_static(value));
@@ -277,14 +286,14 @@ mod tests {
         if !fields.contains_key("transfer-encoding") {
             fields.insert("content-length", HeaderValue::from_static("10"));
         }
-        keep(StatusCode::from_u16(status).expect("a status"), &fields, asked, now())
+        check_storable(StatusCode::from_u16(status).expect("a status"), &fields, facts, now())
     }
 
     /// Seconds of freshness from now, and of each kind of stale use.
     fn seconds(list: &[(&'static str, &'static str)]) -> Option<(u64, u32, u32)> {
-        let kept = kept(ANYBODY, 200, list).ok()?;
-        let fresh = kept.fresh_until.duration_since(now()).unwrap_or_default().as_secs();
-        Some((fresh, kept.stale_while_revalidate, kept.stale_if_error))
+        let storable = storable(ANYBODY, 200, list).ok()?;
+        let fresh = storable.fresh_until.duration_since(now()).unwrap_or_default().as_secs();
+        Some((fresh, storable.stale_while_revalidate, storable.stale_if_error))
     }
 
     #[test]
@@ -339,9 +348,9 @@ mod tests {
             fields.append("cache-control", HeaderValue::from_static(directive));
             fields.append("content-length", HeaderValue::from_static("10"));
             assert_eq!(must_be_revalidated(&fields), must, "{directive}");
-            let kept = keep(StatusCode::OK, &fields, ANYBODY, now()).expect("kept");
+            let storable = check_storable(StatusCode::OK, &fields, ANYBODY, now()).expect("kept");
             let expected = if must { 0 } else { 7 };
-            let windows = (kept.stale_if_error, kept.stale_while_revalidate);
+            let windows = (storable.stale_if_error, storable.stale_while_revalidate);
             assert_eq!(windows, (expected, expected), "{directive}");
         }
         assert!(!must_be_revalidated(&HeaderMap::new()));
@@ -356,7 +365,7 @@ mod tests {
         assert_eq!(cdn("public"), None);
         assert_eq!(cdn("not a dictionary"), None);
         const NO_STORE: (&str, &str) = ("cdn-cache-control", "no-store");
-        assert_eq!(kept(ANYBODY, 200, &[SEVEN, NO_STORE]), Err(NotKept::NoStore));
+        assert_eq!(storable(ANYBODY, 200, &[SEVEN, NO_STORE]), Err(NotStorable::NoStore));
         assert_eq!(seconds(&[PRIVATE, ("surrogate-control", "max-age=5")]), Some((5, 0, 0)));
     }
 
@@ -392,14 +401,14 @@ mod tests {
     #[test]
     fn the_way_from_the_origin_and_its_date_count() {
         let aged = |list: &[(&'static str, &'static str)], delay| {
-            let asked = Asked {
+            let facts = RequestFacts {
                 delay: Duration::from_secs(delay),
                 ..ANYBODY
             };
             let list = [&[("cache-control", "max-age=600")][..], list].concat();
-            let kept = kept(asked, 200, &list).ok()?;
-            assert_eq!(kept.fresh_until, kept.epoch + Duration::from_secs(600));
-            Some(now().duration_since(kept.epoch).expect("no future").as_secs())
+            let storable = storable(facts, 200, &list).ok()?;
+            assert_eq!(storable.fresh_until, storable.epoch + Duration::from_secs(600));
+            Some(now().duration_since(storable.epoch).expect("no future").as_secs())
         };
         const TEN: (&str, &str) = ("date", "Wed, 25 Nov 2026 06:59:50 GMT");
         assert_eq!(aged(&[], 0), Some(0));
@@ -417,9 +426,9 @@ mod tests {
 
     #[test]
     fn nothing_that_is_somebodys_own_is_kept() {
-        use NotKept::{Cookie, NoCache, NoLength, NoStore, Private, SetCookie, Status};
-        let with = |asked, list: &[(&'static str, &'static str)]| kept(asked, 200, list).err();
-        let control = |asked, value| with(asked, &[("cache-control", value)]);
+        use NotStorable::{Cookie, NoCache, NoLength, NoStore, Private, SetCookie, Status};
+        let with = |facts, list: &[(&'static str, &'static str)]| storable(facts, 200, list).err();
+        let control = |facts, value| with(facts, &[("cache-control", value)]);
         assert_eq!(control(ANYBODY, "max-age=60, private"), Some(Private));
         assert_eq!(control(ANYBODY, "max-age=60, Private=\"x-user\""), Some(Private));
         assert_eq!(control(ANYBODY, "max-age=60, no-store"), Some(NoStore));
@@ -431,25 +440,25 @@ mod tests {
         assert_eq!(with(ANYBODY, &[FRESH, ("set-cookie", "a=b")]), Some(SetCookie));
         assert_eq!(
             with(ANYBODY, &[FRESH, ("vary", "Cookie")]),
-            Some(NotKept::Vary(BadVary::Client))
+            Some(NotStorable::Vary(BadVary::Client))
         );
         for status in [204, 206, 302, 304, 401, 500, 503] {
             let expected = Status(StatusCode::from_u16(status).expect("a status"));
-            assert_eq!(kept(ANYBODY, status, &[FRESH]), Err(expected));
+            assert_eq!(storable(ANYBODY, status, &[FRESH]), Err(expected));
         }
         assert_eq!(with(ANYBODY, &[FRESH, ("transfer-encoding", "chunked")]), None);
         let fields = HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"))]);
-        assert_eq!(keep(StatusCode::OK, &fields, ANYBODY, now()), Err(NoLength));
-        let small = Asked { limit: 9, ..ANYBODY };
-        assert_eq!(kept(small, 200, &[FRESH]), Err(NotKept::TooLarge));
+        assert_eq!(check_storable(StatusCode::OK, &fields, ANYBODY, now()), Err(NoLength));
+        let small = RequestFacts { limit: 9, ..ANYBODY };
+        assert_eq!(storable(small, 200, &[FRESH]), Err(NotStorable::TooLarge));
     }
 
     #[test]
     fn an_unchanged_answer_stays_whoever_asked() {
-        let asked = Asked {
+        let facts = RequestFacts {
             revalidated: true,
             ..VISITOR
         };
-        assert!(kept(asked, 200, &[("cache-control", "max-age=60")]).is_ok());
+        assert!(storable(facts, 200, &[("cache-control", "max-age=60")]).is_ok());
     }
 }

@@ -17,7 +17,7 @@ pub struct Update {
 /// A 304 that says nothing of the answer that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a 304 about another answer than the one that is kept")]
-pub struct OtherAnswer;
+pub struct OtherResponse;
 
 /// Fields that describe how the content is kept or sent, which a 304 has not.
 const OF_THE_CONTENT: [header::HeaderName; 4] = [
@@ -33,17 +33,17 @@ impl Update {
     /// # Errors
     ///
     /// Its validators are those of another answer: it must change nothing of what is kept (RFC 9111 section 4.3.4).
-    pub fn of(kept: &HeaderMap, mut said: HeaderMap) -> Result<Self, OtherAnswer> {
-        if !is_about(kept, &said) {
-            return Err(OtherAnswer);
+    pub fn of(stored: &HeaderMap, mut said: HeaderMap) -> Result<Self, OtherResponse> {
+        if !is_about(stored, &said) {
+            return Err(OtherResponse);
         }
         for name in OF_THE_CONTENT {
             said.remove(name);
         }
-        let keeps_etag = match (kept.get(header::ETAG), said.get(header::ETAG)) {
+        let keeps_etag = match (stored.get(header::ETAG), said.get(header::ETAG)) {
             // nginx, for one, sends a weak one with what it compresses and the strong one of the file with a 304. That one is
             // for other bytes than those that are kept.
-            (Some(kept), Some(said)) => is_weak(kept) && !is_weak(said),
+            (Some(stored), Some(said)) => is_weak(stored) && !is_weak(said),
             _ => false,
         };
         if keeps_etag {
@@ -73,13 +73,13 @@ impl Update {
 ///
 /// More lenient than RFC 9111 section 4.3.4 in two cases, in which the condition of our own request leaves no doubt: no
 /// validator at all, which many origins leave out, and a strong one whose weak form is kept.
-fn is_about(kept: &HeaderMap, said: &HeaderMap) -> bool {
-    let same = |name: &header::HeaderName| Some((kept.get(name), said.get(name)?));
-    if let Some((kept, said)) = same(&header::ETAG) {
-        return kept.is_some_and(|kept| opaque(kept) == opaque(said));
+fn is_about(stored: &HeaderMap, said: &HeaderMap) -> bool {
+    let same = |name: &header::HeaderName| Some((stored.get(name), said.get(name)?));
+    if let Some((stored, said)) = same(&header::ETAG) {
+        return stored.is_some_and(|stored| opaque(stored) == opaque(said));
     }
     match same(&header::LAST_MODIFIED) {
-        Some((Some(kept), said)) => kept == said,
+        Some((Some(stored), said)) => stored == said,
         _ => true,
     }
 }
@@ -111,10 +111,10 @@ mod tests {
     }
 
     /// What is kept after a 304, sorted.
-    fn updated(kept: Fields, said: Fields) -> Result<Vec<(String, String)>, OtherAnswer> {
-        let update = Update::of(&fields(kept), fields(said))?;
+    fn updated(stored: Fields, said: Fields) -> Result<Vec<(String, String)>, OtherResponse> {
+        let update = Update::of(&fields(stored), fields(said))?;
         let mut response = ResponseHeader::build(200, None).expect("a header");
-        for (name, value) in kept {
+        for (name, value) in stored {
             response.append_header(*name, *value).expect("a field");
         }
         update.apply(&mut response, SystemTime::UNIX_EPOCH);
@@ -174,12 +174,12 @@ mod tests {
                 &[NOW, ("etag", "W/\"a\"")],
             ),
         ];
-        for (kept, said, expected) in table {
+        for (stored, said, expected) in table {
             let expected: Vec<_> = expected
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect();
-            assert_eq!(updated(kept, said), Ok(expected), "{kept:?} {said:?}");
+            assert_eq!(updated(stored, said), Ok(expected), "{stored:?} {said:?}");
         }
     }
 
@@ -213,8 +213,8 @@ mod tests {
             (&[(MODIFIED, ONE)], &[("etag", "\"a\"")], false),
             (&[], &[], true),
         ];
-        for (kept, said, is_about) in table {
-            assert_eq!(updated(kept, said).is_ok(), is_about, "{kept:?} {said:?}");
+        for (stored, said, is_about) in table {
+            assert_eq!(updated(stored, said).is_ok(), is_about, "{stored:?} {said:?}");
         }
     }
 }

@@ -46,14 +46,14 @@ pub fn names(response: &HeaderMap) -> Result<Box<[HeaderName]>, BadVary> {
             names.push(name);
         }
     }
-    if names.len() > MOST_NAMES {
+    if names.len() > MAX_NAMES {
         return Err(BadVary::TooMuch);
     }
     names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     Ok(names.into())
 }
 
-const MOST_NAMES: usize = 8;
+const MAX_NAMES: usize = 8;
 
 /// Fields that differ by client: what it sends to be known by, and what we tell the origin of it, which
 /// its own request does not have.

@@ -23,7 +23,7 @@ struct Pause {
 }
 
 /// URLs that are remembered: some two megabytes at most. One that is forgotten is asked for again too soon, once.
-const MOST_URLS: u64 = 16_384;
+const MAX_URLS: u64 = 16_384;
 
 /// Longer than the longest pause, so that the pause after it is not the first again.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
@@ -35,7 +35,7 @@ impl Default for Retries {
     fn default() -> Self {
         Self {
             pauses: Cache::builder()
-                .max_capacity(MOST_URLS)
+                .max_capacity(MAX_URLS)
                 .time_to_live(REMEMBERED_FOR)
                 .build_with_hasher(TakeAsIs::default()),
         }

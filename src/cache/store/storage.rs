@@ -246,7 +246,7 @@ impl HandleMiss for Writing {
         }
         if let Some(body) = self.fill.whole() {
             let object = Object::new(self.fill.id, self.fill.head.clone(), body);
-            self.store.keep(self.entry, object, self.fill.begun);
+            self.store.insert(self.entry, object, self.fill.begun);
         } else {
             // It was too large. What was there before is not what the origin says any more.
             self.store.remove(self.entry);

@@ -15,22 +15,22 @@ pub const NO_ROOM: &str = "no_room";
 
 /// What Pingora asks before it looks anything up.
 #[derive(Debug)]
-pub struct Unkept {
+pub struct Uncacheable {
     reasons: Cache<UrlHash, NoCacheReason, TakeAsIs>,
     store: &'static Store,
 }
 
 /// URLs that are remembered, and for how long: an answer that may be kept ends it sooner.
-const MOST_URLS: u64 = 16_384;
+const MAX_URLS: u64 = 16_384;
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 
-impl Unkept {
+impl Uncacheable {
     /// An empty memory beside a store.
     #[must_use]
     pub fn new(store: &'static Store) -> Self {
         Self {
             reasons: Cache::builder()
-                .max_capacity(MOST_URLS)
+                .max_capacity(MAX_URLS)
                 .time_to_live(REMEMBERED_FOR)
                 .build_with_hasher(TakeAsIs::default()),
             store,
@@ -47,7 +47,7 @@ fn mark(key: &CacheKey) -> UrlHash {
     UrlHash::from_bytes(bytes)
 }
 
-impl CacheablePredictor for Unkept {
+impl CacheablePredictor for Uncacheable {
     fn cacheable_prediction(&self, key: &CacheKey) -> bool {
         self.predicted_uncacheable_reason(key).is_none()
     }

@@ -7,7 +7,7 @@
 //! | `/learned` | 300 ms | with the page |
 //! | `/configured` | 300 ms | none: the edge's route names the assets |
 //!
-//! What to answer is decided by [`answer`], which is pure; [`Origin`] sends it. Every page needs `/style.css`, `/app.js`,
+//! What to answer is decided by [`response`], which is pure; [`Origin`] sends it. Every page needs `/style.css`, `/app.js`,
 //! `/font.woff2` and `/logo.png`.
 
 use std::net::SocketAddr;
@@ -39,26 +39,26 @@ impl Origin {
     /// Sends the answer to the request that the session has read.
     async fn respond(session: &mut ServerSession) -> pingora::Result<()> {
         let request = session.req_header();
-        let answer = answer(&request.method, request.uri.path());
+        let response = response(&request.method, request.uri.path());
         session.drain_request_body().await?;
 
-        if answer.links == OriginLinks::InHintAndHeader {
+        if response.links == OriginLinks::InHintAndHeader {
             let mut hint = ResponseHeader::build(StatusCode::EARLY_HINTS, Some(LINK_FIELDS.len()))?;
             append_links(&mut hint)?;
             session.write_response_header(Box::new(hint)).await?;
         }
-        if !answer.think_time.is_zero() {
-            tokio::time::sleep(answer.think_time).await;
+        if !response.think_time.is_zero() {
+            tokio::time::sleep(response.think_time).await;
         }
 
-        let mut head = ResponseHeader::build(answer.status, None)?;
-        head.insert_header(header::CONTENT_TYPE, answer.content_type)?;
-        head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
-        head.insert_header(header::CACHE_CONTROL, answer.cache_control)?;
-        if answer.status == StatusCode::METHOD_NOT_ALLOWED {
+        let mut head = ResponseHeader::build(response.status, None)?;
+        head.insert_header(header::CONTENT_TYPE, response.content_type)?;
+        head.insert_header(header::CONTENT_LENGTH, response.body.len())?;
+        head.insert_header(header::CACHE_CONTROL, response.cache_control)?;
+        if response.status == StatusCode::METHOD_NOT_ALLOWED {
             head.insert_header(header::ALLOW, "GET, HEAD")?;
         }
-        if answer.links != OriginLinks::Unnamed {
+        if response.links != OriginLinks::Unnamed {
             append_links(&mut head)?;
         }
         let is_head = session.req_header().method == Method::HEAD;
@@ -66,7 +66,7 @@ impl Origin {
         if is_head {
             return Ok(());
         }
-        session.write_response_body(answer.body, true).await
+        session.write_response_body(response.body, true).await
     }
 }
 
@@ -165,7 +165,7 @@ impl OriginResponse {
     }
 }
 
-fn answer(method: &Method, path: &str) -> OriginResponse {
+fn response(method: &Method, path: &str) -> OriginResponse {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return OriginResponse::refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
     }
@@ -235,13 +235,13 @@ mod tests {
     #[test]
     fn every_asset_is_cacheable_and_has_its_type() {
         for (path, content_type) in ASSETS {
-            let answer = answer(&Method::GET, path);
+            let response = response(&Method::GET, path);
             assert_eq!(
-                (answer.status, answer.content_type, answer.cache_control),
+                (response.status, response.content_type, response.cache_control),
                 (StatusCode::OK, content_type, "max-age=3600"),
                 "{path}"
             );
-            assert!(!answer.body.is_empty(), "{path}");
+            assert!(!response.body.is_empty(), "{path}");
         }
     }
 
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn only_early_hints_and_only_configured_is_without_links() {
-        let links = |path| answer(&Method::GET, path).links;
+        let links = |path| response(&Method::GET, path).links;
         assert_eq!(links("/"), OriginLinks::InHeader);
         assert_eq!(links("/quiet"), OriginLinks::InHeader);
         assert_eq!(links("/learned"), OriginLinks::InHeader);
@@ -267,13 +267,13 @@ mod tests {
 
     #[test]
     fn an_unknown_path_and_another_method_are_refused() {
-        assert_eq!(answer(&Method::GET, "/nope").status, StatusCode::NOT_FOUND);
-        assert_eq!(answer(&Method::POST, "/").status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response(&Method::GET, "/nope").status, StatusCode::NOT_FOUND);
+        assert_eq!(response(&Method::POST, "/").status, StatusCode::METHOD_NOT_ALLOWED);
     }
 
     #[test]
     fn head_is_answered_like_get() {
-        assert_eq!(answer(&Method::HEAD, "/"), answer(&Method::GET, "/"));
+        assert_eq!(response(&Method::HEAD, "/"), response(&Method::GET, "/"));
     }
 
     #[test]

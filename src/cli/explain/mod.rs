@@ -20,7 +20,7 @@ use super::failure::USAGE;
 use crate::{
     learn::Learning,
     link::Document,
-    push::{self, Client, Facts, Plan, SkipReason, Source},
+    push::{self, Facts, Plan, PushState, SkipReason, Source},
     route::{self, Route},
 };
 
@@ -182,7 +182,7 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
     let Some(route) = route else { return explanation };
     let response = request.response.as_ref();
     explanation.cache = response.map(|response| Stored::of(request, response, route, limit));
-    let client = Arc::new(Client::new(usize::from(u16::MAX)));
+    let client = Arc::new(PushState::new(usize::from(u16::MAX)));
     client.set_enable_push(args.client == ClientKind::Push);
     if request.method == Method::GET {
         let path_and_query = request.uri.path_and_query().map_or("/", |pq| pq.as_str());
@@ -196,11 +196,11 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
         .map(|link| (Source::Configured, link.as_bytes()));
     let known = configured.chain(lines(Source::Learned, &args.learned)).collect();
     let early = lines(Source::Early, &args.early).map(|line| (None, vec![line]));
-    let answered = response
+    let from_response = response
         .into_iter()
         .flat_map(|response| response.headers.get_all(header::LINK));
-    let answered = answered.map(|line| (Source::Response, line.as_bytes()));
-    let last = lines(Source::Response, &args.link).chain(answered).collect();
+    let from_response = from_response.map(|line| (Source::Response, line.as_bytes()));
+    let last = lines(Source::Response, &args.link).chain(from_response).collect();
     let steps = std::iter::once((None, known))
         .chain(early)
         .chain(std::iter::once((Some(request.status), last)));

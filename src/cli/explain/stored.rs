@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{request::Request, response::Response};
 use crate::{
-    cache::{self, Asked, Passed, url_text},
+    cache::{self, Passed, RequestFacts, url_text},
     proxy::fault,
     route::{Caching, Route},
 };
@@ -60,7 +60,7 @@ impl Stored {
         if cache::asks_for_less(&request.method, &request.headers) {
             return no(Passed::Part.label(), &Passed::Part);
         }
-        let asked = Asked::with(
+        let facts = RequestFacts::with(
             &request.headers,
             route.cache.cookies,
             usize::try_from(limit).unwrap_or(usize::MAX),
@@ -68,7 +68,7 @@ impl Stored {
         if let Some(bad) = fault(response.status, &response.headers) {
             return no("framing", &format_args!("{bad}: its client gets 502"));
         }
-        let freshness = match cache::keep(response.status, &response.headers, asked, now) {
+        let freshness = match cache::check_storable(response.status, &response.headers, facts, now) {
             Ok(freshness) => freshness,
             Err(reason) => return no(reason.label(), &reason),
         };

@@ -33,7 +33,7 @@ use tokio::{sync::Notify, time::sleep};
 const RUNNING_PER_THREAD: usize = 24;
 
 /// Nobody waits for more running requests than this.
-const MOST_RUNNING: usize = 1 << 20;
+const MAX_RUNNING: usize = 1 << 20;
 
 /// The most requests that one connection starts in a turn: responses that are ready together leave in one write.
 pub(super) const BATCH: usize = 16;
@@ -182,7 +182,7 @@ impl RequestScheduler {
                 state.limit = if is_busy {
                     self.base().max(running + self.threads)
                 } else {
-                    state.limit.max(running).saturating_mul(2).min(MOST_RUNNING)
+                    state.limit.max(running).saturating_mul(2).min(MAX_RUNNING)
                 };
                 state.limit.saturating_sub(running)
             };

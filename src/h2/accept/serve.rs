@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use super::{
-    Answers,
+    Responder,
     h2c::Beginning,
     pending::Pending,
     scheduler::{RequestScheduler, RunPermit},
@@ -43,7 +43,7 @@ use crate::{
         wire::rope::Rope,
     },
     peer,
-    push::Client,
+    push::PushState,
     telemetry::Metrics,
 };
 
@@ -68,13 +68,13 @@ const SLICES: usize = 32;
 pub async fn serve<A>(
     io: Io,
     beginning: Option<Beginning>,
-    answers: Answers<A>,
+    responder: Responder<A>,
     limits: Limits,
     mut shutdown: ShutdownWatch,
 ) where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let Some(mut driver) = Driver::new(io, beginning, answers, limits, &shutdown) else {
+    let Some(mut driver) = Driver::new(io, beginning, responder, limits, &shutdown) else {
         return;
     };
     let mut is_shutting_down = false;
@@ -138,7 +138,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     fn new(
         io: Io,
         beginning: Option<Beginning>,
-        answers: Answers<A>,
+        responder: Responder<A>,
         limits: Limits,
         shutdown: &ShutdownWatch,
     ) -> Option<Box<Self>> {
@@ -158,13 +158,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             debug!("an upgraded connection does not begin: {fault}");
             return None;
         }
-        let client = Arc::new(Client::new(limits.diary_entries));
+        let client = Arc::new(PushState::new(limits.diary_entries));
         let facts = facts(&io, &client);
         let digest = Arc::new(digest(&io, facts.as_ref()));
         let path = PathEstimate::new(digest.socket_digest.clone());
         let connection = Arc::new(Http2Connection {
-            app: answers.app,
-            stored: answers.stored,
+            app: responder.app,
+            stored: responder.stored,
             client,
             facts,
             limits,
@@ -175,8 +175,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         Some(Box::new(Self {
             io,
             connection,
-            scheduler: answers.scheduler,
-            metrics: answers.metrics,
+            scheduler: responder.scheduler,
+            metrics: responder.metrics,
             out: Rope::default(),
             output: Output::Open,
             path,
@@ -363,7 +363,7 @@ impl<A> Drop for Driver<A> {
 }
 
 /// Returns what is known of the client, with what becomes known of it here.
-fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<peer::ClientConnection>> {
+fn facts(io: &Io, client: &Arc<PushState>) -> Option<Arc<peer::ClientConnection>> {
     let arrived = io.get_proxy_digest()?;
     let connection = arrived
         .user_data

@@ -28,9 +28,9 @@ pub(super) fn start<A>(
     // What is spawned is moved some times before it runs, so it holds little: the session is made where it runs.
     tokio::spawn(pace::scope(arrived, async move {
         let session = Box::new(Session::new(head, stream, Arc::clone(&connection)));
-        let answer = connection
+        let response = connection
             .app
             .process_new_http(ServerSession::new_custom(session), &connection.shutdown);
-        permit.metered(answer).await;
+        permit.metered(response).await;
     }));
 }

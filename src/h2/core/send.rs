@@ -43,7 +43,7 @@ pub(in crate::h2) enum NotPromised {
 }
 
 /// Content of one stream that may wait here before its owner is told to wait.
-const LOW: usize = 16 * 1024;
+const RESUME_BELOW: usize = 16 * 1024;
 
 /// Content of all streams beyond which every owner waits until its own is sent.
 const MUCH: usize = 256 * 1024;
@@ -438,7 +438,7 @@ impl<T: Default> Core<T> {
 }
 
 fn may_go_on<T>(stream: &StreamEntry<T>, is_much: bool) -> bool {
-    let low = if is_much { 0 } else { LOW };
+    let low = if is_much { 0 } else { RESUME_BELOW };
     let queued = i64::try_from(stream.queued).unwrap_or(i64::MAX);
     stream.queued == 0 || (stream.queued <= low && queued <= stream.send_window && stream.has_begun())
 }

@@ -130,7 +130,7 @@ pub(super) struct StreamEntry<T> {
     /// For a promised stream, the urgency of its plan.
     pub(super) planned: Priority,
     /// Asked by the client, in the request or by PRIORITY_UPDATE.
-    pub(super) asked: Priority,
+    pub(super) requested: Priority,
     /// Asked by the origin, in the response.
     pub(super) origin: Priority,
     /// Its place among those that can send, while it is one of them.
@@ -169,7 +169,7 @@ impl<T> StreamEntry<T> {
             is_refilling: false,
             progress: None,
             planned: Priority::default(),
-            asked: Priority::default(),
+            requested: Priority::default(),
             origin: Priority::default(),
             rank: None,
             cycle: 0,
@@ -192,7 +192,7 @@ impl<T> StreamEntry<T> {
     /// What asks most lately and most closely counts: the origin's word before the client's (RFC 9218
     /// section 8), the plan's last.
     pub(super) fn priority(&self) -> Priority {
-        self.origin.or(self.asked).or(self.planned)
+        self.origin.or(self.requested).or(self.planned)
     }
 
     /// Drops all content that waits in either direction; returns how many received bytes were dropped.

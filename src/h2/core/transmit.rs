@@ -164,8 +164,8 @@ impl<T: Default> Core<T> {
         self.has_sent = true;
         // The client answers it by window updates, of its stream and of the connection, in pieces of a kilobyte or more.
         // Updates by less are paid for only where the content, not the client's window, makes frames so short.
-        let answer = if is_last { 2 * COST_TINY_WINDOW } else { 2 };
-        self.frames.earn(answer + u32::try_from(length / 512).unwrap_or(0));
+        let earned = if is_last { 2 * COST_TINY_WINDOW } else { 2 };
+        self.frames.earn(earned + u32::try_from(length / 512).unwrap_or(0));
     }
 
     /// A stream's queue, window or state has changed.

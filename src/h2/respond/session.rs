@@ -44,7 +44,7 @@ use crate::{
         core::{Reason, Response},
         stream::{Patience, Stream, StreamError},
     },
-    peer::{AnswerLimit, Scheme},
+    peer::{ResponseLimit, Scheme},
     push::Plan,
     upstream::pace,
 };
@@ -414,16 +414,16 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
             return self.next_body().await;
         }
         // Pingora waits here and for the origin's answer at once.
-        let answer_limit = self.request.extensions.get::<AnswerLimit>().copied();
+        let answer_limit = self.request.extensions.get::<ResponseLimit>().copied();
         let gone = poll_fn(|cx| self.poll_gone(cx));
-        let Some(AnswerLimit { since, limit }) = answer_limit.filter(|_| self.written.is_none()) else {
+        let Some(ResponseLimit { since, limit }) = answer_limit.filter(|_| self.written.is_none()) else {
             return Err(write_error(gone.await));
         };
         let since = self.body_ended.map_or(since, |ended| ended.max(since));
         match tokio::time::timeout_at((since + limit).into(), gone).await {
             Ok(gone) => Err(write_error(gone)),
             Err(_) => Error::e_explain(
-                ErrorType::Custom(AnswerLimit::PASSED),
+                ErrorType::Custom(ResponseLimit::PASSED),
                 "while the origin's answer is awaited",
             ),
         }

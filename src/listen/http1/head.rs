@@ -81,7 +81,7 @@ impl BadHead {
 }
 
 impl Http1Head {
-    /// Reads a head that [`HeadEnd`] found complete, or broken.
+    /// Reads a head that `HeadEnd` found complete, or broken.
     ///
     /// # Errors
     ///

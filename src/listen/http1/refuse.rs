@@ -22,9 +22,9 @@ const MAX_DRAINED: u64 = 1 << 20;
 pub(super) async fn refuse(mut client_io: Box<ClientIo>, bytes: &[u8], why: BadHead, write_timeout: Duration) {
     let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let page = error_page(status);
-    let mut answer = format!("HTTP/1.1 {status}\r\nDate: ").into_bytes();
-    answer.extend_from_slice(get_cached_date().as_bytes());
-    answer.extend_from_slice(
+    let mut response = format!("HTTP/1.1 {status}\r\nDate: ").into_bytes();
+    response.extend_from_slice(get_cached_date().as_bytes());
+    response.extend_from_slice(
         format!(
             "\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
             page.len()
@@ -32,7 +32,7 @@ pub(super) async fn refuse(mut client_io: Box<ClientIo>, bytes: &[u8], why: BadH
         .as_bytes(),
     );
     let answering = async {
-        client_io.write_all(&answer).await?;
+        client_io.write_all(&response).await?;
         client_io.shutdown().await
     };
     let outcome = timeout(write_timeout, answering).await;

@@ -549,12 +549,12 @@ mod tests {
     async fn a_switch_of_protocols_opens_the_fence() {
         let (mut client, mut client_io) = accepted(64);
         client.write_all(b"frames").await.expect("sent");
-        for (answer, opens) in [
+        for (response, opens) in [
             (&b"HTTP/1.1 103 Early Hints"[..], false),
             (b"HTTP/1.1 101 Switching", true),
         ] {
             client_io.read_limit(ReadLimit::Switching(0));
-            client_io.write_all(answer).await.expect("sent");
+            client_io.write_all(response).await.expect("sent");
             assert_eq!(matches!(client_io.read_limit, ReadLimit::None), opens);
         }
         let mut frames = [0; 6];

@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 
 use super::{cache, error};
 use crate::{
-    peer::AnswerLimit,
+    peer::ResponseLimit,
     proxy::{
         exchange::Exchange,
         rules::{
@@ -55,7 +55,7 @@ pub(super) fn send(session: &mut Session, to_origin: &mut RequestHeader, exchang
     if let Some(limit) = limit.filter(|_| !session.cache.enabled()) {
         let since = Instant::now();
         let extensions = session.downstream_session.req_header_mut().extensions_mut();
-        extensions.insert::<AnswerLimit>(AnswerLimit { since, limit });
+        extensions.insert::<ResponseLimit>(ResponseLimit { since, limit });
     }
     forwarded::tell_origin(session.req_header(), to_origin, exchange);
     Ok(())
@@ -63,7 +63,7 @@ pub(super) fn send(session: &mut Session, to_origin: &mut RequestHeader, exchang
 
 /// Checks the head of a response before anything else sees it.
 pub(super) fn check(session: &mut Session, response: &mut ResponseHeader, exchange: &mut Exchange) -> Result<()> {
-    // Asked of errors alone, where it matters.
+    // RequestFacts of errors alone, where it matters.
     let has_content = response::is_error(response.status) && !session.is_body_empty();
     Ok(response::check(session.req_header(), has_content, response, exchange)?)
 }

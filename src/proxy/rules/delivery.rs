@@ -88,7 +88,7 @@ pub(in crate::proxy) fn judge(
         return Ok(());
     };
     let credentials = route.push.credentials;
-    push::judge(status, fields, credentials).map_err(|bad| {
+    push::check_pushable(status, fields, credentials).map_err(|bad| {
         debug!("pushed response of {} not delivered: {bad}", request.uri);
         remember_bad(edge, request, exchange, bad.is_for_everybody(credentials));
         exchange.failure = Some(bad.to_string());

@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
 use super::{
     Delivery, Destination, HintRequests, Nopush, Policy, SkipReason,
-    client::Slot,
     diary::{Diary, Known, UrlKey},
     mention::{MAX_LINKS, Mention, Source},
     request::promised_request,
+    state::Slot,
     urgency::Urgency,
 };
 use crate::link::{Document, Link, Target, parse, spelling};
@@ -273,7 +273,7 @@ impl Planner<'_> {
             None => {}
         }
         if (self.facts.is_bad)(&target) {
-            return Err(SkipReason::BadAnswer);
+            return Err(SkipReason::NotPushable);
         }
         let planned = self.plan.promises.len();
         if self.facts.promised + planned >= self.policy.max_promises {

@@ -98,8 +98,8 @@ fn check(pool: &Pool, policy: &HealthCheckPolicy, entry: usize, host: &str) -> O
     check.peer_template = pool.peer_to_check(&anywhere, policy.timeout);
     check.req = request;
     let expect = policy.expect.clone();
-    check.validator = Some(Box::new(move |answer: &ResponseHeader| {
-        let status = answer.status.as_u16();
+    check.validator = Some(Box::new(move |response: &ResponseHeader| {
+        let status = response.status.as_u16();
         if expect.contains(&status) {
             return Ok(());
         }

@@ -47,8 +47,8 @@ async fn resolve_again(pool: Weak<Pool>, entry: usize, name: Box<str>, port: u16
         };
         let (v4, v6) = tokio::join!(resolver.resolve(&name, Family::V4), resolver.resolve(&name, Family::V6));
         let Some(pool) = pool.upgrade() else { return };
-        let answer = known.learn(v4, v6);
-        match &answer.problem {
+        let resolution = known.learn(v4, v6);
+        match &resolution.problem {
             Some(problem) if known.may_warn(Instant::now()) => {
                 let keeps = if known.is_empty() {
                     "it has no address"
@@ -68,7 +68,7 @@ async fn resolve_again(pool: Weak<Pool>, entry: usize, name: Box<str>, port: u16
         is_first = IsFirst::No;
         let retry_after = RETRY.min(resolver.policy().max_ttl).max(resolver.policy().min_ttl);
         drop(pool);
-        sleep(answer.valid_for.unwrap_or(retry_after)).await;
+        sleep(resolution.valid_for.unwrap_or(retry_after)).await;
     }
 }
 
@@ -208,17 +208,17 @@ mod tests {
     #[test]
     fn each_family_keeps_what_it_had_when_its_lookup_fails() {
         let mut known = KnownAddresses::default();
-        let answer = known.learn(found(&["192.0.2.1"], 30), found(&["2001:db8::1"], 20));
+        let resolution = known.learn(found(&["192.0.2.1"], 30), found(&["2001:db8::1"], 20));
         assert_eq!(
-            (answer.valid_for, answer.problem),
+            (resolution.valid_for, resolution.problem),
             (Some(Duration::from_secs(20)), None)
         );
-        let answer = known.learn(found(&["192.0.2.2"], 30), failure());
-        assert_eq!(answer.valid_for, Some(Duration::from_secs(30)));
-        assert!(answer.problem.is_some());
+        let resolution = known.learn(found(&["192.0.2.2"], 30), failure());
+        assert_eq!(resolution.valid_for, Some(Duration::from_secs(30)));
+        assert!(resolution.problem.is_some());
         assert_eq!(ips(&known), ["192.0.2.2", "2001:db8::1"]);
-        let answer = known.learn(failure(), failure());
-        assert_eq!(answer.valid_for, None);
+        let resolution = known.learn(failure(), failure());
+        assert_eq!(resolution.valid_for, None);
         assert_eq!(ips(&known), ["192.0.2.2", "2001:db8::1"]);
         known.learn(found(&["192.0.2.2"], 30), found(&[], 30));
         assert_eq!(
@@ -232,22 +232,22 @@ mod tests {
     fn a_name_without_any_address_is_not_believed() {
         let mut known = KnownAddresses::default();
         known.learn(found(&["192.0.2.1"], 30), found(&[], 300));
-        let answer = known.learn(found(&[], 300), found(&[], 300));
-        assert!(answer.problem.is_some() && answer.valid_for.is_none());
+        let resolution = known.learn(found(&[], 300), found(&[], 300));
+        assert!(resolution.problem.is_some() && resolution.valid_for.is_none());
         assert_eq!(ips(&known), ["192.0.2.1"]);
     }
 
     #[test]
     fn an_absent_family_neither_delays_nor_warns() {
         let mut known = KnownAddresses::default();
-        let answer = known.learn(found(&["192.0.2.1"], 30), found(&[], 5));
+        let resolution = known.learn(found(&["192.0.2.1"], 30), found(&[], 5));
         assert_eq!(
-            (answer.valid_for, answer.problem),
+            (resolution.valid_for, resolution.problem),
             (Some(Duration::from_secs(30)), None)
         );
-        let answer = known.learn(found(&["192.0.2.1"], 30), failure());
+        let resolution = known.learn(found(&["192.0.2.1"], 30), failure());
         assert_eq!(
-            (answer.valid_for, answer.problem),
+            (resolution.valid_for, resolution.problem),
             (Some(Duration::from_secs(30)), None)
         );
     }

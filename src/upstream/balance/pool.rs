@@ -30,7 +30,7 @@ pub struct Pool {
     addresses: Mutex<Vec<Vec<SocketAddr>>>,
     is_kept_up: AtomicBool,
     /// Names that were not asked for yet. Closed when the pool is dropped.
-    unanswered: watch::Sender<usize>,
+    unresolved: watch::Sender<usize>,
 }
 
 /// Why a request gets no server.
@@ -59,7 +59,7 @@ impl Pool {
             .iter()
             .map(|server| address(&server.host, server.port))
             .collect();
-        let unanswered = addresses.iter().filter(|addresses| addresses.is_empty()).count();
+        let unresolved = addresses.iter().filter(|addresses| addresses.is_empty()).count();
         let balancer = Balancer::new(&policy.servers, &addresses, policy.balance, &[]);
         if policy.tls.as_ref().is_some_and(|tls| tls.verify == Verify::Off) {
             warn!("upstream {}: verify is off, its servers may be anybody", policy.name);
@@ -73,7 +73,7 @@ impl Pool {
             balancer: ArcSwap::from_pointee(balancer),
             addresses: Mutex::new(addresses),
             is_kept_up: AtomicBool::new(false),
-            unanswered: watch::Sender::new(unanswered),
+            unresolved: watch::Sender::new(unresolved),
         }
     }
 
@@ -121,8 +121,8 @@ impl Pool {
 
     /// Waits until every name was asked for once, not longer than a connect may take.
     pub async fn first_answers(&self) {
-        let mut unanswered = self.unanswered.subscribe();
-        let all = unanswered.wait_for(|&unanswered| unanswered == 0);
+        let mut unresolved = self.unresolved.subscribe();
+        let all = unresolved.wait_for(|&unresolved| unresolved == 0);
         // Out of patience or not, the caller looks again.
         let _ = tokio::time::timeout(self.policy.connect_timeout, all).await;
     }
@@ -161,8 +161,8 @@ impl Pool {
 
     /// Resolves when the pool is dropped, whoever waits.
     pub(in crate::upstream) fn dropped(&self) -> impl Future<Output = ()> + use<> {
-        let mut unanswered = self.unanswered.subscribe();
-        async move { while unanswered.changed().await.is_ok() {} }
+        let mut unresolved = self.unresolved.subscribe();
+        async move { while unresolved.changed().await.is_ok() {} }
     }
 
     pub(in crate::upstream) fn servers(&self) -> Vec<Arc<OriginServer>> {
@@ -192,8 +192,8 @@ impl Pool {
             }
         }
         if is_first == IsFirst::Yes {
-            self.unanswered
-                .send_modify(|unanswered| *unanswered = unanswered.saturating_sub(1));
+            self.unresolved
+                .send_modify(|unresolved| *unresolved = unresolved.saturating_sub(1));
         }
     }
 

@@ -31,7 +31,7 @@ const AHEAD: usize = 8 * 1024;
 /// Bytes of a request that may wait here while Pingora has all that the origin has said. Each write taken has it look at
 /// that or take the next piece, by chance: after sixteen pieces of 64 KiB it has looked. While there is more to be read
 /// here every write is taken, since an origin that waits to be read would wait for ever.
-const MOST_WAITING: usize = 1024 * 1024;
+const MAX_WAITING: usize = 1024 * 1024;
 
 /// What the request says to the connection that it is on: the proxy has one end of it, the connection the other.
 #[derive(Debug, Default)]
@@ -229,7 +229,7 @@ impl Duplex {
         }
         let is_unread = self.has_answer(cx)?;
         self.is_answered |= is_unread;
-        if is_unread || (self.is_answered && self.waiting.len() < MOST_WAITING) {
+        if is_unread || (self.is_answered && self.waiting.len() < MAX_WAITING) {
             self.waiting.extend_from_slice(content);
             return Poll::Ready(Ok(content.len()));
         }
@@ -336,9 +336,9 @@ mod tests {
         assert!(is_pending(io.write_all(b"123456789")).await, "8 of 9");
         origin.write_all(b"413").await.expect("room");
         io.write_all(b"9abc").await.expect("taken");
-        let mut answer = [0; 3];
-        io.read_exact(&mut answer).await.expect("read");
-        assert_eq!(&answer, b"413");
+        let mut response = [0; 3];
+        io.read_exact(&mut response).await.expect("read");
+        assert_eq!(&response, b"413");
         io.write_all(b"def").await.expect("Pingora may be busy with the answer");
         // An origin that reads on gets all of it, in order, while the rest of its answer is waited for.
         let mut content = [0; 15];

@@ -8,10 +8,10 @@
 use memchr::{memchr, memchr_iter};
 
 /// A head that is longer is shown as it is: more than Pingora takes.
-const MOST_HELD: usize = 512 * 1024;
+const MAX_HELD: usize = 512 * 1024;
 
 /// The same of its lines.
-const MOST_LINES: usize = 512;
+const MAX_LINES: usize = 512;
 
 /// Stands in the place of each byte of a Transfer-Encoding beside a Content-Length.
 const DOUBLED: u8 = b'!';
@@ -45,7 +45,7 @@ pub(in crate::upstream) fn filter(bytes: &mut [u8]) -> HeadsRead {
             return HeadsRead::Final;
         }
         let Some(FirstHead { length, is_doubtful }) = FirstHead::find(rest) else {
-            return if rest.len() > MOST_HELD || memchr_iter(b'\n', rest).count() > MOST_LINES {
+            return if rest.len() > MAX_HELD || memchr_iter(b'\n', rest).count() > MAX_LINES {
                 HeadsRead::Final
             } else {
                 HeadsRead::Interim(at)
@@ -262,11 +262,11 @@ mod tests {
             ),
             ("SSH-2.0".to_owned(), HeadsRead::Final),
             (
-                format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MOST_HELD)),
+                format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MAX_HELD)),
                 HeadsRead::Final,
             ),
             (
-                format!("HTTP/1.1 200 OK\r\n{}", "X: a\r\n".repeat(MOST_LINES)),
+                format!("HTTP/1.1 200 OK\r\n{}", "X: a\r\n".repeat(MAX_LINES)),
                 HeadsRead::Final,
             ),
         ] {

@@ -1,16 +1,16 @@
-//! An origin is read no faster than the client takes what came: [`Pace`].
+//! An origin is read no faster than the client takes what came: `Pace`.
 //!
 //! Between the origin and the client Pingora 0.9.1 has a pipe of four pieces, takes another four out
 //! of it at a time, and reads the next one ahead: with pieces of up to 64 KiB over half a megabyte
 //! for every response that a client does not read. Its sizes cannot be set. But both ends of the pipe
-//! run in the task of the request, so the one that reads (a [`Paced`] connection) can be told by the one that
+//! run in the task of the request, so the one that reads (a `Paced` connection) can be told by the one that
 //! writes (the client's session) how much it may.
 //!
-//! - Until the session has [seen](passed_on) the response header, one read a turn of the task, so that the
+//! - Until the session has [seen](on_header) the response header, one read a turn of the task, so that the
 //!   pipe is not filled before anybody knows.
 //! - From then on what is [granted](grant), once all that came before was passed on: more while few responses
 //!   are under way, less when there are many, so that all together have their bounds.
-//! - While at most [`UNPACED_RESPONSES`] are under way, nothing is held back: the pipe costs less CPU when it is full.
+//! - While at most `UNPACED_RESPONSES` are under way, nothing is held back: the pipe costs less CPU when it is full.
 //! - Nobody waits for a session that takes no more: it [releases](release) the pace, as where a cache goes
 //!   on to be filled.
 //!

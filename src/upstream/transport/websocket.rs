@@ -121,14 +121,14 @@ mod tests {
         let mut io = Yielding { io, has_written: false };
         origin.write_all(b"101 and more").await.expect("sent");
         io.write_all(b"request").await.expect("sent");
-        let mut answer = [0; 12];
+        let mut response = [0; 12];
         let first = tokio::select! {
             biased;
-            read = io.read_exact(&mut answer) => read.map(|_| "the answer").expect("read"),
+            read = io.read_exact(&mut response) => read.map(|_| "the answer").expect("read"),
             () = std::future::ready(()) => "the end of the request",
         };
         assert_eq!(first, "the end of the request");
-        io.read_exact(&mut answer).await.expect("then the answer");
-        assert_eq!(&answer, b"101 and more");
+        io.read_exact(&mut response).await.expect("then the answer");
+        assert_eq!(&response, b"101 and more");
     }
 }

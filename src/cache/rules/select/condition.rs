@@ -11,18 +11,18 @@ use crate::{cache::rules::date, fields::only};
 /// `If-None-Match` counts alone where it is there, `If-Modified-Since` only where it can be read (RFC 9110 sections
 /// 13.1.2, 13.1.3 and 13.2.2).
 #[must_use]
-pub fn is_unchanged(method: &Method, request: &HeaderMap, status: StatusCode, answer: &HeaderMap) -> bool {
+pub fn is_unchanged(method: &Method, request: &HeaderMap, status: StatusCode, response: &HeaderMap) -> bool {
     if status != StatusCode::OK || (*method != Method::GET && *method != Method::HEAD) {
         return false;
     }
     if request.contains_key(header::IF_NONE_MATCH) {
-        let own = answer.get(header::ETAG).map(HeaderValue::as_bytes);
+        let own = response.get(header::ETAG).map(HeaderValue::as_bytes);
         let mut lines = request.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
         return lines.any(|line| line.trim_ascii() == b"*" || own.is_some_and(|own| names(line, own)));
     }
     match (
         moment(request, &header::IF_MODIFIED_SINCE),
-        moment(answer, &header::LAST_MODIFIED),
+        moment(response, &header::LAST_MODIFIED),
     ) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
@@ -31,7 +31,7 @@ pub fn is_unchanged(method: &Method, request: &HeaderMap, status: StatusCode, an
 
 /// Whether the part that a request asks for is one of the answer that it has begun to read (RFC 9110 section 13.1.5):
 /// true without `If-Range`. Compared strongly, by an entity tag or by a date that is that of the answer.
-pub(super) fn is_of_same(request: &HeaderMap, answer: &HeaderMap) -> bool {
+pub(super) fn is_of_same(request: &HeaderMap, response: &HeaderMap) -> bool {
     if !request.contains_key(header::IF_RANGE) {
         return true;
     }
@@ -41,18 +41,18 @@ pub(super) fn is_of_same(request: &HeaderMap, answer: &HeaderMap) -> bool {
     if validator.starts_with(b"\"") {
         // Weak ones begin with another letter, so one that is equal is strong.
         let is_tag = validator.len() >= 2 && validator.ends_with(b"\"");
-        return is_tag && only(answer, &header::ETAG) == Some(validator);
+        return is_tag && only(response, &header::ETAG) == Some(validator);
     }
     let Some(modified) = date::read(validator) else {
         return false;
     };
-    moment(answer, &header::LAST_MODIFIED) == Some(modified) && is_strong(modified, answer)
+    moment(response, &header::LAST_MODIFIED) == Some(modified) && is_strong(modified, response)
 }
 
 /// Whether nothing else can have been sent in the second of this date, which has one that is a second later at least
 /// (RFC 9110 section 8.8.2.2).
-fn is_strong(modified: SystemTime, answer: &HeaderMap) -> bool {
-    let date = moment(answer, &header::DATE);
+fn is_strong(modified: SystemTime, response: &HeaderMap) -> bool {
+    let date = moment(response, &header::DATE);
     let since = date.and_then(|date| date.duration_since(modified).ok());
     since.is_some_and(|since| since >= Duration::from_secs(1))
 }
@@ -109,8 +109,8 @@ mod tests {
         fields
     }
 
-    fn unchanged(request: List<'_>, answer: List<'_>) -> bool {
-        is_unchanged(&Method::GET, &fields(request), StatusCode::OK, &fields(answer))
+    fn unchanged(request: List<'_>, response: List<'_>) -> bool {
+        is_unchanged(&Method::GET, &fields(request), StatusCode::OK, &fields(response))
     }
 
     const SIX: &str = "Wed, 25 Nov 2026 06:00:00 GMT";
@@ -172,20 +172,20 @@ mod tests {
         assert!(!unchanged(&[("if-modified-since", EIGHT)], &[("date", SIX)]));
         let twice = [("if-modified-since", EIGHT), ("if-modified-since", EIGHT)];
         assert!(!unchanged(&twice, &[("last-modified", SEVEN)]));
-        let answer = [("etag", "\"a\""), ("last-modified", SEVEN)];
+        let response = [("etag", "\"a\""), ("last-modified", SEVEN)];
         assert!(!unchanged(
             &[("if-none-match", "\"b\""), ("if-modified-since", EIGHT)],
-            &answer
+            &response
         ));
         assert!(unchanged(
             &[("if-none-match", "\"a\""), ("if-modified-since", SIX)],
-            &answer
+            &response
         ));
     }
 
     #[test]
     fn only_what_would_be_sent_whole_can_be_unchanged() {
-        let (request, answer) = (fields(&[("if-none-match", "\"a\"")]), fields(&[("etag", "\"a\"")]));
+        let (request, response) = (fields(&[("if-none-match", "\"a\"")]), fields(&[("etag", "\"a\"")]));
         for (method, status, expected) in [
             (Method::GET, 200, true),
             (Method::HEAD, 200, true),
@@ -195,7 +195,7 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).expect("a status");
             assert_eq!(
-                is_unchanged(&method, &request, status, &answer),
+                is_unchanged(&method, &request, status, &response),
                 expected,
                 "{method} {status}"
             );
@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn a_part_is_of_the_same_if_nothing_else_can_be_meant() {
-        let same = |validator: &'static str, answer: List<'_>| {
-            is_of_same(&fields(&[("if-range", validator)]), &fields(answer))
+        let same = |validator: &'static str, response: List<'_>| {
+            is_of_same(&fields(&[("if-range", validator)]), &fields(response))
         };
         assert!(is_of_same(&fields(&[]), &fields(&[])));
         assert!(same("\"a\"", &[("etag", "\"a\"")]));

@@ -20,27 +20,30 @@ pub enum Part {
 }
 
 /// Ranges that are looked at. Who wants more wants all.
-const MOST_RANGES: usize = 100;
+const MAX_RANGES: usize = 100;
 
 /// The part that a request asks for of an answer with content of this length.
 ///
 /// `Range` is ignored where it is not to the letter, as RFC 9110 section 14.2 wants, and where it says more than one thing:
 /// ranges that overlap or go back are worth a whole answer to nobody but an attacker.
 #[must_use]
-pub fn part(method: &Method, request: &HeaderMap, status: StatusCode, answer: &HeaderMap, length: usize) -> Part {
-    if *method != Method::GET || status != StatusCode::OK || refuses_ranges(answer) {
+pub fn part(method: &Method, request: &HeaderMap, status: StatusCode, response: &HeaderMap, length: usize) -> Part {
+    if *method != Method::GET || status != StatusCode::OK || refuses_ranges(response) {
         return Part::Whole;
     }
     let mut lines = request.get_all(header::RANGE).iter();
     match (lines.next(), lines.next()) {
-        (Some(range), None) if is_of_same(request, answer) => read(range.as_bytes(), length).unwrap_or(Part::Whole),
+        (Some(range), None) if is_of_same(request, response) => read(range.as_bytes(), length).unwrap_or(Part::Whole),
         _ => Part::Whole,
     }
 }
 
 /// Whether the origin says that it has no parts.
-fn refuses_ranges(answer: &HeaderMap) -> bool {
-    let mut units = answer.get_all(header::ACCEPT_RANGES).iter().map(HeaderValue::as_bytes);
+fn refuses_ranges(response: &HeaderMap) -> bool {
+    let mut units = response
+        .get_all(header::ACCEPT_RANGES)
+        .iter()
+        .map(HeaderValue::as_bytes);
     units.any(|unit| unit.trim_ascii().eq_ignore_ascii_case(b"none"))
 }
 
@@ -56,14 +59,14 @@ fn read(range: &[u8], length: usize) -> Option<Part> {
         return None;
     }
     let mut ranges: Vec<Range<usize>> = Vec::new();
-    let mut asked = 0;
+    let mut requested = 0;
     for spec in set.split(|&byte| byte == b',') {
         let spec = spec.trim_ascii();
         if spec.is_empty() {
             continue;
         }
-        asked += 1;
-        if asked > MOST_RANGES {
+        requested += 1;
+        if requested > MAX_RANGES {
             return None;
         }
         let Some(range) = one(spec, length)? else { continue };
@@ -72,7 +75,7 @@ fn read(range: &[u8], length: usize) -> Option<Part> {
         }
         ranges.push(range);
     }
-    match (asked, ranges.as_slice()) {
+    match (requested, ranges.as_slice()) {
         (0, _) => None,
         (_, []) => Some(Part::Nothing),
         (_, [only]) => Some(Part::One(only.clone())),
@@ -199,8 +202,8 @@ mod tests {
             let ranges: Vec<String> = (0..count).map(|at| format!("{0}-{0}", at * 2)).collect();
             format!("bytes={}", ranges.join(",")).leak()
         };
-        assert!(matches!(of(ranges(MOST_RANGES), 1000), Part::Several(ranges) if ranges.len() == MOST_RANGES));
-        assert_eq!(of(ranges(MOST_RANGES + 1), 1000), Part::Whole);
+        assert!(matches!(of(ranges(MAX_RANGES), 1000), Part::Several(ranges) if ranges.len() == MAX_RANGES));
+        assert_eq!(of(ranges(MAX_RANGES + 1), 1000), Part::Whole);
     }
 
     #[test]
@@ -213,26 +216,26 @@ mod tests {
             fields
         };
         const RANGE: (&str, &str) = ("range", "bytes=0-0");
-        let asked = fields(&[RANGE]);
+        let requested = fields(&[RANGE]);
         let nothing = HeaderMap::new();
         let (get, ok) = (Method::GET, StatusCode::OK);
-        assert_eq!(part(&get, &asked, ok, &nothing, 10), Part::One(0..1));
+        assert_eq!(part(&get, &requested, ok, &nothing, 10), Part::One(0..1));
         assert_eq!(part(&get, &nothing, ok, &nothing, 10), Part::Whole);
-        assert_eq!(part(&Method::HEAD, &asked, ok, &nothing, 10), Part::Whole);
+        assert_eq!(part(&Method::HEAD, &requested, ok, &nothing, 10), Part::Whole);
         for status in [
             StatusCode::NOT_FOUND,
             StatusCode::NOT_MODIFIED,
             StatusCode::PARTIAL_CONTENT,
         ] {
-            assert_eq!(part(&get, &asked, status, &nothing, 10), Part::Whole, "{status}");
+            assert_eq!(part(&get, &requested, status, &nothing, 10), Part::Whole, "{status}");
         }
         assert_eq!(part(&get, &fields(&[RANGE, RANGE]), ok, &nothing, 10), Part::Whole);
         let refusing = fields(&[("accept-ranges", "None")]);
-        assert_eq!(part(&get, &asked, ok, &refusing, 10), Part::Whole);
+        assert_eq!(part(&get, &requested, ok, &refusing, 10), Part::Whole);
         let tagged = fields(&[("etag", "\"a\"")]);
         for (validator, expected) in [("\"a\"", Part::One(0..1)), ("W/\"a\"", Part::Whole)] {
-            let asked = fields(&[RANGE, ("if-range", validator)]);
-            assert_eq!(part(&get, &asked, ok, &tagged, 10), expected, "{validator}");
+            let requested = fields(&[RANGE, ("if-range", validator)]);
+            assert_eq!(part(&get, &requested, ok, &tagged, 10), expected, "{validator}");
         }
     }
 

@@ -218,7 +218,7 @@ impl Store {
     }
 
     /// Keeps an answer, unless its URL was purged or changed since it was asked for.
-    pub(in crate::cache) fn keep(&self, key: EntryKey, object: Object, begun: Begun) -> bool {
+    pub(in crate::cache) fn insert(&self, key: EntryKey, object: Object, begun: Begun) -> bool {
         let weight = object.weight();
         {
             // Held until it is in: a purge that comes now finds it there.
@@ -245,7 +245,7 @@ impl Store {
         if is_same && new != key {
             self.objects.invalidate(&key);
         }
-        is_same && self.keep(new, object, begun)
+        is_same && self.insert(new, object, begun)
     }
 
     /// Removes one entry.

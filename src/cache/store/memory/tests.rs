@@ -35,11 +35,11 @@ fn key(store: &Store, path: &str) -> EntryKey {
 }
 
 /// Keeps an answer as Pingora's cache would: the first of a URL in the first place, others by variance.
-fn keep(store: &Store, path: &str, vary: &'static str, asked: &HeaderMap, body: &'static [u8], second: u64) {
+fn insert(store: &Store, path: &str, vary: &'static str, requested: &HeaderMap, body: &'static [u8], second: u64) {
     let mut response = ResponseHeader::build(200, None).expect("a header");
     response.insert_header("vary", vary).expect("a field");
     let created = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-    let variance = store.variance(&response.headers, asked);
+    let variance = store.variance(&response.headers, requested);
     let mut meta = CacheMeta::new(created + Duration::from_secs(60), created, 0, 0, response);
     let mut key = key(store, path);
     if let Some(variance) = variance {
@@ -53,7 +53,7 @@ fn keep(store: &Store, path: &str, vary: &'static str, asked: &HeaderMap, body: 
         Head::of(&meta, &url(path), "app"),
         Body::new([Bytes::from_static(body)]),
     );
-    assert!(store.keep(key, object, store.begin(key.url)));
+    assert!(store.insert(key, object, store.begin(key.url)));
 }
 
 fn found(store: &Store, path: &str, fields: &[(&'static str, &'static str)]) -> Option<Bytes> {
@@ -66,14 +66,14 @@ fn variants_are_kept_apart() {
     let store = store(1 << 20);
     const GZIP: &[(&str, &str)] = &[("accept-encoding", "gzip")];
     const BR: &[(&str, &str)] = &[("accept-encoding", "br, gzip")];
-    keep(&store, "/a", "accept-encoding", &request(GZIP), b"gzip", 1);
-    keep(&store, "/a", "accept-encoding", &request(BR), b"br", 2);
+    insert(&store, "/a", "accept-encoding", &request(GZIP), b"gzip", 1);
+    insert(&store, "/a", "accept-encoding", &request(BR), b"br", 2);
     assert_eq!(found(&store, "/a", GZIP).as_deref(), Some(&b"gzip"[..]));
     assert_eq!(found(&store, "/a", BR).as_deref(), Some(&b"br"[..]));
     assert_eq!(found(&store, "/a", &[]), None);
     // Another answer in the first place ends what was kept under the old ones.
     store.remove(key(&store, "/a"));
-    keep(&store, "/a", "accept-encoding", &request(GZIP), b"new", 3);
+    insert(&store, "/a", "accept-encoding", &request(GZIP), b"new", 3);
     assert_eq!(found(&store, "/a", GZIP).as_deref(), Some(&b"new"[..]));
     assert_eq!(found(&store, "/a", BR), None);
 }
@@ -81,7 +81,7 @@ fn variants_are_kept_apart() {
 #[test]
 fn another_upstream_has_answers_of_its_own() {
     let store = store(1 << 20);
-    keep(&store, "/a", "", &HeaderMap::new(), b"app", 1);
+    insert(&store, "/a", "", &HeaderMap::new(), b"app", 1);
     let url = key(&store, "/a").url;
     assert!(store.find(url, "app", &HeaderMap::new()).is_some());
     assert!(store.find(url, "other", &HeaderMap::new()).is_none());
@@ -92,8 +92,8 @@ fn a_purge_takes_all_variants_and_counts_them() {
     let store = store(1 << 20);
     for path in ["/static/a", "/static/b", "/c"] {
         for codings in ["gzip", "br"] {
-            let asked = request(&[("accept-encoding", codings)]);
-            keep(&store, path, "accept-encoding", &asked, b"x", 1);
+            let requested = request(&[("accept-encoding", codings)]);
+            insert(&store, path, "accept-encoding", &requested, b"x", 1);
         }
     }
     assert_eq!(store.purge(&Purge::Url(url("/static/a").into())), 2);
@@ -114,9 +114,9 @@ fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
         Object::new(store.next_id(), head, Body::default())
     };
     store.purge(&Purge::Prefix(url("/static/").into()));
-    assert!(!store.keep(key(&store, "/static/a"), object("/static/a"), begun));
-    assert!(store.keep(key(&store, "/b"), object("/b"), begun));
-    assert!(store.keep(
+    assert!(!store.insert(key(&store, "/static/a"), object("/static/a"), begun));
+    assert!(store.insert(key(&store, "/b"), object("/b"), begun));
+    assert!(store.insert(
         key(&store, "/static/a"),
         object("/static/a"),
         store.begin(key(&store, "/static/a").url)
@@ -127,7 +127,7 @@ fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
     let begun = store.begin(key(&store, "/static/a").url);
     store.forget(key(&store, "/static/a").url);
     assert!(!store.has(key(&store, "/static/a").url));
-    assert!(!store.keep(key(&store, "/static/a"), object("/static/a"), begun));
+    assert!(!store.insert(key(&store, "/static/a"), object("/static/a"), begun));
 }
 
 #[test]
@@ -145,9 +145,9 @@ fn a_kept_answer_does_not_keep_what_its_header_was_read_into() {
 #[test]
 fn only_the_same_answer_gets_a_new_head() {
     let store = store(1 << 20);
-    keep(&store, "/a", "", &HeaderMap::new(), b"one", 1);
+    insert(&store, "/a", "", &HeaderMap::new(), b"one", 1);
     let one = store.get(key(&store, "/a")).expect("kept");
-    keep(&store, "/a", "", &HeaderMap::new(), b"two", 2);
+    insert(&store, "/a", "", &HeaderMap::new(), b"two", 2);
     let renewed = Object::new(store.next_id(), one.head().clone(), one.body().clone());
     let place = key(&store, "/a");
     assert!(!store.replace((place, &one), place, renewed, store.begin(place.url)));
@@ -163,7 +163,7 @@ fn a_scan_stays_within_the_bound_and_leaves_what_is_used() {
         if found(&store, path, &[]).is_none() {
             // The look-up that leads to the origin.
             assert!(store.get(key(&store, path)).is_none());
-            keep(&store, path, "", &HeaderMap::new(), b"content", second);
+            insert(&store, path, "", &HeaderMap::new(), b"content", second);
         }
     };
     for round in 0..5 {

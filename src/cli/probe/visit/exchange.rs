@@ -58,11 +58,11 @@ pub(super) async fn follow(
             let _ = events.send(Event::Promised(clock.elapsed(), promise));
         }
     };
-    let answered = async {
+    let responded = async {
         let response = head(response, clock, &events).await.map_err(|error| explain(&error))?;
         receive(response, body, clock).await
     };
-    let ((), result) = tokio::join!(promised, answered);
+    let ((), result) = tokio::join!(promised, responded);
     let _ = events.send(Event::Ended(index, result));
 }
 

@@ -213,13 +213,13 @@ impl Visit<'_> {
     fn ended(&mut self, index: usize, result: Result<VisitResponse, String>) -> Option<VisitResponse> {
         let exchange = self.report.exchanges.get_mut(index)?;
         match result {
-            Ok(answer) => {
+            Ok(response) => {
                 exchange.outcome = ProbeOutcome::Complete {
-                    end: answer.end,
-                    status: answer.status.as_u16(),
-                    size: answer.size,
+                    end: response.end,
+                    status: response.status.as_u16(),
+                    size: response.size,
                 };
-                (index == 0).then_some(answer)
+                (index == 0).then_some(response)
             }
             Err(reason) => {
                 exchange.outcome = ProbeOutcome::Failed(reason);

@@ -22,8 +22,8 @@ fn itinerary(push: PushSetting) -> Itinerary {
     }
 }
 
-/// Visits a server that answers each request as `answer` does, told the path.
-fn visited(itinerary: &Itinerary, answer: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static) -> Report {
+/// Visits a server that answers each request as `respond` does, told the path.
+fn visited(itinerary: &Itinerary, respond: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -33,7 +33,7 @@ fn visited(itinerary: &Itinerary, answer: impl Fn(&Request<RecvStream>, &mut Rep
         tokio::spawn(async move {
             let mut server: Server = h2::server::handshake(server).await.expect("a handshake");
             while let Some(Ok((request, mut reply))) = server.accept().await {
-                answer(&request, &mut reply);
+                respond(&request, &mut reply);
             }
         });
         visit(Box::new(client), itinerary).await.expect("a connection")
@@ -55,7 +55,7 @@ fn promise(reply: &mut Reply, url: &str) -> h2::server::SendPushedResponse<Bytes
     reply.push_request(request).expect("a client that accepts pushes")
 }
 
-fn asked(report: &Report, initiator: Initiator) -> Vec<&str> {
+fn requested(report: &Report, initiator: Initiator) -> Vec<&str> {
     report
         .exchanges
         .iter()
@@ -72,7 +72,10 @@ fn outcome<'a>(report: &'a Report, target: &str) -> &'a ProbeOutcome {
 #[test]
 fn fetches_what_the_page_and_its_links_name() {
     let report = visited(&itinerary(PushSetting::Accepted), |_, reply| send(reply, PAGE));
-    assert_eq!(asked(&report, Initiator::Client), ["/", "/a.css", "/b.js", "/c.woff2"]);
+    assert_eq!(
+        requested(&report, Initiator::Client),
+        ["/", "/a.css", "/b.js", "/c.woff2"]
+    );
     assert_eq!(report.named, ["/a.css", "/c.woff2"]);
     assert!(report.has_page());
 }
@@ -90,8 +93,8 @@ fn does_not_fetch_what_was_pushed() {
             send(reply, "");
         }
     });
-    assert_eq!(asked(&report, Initiator::Server), ["/a.css"]);
-    assert_eq!(asked(&report, Initiator::Client), ["/", "/b.js", "/c.woff2"]);
+    assert_eq!(requested(&report, Initiator::Server), ["/a.css"]);
+    assert_eq!(requested(&report, Initiator::Client), ["/", "/b.js", "/c.woff2"]);
     assert!(matches!(
         outcome(&report, "/a.css"),
         ProbeOutcome::Complete {
@@ -124,7 +127,7 @@ fn writes_another_origins_promise_as_a_url() {
         }
         send(reply, "");
     });
-    assert_eq!(asked(&report, Initiator::Server), ["http://cdn.example/a.css"]);
+    assert_eq!(requested(&report, Initiator::Server), ["http://cdn.example/a.css"]);
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn refuses_pushes_when_told_to() {
         assert!(reply.push_request(refused).is_err(), "{}", request.uri());
         send(reply, "");
     });
-    assert!(asked(&report, Initiator::Server).is_empty());
+    assert!(requested(&report, Initiator::Server).is_empty());
     assert!(report.has_page());
 }
 

@@ -219,7 +219,7 @@ impl<T: Default> Core<T> {
         match self.streams.find(id) {
             Some(key) => {
                 if let Some(stream) = self.streams.get_mut(key) {
-                    stream.asked = priority;
+                    stream.requested = priority;
                 }
                 self.rerank(key);
             }

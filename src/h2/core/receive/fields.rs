@@ -222,13 +222,13 @@ impl<T: Default> Core<T> {
     }
 
     /// A stream that the client opened, with the priority that its request asks for.
-    pub(in crate::h2::core) fn insert_request(&mut self, id: u32, state: State, asked: Priority) -> Key {
+    pub(in crate::h2::core) fn insert_request(&mut self, id: u32, state: State, requested: Priority) -> Key {
         let mut stream = StreamEntry::new(id, state, T::default(), STREAM_WINDOW, self.client.initial_window);
-        stream.asked = asked;
+        stream.requested = requested;
         if let Some(at) = self.early_priorities.iter().position(|(early, _)| *early == id) {
-            stream.asked = self.early_priorities.swap_remove(at).1;
+            stream.requested = self.early_priorities.swap_remove(at).1;
         }
-        self.knows_priorities |= !stream.asked.is_empty();
+        self.knows_priorities |= !stream.requested.is_empty();
         self.open_requests += 1;
         self.streams.insert(stream)
     }

@@ -185,7 +185,7 @@ impl World {
     }
 
     /// The owner answers what came; the socket takes all.
-    fn answer(&mut self) {
+    fn respond(&mut self) {
         while let Some(event) = self.core.poll_event() {
             match event {
                 Event::Request { key, .. } => self.begin(key),
@@ -299,7 +299,7 @@ fn run(all: &[Said], cut: usize, noise: &[(usize, u8)], now: Instant) -> World {
             world.now += Duration::from_millis((*millis).into());
         }
         world.receive(&bytes, cut);
-        world.answer();
+        world.respond();
     }
     world.core.disconnect();
     for key in world.core.streams.keys() {
@@ -341,6 +341,6 @@ proptest! {
             world.receive(&client::preface(&[]), cut);
         }
         world.receive(&bytes, cut);
-        world.answer();
+        world.respond();
     }
 }

@@ -1,7 +1,7 @@
 //! What one HTTP/2 connection knows about its client, shared by all its streams.
 //!
 //! `h2` writes it (settings, refusals, what became of promises), `proxy` plans with it; it rides
-//! to the proxy as `Arc<Client>` in the digest of the connection. No I/O, no clock.
+//! to the proxy as `Arc<PushState>` in the digest of the connection. No I/O, no clock.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -12,7 +12,7 @@ use super::diary::{Diary, Known, UrlKey};
 
 /// The client of one HTTP/2 connection.
 #[derive(Debug)]
-pub struct Client {
+pub struct PushState {
     enable_push: AtomicBool,
     going_away: AtomicBool,
     max_concurrent_streams: AtomicU32,
@@ -26,7 +26,7 @@ pub(super) struct Ledger {
     pub(super) open_promises: usize,
 }
 
-impl Client {
+impl PushState {
     /// A client that has sent no SETTINGS yet: it takes pushes, without a limit (RFC 9113 section 6.5.2).
     #[must_use]
     pub fn new(diary_entries: usize) -> Self {
@@ -105,14 +105,14 @@ impl Client {
 /// The place of one promise among the client's open streams; gives it back when dropped.
 #[derive(Debug)]
 pub struct Slot {
-    client: Arc<Client>,
+    client: Arc<PushState>,
     key: UrlKey,
     sent: AtomicBool,
 }
 
 impl Slot {
     /// Takes a place for a promise of this URL.
-    pub(super) fn new(client: &Arc<Client>, key: UrlKey, ledger: &mut Ledger) -> Self {
+    pub(super) fn new(client: &Arc<PushState>, key: UrlKey, ledger: &mut Ledger) -> Self {
         ledger.diary.record(key, Known::Pushed);
         ledger.open_promises += 1;
         Self {

@@ -13,7 +13,7 @@ use crate::url_hash::UrlHasher;
 
 /// Why a pushed answer is not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadAnswer {
+pub enum NotPushable {
     /// A redirect or an error.
     #[error("status {0}")]
     Status(StatusCode),
@@ -31,7 +31,7 @@ pub enum BadAnswer {
     Vary,
 }
 
-impl BadAnswer {
+impl NotPushable {
     /// Whether the answer is bad whoever asks. The other statuses may be for what this visitor's request has in it: a field that
     /// is too long, an address that is shut out, too many requests.
     #[must_use]
@@ -53,22 +53,22 @@ impl BadAnswer {
 /// # Errors
 ///
 /// The first reason not to deliver it.
-pub fn judge(status: StatusCode, headers: &HeaderMap, credentials: Credentials) -> Result<(), BadAnswer> {
+pub fn check_pushable(status: StatusCode, headers: &HeaderMap, credentials: Credentials) -> Result<(), NotPushable> {
     if !status.is_success() {
-        return Err(BadAnswer::Status(status));
+        return Err(NotPushable::Status(status));
     }
     let omitted = credentials == Credentials::Omit;
     if has_token(headers, &header::CACHE_CONTROL, "no-store") {
-        return Err(BadAnswer::NoStore);
+        return Err(NotPushable::NoStore);
     }
     if omitted && has_token(headers, &header::CACHE_CONTROL, "private") {
-        return Err(BadAnswer::Private);
+        return Err(NotPushable::Private);
     }
     if headers.contains_key(header::SET_COOKIE) {
-        return Err(BadAnswer::SetCookie);
+        return Err(NotPushable::SetCookie);
     }
     if has_token(headers, &header::VARY, "*") || (omitted && has_token(headers, &header::VARY, "cookie")) {
-        return Err(BadAnswer::Vary);
+        return Err(NotPushable::Vary);
     }
     Ok(())
 }
@@ -99,7 +99,7 @@ const WITNESSES: usize = 3;
 
 /// URLs whose pushed answer could not be used, each until its time is over; bounded.
 #[derive(Debug)]
-pub struct BadAnswers {
+pub struct Unpushable {
     hasher: UrlHasher,
     entries: HashMap<UrlKey, Met>,
     order: VecDeque<UrlKey>,
@@ -129,7 +129,7 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-impl BadAnswers {
+impl Unpushable {
     /// An empty memory of at most `max_entries` URLs.
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
@@ -199,18 +199,18 @@ mod tests {
         status: u16,
         fields: &[(header::HeaderName, &'static str)],
         credentials: Credentials,
-    ) -> Result<(), BadAnswer> {
+    ) -> Result<(), NotPushable> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(name, http::HeaderValue::from_static(value));
         }
-        judge(StatusCode::from_u16(status).expect("a status"), &headers, credentials)
+        check_pushable(StatusCode::from_u16(status).expect("a status"), &headers, credentials)
     }
 
     #[test]
     fn only_what_every_client_may_get_is_delivered() {
         use Credentials::{Include, Omit};
-        let status = |s| Err(BadAnswer::Status(StatusCode::from_u16(s).expect("a status")));
+        let status = |s| Err(NotPushable::Status(StatusCode::from_u16(s).expect("a status")));
         assert_eq!(
             judged(200, &[(header::CACHE_CONTROL, "public, max-age=60")], Omit),
             Ok(())
@@ -221,33 +221,33 @@ mod tests {
         }
         assert_eq!(
             judged(200, &[(header::CACHE_CONTROL, "max-age=0, Private")], Omit),
-            Err(BadAnswer::Private)
+            Err(NotPushable::Private)
         );
         assert_eq!(
             judged(200, &[(header::CACHE_CONTROL, "private=\"x\"")], Omit),
-            Err(BadAnswer::Private)
+            Err(NotPushable::Private)
         );
         assert_eq!(judged(200, &[(header::CACHE_CONTROL, "private")], Include), Ok(()));
         assert_eq!(
             judged(200, &[(header::CACHE_CONTROL, "no-store")], Include),
-            Err(BadAnswer::NoStore)
+            Err(NotPushable::NoStore)
         );
         assert_eq!(
             judged(200, &[(header::SET_COOKIE, "a=b")], Omit),
-            Err(BadAnswer::SetCookie)
+            Err(NotPushable::SetCookie)
         );
         assert_eq!(
             judged(200, &[(header::VARY, "Accept"), (header::VARY, "x, Cookie")], Omit),
-            Err(BadAnswer::Vary)
+            Err(NotPushable::Vary)
         );
         assert_eq!(judged(200, &[(header::VARY, "Cookie")], Include), Ok(()));
-        assert_eq!(judged(200, &[(header::VARY, "*")], Include), Err(BadAnswer::Vary));
+        assert_eq!(judged(200, &[(header::VARY, "*")], Include), Err(NotPushable::Vary));
     }
 
     #[test]
     fn a_bad_answer_is_remembered_for_its_time_only() {
         let now = Instant::now();
-        let mut bad = BadAnswers::new(2);
+        let mut bad = Unpushable::new(2);
         bad.record(
             ("http", "h", "/1"),
             Witness::Everybody,
@@ -263,7 +263,7 @@ mod tests {
     fn one_visitor_changes_nothing_for_others() {
         let now = Instant::now();
         let until = now + Duration::from_secs(60);
-        let mut bad = BadAnswers::new(2);
+        let mut bad = Unpushable::new(2);
         let mut met = |address: &str, at: Instant| {
             let witness = Witness::Visitor(address.parse().expect("an address"));
             bad.record(("http", "h", "/1"), witness, at, at + Duration::from_secs(60));
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn what_may_be_a_visitor_s_own_is_not_everybody_s() {
         use Credentials::{Include, Omit};
-        let status = |status| BadAnswer::Status(StatusCode::from_u16(status).expect("a status"));
+        let status = |status| NotPushable::Status(StatusCode::from_u16(status).expect("a status"));
         for (bad, is) in [
             (status(301), true),
             (status(302), true),
@@ -300,8 +300,8 @@ mod tests {
             (status(431), false),
             (status(500), false),
             (status(503), false),
-            (BadAnswer::NoStore, true),
-            (BadAnswer::SetCookie, true),
+            (NotPushable::NoStore, true),
+            (NotPushable::SetCookie, true),
         ] {
             assert_eq!(bad.is_for_everybody(Omit), is, "{bad}");
             assert!(!bad.is_for_everybody(Include), "{bad}: its request had credentials");
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn the_memory_is_bounded() {
         let now = Instant::now();
-        let mut bad = BadAnswers::new(2);
+        let mut bad = Unpushable::new(2);
         for path in ["/1", "/2", "/2", "/3"] {
             bad.record(
                 ("http", "h", path),
