@@ -6,13 +6,13 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, Method, StatusCode};
 use linkpush::{
     link::Document,
-    push::{Client, Facts, Plan, Policy, Source, mentions, plan},
+    push::{Facts, Plan, Policy, PushState, Source, mentions, plan},
 };
 
 const THREE: &str = "</css/main.css>; rel=preload; as=style, </js/app.js>; rel=preload; as=script, \
                      </fonts/text.woff2>; rel=preload; as=font; crossorigin";
 
-fn planned(client: &Arc<Client>, policy: &Policy, request: &HeaderMap, field: &str) -> Plan {
+fn planned(client: &Arc<PushState>, policy: &Policy, request: &HeaderMap, field: &str) -> Plan {
     let document = Document::new("https", "shop.example", "/p/index.html").expect("a document");
     client.plan(|http2| {
         let facts = Facts {
@@ -42,7 +42,7 @@ fn planned(client: &Arc<Client>, policy: &Policy, request: &HeaderMap, field: &s
 fn plans(c: &mut Criterion) {
     let (policy, request) = (Policy::default(), HeaderMap::new());
     // A plan that is dropped unsent gives everything back, so that each round finds the same diary.
-    let client = Arc::new(Client::new(1024));
+    let client = Arc::new(PushState::new(1024));
     c.bench_function("plan/push 3 links", |b| {
         b.iter(|| planned(&client, &policy, &request, black_box(THREE)))
     });
@@ -52,13 +52,13 @@ fn plans(c: &mut Criterion) {
     c.bench_function("plan/1000 links", |b| {
         b.iter(|| planned(&client, &policy, &request, black_box(&many)))
     });
-    let browser = Arc::new(Client::new(1024));
+    let browser = Arc::new(PushState::new(1024));
     browser.set_enable_push(false);
     c.bench_function("plan/3 links, push disabled", |b| {
         b.iter(|| planned(&browser, &policy, &request, black_box(THREE)));
     });
     c.bench_function("diary/client fetches a URL", |b| {
-        let client = Client::new(1024);
+        let client = PushState::new(1024);
         let mut n = 0_u32;
         b.iter(|| {
             n = n.wrapping_add(1);

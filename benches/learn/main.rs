@@ -17,7 +17,7 @@ use std::{hint::black_box, time::Instant};
 
 use http::{HeaderMap, HeaderValue, header};
 use linkpush::{
-    learn::{DocumentKey, Evidence, LearnPolicy, Observation, Observed, Store, StoreLimits},
+    learn::{DocumentKey, Evidence, LearnPolicy, ManifestLimits, ManifestStore, Observation, Observed},
     link::Spelled,
 };
 use site::{Kind, Setting, Tally};
@@ -28,7 +28,7 @@ use support::{figures::median, process};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let store = Store::new(StoreLimits::default(), (1, 2));
+    let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
     memory(&store);
     look_up(&store);
     simulation();
@@ -38,7 +38,7 @@ const OFFERED: u32 = 1_000_000;
 const RETURNING: u32 = 2_000;
 
 /// A crawler asks for a million documents once each, while people return to two thousand others.
-fn memory(store: &Store) {
+fn memory(store: &ManifestStore) {
     println!("A crawler offers {OFFERED} documents once; every fifth request is for one of {RETURNING} others.\n");
     println!("| offered | documents in the store | resident, MB |\n|--:|--:|--:|");
     println!("| 0 | {} | {:.1} |", store.len(), resident());
@@ -63,7 +63,7 @@ fn memory(store: &Store) {
     println!("\nPeak {peak:.1} MB. Of the {RETURNING} documents that people return to, {known} are in the store.\n");
 }
 
-fn key(store: &Store, path: &str) -> DocumentKey {
+fn key(store: &ManifestStore, path: &str) -> DocumentKey {
     let document = ("https", "site.example", path, None);
     store
         .hasher()
@@ -71,7 +71,7 @@ fn key(store: &Store, path: &str) -> DocumentKey {
 }
 
 /// A request and its response, as the proxy does it.
-fn respond(store: &Store, path: &str) {
+fn respond(store: &ManifestStore, path: &str) {
     let policy = LearnPolicy::default();
     let key = key(store, path);
     let delivered = store.known(key, &policy, NOW).unwrap_or_default().links;
@@ -105,7 +105,7 @@ fn resident() -> f64 {
 }
 
 /// What a request pays before its origin is asked: the key, and the links that are known.
-fn look_up(store: &Store) {
+fn look_up(store: &ManifestStore) {
     let paths: Vec<String> = (0..RETURNING).map(|n| format!("/returning/{n}")).collect();
     let unknown: Vec<String> = (0..RETURNING).map(|n| format!("/nothing/{n}")).collect();
     let plain = LearnPolicy::default();
@@ -126,7 +126,7 @@ fn look_up(store: &Store) {
     println!("\nMedians of 9 rounds of 200000.\n");
 }
 
-fn nanoseconds(store: &Store, policy: &LearnPolicy, paths: &[String], fields: &HeaderMap) -> f64 {
+fn nanoseconds(store: &ManifestStore, policy: &LearnPolicy, paths: &[String], fields: &HeaderMap) -> f64 {
     const LOOK_UPS: usize = 200_000;
     let start = Instant::now();
     for path in paths.iter().cycle().take(LOOK_UPS) {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use linkpush::{
-    learn::{Evidence, LearnPolicy, Links, Observation, Observed, Store, StoreLimits, VisitorFacts},
+    learn::{Evidence, LearnPolicy, Links, ManifestLimits, ManifestStore, Observation, Observed, VisitorFacts},
     link::Spelled,
 };
 
@@ -234,11 +234,11 @@ fn bytes(link: &str) -> u64 {
 /// Runs it: one request after the other, one a second.
 pub(crate) fn run(setting: Setting) -> Outcome {
     let policy = LearnPolicy::default();
-    let limits = StoreLimits {
+    let limits = ManifestLimits {
         documents: setting.limit,
-        ..StoreLimits::default()
+        ..ManifestLimits::default()
     };
-    let store = Store::new(limits, (setting.seed, 1));
+    let store = ManifestStore::new(limits, (setting.seed, 1));
     let mut random = Random(setting.seed);
     let zipf = Zipf::new(setting.documents);
     let mut outcome = Outcome::default();

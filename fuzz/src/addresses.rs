@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
-    forwarded::{self, Facts, ForwardedField, Told, Trust, is_foreign},
+    forwarded::{self, ForwardedFacts, ForwardedField, Told, Trust, is_foreign},
     input::Input,
     peer::{Peer, Scheme, Trusted},
 };
@@ -48,7 +48,7 @@ pub fn forwarded(bytes: &[u8]) {
             fields.append(name, value);
         }
     }
-    let facts = Facts {
+    let facts = ForwardedFacts {
         address,
         trust,
         scheme,
@@ -78,7 +78,7 @@ pub fn forwarded(bytes: &[u8]) {
     }
     if trust == Trust::Untrusted {
         let none = HeaderMap::new();
-        let alone = Facts { fields: &none, ..facts };
+        let alone = ForwardedFacts { fields: &none, ..facts };
         assert_eq!(
             told,
             forwarded::tell(&alone, ForwardedField::On),
@@ -91,7 +91,7 @@ pub fn forwarded(bytes: &[u8]) {
     names(bytes);
 }
 
-fn received<'f>(facts: &Facts<'f>, name: &str) -> Vec<&'f [u8]> {
+fn received<'f>(facts: &ForwardedFacts<'f>, name: &str) -> Vec<&'f [u8]> {
     match facts.trust {
         Trust::Trusted => facts.fields.get_all(name).iter().map(HeaderValue::as_bytes).collect(),
         Trust::Untrusted => Vec::new(),
@@ -99,7 +99,7 @@ fn received<'f>(facts: &Facts<'f>, name: &str) -> Vec<&'f [u8]> {
 }
 
 /// The chain ends in the peer, and is the end of what the peer said; the next hop finds the peer in it.
-fn chain(facts: &Facts<'_>, told: &Told) {
+fn chain(facts: &ForwardedFacts<'_>, told: &Told) {
     let peer = facts.address.to_canonical();
     let text = told.chain.to_str().expect("ASCII");
     let mut elements: Vec<&str> = text.split(", ").collect();
@@ -161,7 +161,7 @@ fn chain(facts: &Facts<'_>, told: &Told) {
 type Pairs = Vec<(String, String)>;
 
 /// `Forwarded` reads as it is meant: what the peer said, if it can be read, and one element of ours.
-fn element(facts: &Facts<'_>, told: &Told) {
+fn element(facts: &ForwardedFacts<'_>, told: &Told) {
     let value = told.forwarded.as_ref().expect("it is asked for").as_bytes();
     let mut all = elements(value).expect("what is told can be read");
     let mut expected: Pairs = Vec::new();
@@ -227,7 +227,7 @@ fn elements(value: &[u8]) -> Option<Vec<Pairs>> {
 }
 
 /// Scheme, host and port make a URL.
-fn url(facts: &Facts<'_>, told: &Told) {
+fn url(facts: &ForwardedFacts<'_>, told: &Told) {
     let scheme = told.scheme.to_str().expect("ASCII");
     assert!(["http", "https"].contains(&scheme));
     let port: u16 = told.port.to_str().expect("ASCII").parse().expect("a port");

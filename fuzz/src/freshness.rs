@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use linkpush::cache::{Asked, Freshness, NotKept, keep};
+use linkpush::cache::{Freshness, NotStorable, RequestFacts, check_storable};
 
 use crate::input::Input;
 
@@ -28,7 +28,7 @@ pub fn freshness(bytes: &[u8]) {
     let mut input = Input(bytes);
     let what = input.number();
     let status = StatusCode::from_u16(input.pick(&[200, 200, 200, 206, 302, 304, 404, 500])).expect("a status");
-    let asked = Asked {
+    let facts = RequestFacts {
         with_cookie: what % 2 == 1,
         revalidated: what / 2 % 2 == 1,
         limit: 1000,
@@ -41,7 +41,7 @@ pub fn freshness(bytes: &[u8]) {
     // Wed, 25 Nov 2026 07:00:00 GMT
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_590_000);
     let fields = map(&lines);
-    let kept = keep(status, &fields, asked, now);
+    let kept = check_storable(status, &fields, facts, now);
     let control: Vec<&[u8]> = fields
         .get_all("cache-control")
         .iter()
@@ -51,7 +51,7 @@ pub fn freshness(bytes: &[u8]) {
     if control.iter().all(is_closed) {
         assert_eq!(
             kept,
-            keep(status, &one_line_each(&fields), asked, now),
+            check_storable(status, &one_line_each(&fields), facts, now),
             "lines are one list"
         );
     }
@@ -60,7 +60,7 @@ pub fn freshness(bytes: &[u8]) {
     let text = String::from_utf8_lossy(&control.join(&b", "[..])).to_ascii_lowercase();
     let has = |name: &str| text.contains(name);
     let Ok(fresh) = kept else {
-        return older(status, &fields, asked, now, None);
+        return older(status, &fields, facts, now, None);
     };
     assert!([200, 203, 301, 308, 404, 410].contains(&status.as_u16()));
     for never in ["no-store", "private", "no-cache"] {
@@ -70,20 +70,20 @@ pub fn freshness(bytes: &[u8]) {
         );
     }
     assert!(!fields.contains_key("set-cookie"));
-    assert!(!asked.with_cookie || asked.revalidated || has("public") || has("s-maxage"));
+    assert!(!facts.with_cookie || facts.revalidated || has("public") || has("s-maxage"));
     assert!(
         has("max-age") || has("s-maxage") || fields.get_all("expires").iter().count() == 1,
         "the origin states it"
     );
     let length = fields.get("content-length").map(HeaderValue::as_bytes);
-    assert!(asked.revalidated || length.is_some() || fields.contains_key("transfer-encoding"));
+    assert!(facts.revalidated || length.is_some() || fields.contains_key("transfer-encoding"));
     assert!(fresh.epoch <= now && fresh.fresh_until >= fresh.epoch);
     assert!(fresh.fresh_until <= fresh.epoch + LONGEST);
     let stale = Duration::from_secs(fresh.stale_while_revalidate.max(fresh.stale_if_error).into());
     assert!(fresh.fresh_until + stale >= now, "it can be used once");
     assert!(fresh.stale_while_revalidate == 0 || has("stale-while-revalidate"));
     assert!(fresh.stale_if_error == 0 || has("stale-if-error"));
-    older(status, &fields, asked, now, Some(fresh));
+    older(status, &fields, facts, now, Some(fresh));
     // Said otherwise, it means the same.
     let upper = fields.iter().map(|(name, value)| {
         let is_control = name == "cache-control";
@@ -95,12 +95,16 @@ pub fn freshness(bytes: &[u8]) {
         (name.clone(), value.expect("a value"))
     });
     let upper: HeaderMap = upper.collect();
-    assert_eq!(keep(status, &upper, asked, now), Ok(fresh), "case does not count");
+    assert_eq!(
+        check_storable(status, &upper, facts, now),
+        Ok(fresh),
+        "case does not count"
+    );
     for more in ["no-store", "private", "no-cache"] {
         let mut fields = fields.clone();
         fields.append("cache-control", HeaderValue::from_static(more));
         assert!(
-            keep(status, &fields, asked, now).is_err(),
+            check_storable(status, &fields, facts, now).is_err(),
             "{more} on a line of its own"
         );
     }
@@ -116,7 +120,7 @@ fn map(lines: &[(&'static str, &[u8])]) -> HeaderMap {
     fields
 }
 
-/// With all lines of `Cache-Control` and `Vary` joined.
+/// With all lines of `Cache-CacheControl` and `Vary` joined.
 fn one_line_each(fields: &HeaderMap) -> HeaderMap {
     let mut joined = fields.clone();
     for name in ["cache-control", "vary"] {
@@ -152,17 +156,17 @@ fn directives(control: &[&[u8]]) -> Vec<String> {
 }
 
 /// An answer that was longer on its way is kept no longer.
-fn older(status: StatusCode, fields: &HeaderMap, asked: Asked, now: SystemTime, fresh: Option<Freshness>) {
+fn older(status: StatusCode, fields: &HeaderMap, facts: RequestFacts, now: SystemTime, fresh: Option<Freshness>) {
     if fields.contains_key("age") || fields.contains_key("date") {
         return;
     }
     let mut fields = fields.clone();
     fields.insert("age", HeaderValue::from_static("100"));
-    match (keep(status, &fields, asked, now), fresh) {
+    match (check_storable(status, &fields, facts, now), fresh) {
         (Ok(older), Some(fresh)) => assert_eq!(older.fresh_until + Duration::from_secs(100), fresh.fresh_until),
         (Ok(_), None) => unreachable!("age makes nothing fresh"),
         (Err(why), Some(fresh)) => {
-            assert_eq!(why, NotKept::NotFresh);
+            assert_eq!(why, NotStorable::NotFresh);
             let stale = Duration::from_secs(fresh.stale_while_revalidate.max(fresh.stale_if_error).into());
             assert!(fresh.fresh_until + stale <= now + Duration::from_secs(100));
         }

@@ -18,10 +18,10 @@ pub mod addresses;
 pub mod cache;
 #[cfg(feature = "whole")]
 pub mod configuration;
-pub mod header_blocks;
 #[cfg(feature = "whole")]
 pub mod freshness;
 pub mod h2;
+pub mod header_blocks;
 pub mod links;
 pub mod listen;
 pub mod manifests;

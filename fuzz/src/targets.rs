@@ -4,8 +4,8 @@ use http::Uri;
 use url::Url;
 
 use crate::{
-    peer::target::{self, BadTarget, Target},
     input::Input,
+    peer::target::{self, BadTarget, RequestTarget},
 };
 
 /// Reads a method, a target and Host fields, each on a line of its own.
@@ -22,7 +22,7 @@ pub fn target(bytes: &[u8]) {
     for host in &hosts {
         authority(host);
     }
-    let Ok(read) = Target::of_http1(method, asked, &hosts, is_http10) else {
+    let Ok(read) = RequestTarget::of_http1(method, asked, &hosts, is_http10) else {
         return;
     };
     assert!(hosts.len() <= 1, "one Host");
@@ -37,7 +37,7 @@ pub fn target(bytes: &[u8]) {
     }
     let again: Vec<&[u8]> = read.authority.map(str::as_bytes).into_iter().collect();
     assert_eq!(
-        Target::of_http1(method, &read.path, &again, is_http10).as_ref(),
+        RequestTarget::of_http1(method, &read.path, &again, is_http10).as_ref(),
         Ok(&read),
         "one form"
     );

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::key::{TakeAsIs, UrlHash, UrlHasher};
+use super::rules::key::{TakeAsIs, UrlHash, UrlHasher};
 use crate::{
     link::Document,
     push::{Mention, Policy},
@@ -21,20 +21,20 @@ pub struct Assets {
 }
 
 /// URLs that are remembered: far more than a site has, and some twenty megabytes at most.
-const MOST_URLS: u64 = 65_536;
+const MAX_URLS: u64 = 65_536;
 
 /// Link fields that are remembered, and for how long: what was forgotten meanwhile is noted again.
-const MOST_FIELDS: u64 = 4096;
+const MAX_FIELDS: u64 = 4096;
 const FIELDS_FOR: Duration = Duration::from_secs(60);
 
 impl Default for Assets {
     fn default() -> Self {
         Self {
             urls: Cache::builder()
-                .max_capacity(MOST_URLS)
+                .max_capacity(MAX_URLS)
                 .build_with_hasher(TakeAsIs::default()),
             fields: Cache::builder()
-                .max_capacity(MOST_FIELDS)
+                .max_capacity(MAX_FIELDS)
                 .time_to_live(FIELDS_FOR)
                 .build_with_hasher(TakeAsIs::default()),
         }

@@ -8,9 +8,11 @@ use pingora_cache::CacheMeta;
 
 use super::{
     body::Body,
-    freshness::announced_length,
-    key::{UrlHasher, Variance},
-    vary,
+    rules::{
+        freshness::announced_length,
+        key::{UrlHasher, Variance},
+        vary,
+    },
 };
 use crate::{
     fields::compact,
@@ -144,7 +146,7 @@ impl Object {
         head.fields.remove(header::TRANSFER_ENCODING);
         head.fields
             .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        let is_pushable = push::judge(head.status, &head.fields, Credentials::Omit).is_ok();
+        let is_pushable = push::check_pushable(head.status, &head.fields, Credentials::Omit).is_ok();
         Self {
             id,
             head,

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt};
 
 use http::Uri;
 
-use super::key::{UrlHash, url_text};
+use super::rules::key::{UrlHash, url_text};
 
 /// What to forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Purge {
         Ok(Self::Prefix(normal(text)?.into()))
     }
 
-    /// Whether a URL is meant, given as [`url_text`](super::url_text) writes it.
+    /// Whether a URL is meant, given as [`url_text`] writes it.
     #[must_use]
     pub fn reaches(&self, url: &str) -> bool {
         match self {

@@ -13,7 +13,7 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in &args.files {
-        let Some(config) = super::configured(file) else {
+        let Some(config) = super::configuration::configured(file) else {
             code = ExitCode::FAILURE;
             continue;
         };

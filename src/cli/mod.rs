@@ -7,8 +7,10 @@
 )]
 
 mod check;
+mod configuration;
 mod demo;
 mod explain;
+mod failure;
 #[cfg(feature = "probe")]
 mod probe;
 mod purge;
@@ -17,11 +19,11 @@ mod run;
 mod target;
 mod upgrade;
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::config::{self, Config};
+pub use failure::report;
 
 /// What linkpush is asked to do.
 #[derive(Debug, Subcommand)]
@@ -63,22 +65,3 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
     }
 }
-
-/// What a file configures; `None` if the file is wrong, which is told then.
-fn configured(file: &Path) -> Option<Config> {
-    match config::read(file) {
-        Ok(config) => Some(config),
-        Err(problems) => {
-            eprintln!("{problems}");
-            None
-        }
-    }
-}
-
-/// Prints an error with its causes on one line.
-pub fn report(error: &anyhow::Error) {
-    eprintln!("linkpush: {error:#}");
-}
-
-/// Exit code of bad usage, as clap's own.
-const USAGE: u8 = 2;

@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Some(config) = super::configured(&args.config) else {
+    let Some(config) = super::configuration::configured(&args.config) else {
         return Ok(ExitCode::FAILURE);
     };
     let Some(admin) = config.server.admin else {
@@ -82,17 +82,17 @@ fn ask(mut stream: impl Read + Write, request: &PurgeRequest) -> anyhow::Result<
         body.len()
     );
     stream.write_all([head, body].concat().as_bytes())?;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     stream
         .take(MAX_ANSWER)
-        .read_to_end(&mut answer)
+        .read_to_end(&mut response)
         .context("the server does not answer")?;
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = head.parse(&answer).context("the server's answer is no HTTP")? else {
+    let httparse::Status::Complete(length) = head.parse(&response).context("the server's answer is no HTTP")? else {
         bail!("the server's answer is not complete");
     };
-    let body = answer.get(length..).unwrap_or_default();
+    let body = response.get(length..).unwrap_or_default();
     if head.code != Some(StatusCode::OK.as_u16()) {
         let refused: Refused = serde_json::from_slice(body).context("the server refuses, and does not say why")?;
         bail!("the server refuses: {}", refused.error);

@@ -17,7 +17,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Some(config) = super::configured(&args.config) else {
+    let Some(config) = super::configuration::configured(&args.config) else {
         return Ok(ExitCode::FAILURE);
     };
     let sockets = if args.take_over {

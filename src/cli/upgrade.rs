@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::target;
-use crate::{config, server::Running};
+use crate::{config, server::RunningServer};
 
 /// Arguments of `upgrade`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     old.upgrade()?;
     let until = Instant::now() + TIMEOUT;
     while Instant::now() < until {
-        let now = pid_file.as_deref().and_then(|file| Running::find(file).ok());
+        let now = pid_file.as_deref().and_then(|file| RunningServer::find(file).ok());
         if let Some(new) = now.filter(|&new| new != old) {
             println!(
                 "process {} serves; process {} finishes its requests and ends",

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cache::StoreLimits,
-    route::{CachePolicy, Caching, CookieAnswers, StatusField},
+    route::{CachePolicy, Caching, CookieResponses, StatusField},
 };
 
 /// Reads a policy over a base: a word changes what is stored and nothing else, a mapping changes the keys that it has.
@@ -49,4 +49,4 @@ const CACHING: &[(&str, Caching)] = &[
     ("all", Caching::All),
 ];
 const STATUS: &[(&str, StatusField)] = &[("off", StatusField::Off), ("on", StatusField::On)];
-const COOKIES: &[(&str, CookieAnswers)] = &[("public", CookieAnswers::Public), ("any", CookieAnswers::Any)];
+const COOKIES: &[(&str, CookieResponses)] = &[("public", CookieResponses::Public), ("any", CookieResponses::Any)];

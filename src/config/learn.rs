@@ -10,7 +10,7 @@ use super::{
     settings::read_settings,
     value,
 };
-use crate::learn::{LearnKey, LearnPolicy, Learning, Returning, StoreLimits};
+use crate::learn::{LearnKey, LearnPolicy, Learning, ManifestLimits, Returning};
 
 /// Where manifests are stored.
 ///
@@ -20,7 +20,7 @@ use crate::learn::{LearnKey, LearnPolicy, Learning, Returning, StoreLimits};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ManifestsPolicy {
     /// How much is stored.
-    pub limits: StoreLimits,
+    pub limits: ManifestLimits,
     /// The file that outlasts restarts.
     pub file: Option<PathBuf>,
 }

@@ -126,7 +126,7 @@ fn examples_in_comments_show_the_defaults() {
     assert_eq!(pool.health_check, Some(HealthCheckPolicy::new("/health")));
     let tls = TlsPolicy {
         sni: Some("app.example".into()),
-        authorities: None,
+        ca_bundle: None,
         verify: Verify::On,
     };
     assert_eq!(pool.tls, Some(tls));

@@ -9,7 +9,7 @@ use super::{
     value,
 };
 use crate::upstream::{
-    Authorities, Balance, EjectionPolicy, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
+    Balance, CaBundle, EjectionPolicy, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
     Verify,
 };
 
@@ -110,12 +110,12 @@ fn ejection(at: &At<'_>, found: &mut Findings<'_>) -> Result<EjectionPolicy, Rep
 fn tls(at: &At<'_>, found: &mut Findings<'_>) -> Result<TlsPolicy, Reported> {
     let mut tls = TlsPolicy {
         sni: None,
-        authorities: None,
+        ca_bundle: None,
         verify: Verify::On,
     };
     read_settings!(at, found, {
         "sni" => tls.sni, or_null(parse(value::SNI_ALLOWED, value::sni));
-        "ca" => tls.authorities, or_null(parse_or_reason(CA, |folder, text| Authorities::read(&folder.join(text))));
+        "ca" => tls.ca_bundle, or_null(parse_or_reason(CA, |folder, text| CaBundle::read(&folder.join(text))));
         "verify" => tls.verify, word(VERIFY);
     });
     Ok(tls)

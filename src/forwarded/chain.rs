@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderValue, header::GetAll};
 
-use super::{MAX_CHAIN, printable};
+use super::text::{MAX_CHAIN, printable};
 use crate::peer::Trusted;
 
 /// A received chain with one more address at its end.

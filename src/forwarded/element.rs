@@ -4,7 +4,7 @@ use std::{io::Write, net::IpAddr};
 
 use http::{HeaderValue, header::GetAll};
 
-use super::{AddressText, MAX_CHAIN, printable};
+use super::text::{AddressText, MAX_CHAIN, printable};
 use crate::peer::Scheme;
 
 /// The received elements with one more at their end.

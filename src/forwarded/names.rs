@@ -14,7 +14,19 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{Trust, X_FORWARDED_FOR};
+/// Whether what a peer says of others is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It is a proxy of the operator's.
+    Trusted,
+    /// It is a client.
+    Untrusted,
+}
+
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
 /// Whether a field must not reach origins from such a peer, because they would take it for ours. `name` is in lower case.
 #[must_use]

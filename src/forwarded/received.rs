@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{X_FORWARDED_HOST, X_FORWARDED_PORT, names::is_of_family};
+use super::names::{X_FORWARDED_HOST, X_FORWARDED_PORT, is_of_family};
 
 /// The fields with which a trusted peer told of a document's client.
 ///

@@ -2,8 +2,17 @@
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::peer::Trusted;
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{
+    element,
+    facts::{MAX_AUTHORITY, scheme_of},
+    text::MAX_CHAIN,
+    *,
+};
+use crate::peer::{Peer, Scheme, Trusted};
 
 fn fields(lines: &[(&str, &str)]) -> HeaderMap {
     lines
@@ -21,7 +30,7 @@ fn told(trust: Trust, lines: &[(&str, &str)]) -> Told {
 }
 
 fn told_of(address: &str, trust: Trust, scheme: Scheme, authority: &str, lines: &[(&str, &str)]) -> Told {
-    let facts = Facts {
+    let facts = ForwardedFacts {
         address: address.parse().expect("an address"),
         trust,
         scheme,
@@ -80,7 +89,7 @@ fn what_a_trusted_peer_says_is_kept_and_its_address_appended() {
 
 #[test]
 fn forwarded_is_told_only_if_asked_for() {
-    let facts = Facts {
+    let facts = ForwardedFacts {
         address: "203.0.113.7".parse().expect("an address"),
         trust: Trust::Trusted,
         scheme: Scheme::Http,
@@ -397,7 +406,7 @@ proptest! {
                 fields.append(*name, value);
             }
         }
-        let facts = |trust, fields| Facts { address, trust, scheme: Scheme::Http, authority: "a", fields };
+        let facts = |trust, fields| ForwardedFacts { address, trust, scheme: Scheme::Http, authority: "a", fields };
         let told = tell(&facts(Trust::Trusted, &fields), ForwardedField::On);
         let shown = address.to_canonical().to_string();
         let last = text(&told.chain).rsplit(", ").next().expect("one");

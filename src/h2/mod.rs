@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use self::core::Fault;
 pub use accept::{
-    Answers,
+    Responder,
     h2c::{Beginning, NotUpgradable},
     scheduler::RequestScheduler,
     serve::serve,

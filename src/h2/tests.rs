@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Answers, Limits, RequestScheduler, serve,
+    Limits, RequestScheduler, Responder, serve,
     wire::frame::{FrameHeader, HEADER_LEN, PREFACE, flag, kind, setting},
 };
 use crate::{
@@ -108,7 +108,7 @@ pub(super) const LIMITS: Limits = Limits {
 pub(super) struct Empty;
 
 impl ResponseSource for Empty {
-    fn find(&self, _: &Parts, _: &peer::Connection, _: Option<PushedBy>) -> Option<StoredResponse> {
+    fn find(&self, _: &Parts, _: &peer::ClientConnection, _: Option<PushedBy>) -> Option<StoredResponse> {
         None
     }
 }
@@ -199,7 +199,7 @@ impl Reader {
 async fn asked_for_a_document(app: &Arc<App>) -> Reader {
     let (mut io, server) = duplex(16 * 1024);
     let (sender, shutdown) = watch::channel(false);
-    let answers = Answers {
+    let responder = Responder {
         stored: Arc::new(Empty),
         app: Arc::clone(app),
         scheduler: Arc::new(RequestScheduler::new(1)),
@@ -207,7 +207,7 @@ async fn asked_for_a_document(app: &Arc<App>) -> Reader {
     };
     tokio::spawn(async move {
         let _sender = sender;
-        serve(Box::new(server), None, answers, LIMITS, shutdown).await;
+        serve(Box::new(server), None, responder, LIMITS, shutdown).await;
     });
     let window = [
         &setting::INITIAL_WINDOW_SIZE.to_be_bytes()[..],

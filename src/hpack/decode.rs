@@ -1,8 +1,8 @@
 //! Decodes blocks of fields.
 
 use super::field::{FieldSink, Name, Value};
-use super::table::{Entry, Table};
 use super::{FIELD_OVERHEAD, huffman, integer};
+use super::{entry::TableEntry, table::Table};
 
 /// How much of the stack is there for the Huffman strings of a field; longer ones are decoded on the heap.
 const SCRATCH: usize = 256;
@@ -46,7 +46,7 @@ struct Text<'a> {
 
 /// Where the name of a literal is.
 enum Named<'a> {
-    Entry(&'a Entry),
+    TableEntry(&'a TableEntry),
     Literal(&'a [u8]),
 }
 
@@ -135,7 +135,7 @@ impl Decoder {
             (Named::Literal(name), name.len())
         } else {
             let entry = self.table.get(index).ok_or(DecodeError::Index)?;
-            (Named::Entry(entry), entry.name_len)
+            (Named::TableEntry(entry), entry.name_len)
         };
 
         let size = name_len + value.len() + FIELD_OVERHEAD;
@@ -143,7 +143,7 @@ impl Decoder {
         let kept = indexed && self.table.fits(size);
         if wanted || kept {
             let name = match named {
-                Named::Entry(entry) => entry.name.clone(),
+                Named::TableEntry(entry) => entry.name.clone(),
                 Named::Literal(name) => Name::parse(name),
             };
             let mut parsed = Value::parse(&name, value, kept);
@@ -152,7 +152,7 @@ impl Decoder {
                 if wanted {
                     sink.field(name.clone(), parsed.clone());
                 }
-                self.table.push(Entry::new(name, name_len, parsed, value.len()));
+                self.table.push(TableEntry::new(name, name_len, parsed, value.len()));
                 return Ok(());
             }
             if first & 0x10 != 0 && !indexed {

@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::recent::{AUTHORITY, EntryName, Found, Hash, Recent};
+use super::recent::{AUTHORITY, EntryName, Hash, Recent, RecentMatch};
 use super::static_table::{self, index};
 use super::{FIELD_OVERHEAD, INITIAL_TABLE, huffman, integer};
 
@@ -48,7 +48,7 @@ pub(crate) struct Encoder {
 
 /// Whether a field gets into the dynamic table.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Policy {
+enum Insertion {
     /// It does if its name has none there, or the pair of both comes again.
     Usual,
     /// Each new value stays the same for a while.
@@ -135,11 +135,18 @@ impl Encoder {
         self.begin(out);
         let hash = Hash::of(name);
         if value.is_sensitive() {
-            return self.literal(Policy::Secret, hash, name, value.as_bytes(), Found::Nothing, out);
+            return self.literal(
+                Insertion::Secret,
+                hash,
+                name,
+                value.as_bytes(),
+                RecentMatch::Nothing,
+                out,
+            );
         }
         match self.table.find_field(hash, name, value.as_bytes()) {
-            Found::Pair(age) => integer::encode(INDEXED.0, INDEXED.1, FIRST_DYNAMIC + age, out),
-            found => self.literal(Policy::Usual, hash, name, value.as_bytes(), found, out),
+            RecentMatch::Pair(age) => integer::encode(INDEXED.0, INDEXED.1, FIRST_DYNAMIC + age, out),
+            found => self.literal(Insertion::Usual, hash, name, value.as_bytes(), found, out),
         }
     }
 
@@ -167,7 +174,7 @@ impl Encoder {
     fn authority(&mut self, value: &[u8], out: &mut BytesMut) {
         let hash = Hash::AUTHORITY;
         match self.table.find_authority(hash, value) {
-            Found::Pair(age) => integer::encode(INDEXED.0, INDEXED.1, FIRST_DYNAMIC + age, out),
+            RecentMatch::Pair(age) => integer::encode(INDEXED.0, INDEXED.1, FIRST_DYNAMIC + age, out),
             _ if self.worth_keeping(AUTHORITY.len() + value.len()) => {
                 out.put_u8(INCREMENTAL.0 | index::AUTHORITY);
                 text(value, 0, out);
@@ -189,39 +196,41 @@ impl Encoder {
     #[inline(never)]
     fn literal(
         &mut self,
-        policy: Policy,
+        policy: Insertion,
         hash: Hash,
         name: &HeaderName,
         value: &[u8],
-        found: Found,
+        found: RecentMatch,
         out: &mut BytesMut,
     ) {
         let static_index = static_table::index_of(name);
-        if static_index == index::ACCEPT_ENCODING && policy == Policy::Usual && value == b"gzip, deflate" {
+        if static_index == index::ACCEPT_ENCODING && policy == Insertion::Usual && value == b"gzip, deflate" {
             out.put_u8(INDEXED.0 | index::ACCEPT_ENCODING);
             return;
         }
-        let policy = if policy == Policy::Secret {
+        let policy = if policy == Insertion::Secret {
             policy
         } else {
-            Policy::of(static_index, value)
+            Insertion::of(static_index, value)
         };
         let name_len = name.as_str().len();
         let insert = match policy {
-            Policy::Secret | Policy::Not => false,
-            Policy::Usual | Policy::Always if !self.worth_keeping(name_len + value.len()) => false,
-            Policy::Always => true,
-            Policy::Usual => found == Found::Nothing || self.table.came_before(hash, value),
+            Insertion::Secret | Insertion::Not => false,
+            Insertion::Usual | Insertion::Always if !self.worth_keeping(name_len + value.len()) => false,
+            Insertion::Always => true,
+            Insertion::Usual => found == RecentMatch::Nothing || self.table.came_before(hash, value),
         };
         let (flags, mask) = match policy {
-            Policy::Secret => NEVER_INDEXED,
+            Insertion::Secret => NEVER_INDEXED,
             _ if insert => INCREMENTAL,
             _ => NOT_INDEXED,
         };
         let plain_max = if insert { 0 } else { PLAIN_MAX };
         match (static_index, found) {
-            (0, Found::Name(age) | Found::Pair(age)) => integer::encode(flags, mask, FIRST_DYNAMIC + age, out),
-            (0, Found::Nothing) => {
+            (0, RecentMatch::Name(age) | RecentMatch::Pair(age)) => {
+                integer::encode(flags, mask, FIRST_DYNAMIC + age, out)
+            }
+            (0, RecentMatch::Nothing) => {
                 out.put_u8(flags);
                 text(name.as_str().as_bytes(), plain_max, out);
             }
@@ -234,7 +243,7 @@ impl Encoder {
     }
 }
 
-impl Policy {
+impl Insertion {
     /// Returns the policy for a value of a name in the static table.
     fn of(static_index: u8, value: &[u8]) -> Self {
         match static_index {

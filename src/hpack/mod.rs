@@ -3,6 +3,7 @@
 
 mod decode;
 mod encode;
+mod entry;
 mod field;
 mod huffman;
 mod integer;

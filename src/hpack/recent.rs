@@ -29,24 +29,24 @@ const SEEN: usize = 16;
 #[derive(Debug)]
 pub(super) struct Recent {
     /// The newest entry is the last.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<RecentField>,
     /// The number of the newest entry; the first one ever has 1.
     newest: u32,
     /// The newest entry of each chain, by the hash. Made with the first entry.
-    heads: Option<Box<Heads>>,
+    heads: Option<Box<ChainHeads>>,
     size: usize,
     max_size: usize,
 }
 
 #[derive(Debug)]
-struct Heads {
+struct ChainHeads {
     chains: [u32; CHAINS],
     /// The hashes of pairs that came once, and were not inserted.
     seen: [u32; SEEN],
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RecentField {
     name: EntryName,
     /// A copy, as the value itself may be part of a larger buffer.
     value: Box<[u8]>,
@@ -64,7 +64,7 @@ pub(super) enum EntryName {
 
 /// Where a field is in the dynamic table: how many entries are newer than its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum RecentMatch {
     /// The name and the value.
     Pair(usize),
     /// The name only.
@@ -97,7 +97,7 @@ impl Recent {
 
     /// Looks a regular field up; `hash` is that of its name.
     #[inline]
-    pub(super) fn find_field(&self, hash: Hash, name: &HeaderName, value: &[u8]) -> Found {
+    pub(super) fn find_field(&self, hash: Hash, name: &HeaderName, value: &[u8]) -> RecentMatch {
         self.find(
             hash,
             |known| matches!(known, EntryName::Field(known) if known == name),
@@ -106,14 +106,14 @@ impl Recent {
     }
 
     /// Looks an `:authority` up.
-    pub(super) fn find_authority(&self, hash: Hash, value: &[u8]) -> Found {
+    pub(super) fn find_authority(&self, hash: Hash, value: &[u8]) -> RecentMatch {
         self.find(hash, |known| matches!(known, EntryName::Authority), value)
     }
 
     /// Looks up the newest entry of a name that has the value, or else the newest of the name.
     #[inline]
-    fn find(&self, hash: Hash, is_name: impl Fn(&EntryName) -> bool, value: &[u8]) -> Found {
-        let mut found = Found::Nothing;
+    fn find(&self, hash: Hash, is_name: impl Fn(&EntryName) -> bool, value: &[u8]) -> RecentMatch {
+        let mut found = RecentMatch::Nothing;
         let Some(mut number) = self
             .heads
             .as_ref()
@@ -134,10 +134,10 @@ impl Recent {
         {
             if is_name(&entry.name) {
                 if same(&entry.value, value) {
-                    return Found::Pair(age);
+                    return RecentMatch::Pair(age);
                 }
-                if found == Found::Nothing {
-                    found = Found::Name(age);
+                if found == RecentMatch::Nothing {
+                    found = RecentMatch::Name(age);
                 }
             }
             least = age + 1;
@@ -162,7 +162,7 @@ impl Recent {
         self.evict(self.max_size.saturating_sub(size));
         self.newest = self.newest.wrapping_add(1);
         let heads = self.heads.get_or_insert_with(|| {
-            Box::new(Heads {
+            Box::new(ChainHeads {
                 chains: [0; CHAINS],
                 seen: [0; SEEN],
             })
@@ -171,7 +171,7 @@ impl Recent {
             return;
         };
         let older = std::mem::replace(head, self.newest);
-        self.entries.push_back(Entry {
+        self.entries.push_back(RecentField {
             name,
             value: value.into(),
             older,

@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
+use super::entry::TableEntry;
 use super::recent::Hash;
-use super::table::Entry;
 use super::{Name, Value};
 
 /// Writes the table down once, as entries and as names that can be hashed at compile time.
 macro_rules! static_table {
     ($($name:literal: $value:literal,)*) => {
         /// The entries with the indices from 1 on.
-        pub(super) static STATIC_TABLE: [Entry; 61] = [$(entry($name, $value),)*];
+        pub(super) static STATIC_TABLE: [TableEntry; 61] = [$(entry($name, $value),)*];
 
         /// The names of the entries.
         const NAMES: [&str; 61] = [$($name,)*];
@@ -152,7 +152,7 @@ const fn slots_of_names() -> [u8; SLOTS] {
 }
 
 /// Makes an entry.
-const fn entry(name: &'static str, value: &'static str) -> Entry {
+const fn entry(name: &'static str, value: &'static str) -> TableEntry {
     let pseudo = match name.as_bytes() {
         b":authority" => Name::Authority,
         b":method" => Name::Method,
@@ -161,7 +161,7 @@ const fn entry(name: &'static str, value: &'static str) -> Entry {
         b":status" => Name::Status,
         _ => {
             let field = Name::Field(HeaderName::from_static(name));
-            return Entry::new(
+            return TableEntry::new(
                 field,
                 name.len(),
                 Value::Field(HeaderValue::from_static(value)),
@@ -169,7 +169,7 @@ const fn entry(name: &'static str, value: &'static str) -> Entry {
             );
         }
     };
-    Entry::new(
+    TableEntry::new(
         pseudo,
         name.len(),
         Value::Pseudo(Bytes::from_static(value.as_bytes())),

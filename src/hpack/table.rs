@@ -2,25 +2,15 @@
 
 use std::collections::VecDeque;
 
+use super::INITIAL_TABLE;
+use super::entry::TableEntry;
 use super::static_table::STATIC_TABLE;
-use super::{FIELD_OVERHEAD, INITIAL_TABLE, Name, Value};
-
-/// A field in a table. Its name and its value are parsed already, so that an indexed field costs no more than two handles.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: Name,
-    pub(super) value: Value,
-    /// The length of the name as it was sent: a malformed one is not kept.
-    pub(super) name_len: usize,
-    /// The size as RFC 7541 section 4.1 has it.
-    pub(super) size: usize,
-}
 
 /// The dynamic table of a decoder, in front of which is the static one.
 #[derive(Debug)]
 pub(super) struct Table {
     /// The newest entry is the first.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<TableEntry>,
     size: usize,
     max_size: usize,
 }
@@ -37,7 +27,7 @@ impl Table {
 
     /// Returns the entry of an index, which counts from 1.
     #[inline]
-    pub(super) fn get(&self, index: usize) -> Option<&Entry> {
+    pub(super) fn get(&self, index: usize) -> Option<&TableEntry> {
         let at = index.wrapping_sub(1);
         STATIC_TABLE
             .get(at)
@@ -55,7 +45,7 @@ impl Table {
     }
 
     /// Adds an entry, for which there is room.
-    pub(super) fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: TableEntry) {
         self.size += entry.size;
         self.entries.push_front(entry);
     }
@@ -87,18 +77,6 @@ impl Table {
         while self.size > left {
             let Some(oldest) = self.entries.pop_back() else { return };
             self.size -= oldest.size;
-        }
-    }
-}
-
-impl Entry {
-    /// Creates an entry from a name and a value that had that many octets when they were sent.
-    pub(super) const fn new(name: Name, name_len: usize, value: Value, value_len: usize) -> Self {
-        Self {
-            name,
-            value,
-            name_len,
-            size: name_len + value_len + FIELD_OVERHEAD,
         }
     }
 }

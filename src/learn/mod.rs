@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`LearnPolicy`] (what a route wants), [`DocumentKey`] (which responses are the same
 //! document), [`Visitor`] (who was seen to get a link), [`Manifest`] (one document: observed,
-//! delivered, judged), [`Store`] (many of them, bounded), `file` (over restarts).
+//! delivered, judged), [`ManifestStore`] (many of them, bounded), `file` (over restarts).
 //!
 //! Pure: time and visitors are arguments.
 //!
@@ -39,5 +39,5 @@ pub use file::{Content, FileError, Saved, decode, encode};
 pub use key::{DocumentKey, KeyHasher};
 pub use manifest::{LearnedLink, Links, Manifest, Observation, Observed, Verdict};
 pub use policy::{LearnKey, LearnPolicy, Learning, Returning};
-pub use store::{Known, Store, StoreLimits};
+pub use store::{Known, ManifestLimits, ManifestStore};
 pub use visitor::{Evidence, Visitor, VisitorFacts};

@@ -17,14 +17,14 @@ use crate::{link::Spelled, push::Csp};
 
 /// How much a store may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoreLimits {
+pub struct ManifestLimits {
     /// Documents, at least 1.
     pub documents: u32,
     /// Bytes of all manifests together.
     pub bytes: u32,
 }
 
-impl Default for StoreLimits {
+impl Default for ManifestLimits {
     fn default() -> Self {
         Self {
             documents: 10_000,
@@ -35,10 +35,10 @@ impl Default for StoreLimits {
 
 /// The manifests of a server.
 #[derive(Debug)]
-pub struct Store {
-    shelves: Cache<DocumentKey, Arc<Shelf>>,
+pub struct ManifestStore {
+    manifests: Cache<DocumentKey, Arc<StoredManifest>>,
     hasher: KeyHasher,
-    limits: StoreLimits,
+    limits: ManifestLimits,
 }
 
 /// What is known of a document before its origin is asked.
@@ -53,23 +53,23 @@ pub struct Known {
 }
 
 #[derive(Debug)]
-struct Shelf {
+struct StoredManifest {
     manifest: Arc<Mutex<Manifest>>,
     /// What the cache was told last.
     weight: u32,
 }
 
-impl Store {
+impl ManifestStore {
     /// An empty store; `secret` must be random.
     #[must_use]
-    pub fn new(limits: StoreLimits, secret: (u64, u64)) -> Self {
+    pub fn new(limits: ManifestLimits, secret: (u64, u64)) -> Self {
         // One dimension bounds both: a manifest weighs its bytes, and no less than its share of them.
-        let shelves = Cache::builder()
+        let manifests = Cache::builder()
             .max_capacity(u64::from(limits.bytes))
-            .weigher(|_, shelf: &Arc<Shelf>| shelf.weight)
+            .weigher(|_, stored: &Arc<StoredManifest>| stored.weight)
             .build();
         Self {
-            shelves,
+            manifests,
             hasher: KeyHasher::new(secret),
             limits,
         }
@@ -84,11 +84,11 @@ impl Store {
     /// What is known of a document; `None` if nothing is.
     #[must_use]
     pub fn known(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<Known> {
-        let shelf = self.shelves.get(&key)?;
+        let shelf = self.manifests.get(&key)?;
         let manifest = shelf.lock();
         if manifest.last_seen().saturating_add(policy.expire_after.as_secs()) < now {
             drop(manifest);
-            self.shelves.invalidate(&key);
+            self.manifests.invalidate(&key);
             return None;
         }
         Some(Known {
@@ -101,28 +101,29 @@ impl Store {
     /// Whether nothing is kept of a document.
     #[must_use]
     pub fn is_unknown(&self, key: DocumentKey) -> bool {
-        !self.shelves.contains_key(&key)
+        !self.manifests.contains_key(&key)
     }
 
     /// Learns from a response.
     pub fn observe(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         // To get counts as a visit, and so does to miss; to ask whether it is there does not. The request's
         // look-up has counted: a document that is seen once must not look like one that people return to.
-        let known = self.shelves.contains_key(&key).then(|| self.shelves.get(&key));
-        let Some(shelf) = known.flatten() else {
+        let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
+        let Some(stored) = known.flatten() else {
             return self.begin(key, policy, seen);
         };
-        let mut manifest = shelf.lock();
+        let mut manifest = stored.lock();
         let verdict = manifest.observe(policy, seen);
         if manifest.is_empty() {
             drop(manifest);
-            self.shelves.invalidate(&key);
-        } else if self.weight(&manifest) != shelf.weight {
+            self.manifests.invalidate(&key);
+        } else if self.weight(&manifest) != stored.weight {
             // The cache weighs what is put into it, and never again.
             let weight = self.weight(&manifest);
             drop(manifest);
-            let manifest = Arc::clone(&shelf.manifest);
-            self.shelves.insert(key, Arc::new(Shelf { manifest, weight }));
+            let manifest = Arc::clone(&stored.manifest);
+            self.manifests
+                .insert(key, Arc::new(StoredManifest { manifest, weight }));
         }
         verdict
     }
@@ -137,7 +138,7 @@ impl Store {
         let mut manifest = Manifest::default();
         let verdict = manifest.observe(policy, seen);
         if !manifest.is_empty() {
-            self.shelves.insert(key, Arc::new(self.shelf(manifest)));
+            self.manifests.insert(key, Arc::new(self.stored(manifest)));
         }
         verdict
     }
@@ -145,8 +146,8 @@ impl Store {
     /// What is delivered early now, document by document, with its last response's time.
     #[must_use]
     pub fn snapshot(&self, now: u64) -> Vec<(DocumentKey, u64, Links)> {
-        let known = self.shelves.iter().map(|(key, shelf)| {
-            let manifest = shelf.lock();
+        let known = self.manifests.iter().map(|(key, stored)| {
+            let manifest = stored.lock();
             (*key, manifest.last_seen(), manifest.links(now))
         });
         known.filter(|(_, _, links)| !links.is_empty()).collect()
@@ -154,15 +155,15 @@ impl Store {
 
     /// Takes a document over from a file.
     pub fn restore(&self, key: DocumentKey, last_seen: u64, links: Vec<Spelled>) {
-        let shelf = self.shelf(Manifest::restored(&links, last_seen));
-        self.shelves.insert(key, Arc::new(shelf));
+        let shelf = self.stored(Manifest::restored(&links, last_seen));
+        self.manifests.insert(key, Arc::new(shelf));
     }
 
     /// Documents in it, after what is due to leave has left.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.shelves.run_pending_tasks();
-        self.shelves.entry_count()
+        self.manifests.run_pending_tasks();
+        self.manifests.entry_count()
     }
 
     /// Whether there is none.
@@ -171,8 +172,8 @@ impl Store {
         self.len() == 0
     }
 
-    fn shelf(&self, manifest: Manifest) -> Shelf {
-        Shelf {
+    fn stored(&self, manifest: Manifest) -> StoredManifest {
+        StoredManifest {
             weight: self.weight(&manifest),
             manifest: Arc::new(Mutex::new(manifest)),
         }
@@ -188,7 +189,7 @@ impl Store {
 
 const WEIGHT_STEP: usize = 1024;
 
-impl Shelf {
+impl StoredManifest {
     /// A panic elsewhere leaves a manifest usable, so a poisoned lock is taken all the same.
     fn lock(&self) -> std::sync::MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
@@ -205,7 +206,7 @@ mod tests {
         links.iter().filter_map(|link| Spelled::read(link)).collect()
     }
 
-    fn see(store: &Store, now: u64, document: u128, links: &[&[u8]]) {
+    fn see(store: &ManifestStore, now: u64, document: u128, links: &[&[u8]]) {
         let (key, policy) = (DocumentKey(document), LearnPolicy::default());
         let delivered = store.known(key, &policy, now).unwrap_or_default().links;
         let seen = Observation {
@@ -220,7 +221,7 @@ mod tests {
         store.observe(key, &policy, &seen);
     }
 
-    fn delivered(store: &Store, now: u64, document: u128) -> Option<Links> {
+    fn delivered(store: &ManifestStore, now: u64, document: u128) -> Option<Links> {
         let known = store.known(DocumentKey(document), &LearnPolicy::default(), now)?;
         Some(known.links)
     }
@@ -232,11 +233,11 @@ mod tests {
 
     #[test]
     fn what_people_return_to_outlasts_a_crawler() {
-        let limits = StoreLimits {
+        let limits = ManifestLimits {
             documents: 500,
             bytes: 2 << 20,
         };
-        let store = Store::new(limits, (1, 2));
+        let store = ManifestStore::new(limits, (1, 2));
         // In no order: a period as long as the store is large would hide what a gap does.
         let returning = |n: u32| spread((spread(u128::from(n) + 1) >> 64 & 0xff_ffff) % 100);
         for n in 0..50_000_u32 {
@@ -256,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_document_that_teaches_nothing_takes_no_place() {
-        let store = Store::new(StoreLimits::default(), (1, 2));
+        let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
         let seen = Observation {
             now: NOW,
             evidence: &Evidence::Authorized,
@@ -287,7 +288,7 @@ mod tests {
 
     #[test]
     fn many_threads_learn_the_same_documents() {
-        let store = Store::new(StoreLimits::default(), (1, 2));
+        let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
         std::thread::scope(|scope| {
             for thread in 0..4_u128 {
                 let store = &store;

@@ -1,6 +1,6 @@
 //! Who the client is: its address and what it spoke, as its connection told. Pure.
 //!
-//! `listen` makes a [`Connection`] once per connection; it rides in the connection's digest to
+//! `listen` makes a [`ClientConnection`] once per connection; it rides in the connection's digest to
 //! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it
 //! ([`crate::forwarded`]). [`target`] reads what a request asks for, `trusted` says which clients are believed.
 
@@ -73,11 +73,11 @@ pub struct Peer {
 
 /// One client connection.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ClientConnection {
     /// Who is at its other end.
     pub peer: Peer,
     /// What HTTP/2 knows of it; `None` for HTTP/1.x.
-    pub http2: Option<Arc<push::Client>>,
+    pub http2: Option<Arc<push::PushState>>,
     /// When the response of HTTP/1.x was made that is about to be written.
     pub date: ResponseDate,
 }
@@ -103,14 +103,14 @@ impl ResponseDate {
 /// request: Pingora waits for the client and the origin at once, and only the client's side of that
 /// is ours.
 #[derive(Debug, Clone, Copy)]
-pub struct AnswerLimit {
+pub struct ResponseLimit {
     /// When the request was sent, as far as it was there.
     pub since: Instant,
     /// From then, or from its last byte if that came later.
     pub limit: Duration,
 }
 
-impl AnswerLimit {
+impl ResponseLimit {
     /// The name of the error that says that it has passed.
     pub const PASSED: &str = "AnswerLimitPassed";
 }

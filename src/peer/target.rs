@@ -13,7 +13,7 @@ pub const MAX_PATH: usize = 16 * 1024;
 
 /// The target of an HTTP/1.x request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target<'r> {
+pub struct RequestTarget<'r> {
     /// What Host is to say; `None` where HTTP/1.0 says nothing.
     pub authority: Option<&'r str>,
     /// Path and query, as `/a?b`; `*`, or what CONNECT asks for.
@@ -60,7 +60,7 @@ impl BadTarget {
     }
 }
 
-impl<'r> Target<'r> {
+impl<'r> RequestTarget<'r> {
     /// Reads the target of an HTTP/1.x request, whose Host fields have these values.
     ///
     /// # Errors
@@ -200,7 +200,7 @@ mod tests {
 
     fn of<'r>(method: &str, target: &'r str, hosts: &[&'r str]) -> Result<(Option<&'r str>, String), BadTarget> {
         let hosts: Vec<&[u8]> = hosts.iter().map(|host| host.as_bytes()).collect();
-        let target = Target::of_http1(method, target, &hosts, false)?;
+        let target = RequestTarget::of_http1(method, target, &hosts, false)?;
         Ok((target.authority, target.path.into_owned()))
     }
 
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(of("GET", "/", &[]), Err(BadTarget::NoHost));
         assert_eq!(of("GET", "http://a/", &[]), Err(BadTarget::NoHost));
         assert_eq!(of("GET", "/", &["a", "a"]), Err(BadTarget::ManyHosts));
-        let old = Target::of_http1("GET", "/", &[], true).expect("HTTP/1.0 needs none");
+        let old = RequestTarget::of_http1("GET", "/", &[], true).expect("HTTP/1.0 needs none");
         assert_eq!(old.authority, None);
     }
 

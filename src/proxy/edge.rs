@@ -12,10 +12,10 @@ use arc_swap::ArcSwap;
 use pingora_cache::lock::CacheKeyLockImpl;
 
 use crate::{
-    cache::{Lock, Retries, Store, Unkept},
-    learn::Store as Manifests,
+    cache::{Lock, Retries, Store, Uncacheable},
+    learn::ManifestStore,
     link::Target,
-    push::{BadAnswers, NotReusable},
+    push::{NotReusable, Unpushable},
     route::Route,
     upstream::Pool,
 };
@@ -24,9 +24,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Edge {
     pub(super) snapshot: Arc<ArcSwap<ProxySnapshot>>,
-    pub(super) manifests: Arc<Manifests>,
+    pub(super) manifests: Arc<ManifestStore>,
     pub(super) cache: CacheParts,
-    unpushable: Mutex<BadAnswers>,
+    unpushable: Mutex<Unpushable>,
     not_reusable: Mutex<NotReusable>,
     /// Whether that has none, so that most responses need not lock it.
     all_reusable: AtomicBool,
@@ -56,7 +56,7 @@ pub struct Timeouts {
 pub(super) struct CacheParts {
     pub(super) store: &'static Store,
     pub(super) retries: Retries,
-    pub(super) uncacheable: &'static Unkept,
+    pub(super) uncacheable: &'static Uncacheable,
     pub(super) lock: &'static CacheKeyLockImpl,
 }
 
@@ -87,19 +87,19 @@ impl ProxySnapshot {
 impl Edge {
     /// Returns an edge that serves each request by the snapshot of the moment at which it begins.
     #[must_use]
-    pub fn new(snapshot: Arc<ArcSwap<ProxySnapshot>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
+    pub fn new(snapshot: Arc<ArcSwap<ProxySnapshot>>, manifests: Arc<ManifestStore>, store: &'static Store) -> Self {
         Self {
             snapshot,
             manifests,
             cache: CacheParts::new(store),
-            unpushable: Mutex::new(BadAnswers::new(MAX_UNPUSHABLE)),
+            unpushable: Mutex::new(Unpushable::new(MAX_UNPUSHABLE)),
             not_reusable: Mutex::new(NotReusable::new(MAX_NOT_REUSABLE)),
             all_reusable: AtomicBool::new(true),
         }
     }
 
     /// Locks the URLs that are not promised for a while.
-    pub(super) fn unpushable(&self) -> MutexGuard<'_, BadAnswers> {
+    pub(super) fn unpushable(&self) -> MutexGuard<'_, Unpushable> {
         self.unpushable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -127,7 +127,7 @@ impl CacheParts {
         Self {
             store,
             retries: Retries::default(),
-            uncacheable: Box::leak(Box::new(Unkept::new(store))),
+            uncacheable: Box::leak(Box::new(Uncacheable::new(store))),
             lock: Box::leak(Box::new(Lock::new(store, LONGEST_LOCK))),
         }
     }

@@ -12,14 +12,14 @@ use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
 
 use super::{edge::ProxySnapshot, url::Url};
 use crate::{
-    cache::{Asked, OtherAnswer, Passed, Update, UrlHash},
+    cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
     learn::{DocumentKey, Links},
     link::Spelled,
-    peer::{Connection, Scheme},
-    push::{Client, Csp, Delivery, PushedBy, Skips},
+    peer::{ClientConnection, Scheme},
+    push::{Csp, Delivery, PushState, PushedBy, Skips},
     route::Route,
-    upstream::{self, InFlight, Pool, Server},
+    upstream::{self, InFlight, OriginServer, Pool},
 };
 
 /// The state of one request.
@@ -32,7 +32,7 @@ pub struct Exchange {
     /// Index of the request's route.
     pub(super) route: Option<usize>,
     /// The connection of the client.
-    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) connection: Option<Arc<ClientConnection>>,
     /// The stream of the document, if the request is a promise of ours.
     pub(super) pushed_by: Option<PushedBy>,
     /// The fields in which a trusted peer told of the client of that document.
@@ -54,7 +54,7 @@ pub struct Exchange {
     /// The last server at which the request failed.
     pub(super) failed_server: Option<SocketAddr>,
     /// Servers at which the request failed, and to which it is not sent again.
-    pub(super) tried: Vec<Arc<Server>>,
+    pub(super) tried: Vec<Arc<OriginServer>>,
     /// Servers chosen so far: more than one after a failure.
     pub(super) tries: u32,
     /// The time when the last of them was chosen.
@@ -85,7 +85,7 @@ pub(super) struct Storing {
     /// The hash of the request's URL.
     pub(super) url: UrlHash,
     /// The request, as far as storing its response depends on it.
-    pub(super) asked: Asked,
+    pub(super) asked: RequestFacts,
     /// The stored response.
     pub(super) lookup: Lookup,
     /// The origin's word on the stored response.
@@ -117,7 +117,7 @@ pub(super) enum Validation {
     /// A 304.
     Unchanged(Update),
     /// A 304 about another response.
-    Other(OtherAnswer),
+    Other(OtherResponse),
     /// A 304 whose end is not clear.
     Unclear,
 }
@@ -223,7 +223,7 @@ impl Exchange {
     }
 
     /// Returns what is known of pushes to the client, which only HTTP/2 has.
-    pub(super) fn client(&self) -> Option<&Arc<Client>> {
+    pub(super) fn client(&self) -> Option<&Arc<PushState>> {
         if self.is_update {
             return None;
         }

@@ -24,8 +24,8 @@ use crate::{
     cache::{Body, Object, Passed, Store, is_unchanged},
     exchange::{OnSent, ResponseSource, StoredResponse},
     forwarded::{self, Received},
-    learn::{Learning, Store as Manifests},
-    peer::Connection,
+    learn::{Learning, ManifestStore as Manifests},
+    peer::ClientConnection,
     push::{Credentials, PushedBy, Skips},
     route::{self, Caching, Route, StatusField},
     telemetry::access::{self, Access, Outcome},
@@ -67,7 +67,12 @@ impl FreshResponses {
 }
 
 impl ResponseSource for FreshResponses {
-    fn find(&self, request: &Parts, connection: &Connection, pushed_by: Option<PushedBy>) -> Option<StoredResponse> {
+    fn find(
+        &self,
+        request: &Parts,
+        connection: &ClientConnection,
+        pushed_by: Option<PushedBy>,
+    ) -> Option<StoredResponse> {
         if request.method != Method::GET && request.method != Method::HEAD {
             return None;
         }
@@ -110,7 +115,7 @@ impl ResponseSource for FreshResponses {
         let is_unchanged = is_unchanged(&request.method, &request.headers, head.status, &head.fields);
         if let (Some(client), None, &Method::GET) = (&connection.http2, pushed_by, &request.method) {
             client.record_fetched(url.scheme, url.authority, url.path_and_query);
-            client.count_hinted(url.scheme, url.authority, url.path_and_query, Instant::now);
+            client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
         }
         let response = response(&object, route, now, is_unchanged);
         let has_content = !is_unchanged && request.method != Method::HEAD;
@@ -191,7 +196,7 @@ fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool)
 impl HitLine {
     fn new(
         request: &Parts,
-        connection: &Connection,
+        connection: &ClientConnection,
         url: &Url<'_>,
         route: &Route,
         response: &Response<()>,

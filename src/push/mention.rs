@@ -1,7 +1,33 @@
 //! What `Link` fields mention, parsed once for all who look at it: the plan, what is learned, what is an asset.
 
-use super::{SkipReason, Source};
+use super::SkipReason;
 use crate::link::{self, Link, Malformed};
+
+/// Where a link was found, earliest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The route names it.
+    Configured,
+    /// The document linked to it a while ago.
+    Learned,
+    /// The origin's own 103.
+    Early,
+    /// The final response.
+    Response,
+}
+
+impl Source {
+    /// Its name in explanations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::Learned => "learned",
+            Self::Early => "early",
+            Self::Response => "response",
+        }
+    }
+}
 
 /// A link, or what is wrong with it, and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]

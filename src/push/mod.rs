@@ -2,11 +2,9 @@
 //!
 //! Reading order: [`Policy`] (what the operator decided) and [`Destination`], [`Mention`] (what there is to
 //! deliver), [`plan()`] (the decision), [`SkipReason`] (why not), `request` (what a promise asks), `urgency` (in which
-//! order), [`Client`] and `diary` (what a connection remembers), [`judge`] (may this answer be
+//! order), [`PushState`] and `diary` (what a connection remembers), `reserve` (a plan among others), [`check_pushable`] (may this answer be
 //! pushed).
 
-mod answer;
-mod client;
 mod csp;
 mod destination;
 mod diary;
@@ -15,19 +13,24 @@ mod hinted;
 mod mention;
 mod plan;
 mod policy;
+mod pushable;
 mod reason;
 mod request;
+mod reserve;
 mod reuse;
+mod state;
 mod urgency;
 
-pub use answer::{BadAnswer, BadAnswers, Witness, judge};
-pub use client::{Client, Slot};
+pub use self::{
+    pushable::{NotPushable, Unpushable, Witness, check_pushable},
+    state::{PushState, Slot},
+};
 pub use csp::Csp;
 pub use destination::Destination;
 pub use diary::{Diary, Known, UrlKey};
 pub use hinted::{HintCounts, HintUse};
-pub use mention::{Mention, mentions};
-pub use plan::{Facts, Http2Facts, Plan, Promise, Source, plan};
+pub use mention::{Mention, Source, mentions};
+pub use plan::{Facts, Http2Facts, Plan, Promise, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};
 pub use reuse::{NotReusable, is_reusable};

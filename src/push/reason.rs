@@ -94,7 +94,7 @@ reasons! {
     /// The client asked for it itself on this connection.
     AlreadyFetched = "already_fetched",
     /// Its pushed answer could not be used a short while ago.
-    BadAnswer = "bad_answer",
+    NotPushable = "bad_answer",
     /// The route's `max_promises` is reached.
     MaxPromises = "max_promises",
     /// The client's SETTINGS_MAX_CONCURRENT_STREAMS is reached.

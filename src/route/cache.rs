@@ -29,7 +29,7 @@ pub enum StatusField {
 /// An application that answers each visitor differently may forget to say `private`; what it says to
 /// somebody without a cookie is for everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CookieAnswers {
+pub enum CookieResponses {
     /// Those that say `public` or `s-maxage`.
     #[default]
     Public,
@@ -45,7 +45,7 @@ pub struct CachePolicy {
     /// Whether answers say so.
     pub status: StatusField,
     /// Which answers to requests with cookies are kept.
-    pub cookies: CookieAnswers,
+    pub cookies: CookieResponses,
     /// How long a request waits for the answer to another one for the same URL.
     pub wait: Duration,
 }
@@ -55,7 +55,7 @@ impl Default for CachePolicy {
         Self {
             caching: Caching::Assets,
             status: StatusField::Off,
-            cookies: CookieAnswers::Public,
+            cookies: CookieResponses::Public,
             wait: Duration::from_secs(5),
         }
     }

@@ -7,7 +7,7 @@ mod cache;
 use http::Method;
 use regex::Regex;
 
-pub use cache::{CachePolicy, Caching, CookieAnswers, StatusField};
+pub use cache::{CachePolicy, Caching, CookieResponses, StatusField};
 
 use crate::{forwarded::ForwardedField, learn::LearnPolicy, push::Policy};
 

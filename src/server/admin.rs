@@ -29,7 +29,10 @@ use pingora::{
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::{ServerError, Sockets, free_address};
+use super::{
+    error::ServerError,
+    sockets::{Sockets, free_address},
+};
 use crate::{
     cache::{BadUrl, Purge, Store},
     config,
@@ -120,7 +123,7 @@ impl Refusal {
 }
 
 /// What came of a request.
-enum Obeyed {
+enum AdminOutcome {
     Purged(Purged),
     Metrics(String),
 }
@@ -135,7 +138,7 @@ const MAX_BODY: usize = 16 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Obeys.
-pub(super) struct Admin {
+pub(super) struct AdminApp {
     store: &'static Store,
     metrics: Metrics,
     /// It is at an address, which any program on the machine reaches.
@@ -143,7 +146,7 @@ pub(super) struct Admin {
 }
 
 /// Ends a connection after [`TIME_LIMIT`]: Pingora limits each read of a request, not the whole.
-pub(super) struct InTime(Arc<Admin>);
+pub(super) struct InTime(Arc<AdminApp>);
 
 #[async_trait]
 impl ServerApp for InTime {
@@ -164,7 +167,7 @@ pub(super) fn service(
     metrics: Metrics,
     sockets: Sockets,
 ) -> Result<Service<InTime>, ServerError> {
-    let admin = Admin {
+    let admin = AdminApp {
         store,
         metrics,
         is_at_address: matches!(entrance, config::AdminEndpoint::Address(_)),
@@ -205,13 +208,13 @@ fn free_socket(path: &Path) -> io::Result<()> {
 }
 
 #[async_trait]
-impl ServeHttp for Admin {
+impl ServeHttp for AdminApp {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         // Plain structures: they are written.
         let json = |written: serde_json::Result<Vec<u8>>| (JSON, written.unwrap_or_default());
         let (status, (kind, body)) = match self.obey(session).await {
-            Ok(Obeyed::Purged(purged)) => (StatusCode::OK, json(serde_json::to_vec(&purged))),
-            Ok(Obeyed::Metrics(text)) => (StatusCode::OK, (OPEN_METRICS, text.into_bytes())),
+            Ok(AdminOutcome::Purged(purged)) => (StatusCode::OK, json(serde_json::to_vec(&purged))),
+            Ok(AdminOutcome::Metrics(text)) => (StatusCode::OK, (OPEN_METRICS, text.into_bytes())),
             Err(refusal) => {
                 let error = refusal.to_string();
                 (refusal.status(), json(serde_json::to_vec(&Refused { error })))
@@ -228,8 +231,8 @@ impl ServeHttp for Admin {
     }
 }
 
-impl Admin {
-    async fn obey(&self, session: &mut ServerSession) -> Result<Obeyed, Refusal> {
+impl AdminApp {
+    async fn obey(&self, session: &mut ServerSession) -> Result<AdminOutcome, Refusal> {
         let request = session.req_header();
         let wanted = match request.uri.path() {
             PURGE_PATH => Method::POST,
@@ -253,7 +256,7 @@ impl Admin {
             }
         }
         if wanted == Method::GET {
-            return Ok(Obeyed::Metrics(self.metrics.text()));
+            return Ok(AdminOutcome::Metrics(self.metrics.text()));
         }
         let body = body(session).await?;
         let purge = serde_json::from_slice::<PurgeRequest>(&body)?.purge()?;
@@ -263,7 +266,7 @@ impl Admin {
         let purged = tokio::task::spawn_blocking(move || store.purge(&purge));
         let purged = purged.await.map_err(|_| Refusal::Failed)?;
         info!("purge: {purged} answers are forgotten");
-        Ok(Obeyed::Purged(Purged { purged }))
+        Ok(AdminOutcome::Purged(Purged { purged }))
     }
 }
 

@@ -37,14 +37,14 @@ use tokio::{
 };
 
 use super::{
-    ServerError, manifests,
-    parts::{ListenerError, Parts},
+    error::ServerError,
+    manifests,
+    parts::{ListenerError, ServerParts, warn_of},
     process::PidFile,
-    warn_of,
 };
 use crate::{
     config::{self, Config, Problems},
-    listen::Connections,
+    listen::OpenConnections,
 };
 
 /// Why a reload changed nothing.
@@ -65,11 +65,11 @@ pub enum ReloadError {
 }
 
 /// What is needed to change a running server.
-pub(super) struct Control {
+pub(super) struct SignalControl {
     /// What is served; settings that cannot change keep their first value.
     config: Config,
     source: Option<PathBuf>,
-    parts: Arc<Parts>,
+    parts: Arc<ServerParts>,
     /// As it was started: by now the file may be another.
     binary: Option<PathBuf>,
     /// A process was started that is to take over.
@@ -78,8 +78,8 @@ pub(super) struct Control {
     saving: Option<JoinHandle<()>>,
 }
 
-impl Control {
-    pub(super) fn new(config: Config, source: Option<PathBuf>, parts: Arc<Parts>) -> Self {
+impl SignalControl {
+    pub(super) fn new(config: Config, source: Option<PathBuf>, parts: Arc<ServerParts>) -> Self {
         Self {
             config,
             source,
@@ -94,7 +94,7 @@ impl Control {
     pub(super) async fn run(
         mut self,
         pingora: PingoraServer,
-        connections: Connections,
+        connections: OpenConnections,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
     ) -> Result<(), ServerError> {
@@ -109,7 +109,7 @@ impl Control {
     async fn obey(
         &mut self,
         mut pingora: PingoraServer,
-        connections: Connections,
+        connections: OpenConnections,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
     ) -> Result<(), ServerError> {
@@ -121,7 +121,7 @@ impl Control {
             done: done.clone(),
         };
         pingora.add_service(background_service("drain", drained));
-        let obeyed = Obeyed {
+        let obeyed = ObeyedSignals {
             signals: Mutex::new(signals_of_the_end().map_err(ServerError::Runtime)?),
             hand_over: pid_file.map(|file| file.socket().to_owned()),
             done: done.clone(),
@@ -132,7 +132,7 @@ impl Control {
             pingora.run(RunArgs {
                 shutdown_signal: Box::new(obeyed),
             });
-            let _ = done.send(End::Stopped);
+            let _ = done.send(EndStage::Stopped);
         });
         let (gone, mut successors) = mpsc::unbounded_channel();
         tokio::select! {
@@ -164,8 +164,8 @@ impl Control {
                     return Ok(());
                 },
                 end = ended.recv() => match end {
-                    Some(End::HandingOver) => handed_over = true,
-                    Some(End::Draining) => {
+                    Some(EndStage::HandingOver) => handed_over = true,
+                    Some(EndStage::Draining) => {
                         ending = true;
                         // The service goes on without this process: systemd would take this for the
                         // end of all of it, and kill the new one after TimeoutStopSec.
@@ -173,11 +173,11 @@ impl Control {
                             tell_systemd(&[NotifyState::Stopping]);
                         }
                     }
-                    Some(End::Drained) => {
+                    Some(EndStage::Drained) => {
                         info!("every connection has finished");
                         return Ok(());
                     }
-                    Some(End::Stopped) => return Ok(()),
+                    Some(EndStage::Stopped) => return Ok(()),
                     None => return thread.join().map_err(|_| ServerError::Stopped),
                 },
                 _ = save.tick(), if !ending => self.begin_to_save(),
@@ -397,11 +397,11 @@ impl Signals {
 
 /// The signals that Pingora obeys: registered together with the others, long before Pingora asks for
 /// them, since a registered signal that nobody waits for would be lost.
-struct Obeyed {
+struct ObeyedSignals {
     signals: Mutex<SignalsOfTheEnd>,
     /// Where a process waits for the sockets, if one does.
     hand_over: Option<PathBuf>,
-    done: mpsc::UnboundedSender<End>,
+    done: mpsc::UnboundedSender<EndStage>,
 }
 
 struct SignalsOfTheEnd {
@@ -419,7 +419,7 @@ fn signals_of_the_end() -> io::Result<SignalsOfTheEnd> {
 }
 
 #[async_trait]
-impl ShutdownSignalWatch for Obeyed {
+impl ShutdownSignalWatch for ObeyedSignals {
     async fn recv(&self) -> ShutdownSignal {
         let mut signals = self.signals.lock().await;
         let SignalsOfTheEnd {
@@ -434,7 +434,7 @@ impl ShutdownSignalWatch for Obeyed {
                 // Pingora would end the server though nobody takes its sockets.
                 _ = quit.recv() => match &self.hand_over {
                     Some(socket) if socket.exists() => {
-                        let _ = self.done.send(End::HandingOver);
+                        let _ = self.done.send(EndStage::HandingOver);
                         return ShutdownSignal::GracefulUpgrade;
                     }
                     _ => warn!("SIGQUIT, but no process waits for the sockets: nothing is done"),
@@ -445,7 +445,7 @@ impl ShutdownSignalWatch for Obeyed {
 }
 
 /// How far the end has come.
-enum End {
+enum EndStage {
     /// Another process gets the sockets; what follows is an end like any other.
     HandingOver,
     Draining,
@@ -455,8 +455,8 @@ enum End {
 
 /// Waits for a shutdown, then for the last connection.
 struct Drained {
-    connections: Connections,
-    done: mpsc::UnboundedSender<End>,
+    connections: OpenConnections,
+    done: mpsc::UnboundedSender<EndStage>,
 }
 
 /// A connection that was accepted just before the shutdown is counted by then.
@@ -466,11 +466,11 @@ const SETTLE: Duration = Duration::from_millis(50);
 impl BackgroundService for Drained {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         if shutdown.wait_for(|&begun| begun).await.is_ok() {
-            let _ = self.done.send(End::Draining);
+            let _ = self.done.send(EndStage::Draining);
             tokio::time::sleep(SETTLE).await;
             debug!("waiting for connections to finish");
             self.connections.none_left().await;
-            let _ = self.done.send(End::Drained);
+            let _ = self.done.send(EndStage::Drained);
         }
     }
 }

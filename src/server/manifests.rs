@@ -11,19 +11,19 @@ use log::{info, warn};
 use super::replace::replace;
 use crate::{
     config::ManifestsPolicy,
-    learn::{Content, Store, decode, encode},
+    learn::{Content, ManifestStore, decode, encode},
     link::Spelled,
     url_hash::random_secret,
 };
 
 /// The store of a configuration, with what its file holds. A file that cannot be used is set aside:
 /// what is in it can be learned again.
-pub(super) fn load(manifests: &ManifestsPolicy) -> Store {
+pub(super) fn load(manifests: &ManifestsPolicy) -> ManifestStore {
     let content = manifests.file.as_deref().and_then(read);
     let Some(content) = content else {
-        return Store::new(manifests.limits, random_secret());
+        return ManifestStore::new(manifests.limits, random_secret());
     };
-    let store = Store::new(manifests.limits, content.secret);
+    let store = ManifestStore::new(manifests.limits, content.secret);
     for saved in content.documents {
         let links = saved.links.iter().filter_map(|link| Spelled::read(link.as_bytes()));
         store.restore(saved.key, saved.last_seen, links.collect());
@@ -61,7 +61,7 @@ fn read(path: &Path) -> Option<Content<'static>> {
 }
 
 /// Writes what is delivered now, in place of the old file at once.
-pub(super) fn save(store: &Store, path: &Path) {
+pub(super) fn save(store: &ManifestStore, path: &Path) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

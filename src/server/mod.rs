@@ -6,23 +6,17 @@
 
 mod admin;
 mod control;
+mod error;
 mod manifests;
 mod parts;
 mod process;
 mod replace;
 mod sockets;
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    sync::Arc,
-    thread,
-    time::{Duration, SystemTime},
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
-use log::{debug, info, warn};
+use log::{debug, info};
 use pingora::{
     apps::HttpServerOptions,
     connectors::ConnectorOptions,
@@ -34,76 +28,30 @@ use pingora_proxy::{HttpProxy, ProcessCustomSession, ProxyServiceBuilder};
 
 pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
+pub use error::ServerError;
 pub use parts::ListenerError;
-pub use process::{ProcessError, Running};
+pub use process::{ProcessError, RunningServer};
+pub use sockets::Sockets;
 
 use crate::{
     config::Config,
     h2,
-    listen::{Connections, Entrance, ServeHttp2, UpgradeRequest},
+    listen::{Acceptor, OpenConnections, ServeHttp2, UpgradeRequest},
     proxy::{Edge, FreshResponses},
     telemetry::Metrics,
-    upstream::Origins,
+    upstream::Connector,
 };
-use control::Control;
-use parts::Parts;
+use control::SignalControl;
+use parts::{ServerParts, warn_of};
 use process::PidFile;
 use sockets::{Listening, OpenSocket};
-
-/// Why a server does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address as configured.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The admin socket cannot be made.
-    #[error("cannot listen on {}", path.display())]
-    AdminSocket {
-        /// The socket.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An address takes no connections, though the server runs.
-    #[error("nothing listens on {address} after the start; the log says why")]
-    NotListening {
-        /// The address.
-        address: SocketAddr,
-    },
-    /// A listener cannot be made ready.
-    #[error(transparent)]
-    Listener(#[from] ListenerError),
-    /// The process cannot be controlled.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The runtime for signals and upkeep cannot be made.
-    #[error("cannot start the control thread")]
-    Runtime(#[source] io::Error),
-    /// The server's thread is gone.
-    #[error("the server stopped unexpectedly")]
-    Stopped,
-}
-
-/// Where a server gets its sockets from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sockets {
-    /// It opens them.
-    Open,
-    /// The process in the pid file hands them over, and ends.
-    TakeOver,
-}
 
 /// A server that is ready to run.
 pub struct Server {
     pingora: PingoraServer,
-    connections: Connections,
+    connections: OpenConnections,
     addresses: Vec<SocketAddr>,
-    control: Control,
+    control: SignalControl,
     pid_file: Option<PidFile>,
     sockets: Sockets,
 }
@@ -134,8 +82,8 @@ impl Server {
             Sockets::Open => open.iter().map(OpenSocket::address).collect(),
             Sockets::TakeOver => config.listeners.iter().map(|listener| listener.address).collect(),
         };
-        let parts = Arc::new(Parts::new(&config, addresses.clone())?);
-        let connections = Connections::default();
+        let parts = Arc::new(ServerParts::new(&config, addresses.clone())?);
+        let connections = OpenConnections::default();
         let metrics = Metrics::default();
         let http2 = Http2 {
             memory: Arc::new(FreshResponses::new(
@@ -147,15 +95,15 @@ impl Server {
             parts: Arc::clone(&parts),
             metrics: metrics.clone(),
         };
-        let entrance = Entrance::new(http2, Arc::clone(&parts.entrance), connections.clone());
+        let acceptor = Acceptor::new(http2, Arc::clone(&parts.listen), connections.clone());
         let service = ProxyServiceBuilder::new(
             &pingora.configuration,
             Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache),
         )
         .name("edge")
         .custom(
-            Origins::new(ConnectorOptions::from_server_conf(&pingora.configuration)),
-            every_connection(entrance),
+            Connector::new(ConnectorOptions::from_server_conf(&pingora.configuration)),
+            every_connection(acceptor),
         )
         .server_options(all_custom())
         .build();
@@ -167,7 +115,7 @@ impl Server {
             pingora,
             connections,
             addresses,
-            control: Control::new(config, source, parts),
+            control: SignalControl::new(config, source, parts),
             pid_file,
             sockets,
         })
@@ -220,13 +168,6 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// What an operator should know of a configuration that is used all the same.
-fn warn_of(config: &Config) {
-    for warning in config.warnings(SystemTime::now()) {
-        warn!("{warning}");
-    }
-}
-
 fn opt(sockets: Sockets) -> Option<Opt> {
     (sockets == Sockets::TakeOver).then(|| Opt {
         upgrade: true,
@@ -258,31 +199,17 @@ fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// Opens the socket of an address.
-fn open_socket(address: SocketAddr) -> Result<OpenSocket, ServerError> {
-    OpenSocket::new(address).map_err(|source| ServerError::Listen { address, source })
-}
+/// The proxy, whose connections to origins are [`Connector`]'.
+type Proxy = HttpProxy<Edge, Connector>;
 
-/// The address itself, with a port of the system's choice for port 0.
-///
-/// Pingora panics on an address that it cannot listen on, long after the start; this asks before.
-fn free_address(address: SocketAddr) -> Result<SocketAddr, ServerError> {
-    TcpListener::bind(address)
-        .and_then(|listener| listener.local_addr())
-        .map_err(|source| ServerError::Listen { address, source })
-}
-
-/// The proxy, whose connections to origins are [`Origins`]'.
-type Proxy = HttpProxy<Edge, Origins>;
-
-/// Every connection comes to our own entrance, with the proxy that answers its requests.
-fn every_connection(entrance: Entrance<Http2>) -> ProcessCustomSession<Edge, Origins> {
-    let entrance = Arc::new(entrance);
+/// Every connection comes to our own acceptor, with the proxy that answers its requests.
+fn every_connection(acceptor: Acceptor<Http2>) -> ProcessCustomSession<Edge, Connector> {
+    let acceptor = Arc::new(acceptor);
     Arc::new(move |proxy: Arc<Proxy>, stream, shutdown: &ShutdownWatch| {
-        let entrance = Arc::clone(&entrance);
+        let acceptor = Arc::clone(&acceptor);
         let shutdown = shutdown.clone();
         Box::pin(async move {
-            entrance.enter(&proxy, stream, &shutdown).await;
+            acceptor.enter(&proxy, stream, &shutdown).await;
             None
         })
     })
@@ -299,7 +226,7 @@ struct Http2 {
     memory: Arc<FreshResponses>,
     scheduler: Arc<h2::RequestScheduler>,
     metrics: Metrics,
-    parts: Arc<Parts>,
+    parts: Arc<ServerParts>,
 }
 
 #[async_trait]
@@ -320,12 +247,17 @@ impl ServeHttp2<Proxy> for Http2 {
         shutdown: ShutdownWatch,
     ) {
         let limits = **self.parts.http2.load();
-        let answers = h2::Answers {
+        let responder = h2::Responder {
             stored: Arc::<FreshResponses>::clone(&self.memory),
             app: Arc::clone(proxy),
             scheduler: Arc::clone(&self.scheduler),
             metrics: self.metrics.clone(),
         };
-        h2::serve(stream, beginning, answers, limits, shutdown).await;
+        h2::serve(stream, beginning, responder, limits, shutdown).await;
     }
+}
+
+/// Opens the socket of an address.
+fn open_socket(address: SocketAddr) -> Result<OpenSocket, ServerError> {
+    OpenSocket::new(address).map_err(|source| ServerError::Listen { address, source })
 }

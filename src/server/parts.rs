@@ -1,18 +1,19 @@
 //! A configuration made ready to serve: what connections and requests find when they begin.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
+use log::warn;
 
 use super::manifests;
 use crate::{
     cache,
     config::{ClientLimits, Config, ListenerPolicy},
     h2,
-    learn::Store,
+    learn::ManifestStore,
     listen::{self, Tls, TlsError},
     proxy,
-    upstream::{self, Names, Pool},
+    upstream::{self, Pool, Resolver},
     url_hash::random_secret,
 };
 
@@ -28,25 +29,25 @@ pub struct ListenerError {
 
 /// What a reload replaces; each is read once per connection or request.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct ServerParts {
     pub(super) edge: Arc<ArcSwap<proxy::ProxySnapshot>>,
-    pub(super) entrance: Arc<ArcSwap<listen::Live>>,
+    pub(super) listen: Arc<ArcSwap<listen::ListenSnapshot>>,
     pub(super) http2: ArcSwap<h2::Limits>,
     /// Where the listeners really listen, in their order.
     addresses: Vec<SocketAddr>,
     /// Outlives every reload.
-    pub(super) manifests: Arc<Store>,
+    pub(super) manifests: Arc<ManifestStore>,
     /// The same.
     pub(super) cache: &'static cache::Store,
 }
 
-impl Parts {
+impl ServerParts {
     /// The parts of a configuration whose listeners really listen on these addresses.
     pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, ListenerError> {
         let new = Ready::new(config, &addresses, &[])?;
         Ok(Self {
             edge: Arc::new(ArcSwap::from_pointee(new.edge)),
-            entrance: Arc::new(ArcSwap::from_pointee(new.entrance)),
+            listen: Arc::new(ArcSwap::from_pointee(new.listen)),
             http2: ArcSwap::from_pointee(new.http2),
             manifests: Arc::new(manifests::load(&config.server.manifests)),
             // Pingora's cache wants it for as long as the process lives, and so does the server.
@@ -60,7 +61,7 @@ impl Parts {
     pub(super) fn replace(&self, config: &Config) -> Result<(), ListenerError> {
         let new = Ready::new(config, &self.addresses, &self.edge.load().pools)?;
         self.edge.store(Arc::new(new.edge));
-        self.entrance.store(Arc::new(new.entrance));
+        self.listen.store(Arc::new(new.listen));
         self.http2.store(Arc::new(new.http2));
         Ok(())
     }
@@ -68,14 +69,14 @@ impl Parts {
     /// Spawns what keeps the pools up to date, for those that have none yet.
     pub(super) fn keep_up(&self) {
         for pool in &self.edge.load().pools {
-            tokio::spawn(upstream::upkeep(Arc::downgrade(pool)));
+            tokio::spawn(upstream::maintenance(Arc::downgrade(pool)));
         }
     }
 }
 
 struct Ready {
     edge: proxy::ProxySnapshot,
-    entrance: listen::Live,
+    listen: listen::ListenSnapshot,
     http2: h2::Limits,
 }
 
@@ -83,7 +84,7 @@ impl Ready {
     /// Pools whose settings have not changed are taken over with all they know.
     fn new(config: &Config, addresses: &[SocketAddr], pools: &[Arc<Pool>]) -> Result<Self, ListenerError> {
         let limits = &config.server.limits;
-        let names = Names::new(config.server.resolver.clone());
+        let names = Resolver::new(config.server.resolver.clone());
         let pools = upstream::renew(&config.upstreams, &names, pools);
         let listeners = config
             .listeners
@@ -100,8 +101,8 @@ impl Ready {
                     write: limits.write_timeout,
                 },
             },
-            entrance: listen::Live {
-                limits: listen::Limits {
+            listen: listen::ListenSnapshot {
+                limits: listen::ClientLimits {
                     handshake_timeout: limits.handshake_timeout,
                     idle_timeout: limits.idle_timeout,
                     max_connections_per_client: limits.max_connections_per_client,
@@ -144,5 +145,12 @@ fn http2_limits(limits: &ClientLimits) -> h2::Limits {
         idle_timeout: limits.idle_timeout,
         read_timeout: limits.read_timeout,
         write_timeout: limits.write_timeout,
+    }
+}
+
+/// What an operator should know of a configuration that is used all the same.
+pub(super) fn warn_of(config: &Config) {
+    for warning in config.warnings(SystemTime::now()) {
+        warn!("{warning}");
     }
 }

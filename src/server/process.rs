@@ -69,9 +69,9 @@ const MAX_SOCKET_PATH: usize = 107;
 
 /// A running server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Running(Pid);
+pub struct RunningServer(Pid);
 
-impl Running {
+impl RunningServer {
     /// The server of a pid file.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl PidFile {
     }
 
     /// The running server that it names.
-    pub(super) fn running(&self) -> Result<Running, ProcessError> {
+    pub(super) fn running(&self) -> Result<RunningServer, ProcessError> {
         let id = self.id()?;
         let not_running = || ProcessError::NotRunning {
             path: self.path.clone(),
@@ -167,11 +167,11 @@ impl PidFile {
         if test_kill_process(pid) == Err(rustix::io::Errno::SRCH) || !is_named_like_this(id) {
             return Err(not_running());
         }
-        Ok(Running(pid))
+        Ok(RunningServer(pid))
     }
 
     /// Tells the old process to hand its sockets over once this one waits for them.
-    pub(super) fn ask_for_sockets(&self, old: Running) -> Result<(), ProcessError> {
+    pub(super) fn ask_for_sockets(&self, old: RunningServer) -> Result<(), ProcessError> {
         let path = self.socket.clone();
         if path.as_os_str().len() > MAX_SOCKET_PATH {
             return Err(ProcessError::LongPath { path });

@@ -3,7 +3,11 @@
 //! Pingora opens sockets itself, or takes those that an old process handed over, from one table. So
 //! ours are opened before, put into that table, and are handed over in an upgrade with the rest.
 
-use std::{io, net::SocketAddr, os::fd::IntoRawFd};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    os::fd::IntoRawFd,
+};
 
 use async_trait::async_trait;
 use log::warn;
@@ -15,6 +19,8 @@ use pingora::{
     services::{ServiceReadyNotifier, ServiceWithDependents, listening::Service},
 };
 use socket2::{Domain, Socket, Type};
+
+use super::error::ServerError;
 
 /// Bytes that a connection takes beyond those that are on their way to the client
 /// (`TCP_NOTSENT_LOWAT`, with up to one write on top).
@@ -105,6 +111,24 @@ impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for Listening<A
     }
 }
 
+/// Where a server gets its sockets from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sockets {
+    /// It opens them.
+    Open,
+    /// The process in the pid file hands them over, and ends.
+    TakeOver,
+}
+
+/// The address itself, with a port of the system's choice for port 0.
+///
+/// Pingora panics on an address that it cannot listen on, long after the start; this asks before.
+pub(super) fn free_address(address: SocketAddr) -> Result<SocketAddr, ServerError> {
+    TcpListener::bind(address)
+        .and_then(|listener| listener.local_addr())
+        .map_err(|source| ServerError::Listen { address, source })
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
@@ -128,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_address_that_somebody_listens_on_is_not_taken() {
-        let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = other.local_addr().expect("an address");
         let taken = OpenSocket::new(address).expect_err("it is in use");
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);

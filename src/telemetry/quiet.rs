@@ -20,10 +20,10 @@ use super::seldom::{LeftOut, Seldom};
 pub struct Quiet<L> {
     log: L,
     /// By the line of source that warns.
-    warnings: Mutex<HashMap<Place, Seldom>>,
+    warnings: Mutex<HashMap<LogPlace, Seldom>>,
 }
 
-type Place = (Option<&'static str>, Option<u32>);
+type LogPlace = (Option<&'static str>, Option<u32>);
 
 /// The target's only error; a warning of it tells of an origin that sends what nobody asked for.
 const TARGET: &str = "pingora_core::connectors";

@@ -8,10 +8,10 @@ use std::{
 
 /// Lets one warning through in [`PAUSE`], and counts the others.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<State>);
+pub struct Seldom(Mutex<SeldomState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct SeldomState {
     last: Option<Instant>,
     left_out: u64,
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use pingora::{Error, ErrorType};
 
-use crate::peer::AnswerLimit;
+use crate::peer::ResponseLimit;
 
 /// One error of Pingora's as a reason. What its type says already is not repeated.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn reason(error: &Error) -> Cow<'static, str> {
         ErrorType::ConnectionClosed => "connection closed".into(),
         ErrorType::ReadError => "connection lost while reading".into(),
         ErrorType::WriteError => "connection lost while writing".into(),
-        ErrorType::Custom(AnswerLimit::PASSED) => "no answer within first_byte_timeout".into(),
+        ErrorType::Custom(ResponseLimit::PASSED) => "no answer within first_byte_timeout".into(),
         ErrorType::HTTPStatus(status) => format!("its status is {status}").into(),
         other => other.as_str().to_owned().into(),
     }

@@ -8,7 +8,7 @@ use std::{
 
 use http::HeaderName;
 
-use super::Authorities;
+use super::CaBundle;
 
 /// The settings of one upstream.
 ///
@@ -184,7 +184,7 @@ pub struct TlsPolicy {
     /// The name that is asked for and that the certificate must have; the server's own if none.
     pub sni: Option<Box<str>>,
     /// Who may have signed the certificate; the system's authorities if none.
-    pub authorities: Option<Authorities>,
+    pub ca_bundle: Option<CaBundle>,
     /// Whether the certificate is looked at.
     pub verify: Verify,
 }

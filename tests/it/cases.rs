@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use linkpush::{
     link::Document,
-    push::{Client as PushClient, Facts, Policy, Source, mentions, plan},
+    push::{Facts, Policy, PushState, Source, mentions, plan},
 };
 use serde::Deserialize;
 
@@ -87,7 +87,7 @@ fn planned(case: &LinkCase) -> Vec<String> {
             )
         })
         .collect();
-    let client = Arc::new(PushClient::new(64));
+    let client = Arc::new(PushState::new(64));
     let (policy, mut plans) = (Policy::default(), Vec::new());
     let early = case.early_hints.iter().map(|lines| (Source::Early, None, lines));
     let status = StatusCode::from_u16(case.status).expect("a status");

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::proxy_header::{HeaderError, MAX_V1, MAX_V2, Told, parse};
+use super::proxy_header::{HeaderError, MAX_V1, MAX_V2, ProxyHeader, parse};
 use crate::{input::Input, peer::Scheme};
 
 const V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -106,9 +106,9 @@ fn write_v1(input: &mut Input<'_>) {
     let (from, to) = (port(input), port(input));
     let family = if is_v6 { "TCP6" } else { "TCP4" };
     let mut bytes = format!("PROXY {family} {source} {target} {from} {to}\r\n").into_bytes();
-    let told = Told {
+    let told = ProxyHeader {
         client: Some(SocketAddr::new(source.to_canonical(), from)),
-        ..Told::default()
+        ..ProxyHeader::default()
     };
     let length = bytes.len();
     bytes.extend_from_slice(input.rest());
@@ -130,9 +130,9 @@ fn write_v2(input: &mut Input<'_>) {
         }
     }
     block.extend([from.to_be_bytes(), to.to_be_bytes()].concat());
-    let mut told = Told {
+    let mut told = ProxyHeader {
         client: Some(SocketAddr::new(source.to_canonical(), from)),
-        ..Told::default()
+        ..ProxyHeader::default()
     };
     let mut is_short = false;
     for _ in 0..kind / 32 {
@@ -154,7 +154,7 @@ fn write_v2(input: &mut Input<'_>) {
     let length = bytes.len();
     bytes.extend_from_slice(input.rest());
     let expected = match (is_local, is_short) {
-        (true, _) => Ok(Some((Told::default(), length))),
+        (true, _) => Ok(Some((ProxyHeader::default(), length))),
         (false, true) => Err(HeaderError::ShortSsl),
         (false, false) => Ok(Some((told, length))),
     };

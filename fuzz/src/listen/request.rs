@@ -3,7 +3,7 @@
 use httparse::{EMPTY_HEADER, Request, Status};
 
 use super::{
-    head::{BadHead, Body, Head, HeadLimits, line},
+    head::{BadHead, Framing, HeadLimits, Http1Head, line},
     head_end::{HeadEnd, skip_empty_lines},
     upgrade::UpgradeRequest,
 };
@@ -49,7 +49,7 @@ pub fn head(bytes: &[u8]) {
         let found = end.has_come(&bytes[..cut]) || end.has_come(&bytes);
         assert!(!found || is_complete, "a search that goes on");
     }
-    let read = match Head::read(&bytes, LIMITS) {
+    let read = match Http1Head::read(&bytes, LIMITS) {
         Ok(read) => read,
         Err(bad) => {
             assert!((400..=501).contains(&bad.status()));
@@ -82,7 +82,7 @@ pub fn head(bytes: &[u8]) {
         asks_for_http2(&after, upgrade);
     }
 
-    let again = Head::read(passed, LARGER).expect("what goes on is good");
+    let again = Http1Head::read(passed, LARGER).expect("what goes on is good");
     assert!(
         again.rewritten.is_none(),
         "one form: {:?}",
@@ -158,7 +158,7 @@ fn same_fields(before: &Request<'_, '_>, after: &Request<'_, '_>) {
 }
 
 /// What follows is said once, and is what was read.
-fn body(before: &Request<'_, '_>, after: &Request<'_, '_>, body: Body) {
+fn body(before: &Request<'_, '_>, after: &Request<'_, '_>, body: Framing) {
     let lengths = values(after, "content-length");
     assert!(lengths.len() <= 1);
     let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
@@ -169,12 +169,12 @@ fn body(before: &Request<'_, '_>, after: &Request<'_, '_>, body: Body) {
     let asks = |name: &str, value: &[u8]| elements(after, name).iter().any(|one| one.eq_ignore_ascii_case(value));
     let upgrades = !values(after, "upgrade").is_empty();
     match body {
-        Body::Chunked => {
+        Framing::Chunked => {
             assert!(length.is_none() && after.version == Some(1) && codings.len() == 1);
             assert!(codings[0].trim_ascii().eq_ignore_ascii_case(b"chunked"));
         }
-        Body::Length(said) => assert!(codings.is_empty() && length.unwrap_or(0) == said && !upgrades),
-        Body::Switching(said) => {
+        Framing::Length(said) => assert!(codings.is_empty() && length.unwrap_or(0) == said && !upgrades),
+        Framing::Switching(said) => {
             assert!(codings.is_empty() && length.unwrap_or(0) == said && after.version == Some(1));
             assert!(asks("upgrade", b"websocket") && asks("connection", b"upgrade"));
         }

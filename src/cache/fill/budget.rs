@@ -1,4 +1,4 @@
-//! [`Budget`]: a limit on the memory of responses that are being stored, of each and of all together.
+//! [`FillBudget`]: a limit on the memory of responses that are being stored, of each and of all together.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 /// Bytes that all fills may hold together.
 #[derive(Debug)]
-pub(in crate::cache) struct Budget {
+pub(in crate::cache) struct FillBudget {
     held: AtomicUsize,
     /// Bytes that all fills may hold.
     total: usize,
@@ -15,7 +15,7 @@ pub(in crate::cache) struct Budget {
     one: usize,
 }
 
-impl Budget {
+impl FillBudget {
     /// So many bytes for all fills and for each.
     pub(in crate::cache) const fn new(total: usize, one: usize) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Budget {
 /// Room set aside for a content whose length is known. Given back when it is dropped.
 #[derive(Debug)]
 pub struct Reserved {
-    budget: Arc<Budget>,
+    budget: Arc<FillBudget>,
     bytes: AtomicUsize,
 }
 
@@ -72,7 +72,7 @@ impl Drop for Reserved {
 /// What one fill has of the budget.
 #[derive(Debug)]
 pub(in crate::cache) struct Share {
-    budget: Arc<Budget>,
+    budget: Arc<FillBudget>,
     /// Counted in the budget.
     counted: usize,
     /// Bytes that were taken and not given back.
@@ -81,7 +81,7 @@ pub(in crate::cache) struct Share {
 
 impl Share {
     /// That of a content whose length is known, if room was set aside for it.
-    pub(in crate::cache) fn new(budget: &Arc<Budget>, reserved: Option<&Reserved>) -> Self {
+    pub(in crate::cache) fn new(budget: &Arc<FillBudget>, reserved: Option<&Reserved>) -> Self {
         Self {
             budget: Arc::clone(budget),
             counted: reserved.map_or(0, Reserved::claim),
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_set_aside_is_there_when_it_is_needed() {
-        let budget = Arc::new(Budget::new(100, 60));
+        let budget = Arc::new(FillBudget::new(100, 60));
         let reserved = budget.reserve(60).expect("room");
         assert!(budget.reserve(50).is_none() && budget.reserve(61).is_none());
         assert_eq!(budget.held(), 60);

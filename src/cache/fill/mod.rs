@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 pub use budget::Reserved;
-pub(super) use budget::{Budget, Share};
+pub(super) use budget::{FillBudget, Share};
 
 use super::{body::Body, object::Head, purge::Begun};
 use crate::backpressure::Valve;
@@ -27,17 +27,17 @@ pub(super) struct Fill {
     pub(super) id: u64,
     pub(super) head: Head,
     pub(super) begun: Begun,
-    state: Mutex<State>,
+    state: Mutex<FillState>,
     changed: Notify,
     /// Stops the origin; `None` if the origin cannot be stopped.
     valve: Option<Arc<Valve>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct FillState {
     /// All of it is held, to be kept when it is complete.
     is_kept: bool,
-    end: Option<End>,
+    end: Option<FillEnd>,
     pieces: VecDeque<Bytes>,
     /// Index of the first piece that is still held.
     first: usize,
@@ -50,7 +50,7 @@ struct State {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum FillEnd {
     /// The writer has written all of it.
     Complete,
     /// The writer is gone before that.
@@ -78,7 +78,7 @@ pub(super) enum FillError {
 }
 
 /// Bytes of what is not kept that may be held before the origin is no longer read: what Pingora's pipe has by then comes, too.
-const MOST_UNREAD: usize = 128 * 1024;
+const MAX_UNREAD: usize = 128 * 1024;
 
 impl Fill {
     pub(super) fn new(id: u64, head: Head, begun: Begun, share: Share, valve: Option<Arc<Valve>>) -> Self {
@@ -86,7 +86,7 @@ impl Fill {
             id,
             head,
             begun,
-            state: Mutex::new(State {
+            state: Mutex::new(FillState {
                 is_kept: true,
                 end: None,
                 pieces: VecDeque::new(),
@@ -174,18 +174,18 @@ impl Fill {
 
     /// The content is complete.
     pub(super) fn complete(&self) {
-        self.end(End::Complete);
+        self.end(FillEnd::Complete);
     }
 
     /// The writer is gone; nothing changes if it was complete.
     pub(super) fn abort(&self) {
-        self.end(End::Aborted);
+        self.end(FillEnd::Aborted);
     }
 
-    fn end(&self, end: End) {
+    fn end(&self, end: FillEnd) {
         let mut state = self.state();
         state.end.get_or_insert(end);
-        if state.is_kept && end == End::Complete {
+        if state.is_kept && end == FillEnd::Complete {
             // From here on its bytes are those of what is kept.
             state.share.settle();
         }
@@ -198,7 +198,7 @@ impl Fill {
     }
 
     /// Lets go of what nobody is to read any more. While much is left the origin is not read.
-    fn drop_what_was_read(&self, state: &mut State) {
+    fn drop_what_was_read(&self, state: &mut FillState) {
         if state.is_kept {
             return;
         }
@@ -211,7 +211,7 @@ impl Fill {
             state.share.give_back(piece.len());
         }
         if let Some(valve) = self.valve.as_ref().filter(|_| state.end.is_none()) {
-            if state.held > MOST_UNREAD {
+            if state.held > MAX_UNREAD {
                 valve.shut();
             } else {
                 valve.open();
@@ -220,14 +220,14 @@ impl Fill {
     }
 
     /// A panic elsewhere leaves the state usable, so a poisoned lock is taken all the same.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FillState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl FillState {
     fn is_readable(&self) -> bool {
-        self.is_kept && self.end != Some(End::Aborted)
+        self.is_kept && self.end != Some(FillEnd::Aborted)
     }
 }
 
@@ -289,7 +289,7 @@ impl Reader {
 
     fn read_now(&mut self) -> Option<Result<Option<Bytes>, FillError>> {
         let mut state = self.fill.state();
-        if state.end == Some(End::Aborted) {
+        if state.end == Some(FillEnd::Aborted) {
             // What is left may be read by nobody: a client must not take it for progress.
             return Some(Err(FillError::Aborted));
         }
@@ -298,7 +298,7 @@ impl Reader {
             return Some(Err(FillError::NoReader));
         };
         let Some(piece) = state.pieces.get(at).cloned() else {
-            return (state.end == Some(End::Complete)).then_some(Ok(None));
+            return (state.end == Some(FillEnd::Complete)).then_some(Ok(None));
         };
         state.readers.go_on(self.next, self.is_own);
         self.next += 1;
@@ -317,6 +317,15 @@ impl Drop for Reader {
         }
         self.fill.drop_what_was_read(&mut state);
     }
+}
+
+/// Where an answer comes from that is to be kept, in its record.
+#[derive(Debug, Clone)]
+pub struct FillSource {
+    /// Stops the origin, where it can be stopped.
+    pub valve: Option<Arc<Valve>>,
+    /// Room for its content, if its length is known.
+    pub reserved: Option<Arc<Reserved>>,
 }
 
 #[cfg(test)]

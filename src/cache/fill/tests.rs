@@ -13,13 +13,13 @@ const LIMIT: usize = 1000;
 /// A content on its way, with what all may hold, and the valve of its origin.
 struct Bench {
     fill: Arc<Fill>,
-    budget: Arc<Budget>,
+    budget: Arc<FillBudget>,
     valve: Arc<Valve>,
 }
 
 impl Bench {
     fn new(total: usize) -> Self {
-        let budget = Arc::new(Budget::new(total, LIMIT));
+        let budget = Arc::new(FillBudget::new(total, LIMIT));
         let valve = Arc::new(Valve::default());
         let share = Share::new(&budget, None);
         let fill = Arc::new(Fill::new(1, head(), Begun::default(), share, Some(Arc::clone(&valve))));
@@ -127,7 +127,7 @@ fn the_origin_waits_for_the_slowest_reader_of_what_is_not_kept() {
     let bench = Bench::new(1 << 30);
     let fill = &bench.fill;
     let (mut own, mut slow) = (fill.own_reader(), fill.reader().expect("kept"));
-    let piece = Bytes::from(vec![0; MOST_UNREAD / 4]);
+    let piece = Bytes::from(vec![0; MAX_UNREAD / 4]);
     for n in 1..=5 {
         fill.write(piece.clone()).expect("a reader");
         read_all(&mut own);
@@ -159,7 +159,7 @@ fn a_client_that_has_left_is_not_waited_for() {
     let fill = &bench.fill;
     let (_own, mut other) = (fill.own_reader(), fill.reader().expect("kept"));
     bench.valve.note_client_left();
-    let piece = Bytes::from(vec![0; MOST_UNREAD / 2]);
+    let piece = Bytes::from(vec![0; MAX_UNREAD / 2]);
     for _ in 0..8 {
         fill.write(piece.clone()).expect("a reader");
         assert_eq!(read_all(&mut other).0.len(), piece.len());

@@ -7,7 +7,7 @@
 //! | `/learned` | 300 ms | with the page |
 //! | `/configured` | 300 ms | none: the edge's route names the assets |
 //!
-//! What to answer is decided by [`answer`], which is pure; [`Origin`] sends it. Every page needs `/style.css`, `/app.js`,
+//! What to answer is decided by [`response`], which is pure; [`Origin`] sends it. Every page needs `/style.css`, `/app.js`,
 //! `/font.woff2` and `/logo.png`.
 
 use std::net::SocketAddr;
@@ -39,26 +39,26 @@ impl Origin {
     /// Sends the answer to the request that the session has read.
     async fn respond(session: &mut ServerSession) -> pingora::Result<()> {
         let request = session.req_header();
-        let answer = answer(&request.method, request.uri.path());
+        let response = response(&request.method, request.uri.path());
         session.drain_request_body().await?;
 
-        if answer.links == Links::InHintAndHeader {
+        if response.links == OriginLinks::InHintAndHeader {
             let mut hint = ResponseHeader::build(StatusCode::EARLY_HINTS, Some(LINK_FIELDS.len()))?;
             append_links(&mut hint)?;
             session.write_response_header(Box::new(hint)).await?;
         }
-        if !answer.think_time.is_zero() {
-            tokio::time::sleep(answer.think_time).await;
+        if !response.think_time.is_zero() {
+            tokio::time::sleep(response.think_time).await;
         }
 
-        let mut head = ResponseHeader::build(answer.status, None)?;
-        head.insert_header(header::CONTENT_TYPE, answer.content_type)?;
-        head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
-        head.insert_header(header::CACHE_CONTROL, answer.cache_control)?;
-        if answer.status == StatusCode::METHOD_NOT_ALLOWED {
+        let mut head = ResponseHeader::build(response.status, None)?;
+        head.insert_header(header::CONTENT_TYPE, response.content_type)?;
+        head.insert_header(header::CONTENT_LENGTH, response.body.len())?;
+        head.insert_header(header::CACHE_CONTROL, response.cache_control)?;
+        if response.status == StatusCode::METHOD_NOT_ALLOWED {
             head.insert_header(header::ALLOW, "GET, HEAD")?;
         }
-        if answer.links != Links::Unnamed {
+        if response.links != OriginLinks::Unnamed {
             append_links(&mut head)?;
         }
         let is_head = session.req_header().method == Method::HEAD;
@@ -66,7 +66,7 @@ impl Origin {
         if is_head {
             return Ok(());
         }
-        session.write_response_body(answer.body, true).await
+        session.write_response_body(response.body, true).await
     }
 }
 
@@ -109,7 +109,7 @@ impl HttpServerApp for Origin {
 
 /// Where an answer names the assets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Links {
+enum OriginLinks {
     /// Nowhere.
     Unnamed,
     /// In its `Link` header.
@@ -120,18 +120,18 @@ enum Links {
 
 /// What is sent for one request.
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
+struct OriginResponse {
     status: StatusCode,
     content_type: &'static str,
     cache_control: &'static str,
     /// How long the application works before it sends its headers.
     think_time: Duration,
-    links: Links,
+    links: OriginLinks,
     body: Bytes,
 }
 
-impl Answer {
-    fn page(think_time: Duration, links: Links) -> Self {
+impl OriginResponse {
+    fn page(think_time: Duration, links: OriginLinks) -> Self {
         Self {
             status: StatusCode::OK,
             content_type: "text/html; charset=utf-8",
@@ -148,7 +148,7 @@ impl Answer {
             content_type,
             cache_control: "max-age=3600",
             think_time: Duration::ZERO,
-            links: Links::Unnamed,
+            links: OriginLinks::Unnamed,
             body,
         }
     }
@@ -159,26 +159,26 @@ impl Answer {
             content_type: "text/plain; charset=utf-8",
             cache_control: "no-store",
             think_time: Duration::ZERO,
-            links: Links::Unnamed,
+            links: OriginLinks::Unnamed,
             body: Bytes::from_static(text.as_bytes()),
         }
     }
 }
 
-fn answer(method: &Method, path: &str) -> Answer {
+fn response(method: &Method, path: &str) -> OriginResponse {
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return Answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        return OriginResponse::refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
     }
     match path {
-        "/" | "/quiet" => Answer::page(Duration::from_millis(100), Links::InHeader),
-        "/learned" => Answer::page(Duration::from_millis(300), Links::InHeader),
-        "/early" => Answer::page(Duration::from_millis(300), Links::InHintAndHeader),
-        "/configured" => Answer::page(Duration::from_millis(300), Links::Unnamed),
-        "/style.css" => Answer::asset("text/css; charset=utf-8", Bytes::from_static(STYLE)),
-        "/app.js" => Answer::asset("text/javascript; charset=utf-8", Bytes::from_static(SCRIPT)),
-        "/font.woff2" => Answer::asset("font/woff2", font()),
-        "/logo.png" => Answer::asset("image/png", Bytes::from_static(LOGO)),
-        _ => Answer::refusal(StatusCode::NOT_FOUND, "no such page\n"),
+        "/" | "/quiet" => OriginResponse::page(Duration::from_millis(100), OriginLinks::InHeader),
+        "/learned" => OriginResponse::page(Duration::from_millis(300), OriginLinks::InHeader),
+        "/early" => OriginResponse::page(Duration::from_millis(300), OriginLinks::InHintAndHeader),
+        "/configured" => OriginResponse::page(Duration::from_millis(300), OriginLinks::Unnamed),
+        "/style.css" => OriginResponse::asset("text/css; charset=utf-8", Bytes::from_static(STYLE)),
+        "/app.js" => OriginResponse::asset("text/javascript; charset=utf-8", Bytes::from_static(SCRIPT)),
+        "/font.woff2" => OriginResponse::asset("font/woff2", font()),
+        "/logo.png" => OriginResponse::asset("image/png", Bytes::from_static(LOGO)),
+        _ => OriginResponse::refusal(StatusCode::NOT_FOUND, "no such page\n"),
     }
 }
 
@@ -235,13 +235,13 @@ mod tests {
     #[test]
     fn every_asset_is_cacheable_and_has_its_type() {
         for (path, content_type) in ASSETS {
-            let answer = answer(&Method::GET, path);
+            let response = response(&Method::GET, path);
             assert_eq!(
-                (answer.status, answer.content_type, answer.cache_control),
+                (response.status, response.content_type, response.cache_control),
                 (StatusCode::OK, content_type, "max-age=3600"),
                 "{path}"
             );
-            assert!(!answer.body.is_empty(), "{path}");
+            assert!(!response.body.is_empty(), "{path}");
         }
     }
 
@@ -257,23 +257,23 @@ mod tests {
 
     #[test]
     fn only_early_hints_and_only_configured_is_without_links() {
-        let links = |path| answer(&Method::GET, path).links;
-        assert_eq!(links("/"), Links::InHeader);
-        assert_eq!(links("/quiet"), Links::InHeader);
-        assert_eq!(links("/learned"), Links::InHeader);
-        assert_eq!(links("/early"), Links::InHintAndHeader);
-        assert_eq!(links("/configured"), Links::Unnamed);
+        let links = |path| response(&Method::GET, path).links;
+        assert_eq!(links("/"), OriginLinks::InHeader);
+        assert_eq!(links("/quiet"), OriginLinks::InHeader);
+        assert_eq!(links("/learned"), OriginLinks::InHeader);
+        assert_eq!(links("/early"), OriginLinks::InHintAndHeader);
+        assert_eq!(links("/configured"), OriginLinks::Unnamed);
     }
 
     #[test]
     fn an_unknown_path_and_another_method_are_refused() {
-        assert_eq!(answer(&Method::GET, "/nope").status, StatusCode::NOT_FOUND);
-        assert_eq!(answer(&Method::POST, "/").status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response(&Method::GET, "/nope").status, StatusCode::NOT_FOUND);
+        assert_eq!(response(&Method::POST, "/").status, StatusCode::METHOD_NOT_ALLOWED);
     }
 
     #[test]
     fn head_is_answered_like_get() {
-        assert_eq!(answer(&Method::HEAD, "/"), answer(&Method::GET, "/"));
+        assert_eq!(response(&Method::HEAD, "/"), response(&Method::GET, "/"));
     }
 
     #[test]

@@ -1,20 +1,26 @@
 //! `linkpush explain`: what would be delivered for a response, and why not the rest; whether it would be kept. No network.
 
+mod request;
+mod response;
 mod stored;
 
 use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
 
-use self::stored::{Response, Stored};
-use super::USAGE;
+use self::{
+    request::Request,
+    response::{Response, field},
+    stored::Stored,
+};
+use super::failure::USAGE;
 use crate::{
     learn::Learning,
     link::Document,
-    push::{self, Client, Csp, Facts, Plan, SkipReason, Source},
+    push::{self, Csp, Facts, Plan, PushState, SkipReason, Source},
     route::{self, Route},
 };
 
@@ -80,11 +86,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let request = match request(args) {
         Ok(request) => request,
         Err(e) => {
-            super::report(&e);
+            super::failure::report(&e);
             return Ok(ExitCode::from(USAGE));
         }
     };
-    let Some(config) = super::configured(&args.config) else {
+    let Some(config) = super::configuration::configured(&args.config) else {
         return Ok(ExitCode::FAILURE);
     };
     let found = route::find(&config.routes, &request.method, &request.authority, request.uri.path());
@@ -99,18 +105,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Format::Text => print!("{explanation}"),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A request that the arguments describe.
-struct Request {
-    uri: Uri,
-    scheme: String,
-    authority: String,
-    method: Method,
-    status: StatusCode,
-    headers: HeaderMap,
-    document: Document,
-    response: Option<Response>,
 }
 
 fn request(args: &Args) -> anyhow::Result<Request> {
@@ -156,15 +150,6 @@ fn lines(source: Source, lines: &[OsString]) -> impl Iterator<Item = (Source, &[
     lines.iter().map(move |line| (source, line.as_bytes()))
 }
 
-fn field(text: &[u8]) -> anyhow::Result<(HeaderName, HeaderValue)> {
-    let wrong = || format!("must be NAME: VALUE, got {}", text.escape_ascii());
-    let colon = text.iter().position(|&b| b == b':').with_context(wrong)?;
-    let (name, value) = text.split_at(colon);
-    let name = HeaderName::from_bytes(name).ok().with_context(wrong)?;
-    let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default().trim_ascii());
-    Ok((name, value.ok().with_context(wrong)?))
-}
-
 /// The answer, as it is printed.
 #[derive(Debug, Default, Serialize)]
 struct Explanation {
@@ -200,7 +185,7 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
     let Some(route) = route else { return explanation };
     let response = request.response.as_ref();
     explanation.cache = response.map(|response| Stored::of(request, response, route, limit));
-    let client = Arc::new(Client::new(usize::from(u16::MAX)));
+    let client = Arc::new(PushState::new(usize::from(u16::MAX)));
     client.set_enable_push(args.client == ClientKind::Push);
     if request.method == Method::GET {
         let path_and_query = request.uri.path_and_query().map_or("/", |pq| pq.as_str());
@@ -214,11 +199,11 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
         .map(|link| (Source::Configured, link.as_bytes()));
     let known = configured.chain(lines(Source::Learned, &args.learned)).collect();
     let early = lines(Source::Early, &args.early).map(|line| (None, vec![line]));
-    let answered = response
+    let from_response = response
         .into_iter()
         .flat_map(|response| response.headers.get_all(header::LINK));
-    let answered = answered.map(|line| (Source::Response, line.as_bytes()));
-    let last = lines(Source::Response, &args.link).chain(answered).collect();
+    let from_response = from_response.map(|line| (Source::Response, line.as_bytes()));
+    let last = lines(Source::Response, &args.link).chain(from_response).collect();
     let steps = std::iter::once((None, known))
         .chain(early)
         .chain(std::iter::once((Some(request.status), last)));

@@ -3,87 +3,18 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    io::Read as _,
-    path::Path,
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, bail};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::HeaderName;
 use serde::Serialize;
 
-use super::{Request, field};
+use super::{request::Request, response::Response};
 use crate::{
-    cache::{self, Asked, Passed, url_text},
+    cache::{self, Passed, RequestFacts, url_text},
     proxy::fault,
     route::{Caching, Route},
 };
-
-/// The head of a response.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Response {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-}
-
-/// Longest file that is read: heads are shorter.
-const MAX_BYTES: u64 = 1024 * 1024;
-
-impl Response {
-    /// Reads a head as `curl -I` prints it; `-` is the standard input. Of several the last counts, as behind a 103.
-    pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
-        let mut text = Vec::new();
-        let name = file.display();
-        let read = if file == Path::new("-") {
-            std::io::stdin().take(MAX_BYTES).read_to_end(&mut text)
-        } else {
-            std::fs::File::open(file).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text))
-        };
-        read.with_context(|| format!("--response {name}"))?;
-        Self::parse(&text).with_context(|| format!("--response {name}"))
-    }
-
-    fn parse(text: &[u8]) -> anyhow::Result<Self> {
-        let mut lines = text.split(|&b| b == b'\n').enumerate();
-        let (_, first) = lines.next().context("is empty")?;
-        let mut response = Self::begin(first.trim_ascii_end()).context("line 1")?;
-        while let Some((at, line)) = lines.next() {
-            let line = line.trim_ascii_end();
-            if line.is_empty() {
-                match lines.next() {
-                    Some((at, next)) if response.status.is_informational() => {
-                        response = Self::begin(next.trim_ascii_end()).with_context(|| format!("line {}", at + 1))?;
-                        continue;
-                    }
-                    _ => break,
-                }
-            }
-            let (name, value): (HeaderName, HeaderValue) = field(line).with_context(|| format!("line {}", at + 1))?;
-            response.headers.append(name, value);
-        }
-        if response.status.is_informational() {
-            bail!("no final response behind the {}", response.status.as_u16());
-        }
-        Ok(response)
-    }
-
-    fn begin(line: &[u8]) -> anyhow::Result<Self> {
-        let wrong = || {
-            format!(
-                "must be a status line, such as HTTP/1.1 200 OK, got {}",
-                line.escape_ascii()
-            )
-        };
-        let mut words = line.split(|&b| b == b' ');
-        let version = words.next().unwrap_or_default();
-        let status = words.next().and_then(|status| StatusCode::from_bytes(status).ok());
-        let status = status.filter(|_| version.starts_with(b"HTTP/")).with_context(wrong)?;
-        Ok(Self {
-            status,
-            headers: HeaderMap::new(),
-        })
-    }
-}
 
 /// What becomes of it, as it is printed.
 #[derive(Debug, Serialize, PartialEq, Eq)]
@@ -129,7 +60,7 @@ impl Stored {
         if cache::asks_for_less(&request.method, &request.headers) {
             return no(Passed::Part.label(), &Passed::Part);
         }
-        let asked = Asked::with(
+        let facts = RequestFacts::with(
             &request.headers,
             route.cache.cookies,
             usize::try_from(limit).unwrap_or(usize::MAX),
@@ -137,7 +68,7 @@ impl Stored {
         if let Some(bad) = fault(response.status, &response.headers) {
             return no("framing", &format_args!("{bad}: its client gets 502"));
         }
-        let freshness = match cache::keep(response.status, &response.headers, asked, now) {
+        let freshness = match cache::check_storable(response.status, &response.headers, facts, now) {
             Ok(freshness) => freshness,
             Err(reason) => return no(reason.label(), &reason),
         };
@@ -189,32 +120,6 @@ impl fmt::Display for Stored {
                 }
                 Ok(())
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn heads_are_read_as_programs_print_them() {
-        let read = |text: &str| Response::parse(text.as_bytes()).map_err(|e| format!("{e:#}"));
-        let response =
-            read("HTTP/2 200 \r\ncache-control: max-age=60\r\nlink: </a>\r\n\r\nbody: none\r\n").expect("a head");
-        assert_eq!((response.status, response.headers.len()), (StatusCode::OK, 2));
-        let last = read("HTTP/1.1 103 Early Hints\nlink: </a>\n\nHTTP/1.1 404 Not Found\nage: 1\n").expect("a head");
-        assert_eq!((last.status, last.headers.len()), (StatusCode::NOT_FOUND, 1));
-        for (text, problem) in [
-            ("", "line 1: must be a status line, such as HTTP/1.1 200 OK, got "),
-            (
-                "200 OK",
-                "line 1: must be a status line, such as HTTP/1.1 200 OK, got 200 OK",
-            ),
-            ("HTTP/1.1 103 x\n", "no final response behind the 103"),
-            ("HTTP/1.1 200\nnothing\n", "line 2: must be NAME: VALUE, got nothing"),
-        ] {
-            assert_eq!(read(text), Err(problem.to_owned()), "{text:?}");
         }
     }
 }

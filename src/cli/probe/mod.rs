@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use self::connect::{ConnectError, Verification, connect};
-use self::report::{Outcome, PushSetting, Report};
+use self::report::{ProbeOutcome, PushSetting, Report};
 use self::visit::{FetchKind, Itinerary, visit};
 
 /// Fetch a page and its assets over HTTP/2, accept pushes, and show when and how each asset came
@@ -105,7 +105,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let reason = match report.exchanges.first().map(|page| &page.outcome) {
-        Some(Outcome::Failed(reason)) => reason.clone(),
+        Some(ProbeOutcome::Failed(reason)) => reason.clone(),
         _ => format!("not complete within {:?}", args.timeout),
     };
     Err(ProbeError::Page {

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Report {
     /// Requests and promises, in the order in which they began; the page is the first.
-    pub(super) exchanges: Vec<Exchange>,
+    pub(super) exchanges: Vec<ReportedExchange>,
     /// The 103s, in the order in which they arrived.
     pub(super) hints: Vec<Hint>,
     /// Targets that the page's own `Link` header asks to preload.
@@ -30,7 +30,7 @@ pub(super) enum PushSetting {
 
 /// One request and its answer, or one promise and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Exchange {
+pub(super) struct ReportedExchange {
     /// The HTTP/2 stream.
     pub(super) stream: u32,
     /// Who began it.
@@ -40,7 +40,7 @@ pub(super) struct Exchange {
     /// When it was asked for or promised, since the connection was made.
     pub(super) start: Duration,
     /// When it ended, since the connection was made, and how.
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ProbeOutcome,
 }
 
 /// Who began an exchange.
@@ -54,7 +54,7 @@ pub(super) enum Initiator {
 
 /// How an exchange ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum ProbeOutcome {
     /// It has not ended.
     Open,
     /// All of the answer was received.
@@ -87,7 +87,7 @@ impl Report {
     pub(super) fn has_page(&self) -> bool {
         self.exchanges
             .first()
-            .is_some_and(|page| matches!(page.outcome, Outcome::Complete { .. }))
+            .is_some_and(|page| matches!(page.outcome, ProbeOutcome::Complete { .. }))
     }
 
     /// All of it as text, without control characters of the server's; why the page itself did not come is not in it.
@@ -119,8 +119,8 @@ impl Report {
     /// What was pushed, hinted, or only named in the page's `Link` header.
     #[must_use]
     pub(super) fn sentence(&self) -> String {
-        let pushed: Vec<&str> = self.targets_of(|outcome| matches!(outcome, Outcome::Complete { .. }));
-        let lost: Vec<&str> = self.targets_of(|outcome| !matches!(outcome, Outcome::Complete { .. }));
+        let pushed: Vec<&str> = self.targets_of(|outcome| matches!(outcome, ProbeOutcome::Complete { .. }));
+        let lost: Vec<&str> = self.targets_of(|outcome| !matches!(outcome, ProbeOutcome::Complete { .. }));
         let mut hinted: Vec<&str> = Vec::new();
         for target in self.hints.iter().flat_map(|hint| &hint.targets) {
             if !pushed.contains(&target.as_str()) && !hinted.contains(&target.as_str()) {
@@ -155,7 +155,7 @@ impl Report {
     }
 
     /// The targets that the server promised and that ended in a certain way, each once.
-    fn targets_of(&self, ended: impl Fn(&Outcome) -> bool) -> Vec<&str> {
+    fn targets_of(&self, ended: impl Fn(&ProbeOutcome) -> bool) -> Vec<&str> {
         let mut targets = Vec::new();
         for exchange in &self.exchanges {
             let target = exchange.target.as_str();
@@ -169,11 +169,11 @@ impl Report {
 
 /// The complete exchanges as `nghttp -ans` of nghttp2 1.52 prints them, by the end of the response; nothing without any.
 #[must_use]
-pub(super) fn table(exchanges: &[Exchange]) -> String {
+pub(super) fn table(exchanges: &[ReportedExchange]) -> String {
     let mut rows: Vec<(Duration, String)> = exchanges
         .iter()
         .filter_map(|exchange| {
-            let Outcome::Complete { end, status, size } = exchange.outcome else {
+            let ProbeOutcome::Complete { end, status, size } = exchange.outcome else {
                 return None;
             };
             let mark = match exchange.initiator {
@@ -206,11 +206,11 @@ pub(super) fn table(exchanges: &[Exchange]) -> String {
 }
 
 /// Why an exchange is not in the table.
-fn failure(exchange: &Exchange) -> Option<String> {
+fn failure(exchange: &ReportedExchange) -> Option<String> {
     let reason = match &exchange.outcome {
-        Outcome::Complete { .. } => return None,
-        Outcome::Open => "no complete answer within the time limit",
-        Outcome::Failed(reason) => reason,
+        ProbeOutcome::Complete { .. } => return None,
+        ProbeOutcome::Open => "no complete answer within the time limit",
+        ProbeOutcome::Failed(reason) => reason,
     };
     let kind = match exchange.initiator {
         Initiator::Client => "request for",
@@ -268,8 +268,8 @@ const TABLE_HEAD: &str = "id  responseEnd requestStart  process code size reques
 mod tests {
     use super::*;
 
-    fn exchange(stream: u32, target: &str, start_us: u64, end_us: u64) -> Exchange {
-        Exchange {
+    fn exchange(stream: u32, target: &str, start_us: u64, end_us: u64) -> ReportedExchange {
+        ReportedExchange {
             stream,
             initiator: if stream.is_multiple_of(2) {
                 Initiator::Server
@@ -278,7 +278,7 @@ mod tests {
             },
             target: target.to_owned(),
             start: Duration::from_micros(start_us),
-            outcome: Outcome::Complete {
+            outcome: ProbeOutcome::Complete {
                 end: Duration::from_micros(end_us),
                 status: 200,
                 size: 4,
@@ -286,14 +286,14 @@ mod tests {
         }
     }
 
-    fn failed(stream: u32, target: &str) -> Exchange {
-        Exchange {
-            outcome: Outcome::Failed("reset by the server: CANCEL".to_owned()),
+    fn failed(stream: u32, target: &str) -> ReportedExchange {
+        ReportedExchange {
+            outcome: ProbeOutcome::Failed("reset by the server: CANCEL".to_owned()),
             ..exchange(stream, target, 0, 0)
         }
     }
 
-    fn report(exchanges: Vec<Exchange>) -> Report {
+    fn report(exchanges: Vec<ReportedExchange>) -> Report {
         Report {
             exchanges,
             ..Report::default()
@@ -323,7 +323,7 @@ id  responseEnd requestStart  process code size request path
             exchange(2, "/style.css", 504, 998),
         ];
         for (row, size) in rows.iter_mut().zip([2, 79, 4]) {
-            if let Outcome::Complete { size: bytes, .. } = &mut row.outcome {
+            if let ProbeOutcome::Complete { size: bytes, .. } = &mut row.outcome {
                 *bytes = size;
             }
         }

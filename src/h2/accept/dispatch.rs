@@ -14,7 +14,7 @@ use pingora::apps::HttpServerApp;
 use super::serve::Driver;
 use crate::{
     h2::{
-        core::{Event, Fault, Key, Reason},
+        core::{Event, Fault, Key},
         respond::stored,
         stream::{
             Stream,
@@ -39,7 +39,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                     if reason.is_some() && self.pending.is_anything_waiting() {
                         self.pending.remove(key);
                     }
-                    end(side, sent, reason);
+                    side.end(sent, reason);
                 }
                 Event::Settings {
                     enable_push,
@@ -56,20 +56,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             }
         }
         let promised = std::mem::take(&mut self.connection.mux.lock().promised);
-        for Promised {
-            stream,
-            head,
-            pushed_by,
-        } in promised
-        {
+        for Promised { key, head, pushed_by } in promised {
             match self.connection.find_stored(&head, Some(pushed_by)) {
-                Some(found) => {
-                    let key = stream.release();
-                    stored::respond(&mut self.connection.mux.lock().core, key, found, now);
+                Some(found) => stored::respond(&mut self.connection.mux.lock().core, key, found, now),
+                None => {
+                    let stream = Stream::new(Arc::clone(&self.connection.mux), key, true);
+                    self.pending
+                        .add_promise(&self.connection, &self.scheduler, (head, stream), now);
                 }
-                None => self
-                    .pending
-                    .add_promise(&self.connection, &self.scheduler, (head, stream), now),
             }
         }
         self.pending.start_held(&self.connection, &self.scheduler, now);
@@ -140,17 +134,5 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             }
         }
         self.turn = None;
-    }
-}
-
-/// A stream has ended: all that wait for it hear of it. Of one that is complete there is no reset to hear of.
-pub(super) fn end(mut side: Side, sent: usize, reason: Option<Reason>) {
-    if reason.is_none() {
-        side.watcher = None;
-    }
-    side.wake();
-    if let Some(on_sent) = side.on_sent.take() {
-        let failure = reason.map(|reason| format!("stream reset: {reason}"));
-        on_sent.sent(sent, failure.as_deref());
     }
 }

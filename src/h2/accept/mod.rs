@@ -15,7 +15,7 @@ use crate::{exchange::ResponseSource, telemetry::Metrics};
 use scheduler::RequestScheduler;
 
 /// Answers the requests of all connections.
-pub struct Answers<A> {
+pub struct Responder<A> {
     /// Asked first.
     pub stored: Arc<dyn ResponseSource>,
     /// Asked for the others.
@@ -26,9 +26,9 @@ pub struct Answers<A> {
     pub metrics: Metrics,
 }
 
-impl<A> std::fmt::Debug for Answers<A> {
+impl<A> std::fmt::Debug for Responder<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answers")
+        f.debug_struct("Responder")
             .field("scheduler", &self.scheduler)
             .finish_non_exhaustive()
     }

@@ -10,7 +10,7 @@ use super::{
     start::start,
 };
 use crate::{
-    h2::{core::Key, respond::Connection, stream::Stream},
+    h2::{core::Key, respond::Http2Connection, stream::Stream},
     peer::Scheme,
     push::Urgency,
 };
@@ -46,7 +46,7 @@ impl Pending {
     /// Starts a promise, or has it wait for a place.
     pub(super) fn add_promise<A>(
         &mut self,
-        connection: &Arc<Connection<A>>,
+        connection: &Arc<Http2Connection<A>>,
         scheduler: &Arc<RequestScheduler>,
         (head, stream): (Box<Parts>, Stream),
         now: Instant,
@@ -62,7 +62,7 @@ impl Pending {
     /// Starts promises that waited for a place, as far as there are places now.
     pub(super) fn start_held<A>(
         &mut self,
-        connection: &Arc<Connection<A>>,
+        connection: &Arc<Http2Connection<A>>,
         scheduler: &Arc<RequestScheduler>,
         now: Instant,
     ) where
@@ -77,7 +77,7 @@ impl Pending {
     }
 
     /// Gives a promised stream a place, if there is one.
-    fn take_place<A>(&self, connection: &Connection<A>, key: Key) -> bool {
+    fn take_place<A>(&self, connection: &Http2Connection<A>, key: Key) -> bool {
         let taken = Arc::strong_count(&self.places) - 1;
         if taken >= PLACES {
             return false;
@@ -91,7 +91,7 @@ impl Pending {
     /// Starts a request, or queues it behind others.
     pub(super) fn add<A>(
         &mut self,
-        connection: &Arc<Connection<A>>,
+        connection: &Arc<Http2Connection<A>>,
         scheduler: &Arc<RequestScheduler>,
         (head, stream): (Box<Parts>, Stream),
         now: Instant,
@@ -115,7 +115,7 @@ impl Pending {
     /// Starts the first request with this permit, and some more while the scheduler lets them.
     pub(super) fn start<A>(
         &mut self,
-        connection: &Arc<Connection<A>>,
+        connection: &Arc<Http2Connection<A>>,
         scheduler: &Arc<RequestScheduler>,
         permit: RunPermit,
     ) where
@@ -158,7 +158,7 @@ impl Queued {
     /// Adds a stream to a queue, behind those that are as urgent.
     fn insert<A>(
         queue: &mut VecDeque<Self>,
-        connection: &Connection<A>,
+        connection: &Http2Connection<A>,
         (head, stream): (Box<Parts>, Stream),
         since: Instant,
     ) {
@@ -175,7 +175,7 @@ impl Queued {
 }
 
 /// Nothing is pushed that the client has asked for, though it waits.
-fn note_fetched<A>(connection: &Connection<A>, head: &Parts) {
+fn note_fetched<A>(connection: &Http2Connection<A>, head: &Parts) {
     let told = connection.facts.as_ref().and_then(|facts| facts.peer.scheme);
     if let (&Method::GET, Some(authority), Some(path)) = (&head.method, head.uri.authority(), head.uri.path_and_query())
     {

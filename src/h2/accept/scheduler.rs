@@ -33,7 +33,7 @@ use tokio::{sync::Notify, time::sleep};
 const RUNNING_PER_THREAD: usize = 24;
 
 /// Nobody waits for more running requests than this.
-const MOST_RUNNING: usize = 1 << 20;
+const MAX_RUNNING: usize = 1 << 20;
 
 /// The most requests that one connection starts in a turn: responses that are ready together leave in one write.
 pub(super) const BATCH: usize = 16;
@@ -55,7 +55,7 @@ const RECENT: Duration = Duration::from_millis(128);
 #[derive(Debug)]
 pub struct RequestScheduler {
     threads: usize,
-    state: Mutex<State>,
+    state: Mutex<SchedulerState>,
     /// Connections that wait.
     waiting: AtomicUsize,
     /// The task that looks at the limit runs.
@@ -66,14 +66,14 @@ pub struct RequestScheduler {
 }
 
 #[derive(Debug)]
-struct State {
-    running: Running,
+struct SchedulerState {
+    running: RunningRequests,
     limit: usize,
 }
 
 /// Running requests, by when they started.
 #[derive(Debug)]
-struct Running {
+struct RunningRequests {
     generation: u64,
     /// When this generation ends.
     until: Instant,
@@ -110,8 +110,8 @@ impl RequestScheduler {
         let threads = threads.max(1);
         Self {
             threads,
-            state: Mutex::new(State {
-                running: Running {
+            state: Mutex::new(SchedulerState {
+                running: RunningRequests {
                     generation: 0,
                     until: Instant::now() + RECENT,
                     young: 0,
@@ -140,7 +140,7 @@ impl RequestScheduler {
         (state.running.count(now) < state.limit).then(|| self.permit(&mut state, now))
     }
 
-    fn permit(self: &Arc<Self>, state: &mut State, now: Instant) -> RunPermit {
+    fn permit(self: &Arc<Self>, state: &mut SchedulerState, now: Instant) -> RunPermit {
         RunPermit {
             scheduler: Arc::clone(self),
             until: now + 2 * RECENT,
@@ -182,7 +182,7 @@ impl RequestScheduler {
                 state.limit = if is_busy {
                     self.base().max(running + self.threads)
                 } else {
-                    state.limit.max(running).saturating_mul(2).min(MOST_RUNNING)
+                    state.limit.max(running).saturating_mul(2).min(MAX_RUNNING)
                 };
                 state.limit.saturating_sub(running)
             };
@@ -202,7 +202,7 @@ impl RequestScheduler {
         busy.saturating_mul(SHARE) >= took.saturating_mul(threads)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SchedulerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -238,7 +238,7 @@ impl<F: Future + Unpin> Future for Metered<F> {
     }
 }
 
-impl Running {
+impl RunningRequests {
     /// Counts requests that started recently and are running.
     fn count(&mut self, now: Instant) -> usize {
         self.advance(now);
@@ -439,7 +439,7 @@ mod tests {
     #[test]
     fn requests_that_started_long_ago_do_not_count() {
         let start = Instant::now();
-        let mut running = Running {
+        let mut running = RunningRequests {
             generation: 0,
             until: start + RECENT,
             young: 0,

@@ -28,8 +28,7 @@ use tokio::{
 };
 
 use super::{
-    Answers,
-    dispatch::end,
+    Responder,
     h2c::Beginning,
     pending::Pending,
     scheduler::{RequestScheduler, RunPermit},
@@ -39,12 +38,12 @@ use crate::{
         Limits,
         core::{Config, Core, Event, HeadBudget},
         priority::path::PathEstimate,
-        respond::Connection,
+        respond::Http2Connection,
         stream::mux::{Mux, Output},
         wire::rope::Rope,
     },
     peer,
-    push::Client,
+    push::PushState,
     telemetry::Metrics,
 };
 
@@ -69,13 +68,13 @@ const SLICES: usize = 32;
 pub async fn serve<A>(
     io: Io,
     beginning: Option<Beginning>,
-    answers: Answers<A>,
+    responder: Responder<A>,
     limits: Limits,
     mut shutdown: ShutdownWatch,
 ) where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let Some(mut driver) = Driver::new(io, beginning, answers, limits, &shutdown) else {
+    let Some(mut driver) = Driver::new(io, beginning, responder, limits, &shutdown) else {
         return;
     };
     let mut is_shutting_down = false;
@@ -106,7 +105,7 @@ type Turn = Pin<Box<dyn Future<Output = RunPermit> + Send>>;
 /// The driver.
 pub(super) struct Driver<A> {
     pub(super) io: Io,
-    pub(super) connection: Arc<Connection<A>>,
+    pub(super) connection: Arc<Http2Connection<A>>,
     pub(super) scheduler: Arc<RequestScheduler>,
     pub(super) metrics: Metrics,
     /// Bytes that are being written.
@@ -139,7 +138,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     fn new(
         io: Io,
         beginning: Option<Beginning>,
-        answers: Answers<A>,
+        responder: Responder<A>,
         limits: Limits,
         shutdown: &ShutdownWatch,
     ) -> Option<Box<Self>> {
@@ -159,13 +158,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             debug!("an upgraded connection does not begin: {fault}");
             return None;
         }
-        let client = Arc::new(Client::new(limits.diary_entries));
+        let client = Arc::new(PushState::new(limits.diary_entries));
         let facts = facts(&io, &client);
         let digest = Arc::new(digest(&io, facts.as_ref()));
         let path = PathEstimate::new(digest.socket_digest.clone());
-        let connection = Arc::new(Connection {
-            app: answers.app,
-            stored: answers.stored,
+        let connection = Arc::new(Http2Connection {
+            app: responder.app,
+            stored: responder.stored,
             client,
             facts,
             limits,
@@ -176,8 +175,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         Some(Box::new(Self {
             io,
             connection,
-            scheduler: answers.scheduler,
-            metrics: answers.metrics,
+            scheduler: responder.scheduler,
+            metrics: responder.metrics,
             out: Rope::default(),
             output: Output::Open,
             path,
@@ -357,17 +356,20 @@ impl<A> Drop for Driver<A> {
         drop(promised);
         for event in events {
             if let Event::Closed { side, sent, reason, .. } = event {
-                end(side, sent, reason);
+                side.end(sent, reason);
             }
         }
     }
 }
 
 /// Returns what is known of the client, with what becomes known of it here.
-fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<peer::Connection>> {
+fn facts(io: &Io, client: &Arc<PushState>) -> Option<Arc<peer::ClientConnection>> {
     let arrived = io.get_proxy_digest()?;
-    let connection = arrived.user_data.as_ref()?.downcast_ref::<Arc<peer::Connection>>()?;
-    Some(Arc::new(peer::Connection {
+    let connection = arrived
+        .user_data
+        .as_ref()?
+        .downcast_ref::<Arc<peer::ClientConnection>>()?;
+    Some(Arc::new(peer::ClientConnection {
         peer: connection.peer.clone(),
         http2: Some(Arc::clone(client)),
         date: peer::ResponseDate::default(),
@@ -376,7 +378,7 @@ fn facts(io: &Io, client: &Arc<Client>) -> Option<Arc<peer::Connection>> {
 
 /// Returns what is known of the connection. The client rides along: in the extensions of each request it would cost
 /// three allocations a request.
-fn digest(io: &Io, facts: Option<&Arc<peer::Connection>>) -> Digest {
+fn digest(io: &Io, facts: Option<&Arc<peer::ClientConnection>>) -> Digest {
     let facts = facts.and_then(|facts| {
         let unused = ResponseHeader::build_no_case(StatusCode::OK, Some(0)).ok()?;
         Some(ProxyDigest::new(Box::new(unused), Some(Box::new(Arc::clone(facts)))))

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Core, Ending, Event, Fault, Key, MAX_REMEMBERED, Reason, SHUTDOWN_PING, SHUTDOWN_ROUND_TRIP, StreamEnd,
-    stream::{Head, State},
+    stream::{HeadProgress, State},
     window_number,
 };
 use crate::h2::wire::{
@@ -115,7 +115,10 @@ impl<T: Default> Core<T> {
             self.schedule.remove(rank);
         }
         let was_open = stream.is_promised() && stream.has_begun() && stream.state.sends();
-        let was_held = matches!(std::mem::replace(&mut stream.head, Head::Sent), Head::Held(_));
+        let was_held = matches!(
+            std::mem::replace(&mut stream.head, HeadProgress::Sent),
+            HeadProgress::Held(_)
+        );
         stream.state = State::Closed;
         stream.reset = reason;
         stream.is_awaited = false;

@@ -45,7 +45,7 @@ use crate::{
     push::{Priority, Urgency},
 };
 use budget::Budget;
-use receive::{Block, COST_TINY_WINDOW, Content, settings::ClientSettings};
+use receive::{Block, COST_TINY_WINDOW, IncomingData, settings::ClientSettings};
 use stream::State;
 use streams::Streams;
 
@@ -181,7 +181,7 @@ pub(in crate::h2) struct Core<T> {
     decoder: Decoder,
     /// A frame that has not come as a whole; never DATA.
     partial: Vec<u8>,
-    content: Option<Content>,
+    content: Option<IncomingData>,
     block: Option<Block>,
     receive_window: i64,
     unreported: u32,

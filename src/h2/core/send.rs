@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, StatusCode};
 
 use super::{
     Core, Ending, Event, Key, MAX_PROMISES, Reason, Response, StreamEnd,
-    stream::{Ending as BodyEnd, Head, State, Stream},
+    stream::{Ending as BodyEnd, HeadProgress, State, StreamEntry},
     transmit::TURN,
 };
 use crate::{
@@ -43,13 +43,13 @@ pub(in crate::h2) enum NotPromised {
 }
 
 /// Content of one stream that may wait here before its owner is told to wait.
-const LOW: usize = 16 * 1024;
+const RESUME_BELOW: usize = 16 * 1024;
 
 /// Content of all streams beyond which every owner waits until its own is sent.
 const MUCH: usize = 256 * 1024;
 
 impl<T: Default> Core<T> {
-    fn sending(&mut self, key: Key) -> Result<&mut Stream<T>, SendError> {
+    fn sending(&mut self, key: Key) -> Result<&mut StreamEntry<T>, SendError> {
         let stream = self.streams.get_mut(key).ok_or(SendError::Reset(Reason::CANCEL))?;
         match stream.reset {
             Some(reason) => Err(SendError::Reset(reason)),
@@ -68,7 +68,7 @@ impl<T: Default> Core<T> {
         let max_streams = self.client.max_streams as usize;
         let must_wait = self.open_promises >= max_streams || !self.held.is_empty();
         let stream = self.sending(key)?;
-        if !matches!(stream.head, Head::Awaited) {
+        if !matches!(stream.head, HeadProgress::Awaited) {
             return Err(SendError::State);
         }
         if !stream.is_promised() {
@@ -80,7 +80,7 @@ impl<T: Default> Core<T> {
             return Err(SendError::Reset(Reason::CANCEL));
         }
         if must_wait {
-            stream.head = Head::Held(Box::new((response.status, response.headers.clone())));
+            stream.head = HeadProgress::Held(Box::new((response.status, response.headers.clone())));
             if response.is_end {
                 stream.ending = BodyEnd::End;
             }
@@ -108,7 +108,7 @@ impl<T: Default> Core<T> {
         if has_priority {
             stream.origin = Priority::of(headers);
         }
-        stream.head = Head::Sent;
+        stream.head = HeadProgress::Sent;
         if stream.is_promised() {
             stream.state = State::HalfClosedRemote;
             self.open_promises += 1;
@@ -136,7 +136,7 @@ impl<T: Default> Core<T> {
             let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state.sends()) else {
                 continue;
             };
-            let Head::Held(response) = std::mem::replace(&mut stream.head, Head::Awaited) else {
+            let HeadProgress::Held(response) = std::mem::replace(&mut stream.head, HeadProgress::Awaited) else {
                 continue;
             };
             if max_streams == 0 {
@@ -163,7 +163,7 @@ impl<T: Default> Core<T> {
     /// Sends a 1xx response. A promised stream has none.
     pub(in crate::h2) fn inform(&mut self, key: Key, status: StatusCode, headers: &HeaderMap) -> Result<(), SendError> {
         let stream = self.sending(key)?;
-        if !matches!(stream.head, Head::Awaited) || stream.is_promised() {
+        if !matches!(stream.head, HeadProgress::Awaited) || stream.is_promised() {
             return Err(SendError::State);
         }
         self.put_block((kind::HEADERS, 0), key.id(), None, |encoder, out| {
@@ -208,7 +208,7 @@ impl<T: Default> Core<T> {
             }
         });
         let window = self.client.initial_window;
-        let mut stream = Stream::new(id, State::ReservedLocal, T::default(), 0, window);
+        let mut stream = StreamEntry::new(id, State::ReservedLocal, T::default(), 0, window);
         stream.planned = planned;
         stream.parent = Some(document.id());
         Ok(self.streams.insert(stream))
@@ -230,7 +230,7 @@ impl<T: Default> Core<T> {
         let window = self.send_window;
         let is_quiet = self.schedule.len() == 0 && self.out.len() < TURN;
         let stream = self.sending(key)?;
-        if matches!(stream.head, Head::Awaited) || !matches!(stream.ending, BodyEnd::Open) {
+        if matches!(stream.head, HeadProgress::Awaited) || !matches!(stream.ending, BodyEnd::Open) {
             return Err(SendError::State);
         }
         if is_end {
@@ -266,7 +266,7 @@ impl<T: Default> Core<T> {
     /// The stream takes no more.
     pub(in crate::h2) fn finish(&mut self, key: Key, trailers: Option<HeaderMap>) -> Result<(), SendError> {
         let stream = self.sending(key)?;
-        if matches!(stream.head, Head::Awaited) || !matches!(stream.ending, BodyEnd::Open) {
+        if matches!(stream.head, HeadProgress::Awaited) || !matches!(stream.ending, BodyEnd::Open) {
             return Err(SendError::State);
         }
         stream.ending = match trailers {
@@ -437,8 +437,8 @@ impl<T: Default> Core<T> {
     }
 }
 
-fn may_go_on<T>(stream: &Stream<T>, is_much: bool) -> bool {
-    let low = if is_much { 0 } else { LOW };
+fn may_go_on<T>(stream: &StreamEntry<T>, is_much: bool) -> bool {
+    let low = if is_much { 0 } else { RESUME_BELOW };
     let queued = i64::try_from(stream.queued).unwrap_or(i64::MAX);
     stream.queued == 0 || (stream.queued <= low && queued <= stream.send_window && stream.has_begun())
 }

@@ -77,7 +77,7 @@ pub(super) enum Ending {
 
 /// How far the response head has come.
 #[derive(Debug)]
-pub(super) enum Head {
+pub(super) enum HeadProgress {
     /// Not given yet.
     Awaited,
     /// The head of a promised response, which waits for the client's stream limit.
@@ -88,7 +88,7 @@ pub(super) enum Head {
 
 /// A stream with what its owner keeps beside it.
 #[derive(Debug)]
-pub(super) struct Stream<T> {
+pub(super) struct StreamEntry<T> {
     pub(super) id: u32,
     pub(super) state: State,
     /// The side of the owner, which goes back to it when the stream is closed.
@@ -111,7 +111,7 @@ pub(super) struct Stream<T> {
     /// Bytes of request fields that were allocated for it.
     pub(super) header_bytes: usize,
 
-    pub(super) head: Head,
+    pub(super) head: HeadProgress,
     /// Content that waits to be sent.
     pub(super) queue: VecDeque<Bytes>,
     pub(super) queued: usize,
@@ -130,7 +130,7 @@ pub(super) struct Stream<T> {
     /// For a promised stream, the urgency of its plan.
     pub(super) planned: Priority,
     /// Asked by the client, in the request or by PRIORITY_UPDATE.
-    pub(super) asked: Priority,
+    pub(super) requested: Priority,
     /// Asked by the origin, in the response.
     pub(super) origin: Priority,
     /// Its place among those that can send, while it is one of them.
@@ -145,7 +145,7 @@ pub(super) struct Stream<T> {
     pub(super) parent: Option<u32>,
 }
 
-impl<T> Stream<T> {
+impl<T> StreamEntry<T> {
     pub(super) fn new(id: u32, state: State, side: T, receive_window: i64, send_window: i64) -> Self {
         Self {
             id,
@@ -159,7 +159,7 @@ impl<T> Stream<T> {
             unreported: 0,
             remaining: None,
             header_bytes: 0,
-            head: Head::Awaited,
+            head: HeadProgress::Awaited,
             queue: VecDeque::new(),
             queued: 0,
             sent: 0,
@@ -169,7 +169,7 @@ impl<T> Stream<T> {
             is_refilling: false,
             progress: None,
             planned: Priority::default(),
-            asked: Priority::default(),
+            requested: Priority::default(),
             origin: Priority::default(),
             rank: None,
             cycle: 0,
@@ -186,13 +186,13 @@ impl<T> Stream<T> {
 
     /// Whether the head is on its way, so that content may follow.
     pub(super) const fn has_begun(&self) -> bool {
-        matches!(self.head, Head::Sent)
+        matches!(self.head, HeadProgress::Sent)
     }
 
     /// What asks most lately and most closely counts: the origin's word before the client's (RFC 9218
     /// section 8), the plan's last.
     pub(super) fn priority(&self) -> Priority {
-        self.origin.or(self.asked).or(self.planned)
+        self.origin.or(self.requested).or(self.planned)
     }
 
     /// Drops all content that waits in either direction; returns how many received bytes were dropped.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::stream::Stream;
+use super::stream::StreamEntry;
 
 /// Names a stream to its owner. A key whose stream is gone finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ impl Key {
 
 #[derive(Debug)]
 pub(super) struct Streams<T> {
-    slots: Vec<Option<Box<Stream<T>>>>,
+    slots: Vec<Option<Box<StreamEntry<T>>>>,
     free: Vec<u32>,
     /// Identifiers grow, so both lists are sorted.
     requested: VecDeque<Key>,
@@ -61,7 +61,7 @@ impl<T> Streams<T> {
     }
 
     /// Adds a stream, whose identifier is higher than those of its kind before.
-    pub(super) fn insert(&mut self, stream: Stream<T>) -> Key {
+    pub(super) fn insert(&mut self, stream: StreamEntry<T>) -> Key {
         let id = stream.id;
         let list = self.free.pop();
         let index = list.unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
@@ -75,7 +75,7 @@ impl<T> Streams<T> {
         key
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Option<Box<Stream<T>>> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Box<StreamEntry<T>>> {
         let slot = self.slots.get_mut(key.index as usize)?;
         slot.as_ref().filter(|stream| stream.id == key.id)?;
         let stream = slot.take();
@@ -93,12 +93,12 @@ impl<T> Streams<T> {
         stream
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&Stream<T>> {
+    pub(super) fn get(&self, key: Key) -> Option<&StreamEntry<T>> {
         let stream = self.slots.get(key.index as usize)?.as_deref()?;
         Some(stream).filter(|stream| stream.id == key.id)
     }
 
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Stream<T>> {
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut StreamEntry<T>> {
         let stream = self.slots.get_mut(key.index as usize)?.as_deref_mut()?;
         Some(stream).filter(|stream| stream.id == key.id)
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     COST_TINY_WINDOW, Core, Key,
-    stream::{Ending as BodyEnd, Stream},
+    stream::{Ending as BodyEnd, StreamEntry},
 };
 use crate::h2::{
     priority::{Allowance, PushPath, schedule::Rank},
@@ -164,8 +164,8 @@ impl<T: Default> Core<T> {
         self.has_sent = true;
         // The client answers it by window updates, of its stream and of the connection, in pieces of a kilobyte or more.
         // Updates by less are paid for only where the content, not the client's window, makes frames so short.
-        let answer = if is_last { 2 * COST_TINY_WINDOW } else { 2 };
-        self.frames.earn(answer + u32::try_from(length / 512).unwrap_or(0));
+        let earned = if is_last { 2 * COST_TINY_WINDOW } else { 2 };
+        self.frames.earn(earned + u32::try_from(length / 512).unwrap_or(0));
     }
 
     /// A stream's queue, window or state has changed.
@@ -276,7 +276,7 @@ impl<T: Default> Core<T> {
 }
 
 /// Whether a stream could send at once if the connection's window allows.
-fn can_send<T>(stream: &Stream<T>) -> bool {
+fn can_send<T>(stream: &StreamEntry<T>) -> bool {
     stream.queued > 0 && stream.send_window > 0 && stream.has_begun() && stream.state.sends()
 }
 

@@ -12,16 +12,16 @@ use std::sync::Arc;
 use pingora::{protocols::Digest, server::ShutdownWatch};
 
 use super::{Limits, stream::mux::Mux};
-use crate::{exchange::ResponseSource, peer, push::Client};
+use crate::{exchange::ResponseSource, peer, push::PushState};
 
 /// The shared part of all that answers on a connection.
-pub(super) struct Connection<A> {
+pub(super) struct Http2Connection<A> {
     pub(super) app: Arc<A>,
     /// Asked before the application.
     pub(super) stored: Arc<dyn ResponseSource>,
-    pub(super) client: Arc<Client>,
+    pub(super) client: Arc<PushState>,
     /// Facts about the client, if its connection told.
-    pub(super) facts: Option<Arc<peer::Connection>>,
+    pub(super) facts: Option<Arc<peer::ClientConnection>>,
     pub(super) limits: Limits,
     pub(super) digest: Arc<Digest>,
     pub(super) shutdown: ShutdownWatch,

@@ -3,7 +3,7 @@
 use http::request::Parts;
 use log::debug;
 
-use super::Connection;
+use super::Http2Connection;
 use crate::{
     h2::stream::{Stream, mux::Promised},
     push::{Priority, Promise, PushedBy},
@@ -13,7 +13,7 @@ use crate::{
 ///
 /// It must come before the HEADERS that would make the client ask (RFC 9113 section 8.4). A promise that cannot be
 /// sent is dropped, which gives its place back.
-pub(super) fn push<A>(connection: &Connection<A>, document: &mut Stream, promises: Vec<Promise>) {
+pub(super) fn push<A>(connection: &Http2Connection<A>, document: &mut Stream, promises: Vec<Promise>) {
     let parent = document.id();
     for promise in promises {
         let urgency = promise.urgency;
@@ -26,7 +26,7 @@ pub(super) fn push<A>(connection: &Connection<A>, document: &mut Stream, promise
         let mut head: Box<Parts> = Box::new(promise.request.into_parts().0);
         head.extensions.insert::<PushedBy>(pushed_by);
         connection.mux.start(Promised {
-            stream,
+            key: stream.release(),
             head,
             pushed_by,
         });

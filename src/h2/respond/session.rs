@@ -34,7 +34,7 @@ use pingora::{
 };
 
 use super::{
-    Connection,
+    Http2Connection,
     early::{join, join_all},
     failure::{read_error, write_error},
     push::push,
@@ -45,9 +45,9 @@ use crate::{
         core::{Reason, Response},
         stream::{Patience, Stream, StreamError},
     },
-    peer::{AnswerLimit, Scheme},
+    peer::{ResponseLimit, Scheme},
     push::Plan,
-    upstream::{abandoned, granted, opened, passed_on},
+    upstream::pace,
 };
 
 /// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
@@ -57,7 +57,7 @@ const RETRY_BUFFER: usize = 64 * 1024;
 pub(in crate::h2) struct Session<A> {
     request: RequestHeader,
     stream: Stream,
-    connection: Arc<Connection<A>>,
+    connection: Arc<Http2Connection<A>>,
     /// The head of the final response, which was sent.
     written: Option<Box<ResponseHeader>>,
     body_read: usize,
@@ -84,7 +84,7 @@ struct Outbox {
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
-    pub(in crate::h2) fn new(head: Box<Parts>, stream: Stream, connection: Arc<Connection<A>>) -> Self {
+    pub(in crate::h2) fn new(head: Box<Parts>, stream: Stream, connection: Arc<Http2Connection<A>>) -> Self {
         Self {
             request: RequestHeader::from(*head),
             stream,
@@ -251,7 +251,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
     fn poll_gone(&self, cx: &Context<'_>) -> Poll<StreamError> {
         let gone = self.stream.poll_reset(cx);
         if gone.is_ready() && self.written.is_none() {
-            abandoned();
+            pace::abandoned();
             // Whoever reads the origin is in the same task.
             cx.waker().wake_by_ref();
         }
@@ -344,12 +344,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        passed_on();
+        pace::on_header();
         let passed_on = self.pass_on(tasks).await;
         match passed_on {
-            Ok(false) => granted(),
+            Ok(false) => pace::grant(),
             // Bytes that still come from the origin are no longer for the client.
-            Ok(true) | Err(_) => opened(),
+            Ok(true) | Err(_) => pace::release(),
         }
         passed_on
     }
@@ -388,7 +388,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
 
     async fn shutdown(&mut self, code: u32, ctx: &str) {
         debug!("stream {}: reset with {code}: {ctx}", self.stream.id());
-        opened();
+        pace::release();
         self.stream.reset(Reason(code));
     }
 
@@ -416,16 +416,16 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
             return self.next_body().await;
         }
         // Pingora waits here and for the origin's answer at once.
-        let answer_limit = self.request.extensions.get::<AnswerLimit>().copied();
+        let answer_limit = self.request.extensions.get::<ResponseLimit>().copied();
         let gone = poll_fn(|cx| self.poll_gone(cx));
-        let Some(AnswerLimit { since, limit }) = answer_limit.filter(|_| self.written.is_none()) else {
+        let Some(ResponseLimit { since, limit }) = answer_limit.filter(|_| self.written.is_none()) else {
             return Err(write_error(gone.await));
         };
         let since = self.body_ended.map_or(since, |ended| ended.max(since));
         match tokio::time::timeout_at((since + limit).into(), gone).await {
             Ok(gone) => Err(write_error(gone)),
             Err(_) => Error::e_explain(
-                ErrorType::Custom(AnswerLimit::PASSED),
+                ErrorType::Custom(ResponseLimit::PASSED),
                 "while the origin's answer is awaited",
             ),
         }

@@ -3,7 +3,7 @@
 use http::request::Parts;
 use log::debug;
 
-use super::Connection;
+use super::Http2Connection;
 use crate::{
     exchange::StoredResponse,
     h2::{
@@ -13,7 +13,7 @@ use crate::{
     push::PushedBy,
 };
 
-impl<A> Connection<A> {
+impl<A> Http2Connection<A> {
     /// Returns the stored response to a request or promise, if there is one.
     pub(in crate::h2) fn find_stored(&self, request: &Parts, pushed_by: Option<PushedBy>) -> Option<StoredResponse> {
         self.stored.find(request, self.facts.as_deref()?, pushed_by)

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::core::{Key, NotPromised, Reason, Response, SendError};
 use crate::{
     push::{Priority, Slot},
-    upstream::trickle,
+    upstream::pace,
 };
 use mux::Mux;
 
@@ -144,7 +144,7 @@ impl Stream {
                 return Poll::Ready(Ok(None));
             }
             if let Some(side) = core.side(key) {
-                keep(&mut side.reader, cx);
+                set_waker(&mut side.reader, cx);
             }
             Poll::Pending
         });
@@ -231,7 +231,7 @@ impl Stream {
                 return Poll::Ready(Ok(()));
             }
             if let Some(side) = core.side(self.key) {
-                keep(&mut side.writer, cx);
+                set_waker(&mut side.writer, cx);
             }
             Poll::Pending
         })
@@ -268,13 +268,13 @@ impl Stream {
             return Poll::Ready(StreamError::Reset(reason));
         }
         if let Some(side) = core.side(self.key) {
-            keep(&mut side.watcher, cx);
+            set_waker(&mut side.watcher, cx);
         }
         Poll::Pending
     }
 }
 
-fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) {
+fn set_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(cx.waker()),
         None => *slot = Some(cx.waker().clone()),
@@ -287,7 +287,7 @@ async fn patiently<T>(limit: Duration, client: impl Future<Output = T>) -> Optio
         biased;
         outcome = client => Some(outcome),
         () = sleep(limit) => None,
-        never = trickle() => match never {},
+        never = pace::nudge() => match never {},
     }
 }
 

@@ -10,10 +10,9 @@ use std::{
 
 use http::request::Parts;
 
-use super::Stream;
 use crate::{
     exchange::OnSent,
-    h2::core::Core,
+    h2::core::{Core, Key, Reason},
     push::{PushedBy, Slot},
 };
 
@@ -35,10 +34,17 @@ pub(in crate::h2) struct Side {
 }
 
 impl Side {
-    /// Wakes all that wait: the stream has ended.
-    pub(in crate::h2) fn wake(&mut self) {
+    /// Ends a stream: all that wait for it hear of it. Of one that is complete there is no reset to hear of.
+    pub(in crate::h2) fn end(mut self, sent: usize, reason: Option<Reason>) {
+        if reason.is_none() {
+            self.watcher = None;
+        }
         let wakers = [self.reader.take(), self.writer.take(), self.watcher.take()];
         wakers.into_iter().flatten().for_each(Waker::wake);
+        if let Some(on_sent) = self.on_sent.take() {
+            let failure = reason.map(|reason| format!("stream reset: {reason}"));
+            on_sent.sent(sent, failure.as_deref());
+        }
     }
 }
 
@@ -51,17 +57,17 @@ impl std::fmt::Debug for Side {
 /// A promise that was sent, and whose request is to be answered.
 #[derive(Debug)]
 pub(in crate::h2) struct Promised {
-    pub(in crate::h2) stream: Stream,
+    pub(in crate::h2) key: Key,
     pub(in crate::h2) head: Box<Parts>,
     pub(in crate::h2) pushed_by: PushedBy,
 }
 
 /// The shared part of a connection.
 #[derive(Debug)]
-pub(in crate::h2) struct Mux(Mutex<State>);
+pub(in crate::h2) struct Mux(Mutex<MuxState>);
 
 #[derive(Debug)]
-pub(in crate::h2) struct State {
+pub(in crate::h2) struct MuxState {
     pub(in crate::h2) core: Core<Side>,
     /// Promises that the driver is to start.
     pub(in crate::h2) promised: Vec<Promised>,
@@ -71,7 +77,7 @@ pub(in crate::h2) struct State {
 
 impl Mux {
     pub(in crate::h2) fn new(core: Core<Side>) -> Self {
-        Self(Mutex::new(State {
+        Self(Mutex::new(MuxState {
             core,
             promised: Vec::new(),
             driver: None,
@@ -81,7 +87,7 @@ impl Mux {
     /// Locks for the driver, which looks after what comes of it itself, and for what gives no command.
     ///
     /// A panic elsewhere leaves the machine usable: no step of it panics.
-    pub(in crate::h2) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(in crate::h2) fn lock(&self) -> MutexGuard<'_, MuxState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -107,8 +113,8 @@ impl Mux {
     pub(in crate::h2) fn start(&self, promised: Promised) {
         let mut state = self.lock();
         if state.core.has_failed() {
-            // Nobody would take it any more, and it has a share in this.
-            drop(state);
+            // Nobody would take it any more.
+            state.core.detach(promised.key, Reason::CANCEL);
             return;
         }
         state.promised.push(promised);
@@ -120,7 +126,7 @@ impl Mux {
     }
 }
 
-impl State {
+impl MuxState {
     /// Notes that the driver waits; `false` if there is something to do.
     pub(in crate::h2) fn wait(&mut self, output: Output, cx: &Context<'_>) -> bool {
         let has_output = output != Output::Blocked && self.core.has_output(output == Output::PushesHeld);

@@ -62,7 +62,7 @@ impl AsRef<[u8]> for LearnedLink {
 /// The links of one document, and what is known of them.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
-    entries: Vec<Entry>,
+    entries: Vec<LinkEntry>,
     delivered: Links,
     /// Whether a response was HTML.
     is_html: bool,
@@ -82,7 +82,7 @@ pub struct Manifest {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct LinkEntry {
     link: Spelled,
     /// How often clients used it as a hint.
     uses: Arc<HintUse>,
@@ -174,17 +174,17 @@ impl Manifest {
     /// A manifest from a file.
     #[must_use]
     pub fn restored(links: &[Spelled], last_seen: u64) -> Self {
-        let entry = |link: &Spelled| Entry {
+        let entry = |link: &Spelled| LinkEntry {
             public: true,
             row: 1,
-            ..Entry::new(link)
+            ..LinkEntry::new(link)
         };
         let mut manifest = Self {
             entries: links.iter().take(MAX_LINKS).map(entry).collect(),
             last_seen,
             ..Self::default()
         };
-        manifest.delivered = manifest.entries.iter().map(Entry::learned).collect();
+        manifest.delivered = manifest.entries.iter().map(LinkEntry::learned).collect();
         manifest
     }
 
@@ -224,11 +224,15 @@ impl Manifest {
     /// Bytes that it takes, about.
     #[must_use]
     pub fn size(&self) -> usize {
-        let entry = |entry: &Entry| {
+        let entry = |entry: &LinkEntry| {
             let visitors = entry.visitors.iter().chain(&entry.against.visitors);
             let marks: usize = visitors.map(Visitor::size).sum();
             // Delivered links are held twice.
-            entry.link.text().len() * 2 + size_of::<Entry>() + size_of::<LearnedLink>() + size_of::<HintUse>() + marks
+            entry.link.text().len() * 2
+                + size_of::<LinkEntry>()
+                + size_of::<LearnedLink>()
+                + size_of::<HintUse>()
+                + marks
         };
         let csp = self.csp.as_ref().map_or(0, |csp| csp.size());
         size_of::<Self>() + csp + self.entries.iter().map(entry).sum::<usize>()
@@ -346,7 +350,7 @@ impl Manifest {
                 if !self.make_room() {
                     return;
                 }
-                self.entries.push(Entry::new(link));
+                self.entries.push(LinkEntry::new(link));
                 self.entries.len() - 1
             }
         };
@@ -412,7 +416,7 @@ impl Manifest {
                 .zip(self.delivered.iter())
                 .all(|(new, old)| new.link.is_verbatim(&old.link) && new.reason() == old.withheld);
         if !is_unchanged {
-            self.delivered = delivered.map(Entry::learned).collect();
+            self.delivered = delivered.map(LinkEntry::learned).collect();
         }
         self.waiting = waiting;
     }
@@ -421,7 +425,7 @@ impl Manifest {
 /// Seconds for which a link that clients do not use is no hint.
 const WITHHELD: u64 = 60 * 60;
 
-impl Entry {
+impl LinkEntry {
     fn new(link: &Spelled) -> Self {
         Self {
             link: link.clone(),

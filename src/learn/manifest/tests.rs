@@ -216,7 +216,7 @@ fn a_link_that_nobody_uses_is_no_hint_for_a_while() {
     assert_eq!(see(&mut manifest, 0), [None, None]);
     let now = std::time::Instant::now();
     for _ in 0..50 {
-        let client = crate::push::Client::new(16);
+        let client = crate::push::PushState::new(16);
         let keys = ["/a", "/b"].map(|path| client.key("https", "h", path));
         let uses = manifest
             .links(0)
@@ -224,7 +224,7 @@ fn a_link_that_nobody_uses_is_no_hint_for_a_while() {
             .map(|link| Arc::clone(&link.uses))
             .collect::<Vec<_>>();
         client.note_hinted(keys.into_iter().zip(uses), now);
-        assert!(client.count_hinted("https", "h", "/a", || now));
+        assert!(client.count_hinted(("https", "h", "/a"), || now));
     }
     let (unused, hour) = (Some(SkipReason::Unused), 60 * 60);
     assert_eq!(see(&mut manifest, 1), [None, unused]);

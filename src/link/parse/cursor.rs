@@ -42,14 +42,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// A quoted value whose opening mark is behind the cursor (RFC 8288, appendix B.4, without the unescaping).
-    pub(super) fn quoted(&mut self) -> Result<Value<'a>, MalformedReason> {
+    pub(super) fn quoted(&mut self) -> Result<ParameterValue<'a>, MalformedReason> {
         let inside = self.rest;
         let mut escaped = false;
         loop {
             self.take_until(|b| b == b'"' || b == b'\\');
             let text = before(inside, self.rest);
             if self.eat(b'"') {
-                return Ok(Value { text, escaped });
+                return Ok(ParameterValue { text, escaped });
             }
             let Some((_backslash, rest)) = self.rest.split_first() else {
                 return Err(MalformedReason::UnclosedQuote);
@@ -73,12 +73,12 @@ impl<'a> Cursor<'a> {
 
 /// A parameter's value as it stands in the field, without its quotation marks.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Value<'a> {
+pub(super) struct ParameterValue<'a> {
     pub(super) text: &'a [u8],
     pub(super) escaped: bool,
 }
 
-impl<'a> Value<'a> {
+impl<'a> ParameterValue<'a> {
     pub(super) fn unescape(self) -> Cow<'a, [u8]> {
         if !self.escaped {
             return Cow::Borrowed(self.text);

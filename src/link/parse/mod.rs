@@ -15,7 +15,7 @@ mod tests;
 use std::borrow::Cow;
 use std::iter::FusedIterator;
 
-use self::cursor::{Cursor, Value, before, is_white, trim_end, trim_start};
+use self::cursor::{Cursor, ParameterValue, before, is_white, trim_end, trim_start};
 use super::{Malformed, MalformedReason};
 
 /// The links of one `Link` field value, in order. Empty list elements are passed over.
@@ -147,7 +147,7 @@ pub(super) fn parameters(raw: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, [u8
 }
 
 /// One parameter, which may be empty, up to the `;` or `,` behind it or the end.
-fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Value<'a>), MalformedReason> {
+fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], ParameterValue<'a>), MalformedReason> {
     cursor.skip_white();
     let name = cursor.take_until(|b| matches!(b, b'=' | b';' | b',' | b'"') || is_white(b));
     if cursor.peek() == Some(b'"') {
@@ -156,7 +156,7 @@ fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Value<'a>), Malfo
     cursor.skip_white();
     if !cursor.eat(b'=') {
         return match cursor.peek() {
-            None | Some(b';' | b',') => Ok((name, Value::default())),
+            None | Some(b';' | b',') => Ok((name, ParameterValue::default())),
             Some(_) => Err(MalformedReason::WhiteSpaceInName),
         };
     }
@@ -177,7 +177,7 @@ fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Value<'a>), Malfo
     if text.iter().any(|&b| is_white(b)) && name.eq_ignore_ascii_case(b"rel") {
         return Err(MalformedReason::WhiteSpaceInRelation);
     }
-    Ok((name, Value { text, escaped: false }))
+    Ok((name, ParameterValue { text, escaped: false }))
 }
 
 /// The parameters that anyone asks for; of each the first.
@@ -191,7 +191,7 @@ struct Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    fn record(&mut self, name: &[u8], value: Value<'a>) {
+    fn record(&mut self, name: &[u8], value: ParameterValue<'a>) {
         let first = if name.eq_ignore_ascii_case(b"rel") {
             &mut self.relations
         } else if name.eq_ignore_ascii_case(b"as") {

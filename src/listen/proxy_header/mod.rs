@@ -1,7 +1,7 @@
 //! The PROXY header before a connection: versions 1 and 2 of HAProxy's PROXY protocol. Pure.
 //!
 //! The `ppp` crate parses; here it is told where a header ends, so that it sees whole ones only and
-//! nothing behind them, and what it lets pass is judged. `arrive` reads, and acts.
+//! nothing behind them, and what it lets pass is judged. `handshake` reads, and acts.
 //!
 //! Not checked: the CRC32C that a version 2 header may carry (the `ppp` crate does not know how to;
 //! the specification lets a receiver ignore it, and TCP has a checksum of its own).
@@ -15,7 +15,7 @@ use crate::peer::{Scheme, canonical};
 /// What a header tells. All `None` if it speaks for nobody (LOCAL, UNKNOWN, UNSPEC): then the
 /// connection is its sender's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct ProxyHeader {
     /// The client's address.
     pub(super) client: Option<SocketAddr>,
     /// What the client spoke, if a TLV says so.
@@ -71,7 +71,7 @@ const SSL_FIXED: usize = 5;
 /// # Errors
 ///
 /// They begin with no header, or with a malformed one.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Told, usize)>, HeaderError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
     if begins(bytes, v2::PROTOCOL_PREFIX) {
         return parse_v2(bytes);
     }
@@ -86,7 +86,7 @@ fn begins(bytes: &[u8], with: &[u8]) -> bool {
     bytes.starts_with(with) || with.starts_with(bytes)
 }
 
-fn parse_v1(bytes: &[u8]) -> Result<Option<(Told, usize)>, HeaderError> {
+fn parse_v1(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
     let within = bytes.get(..MAX_V1).unwrap_or(bytes);
     let Some(end) = within.windows(2).position(|pair| pair == b"\r\n") else {
         let is_full = within.len() == MAX_V1;
@@ -96,7 +96,7 @@ fn parse_v1(bytes: &[u8]) -> Result<Option<(Told, usize)>, HeaderError> {
     let header = within.get(..length).unwrap_or_default();
     if header.starts_with(V1_UNKNOWN) {
         // Whatever else the line says is to be ignored; the crate reads five words of it.
-        return Ok(Some((Told::default(), length)));
+        return Ok(Some((ProxyHeader::default(), length)));
     }
     let malformed = |reason: String| HeaderError::V1(reason.into());
     // Numbers of Rust's may have a sign.
@@ -109,14 +109,14 @@ fn parse_v1(bytes: &[u8]) -> Result<Option<(Told, usize)>, HeaderError> {
         v1::Addresses::Tcp6(ends) => Some(SocketAddr::from((ends.source_address, ends.source_port))),
         v1::Addresses::Unknown => None,
     };
-    let told = Told {
+    let told = ProxyHeader {
         client: client.map(canonical),
-        ..Told::default()
+        ..ProxyHeader::default()
     };
     Ok(Some((told, length)))
 }
 
-fn parse_v2(bytes: &[u8]) -> Result<Option<(Told, usize)>, HeaderError> {
+fn parse_v2(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
     let Some(fixed) = bytes.first_chunk::<V2_FIXED>() else {
         return Ok(None);
     };
@@ -131,13 +131,13 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<(Told, usize)>, HeaderError> {
     };
     if command == V2_LOCAL {
         // The rest is to be skipped, whatever it is.
-        return Ok(Some((Told::default(), length)));
+        return Ok(Some((ProxyHeader::default(), length)));
     }
     let parsed = v2::Header::try_from(header).map_err(|e| HeaderError::V2(e.to_string().into()))?;
     let client = match (parsed.protocol, parsed.addresses) {
         (v2::Protocol::Datagram, _) => return Err(HeaderError::Datagram),
         (v2::Protocol::Unspecified, _) | (_, v2::Addresses::Unspecified) => {
-            return Ok(Some((Told::default(), length)));
+            return Ok(Some((ProxyHeader::default(), length)));
         }
         (v2::Protocol::Stream, v2::Addresses::IPv4(ends)) => {
             Some(SocketAddr::from((ends.source_address, ends.source_port)))
@@ -149,7 +149,7 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<(Told, usize)>, HeaderError> {
         (v2::Protocol::Stream, v2::Addresses::Unix(_)) => None,
     };
     let (scheme, alpn) = tlvs(parsed.tlvs())?;
-    let told = Told {
+    let told = ProxyHeader {
         client: client.map(canonical),
         scheme,
         alpn,
@@ -157,10 +157,10 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<(Told, usize)>, HeaderError> {
     Ok(Some((told, length)))
 }
 
-type Tls = (Option<Scheme>, Option<Box<[u8]>>);
+type HeaderTls = (Option<Scheme>, Option<Box<[u8]>>);
 
 /// What TLVs tell of the client's TLS. All are read, so that a broken one is not passed over.
-fn tlvs(tlvs: v2::TypeLengthValues<'_>) -> Result<Tls, HeaderError> {
+fn tlvs(tlvs: v2::TypeLengthValues<'_>) -> Result<HeaderTls, HeaderError> {
     let (mut scheme, mut alpn) = (None, None);
     for tlv in tlvs {
         let tlv = tlv.map_err(|e| HeaderError::V2(e.to_string().into()))?;

@@ -17,7 +17,7 @@ fn tlv(kind: u8, value: &[u8]) -> Vec<u8> {
     [&[kind], &length[..], value].concat()
 }
 
-fn told(header: &[u8]) -> Told {
+fn told(header: &[u8]) -> ProxyHeader {
     match parse(header) {
         Ok(Some((told, length))) => {
             assert_eq!(length, header.len());
@@ -27,16 +27,16 @@ fn told(header: &[u8]) -> Told {
     }
 }
 
-fn client(text: &str) -> Told {
-    Told {
+fn client(text: &str) -> ProxyHeader {
+    ProxyHeader {
         client: Some(text.parse().expect("an address")),
-        ..Told::default()
+        ..ProxyHeader::default()
     }
 }
 
 #[test]
 fn version_1_tells_the_client() {
-    let cases: [(&[u8], Told); 7] = [
+    let cases: [(&[u8], ProxyHeader); 7] = [
         (
             b"PROXY TCP4 192.0.2.7 10.0.0.1 40000 443\r\n",
             client("192.0.2.7:40000"),
@@ -50,9 +50,9 @@ fn version_1_tells_the_client() {
             b"PROXY TCP6 ::ffff:192.0.2.7 ::1 40000 443\r\n",
             client("192.0.2.7:40000"),
         ),
-        (b"PROXY UNKNOWN\r\n", Told::default()),
-        (b"PROXY UNKNOWN ::1 ::1 1 2\r\n", Told::default()),
-        (b"PROXY UNKNOWN a b c d e f g h i j k\r\n", Told::default()),
+        (b"PROXY UNKNOWN\r\n", ProxyHeader::default()),
+        (b"PROXY UNKNOWN ::1 ::1 1 2\r\n", ProxyHeader::default()),
+        (b"PROXY UNKNOWN a b c d e f g h i j k\r\n", ProxyHeader::default()),
     ];
     for (header, expected) in cases {
         assert_eq!(told(header), expected, "{:?}", String::from_utf8_lossy(header));
@@ -61,7 +61,7 @@ fn version_1_tells_the_client() {
     let longest =
         "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
     assert_eq!(longest.len(), MAX_V1);
-    assert_eq!(told(longest.as_bytes()), Told::default());
+    assert_eq!(told(longest.as_bytes()), ProxyHeader::default());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn version_2_tells_the_client() {
         v2(0x21, 0x10, CLIENT4),
         v2(0x21, 0x31, &[0; 216]),
     ] {
-        assert_eq!(told(&header), Told::default(), "{header:?}");
+        assert_eq!(told(&header), ProxyHeader::default(), "{header:?}");
     }
 }
 

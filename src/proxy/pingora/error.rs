@@ -4,7 +4,7 @@ use http::StatusCode;
 use pingora::{BError, Error, ErrorSource, ErrorType};
 
 use crate::{
-    peer::AnswerLimit,
+    peer::ResponseLimit,
     proxy::rules::failure::{Failure, Kind, Refusal, Side},
 };
 
@@ -40,7 +40,7 @@ pub(super) fn failure(error: &Error) -> Failure {
             ErrorType::Custom(NOT_PUSHABLE) => Kind::NotPushable,
             ErrorType::Custom(NOBODY_READS) => Kind::NobodyReads,
             ErrorType::Custom(NOT_VALIDATED) => Kind::NotValidated,
-            ErrorType::Custom(AnswerLimit::PASSED) => Kind::FirstByteTimeout,
+            ErrorType::Custom(ResponseLimit::PASSED) => Kind::FirstByteTimeout,
             ErrorType::HTTPStatus(code) => Kind::Status(*code),
             ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Kind::TimeLimit,
             ErrorType::ReadTimedout => Kind::ReadTimeout,
@@ -61,7 +61,7 @@ pub(super) fn words(error: &Error) -> String {
 
 /// Makes an error one of the origin, which did not begin its response in time.
 pub(super) fn say_late(error: &mut Error) {
-    error.etype = ErrorType::Custom(AnswerLimit::PASSED);
+    error.etype = ErrorType::Custom(ResponseLimit::PASSED);
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
             (ErrorType::TLSHandshakeTimedout, Kind::TimeLimit),
             (ErrorType::ReadTimedout, Kind::ReadTimeout),
             (ErrorType::WriteTimedout, Kind::WriteTimeout),
-            (ErrorType::Custom(AnswerLimit::PASSED), Kind::FirstByteTimeout),
+            (ErrorType::Custom(ResponseLimit::PASSED), Kind::FirstByteTimeout),
             (ErrorType::ConnectionClosed, Kind::Closed),
             (ErrorType::ReadError, Kind::Read),
             (ErrorType::WriteError, Kind::Write),

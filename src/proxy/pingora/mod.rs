@@ -40,7 +40,7 @@ use super::{
         route::{self, Begun},
     },
 };
-use crate::upstream::{self, opened};
+use crate::upstream::{self, pace::release};
 
 #[async_trait]
 impl ProxyHttp for Edge {
@@ -199,7 +199,7 @@ impl ProxyHttp for Edge {
         let decided = storing::decide(self, &session::cache(session), session.req_header(), response, exchange);
         if decided.is_cacheable() {
             // Others may wait for it, who must not wait for this client.
-            opened();
+            release();
         }
         Ok(decided)
     }

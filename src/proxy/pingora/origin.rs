@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 
 use super::{cache, error};
 use crate::{
-    peer::AnswerLimit,
+    peer::ResponseLimit,
     proxy::{
         exchange::Exchange,
         rules::{
@@ -21,14 +21,14 @@ use crate::{
             forwarded, response,
         },
     },
-    upstream::{self, Pool, Server},
+    upstream::{self, OriginServer, Pool},
 };
 
 /// Returns a server of the route's pool at which this request has not failed, as Pingora is to connect to it.
 pub(super) async fn peer(session: &Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
     let request = session.req_header();
     let is_cached = session.cache.enabled();
-    let connect = |pool: &Pool, server: &Arc<Server>| {
+    let connect = |pool: &Pool, server: &Arc<OriginServer>| {
         let mut peer = if attempt::may_switch(request) {
             pool.peer_to_switch(server)
         } else {
@@ -55,7 +55,7 @@ pub(super) fn send(session: &mut Session, to_origin: &mut RequestHeader, exchang
     if let Some(limit) = limit.filter(|_| !session.cache.enabled()) {
         let since = Instant::now();
         let extensions = session.downstream_session.req_header_mut().extensions_mut();
-        extensions.insert::<AnswerLimit>(AnswerLimit { since, limit });
+        extensions.insert::<ResponseLimit>(ResponseLimit { since, limit });
     }
     forwarded::tell_origin(session.req_header(), to_origin, exchange);
     Ok(())
@@ -63,7 +63,7 @@ pub(super) fn send(session: &mut Session, to_origin: &mut RequestHeader, exchang
 
 /// Checks the head of a response before anything else sees it.
 pub(super) fn check(session: &mut Session, response: &mut ResponseHeader, exchange: &mut Exchange) -> Result<()> {
-    // Asked of errors alone, where it matters.
+    // RequestFacts of errors alone, where it matters.
     let has_content = response::is_error(response.status) && !session.is_body_empty();
     Ok(response::check(session.req_header(), has_content, response, exchange)?)
 }
@@ -90,7 +90,7 @@ pub(super) fn attempt_failed(
         is_body_lost: session.as_ref().retry_buffer_truncated(),
         was_reused,
         is_cached: session.cache.enabled(),
-        is_abandoned: upstream::is_abandoned(),
+        is_abandoned: upstream::pace::is_abandoned(),
     };
     match attempt::judge(error::failure(&error), &progress, exchange) {
         Verdict::Abandoned => return error.into_down(),

@@ -6,13 +6,13 @@ use http::header;
 use pingora_proxy::Session;
 
 use crate::{
-    peer::{Connection, Scheme},
+    peer::{ClientConnection, Scheme},
     proxy::{exchange::Exchange, rules::cache::status::CacheFacts},
-    upstream::arrived,
+    upstream::pace::arrived,
 };
 
 /// Returns the client's connection.
-pub(super) fn connection(session: &Session) -> Option<&Arc<Connection>> {
+pub(super) fn connection(session: &Session) -> Option<&Arc<ClientConnection>> {
     let facts = session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?;
     facts.downcast_ref()
 }

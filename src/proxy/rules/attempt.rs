@@ -12,7 +12,7 @@ use pingora_cache::CachePhase;
 use super::failure::{Failure, Kind, Refusal, Side};
 use crate::{
     proxy::exchange::Exchange,
-    upstream::{self, Balance, HashKey, NoServer, Pool, PoolPolicy, Server},
+    upstream::{self, Balance, HashKey, NoServer, OriginServer, Pool, PoolPolicy},
 };
 
 /// Chooses a server of the route's pool at which this request has not failed. Returns how to `connect` to it.
@@ -23,7 +23,7 @@ use crate::{
 pub(in crate::proxy) async fn choose<P>(
     request: &Parts,
     exchange: &mut Exchange,
-    connect: impl FnOnce(&Pool, &Arc<Server>) -> P,
+    connect: impl FnOnce(&Pool, &Arc<OriginServer>) -> P,
 ) -> Result<P, Refusal> {
     let pool = exchange.pool().map(Arc::clone).ok_or(Refusal::NoPool)?;
     let client = || exchange.client_address(&request.headers);

@@ -11,7 +11,7 @@ use crate::{
     learn::LearnedLink,
     link::{Document, Target},
     proxy::{edge::Edge, exchange::Exchange},
-    push::{self, Client, Facts, Mention, Plan, Policy, Source, Witness},
+    push::{self, Facts, Mention, Plan, Policy, PushState, Source, Witness},
 };
 
 /// Plans what Link fields mention for the client of a request, and counts what comes of them. `status` is that of the
@@ -69,7 +69,7 @@ pub(in crate::proxy) fn plan(
 }
 
 /// Has the connection count what becomes of the links of a 103.
-fn note_hinted(client: &Client, plan: &mut Plan, mentions: &[Mention<'_>], learned: &[LearnedLink]) {
+fn note_hinted(client: &PushState, plan: &mut Plan, mentions: &[Mention<'_>], learned: &[LearnedLink]) {
     if plan.hinted.is_empty() {
         return;
     }
@@ -108,7 +108,7 @@ pub(in crate::proxy) fn judge(
         return Ok(());
     };
     let credentials = route.push.credentials;
-    push::judge(status, fields, credentials).map_err(|bad| {
+    push::check_pushable(status, fields, credentials).map_err(|bad| {
         debug!("pushed response of {} not delivered: {bad}", request.uri);
         remember_bad(edge, request, exchange, bad.is_for_everybody(credentials));
         exchange.failure = Some(bad.to_string());

@@ -5,7 +5,7 @@
 use http::StatusCode;
 
 use super::head::framing::BadFraming;
-use crate::{cache::OtherAnswer, upstream::NoServer};
+use crate::{cache::OtherResponse, upstream::NoServer};
 
 /// The reason why a rule ends an exchange, or an attempt of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +18,7 @@ pub(in crate::proxy) enum Refusal {
     NobodyReads,
     /// A 304 that is not about the stored response. The request is to be sent again, for the whole.
     #[error(transparent)]
-    NotValidated(#[from] OtherAnswer),
+    NotValidated(#[from] OtherResponse),
     /// A 304 whose end is not clear.
     #[error("a 304 without a clear end")]
     UnclearNotModified,

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 
 use super::head::{Fields, name};
 use crate::{
-    forwarded::{Facts, ForwardedField, Trust, is_foreign, tell},
+    forwarded::{ForwardedFacts, ForwardedField, Trust, is_foreign, tell},
     proxy::exchange::Exchange,
 };
 
@@ -50,9 +50,13 @@ pub(in crate::proxy) fn tell_origin(request: &Parts, to_origin: &mut impl Fields
 
 /// Returns what is known of the client of a request, and of the URL that it is for; `fields` are what the request, or the one
 /// to the origin, says of that.
-pub(in crate::proxy) fn facts<'r>(request: &'r Parts, fields: &'r HeaderMap, exchange: &Exchange) -> Option<Facts<'r>> {
+pub(in crate::proxy) fn facts<'r>(
+    request: &'r Parts,
+    fields: &'r HeaderMap,
+    exchange: &Exchange,
+) -> Option<ForwardedFacts<'r>> {
     let peer = &exchange.connection.as_ref()?.peer;
-    Some(Facts {
+    Some(ForwardedFacts {
         address: peer.address.ip(),
         trust: if peer.is_trusted {
             Trust::Trusted

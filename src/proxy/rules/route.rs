@@ -35,7 +35,7 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
     if let (Some(client), None, &Method::GET) = (exchange.client(), exchange.pushed_by, &request.method) {
         client.record_fetched(url.scheme, url.authority, url.path_and_query);
         exchange.is_hinted = is_part(&request.headers)
-            && client.count_hinted(url.scheme, url.authority, url.path_and_query, Instant::now);
+            && client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
     }
     if exchange.route().is_some() {
         let learned = learning::begin(edge, request, exchange);

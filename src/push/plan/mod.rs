@@ -4,41 +4,15 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
 use super::{
     Delivery, Destination, HintRequests, Nopush, Policy, SkipReason,
-    client::Slot,
     csp::Csp,
     diary::{Diary, Known, UrlKey},
     hint,
-    mention::{MAX_LINKS, Mention},
+    mention::{MAX_LINKS, Mention, Source},
     request::promised_request,
+    state::Slot,
     urgency::Urgency,
 };
 use crate::link::{Document, Link, Relation, ResourceHint, Spelled, Target};
-
-/// Where a link was found, earliest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// The route names it.
-    Configured,
-    /// The document linked to it a while ago.
-    Learned,
-    /// The origin's own 103.
-    Early,
-    /// The final response.
-    Response,
-}
-
-impl Source {
-    /// Its name in explanations.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Configured => "configured",
-            Self::Learned => "learned",
-            Self::Early => "early",
-            Self::Response => "response",
-        }
-    }
-}
 
 /// What is known of an HTTP/2 client at the moment of planning.
 #[derive(Debug, Clone, Copy)]
@@ -333,7 +307,7 @@ impl Planner<'_> {
             None => {}
         }
         if (self.facts.is_bad)(&target) {
-            return Err(SkipReason::BadAnswer);
+            return Err(SkipReason::NotPushable);
         }
         let planned = self.plan.promises.len();
         if self.facts.promised + planned >= self.policy.max_promises {

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use url::Url;
 
 use super::*;
-use crate::push::{Authority, Client, Credentials, Destinations, mentions};
+use crate::push::{Authority, Credentials, Destinations, PushState, mentions};
 
 /// All that a plan depends on, to be changed by a test.
 #[derive(Debug, Clone)]
@@ -230,7 +230,7 @@ fn scenes_of_facts() -> Vec<(SkipReason, Scene)> {
             Reason::AlreadyFetched,
             pushing(|s| s.http2().known = vec![("/a.css", Known::Fetched)]),
         ),
-        (Reason::BadAnswer, pushing(|s| s.is_bad = true)),
+        (Reason::NotPushable, pushing(|s| s.is_bad = true)),
         (Reason::MaxPromises, pushing(|s| s.promised = s.policy.max_promises)),
         (
             Reason::ClientStreamLimit,
@@ -381,7 +381,7 @@ proptest! {
 
     #[test]
     fn what_was_promised_is_not_promised_again(scene in scene()) {
-        let client = Arc::new(Client::new(1024));
+        let client = Arc::new(PushState::new(1024));
         let (first, reasons) = scene.plan_for(&client);
         for promise in &first.promises {
             promise.slot.as_ref().expect("a reserved place").mark_sent();
@@ -406,7 +406,7 @@ proptest! {
 
     #[test]
     fn a_plan_that_is_not_sent_gives_everything_back(scene in scene()) {
-        let client = Arc::new(Client::new(1024));
+        let client = Arc::new(PushState::new(1024));
         let (first, reasons) = scene.plan_for(&client);
         let (promised, hints) = (urls(&first), first.hints.clone());
         drop(first);
@@ -419,7 +419,7 @@ proptest! {
 
 impl Scene {
     /// Plans for a client that keeps what is promised.
-    fn plan_for(&self, client: &Arc<Client>) -> (Plan, Vec<SkipReason>) {
+    fn plan_for(&self, client: &Arc<PushState>) -> (Plan, Vec<SkipReason>) {
         if let Some(http2) = &self.http2 {
             client.set_enable_push(http2.accepts_push);
             let limit = u32::try_from(http2.max_concurrent_streams).expect("a small limit");
@@ -723,7 +723,7 @@ fn scene() -> impl Strategy<Value = Scene> {
 #[test]
 fn what_the_client_fetches_while_a_plan_waits_stays_known() {
     let scene = Scene::pushing(Source::Response, LINK);
-    let client = Arc::new(Client::new(16));
+    let client = Arc::new(PushState::new(16));
     let (unsent, _) = scene.plan_for(&client);
     client.record_fetched("https", "shop.example", "/a.css");
     drop(unsent);

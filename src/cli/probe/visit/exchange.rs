@@ -15,11 +15,11 @@ use tokio::time::Instant;
 pub(super) enum Event {
     Hinted(Duration, HeaderMap),
     Promised(Duration, PushPromise),
-    Ended(usize, Result<Answer, String>),
+    Ended(usize, Result<VisitResponse, String>),
 }
 
 /// A complete answer.
-pub(super) struct Answer {
+pub(super) struct VisitResponse {
     pub(super) end: Duration,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -30,7 +30,7 @@ pub(super) struct Answer {
 
 /// What becomes of a body.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
+pub(super) enum VisitBody {
     Kept,
     Counted,
 }
@@ -49,7 +49,7 @@ pub(super) async fn follow(
     index: usize,
     response: ResponseFuture,
     mut promises: PushPromises,
-    body: Body,
+    body: VisitBody,
     clock: Clock,
     events: UnboundedSender<Event>,
 ) {
@@ -58,18 +58,18 @@ pub(super) async fn follow(
             let _ = events.send(Event::Promised(clock.elapsed(), promise));
         }
     };
-    let answered = async {
+    let responded = async {
         let response = head(response, clock, &events).await.map_err(|error| explain(&error))?;
         receive(response, body, clock).await
     };
-    let ((), result) = tokio::join!(promised, answered);
+    let ((), result) = tokio::join!(promised, responded);
     let _ = events.send(Event::Ended(index, result));
 }
 
 /// Follows a promise to its end.
 pub(super) async fn accept(index: usize, response: PushedResponseFuture, clock: Clock, events: UnboundedSender<Event>) {
     let result = match response.await {
-        Ok(response) => receive(response, Body::Counted, clock).await,
+        Ok(response) => receive(response, VisitBody::Counted, clock).await,
         Err(error) => Err(explain(&error)),
     };
     let _ = events.send(Event::Ended(index, result));
@@ -98,7 +98,7 @@ async fn head(
     .await
 }
 
-async fn receive(response: Response<RecvStream>, kept: Body, clock: Clock) -> Result<Answer, String> {
+async fn receive(response: Response<RecvStream>, kept: VisitBody, clock: Clock) -> Result<VisitResponse, String> {
     let (parts, mut stream) = response.into_parts();
     let mut body = Vec::new();
     let mut size = 0;
@@ -109,7 +109,7 @@ async fn receive(response: Response<RecvStream>, kept: Body, clock: Clock) -> Re
             // The stream is dropped, which resets it.
             return Err(format!("the body is larger than {} MiB", MAX_BODY >> 20));
         }
-        if kept == Body::Kept {
+        if kept == VisitBody::Kept {
             body.extend_from_slice(&chunk);
         }
         stream
@@ -119,7 +119,7 @@ async fn receive(response: Response<RecvStream>, kept: Body, clock: Clock) -> Re
     }
     // After the trailers, which the table's size does not count.
     stream.trailers().await.map_err(|error| explain(&error))?;
-    Ok(Answer {
+    Ok(VisitResponse {
         end: clock.elapsed(),
         status: parts.status,
         headers: parts.headers,

@@ -14,10 +14,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use self::exchange::{Answer, Body, Clock, Event, accept, explain, follow};
+use self::exchange::{Clock, Event, VisitBody, VisitResponse, accept, explain, follow};
 use super::connect::Transport;
 use super::discover::{html_assets, link_assets};
-use super::report::{Exchange, Hint, Initiator, Outcome, PushSetting, Report};
+use super::report::{Hint, Initiator, ProbeOutcome, PushSetting, Report, ReportedExchange};
 
 /// What is visited, and how.
 #[derive(Debug, Clone)]
@@ -137,7 +137,11 @@ impl Visit<'_> {
                     String::new(),
                 );
                 let promises = response.push_promises();
-                let body = if index == 0 { Body::Kept } else { Body::Counted };
+                let body = if index == 0 {
+                    VisitBody::Kept
+                } else {
+                    VisitBody::Counted
+                };
                 tokio::spawn(follow(index, response, promises, body, self.clock, self.events.clone()));
             }
             Err(reason) => {
@@ -170,12 +174,12 @@ impl Visit<'_> {
     /// Adds an exchange to the report, and gives its index.
     fn begin(&mut self, stream: u32, initiator: Initiator, start: Duration, url: Option<Url>, raw: String) -> usize {
         let index = self.report.exchanges.len();
-        self.report.exchanges.push(Exchange {
+        self.report.exchanges.push(ReportedExchange {
             stream,
             initiator,
             target: url.as_ref().map_or(raw, |url| self.target(url)),
             start,
-            outcome: Outcome::Open,
+            outcome: ProbeOutcome::Open,
         });
         self.urls.push(url);
         self.open += 1;
@@ -206,26 +210,26 @@ impl Visit<'_> {
     }
 
     /// Notes the end of an exchange; gives the page back when it is complete.
-    fn ended(&mut self, index: usize, result: Result<Answer, String>) -> Option<Answer> {
+    fn ended(&mut self, index: usize, result: Result<VisitResponse, String>) -> Option<VisitResponse> {
         let exchange = self.report.exchanges.get_mut(index)?;
         match result {
-            Ok(answer) => {
-                exchange.outcome = Outcome::Complete {
-                    end: answer.end,
-                    status: answer.status.as_u16(),
-                    size: answer.size,
+            Ok(response) => {
+                exchange.outcome = ProbeOutcome::Complete {
+                    end: response.end,
+                    status: response.status.as_u16(),
+                    size: response.size,
                 };
-                (index == 0).then_some(answer)
+                (index == 0).then_some(response)
             }
             Err(reason) => {
-                exchange.outcome = Outcome::Failed(reason);
+                exchange.outcome = ProbeOutcome::Failed(reason);
                 None
             }
         }
     }
 
     /// What is still to be fetched: what the page names, without what was promised.
-    fn assets_of(&mut self, page: &Answer) -> Vec<Url> {
+    fn assets_of(&mut self, page: &VisitResponse) -> Vec<Url> {
         let links = self.preloads(&page.headers);
         self.report.named = links.iter().map(|url| self.target(url)).collect();
         if page.status.is_redirection()

@@ -22,8 +22,8 @@ fn itinerary(push: PushSetting) -> Itinerary {
     }
 }
 
-/// Visits a server that answers each request as `answer` does, told the path.
-fn visited(itinerary: &Itinerary, answer: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static) -> Report {
+/// Visits a server that answers each request as `respond` does, told the path.
+fn visited(itinerary: &Itinerary, respond: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -33,7 +33,7 @@ fn visited(itinerary: &Itinerary, answer: impl Fn(&Request<RecvStream>, &mut Rep
         tokio::spawn(async move {
             let mut server: Server = h2::server::handshake(server).await.expect("a handshake");
             while let Some(Ok((request, mut reply))) = server.accept().await {
-                answer(&request, &mut reply);
+                respond(&request, &mut reply);
             }
         });
         visit(Box::new(client), itinerary).await.expect("a connection")
@@ -55,7 +55,7 @@ fn promise(reply: &mut Reply, url: &str) -> h2::server::SendPushedResponse<Bytes
     reply.push_request(request).expect("a client that accepts pushes")
 }
 
-fn asked(report: &Report, initiator: Initiator) -> Vec<&str> {
+fn requested(report: &Report, initiator: Initiator) -> Vec<&str> {
     report
         .exchanges
         .iter()
@@ -64,7 +64,7 @@ fn asked(report: &Report, initiator: Initiator) -> Vec<&str> {
         .collect()
 }
 
-fn outcome<'a>(report: &'a Report, target: &str) -> &'a Outcome {
+fn outcome<'a>(report: &'a Report, target: &str) -> &'a ProbeOutcome {
     let found = report.exchanges.iter().find(|exchange| exchange.target == target);
     &found.expect("an exchange").outcome
 }
@@ -72,7 +72,10 @@ fn outcome<'a>(report: &'a Report, target: &str) -> &'a Outcome {
 #[test]
 fn fetches_what_the_page_and_its_links_name() {
     let report = visited(&itinerary(PushSetting::Accepted), |_, reply| send(reply, PAGE));
-    assert_eq!(asked(&report, Initiator::Client), ["/", "/a.css", "/b.js", "/c.woff2"]);
+    assert_eq!(
+        requested(&report, Initiator::Client),
+        ["/", "/a.css", "/b.js", "/c.woff2"]
+    );
     assert_eq!(report.named, ["/a.css", "/c.woff2"]);
     assert!(report.has_page());
 }
@@ -90,11 +93,11 @@ fn does_not_fetch_what_was_pushed() {
             send(reply, "");
         }
     });
-    assert_eq!(asked(&report, Initiator::Server), ["/a.css"]);
-    assert_eq!(asked(&report, Initiator::Client), ["/", "/b.js", "/c.woff2"]);
+    assert_eq!(requested(&report, Initiator::Server), ["/a.css"]);
+    assert_eq!(requested(&report, Initiator::Client), ["/", "/b.js", "/c.woff2"]);
     assert!(matches!(
         outcome(&report, "/a.css"),
-        Outcome::Complete {
+        ProbeOutcome::Complete {
             status: 200,
             size: 3,
             ..
@@ -112,7 +115,7 @@ fn says_that_a_push_was_reset() {
     });
     assert_eq!(
         outcome(&report, "/a.css"),
-        &Outcome::Failed("reset by the server: CANCEL".to_owned())
+        &ProbeOutcome::Failed("reset by the server: CANCEL".to_owned())
     );
 }
 
@@ -124,7 +127,7 @@ fn writes_another_origins_promise_as_a_url() {
         }
         send(reply, "");
     });
-    assert_eq!(asked(&report, Initiator::Server), ["http://cdn.example/a.css"]);
+    assert_eq!(requested(&report, Initiator::Server), ["http://cdn.example/a.css"]);
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn refuses_pushes_when_told_to() {
         assert!(reply.push_request(refused).is_err(), "{}", request.uri());
         send(reply, "");
     });
-    assert!(asked(&report, Initiator::Server).is_empty());
+    assert!(requested(&report, Initiator::Server).is_empty());
     assert!(report.has_page());
 }
 
@@ -176,7 +179,7 @@ fn a_page_that_is_reset_is_no_page() {
     assert!(!report.has_page());
     assert_eq!(
         outcome(&report, "/"),
-        &Outcome::Failed("reset by the server: INTERNAL_ERROR".to_owned())
+        &ProbeOutcome::Failed("reset by the server: INTERNAL_ERROR".to_owned())
     );
 }
 
@@ -196,7 +199,7 @@ fn the_deadline_ends_a_visit_and_leaves_the_rest_open() {
         }
     });
     assert!(report.has_page());
-    assert_eq!(outcome(&report, "/b.js"), &Outcome::Open);
+    assert_eq!(outcome(&report, "/b.js"), &ProbeOutcome::Open);
 }
 
 #[test]
@@ -223,6 +226,6 @@ fn a_body_beyond_the_limit_is_given_up() {
     });
     assert_eq!(
         outcome(&report, "/"),
-        &Outcome::Failed("the body is larger than 16 MiB".to_owned())
+        &ProbeOutcome::Failed("the body is larger than 16 MiB".to_owned())
     );
 }

@@ -8,7 +8,7 @@ use crate::h2::{
 
 /// A DATA frame whose payload is on its way; it is passed on as it comes.
 #[derive(Debug)]
-pub(in crate::h2::core) struct Content {
+pub(in crate::h2::core) struct IncomingData {
     stream: u32,
     /// The stream takes it; otherwise it is dropped.
     key: Option<Key>,
@@ -20,7 +20,7 @@ pub(in crate::h2::core) struct Content {
 }
 
 #[cfg(test)]
-impl Content {
+impl IncomingData {
     pub(in crate::h2::core) const fn left(&self) -> usize {
         self.left
     }
@@ -40,7 +40,7 @@ impl<T: Default> Core<T> {
             return Err(Fault::FlowControl.into());
         }
         self.receive_window -= length;
-        self.content = Some(Content {
+        self.content = Some(IncomingData {
             stream: header.stream,
             key: None,
             left: header.length,
@@ -58,7 +58,7 @@ impl<T: Default> Core<T> {
         match found.map(|(key, stream)| (key, stream.state, stream)) {
             Some((key, State::Open | State::HalfClosedLocal, stream)) => {
                 if length > stream.receive_window {
-                    return Err(Failure::Stream(header.stream, Fault::FlowControl));
+                    return Err(Failure::StreamEntry(header.stream, Fault::FlowControl));
                 }
                 stream.receive_window -= length;
                 if let Some(content) = &mut self.content {
@@ -67,7 +67,7 @@ impl<T: Default> Core<T> {
             }
             Some((_, State::ReservedLocal, _)) => return Err(Fault::UnexpectedFrame.into()),
             Some((_, State::HalfClosedRemote, _)) => {
-                return Err(Failure::Stream(header.stream, Fault::StreamClosed));
+                return Err(Failure::StreamEntry(header.stream, Fault::StreamClosed));
             }
             Some((_, State::Closed, _)) | None => {
                 self.spend(COST_OTHER)?;
@@ -128,7 +128,7 @@ impl<T: Default> Core<T> {
                 Some(left) => *remaining = left,
                 None => {
                     self.give_back(come.len());
-                    return Err(Failure::Stream(id, Fault::ContentLength));
+                    return Err(Failure::StreamEntry(id, Fault::ContentLength));
                 }
             }
         }
@@ -169,7 +169,7 @@ impl<T: Default> Core<T> {
             return Ok(());
         };
         if stream.remaining.is_some_and(|remaining| remaining > 0) {
-            return Err(Failure::Stream(key.id(), Fault::ContentLength));
+            return Err(Failure::StreamEntry(key.id(), Fault::ContentLength));
         }
         stream.is_request_complete = true;
         let state = stream.state.remote_ended();

@@ -41,7 +41,7 @@ impl<T: Default> Core<T> {
         if self.is_idle(stream) {
             Failure::Connection(fault)
         } else {
-            Failure::Stream(stream, fault)
+            Failure::StreamEntry(stream, fault)
         }
     }
 
@@ -191,11 +191,11 @@ impl<T: Default> Core<T> {
             return Ok(());
         };
         if more == 0 {
-            return Err(Failure::Stream(header.stream, Fault::ZeroWindowUpdate));
+            return Err(Failure::StreamEntry(header.stream, Fault::ZeroWindowUpdate));
         }
         stream.send_window += i64::from(more);
         if stream.send_window > MAX_WINDOW {
-            return Err(Failure::Stream(header.stream, Fault::FlowControl));
+            return Err(Failure::StreamEntry(header.stream, Fault::FlowControl));
         }
         self.update(key);
         Ok(())
@@ -219,7 +219,7 @@ impl<T: Default> Core<T> {
         match self.streams.find(id) {
             Some(key) => {
                 if let Some(stream) = self.streams.get_mut(key) {
-                    stream.asked = priority;
+                    stream.requested = priority;
                 }
                 self.rerank(key);
             }

@@ -11,7 +11,7 @@ use crate::{
         core::{
             Core, Ending, Event, Fault, HEADER_BUDGET, HeadBudget, Key, Reason, Response, STREAM_WINDOW,
             STREAMS_PER_OPEN,
-            stream::{State, Stream},
+            stream::{State, StreamEntry},
         },
         wire::frame::{DEFAULT_FRAME, FrameHeader, flag},
     },
@@ -100,14 +100,16 @@ impl<T: Default> Core<T> {
             .and_then(|key| Some((key, self.streams.get(key)?)));
         let outcome = match state {
             Some((key, stream)) if stream.state.receives() => Ok(key),
-            Some((_, stream)) if stream.state != State::Closed => Err(Some(Failure::Stream(id, Fault::StreamClosed))),
+            Some((_, stream)) if stream.state != State::Closed => {
+                Err(Some(Failure::StreamEntry(id, Fault::StreamClosed)))
+            }
             _ => Err(self.late(id).err()),
         };
         match outcome {
             Ok(key) => {
                 let mut section = self.section(block);
                 self.decode(block, &mut section)?;
-                let malformed = Failure::Stream(id, Fault::Malformed);
+                let malformed = Failure::StreamEntry(id, Fault::Malformed);
                 if !is_end {
                     return Err(malformed);
                 }
@@ -149,12 +151,12 @@ impl<T: Default> Core<T> {
         let is_full = self.open_requests >= limit || self.streams.requested() >= limit.saturating_mul(STREAMS_PER_OPEN);
         if is_full {
             self.decode(block, &mut Ignored)?;
-            return Err(Failure::Stream(id, Fault::TooManyStreams));
+            return Err(Failure::StreamEntry(id, Fault::TooManyStreams));
         }
         let budget = HEADER_BUDGET.saturating_mul(self.config.max_header_bytes as usize);
         if self.header_bytes >= budget || self.config.shared_heads.is_some_and(HeadBudget::is_spent) {
             self.decode(block, &mut Ignored)?;
-            return Err(Failure::Stream(id, Fault::HeaderBudget));
+            return Err(Failure::StreamEntry(id, Fault::HeaderBudget));
         }
         let mut section = self.section(block);
         self.decode(block, &mut section)?;
@@ -165,7 +167,7 @@ impl<T: Default> Core<T> {
             size,
         } = match section.into_request(&mut self.last_authority) {
             Ok(head) => head,
-            Err(NoRequest::Malformed) => return Err(Failure::Stream(id, Fault::Malformed)),
+            Err(NoRequest::Malformed) => return Err(Failure::StreamEntry(id, Fault::Malformed)),
             Err(NoRequest::TooLarge) => {
                 return self.refuse(
                     id,
@@ -180,7 +182,7 @@ impl<T: Default> Core<T> {
             }
         };
         if is_end && content_length.is_some_and(|length| length > 0) {
-            return Err(Failure::Stream(id, Fault::ContentLength));
+            return Err(Failure::StreamEntry(id, Fault::ContentLength));
         }
         let state = if is_end { State::HalfClosedRemote } else { State::Open };
         let key = self.insert_request(id, state, priority);
@@ -220,13 +222,13 @@ impl<T: Default> Core<T> {
     }
 
     /// A stream that the client opened, with the priority that its request asks for.
-    pub(in crate::h2::core) fn insert_request(&mut self, id: u32, state: State, asked: Priority) -> Key {
-        let mut stream = Stream::new(id, state, T::default(), STREAM_WINDOW, self.client.initial_window);
-        stream.asked = asked;
+    pub(in crate::h2::core) fn insert_request(&mut self, id: u32, state: State, requested: Priority) -> Key {
+        let mut stream = StreamEntry::new(id, state, T::default(), STREAM_WINDOW, self.client.initial_window);
+        stream.requested = requested;
         if let Some(at) = self.early_priorities.iter().position(|(early, _)| *early == id) {
-            stream.asked = self.early_priorities.swap_remove(at).1;
+            stream.requested = self.early_priorities.swap_remove(at).1;
         }
-        self.knows_priorities |= !stream.asked.is_empty();
+        self.knows_priorities |= !stream.requested.is_empty();
         self.open_requests += 1;
         self.streams.insert(stream)
     }

@@ -13,13 +13,13 @@ use std::time::Instant;
 use super::{Beginning, Core, Ending, Event, Fault, Key, Reason, StreamEnd, stream::State};
 use crate::h2::wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, PREFACE, kind};
 
-pub(super) use content::Content;
+pub(super) use content::IncomingData;
 pub(super) use fields::Block;
 
 /// Why a frame does not go on.
 pub(super) enum Failure {
     /// Ends a stream (RFC 9113 section 5.4.2).
-    Stream(u32, Fault),
+    StreamEntry(u32, Fault),
     /// Ends the connection.
     Connection(Fault),
 }
@@ -52,7 +52,7 @@ impl<T: Default> Core<T> {
             match result {
                 Ok(()) => {}
                 Err(Failure::Connection(fault)) => self.fail(fault),
-                Err(Failure::Stream(stream, fault)) => self.fail_stream(stream, fault),
+                Err(Failure::StreamEntry(stream, fault)) => self.fail_stream(stream, fault),
             }
         }
     }
@@ -182,7 +182,7 @@ impl<T: Default> Core<T> {
         }
         match self.remembered.iter().rev().find(|(id, _)| *id == stream) {
             Some((_, StreamEnd::ResetByUs(_))) => Ok(()),
-            Some((_, StreamEnd::ResetByClient(_))) => Err(Failure::Stream(stream, Fault::StreamClosed)),
+            Some((_, StreamEnd::ResetByClient(_))) => Err(Failure::StreamEntry(stream, Fault::StreamClosed)),
             Some((_, StreamEnd::Complete)) => Err(Fault::StreamClosed.into()),
             None if self.has_forgotten => Ok(()),
             // The client has left it out: a later one closed it.

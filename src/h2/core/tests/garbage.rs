@@ -185,7 +185,7 @@ impl World {
     }
 
     /// The owner answers what came; the socket takes all.
-    fn answer(&mut self) {
+    fn respond(&mut self) {
         while let Some(event) = self.core.poll_event() {
             match event {
                 Event::Request { key, .. } => self.begin(key),
@@ -272,7 +272,10 @@ impl World {
             streams.iter().filter(|stream| stream.rank.is_some()).count()
         );
         if core.ending != Ending::Failed {
-            let left = core.content.as_ref().map_or(0, super::super::receive::Content::left);
+            let left = core
+                .content
+                .as_ref()
+                .map_or(0, super::super::receive::IncomingData::left);
             assert_eq!(
                 core.receive_window + i64::from(core.unreported) + i64::try_from(received + left).unwrap(),
                 CONNECTION_WINDOW
@@ -296,7 +299,7 @@ fn run(all: &[Said], cut: usize, noise: &[(usize, u8)], now: Instant) -> World {
             world.now += Duration::from_millis((*millis).into());
         }
         world.receive(&bytes, cut);
-        world.answer();
+        world.respond();
     }
     world.core.disconnect();
     for key in world.core.streams.keys() {
@@ -338,6 +341,6 @@ proptest! {
             world.receive(&client::preface(&[]), cut);
         }
         world.receive(&bytes, cut);
-        world.answer();
+        world.respond();
     }
 }

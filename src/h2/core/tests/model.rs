@@ -210,7 +210,7 @@ struct Peer {
     max_pushes: u32,
     takes_pushes: bool,
     unacknowledged: VecDeque<(u16, u32)>,
-    unanswered: VecDeque<Vec<u8>>,
+    unechoed: VecDeque<Vec<u8>>,
     last_promise: u32,
     /// The last stream that a GOAWAY of the server named.
     last: Option<u32>,
@@ -346,7 +346,7 @@ impl Peer {
             }
             Frame::SettingsAck => self.acknowledged(),
             Frame::Ping(payload) => self.said.extend(client::frame(kind::PING, flag::ACK, 0, &payload)),
-            Frame::Pong(payload) => assert_eq!(self.unanswered.pop_front(), Some(payload)),
+            Frame::Pong(payload) => assert_eq!(self.unechoed.pop_front(), Some(payload)),
             Frame::GoAway { last, code } => {
                 assert_eq!(code, 0, "the connection fails");
                 assert!(
@@ -493,7 +493,7 @@ impl World {
                 max_pushes: u32::MAX,
                 takes_pushes: true,
                 unacknowledged: VecDeque::new(),
-                unanswered: VecDeque::new(),
+                unechoed: VecDeque::new(),
                 last_promise: 0,
                 last: None,
                 is_going: false,
@@ -702,8 +702,8 @@ impl World {
             Step::EnablePush(is_on) => self.settings(setting::ENABLE_PUSH, is_on.into()),
             Step::Table(size) => self.settings(setting::HEADER_TABLE_SIZE, size),
             Step::Ping => {
-                let payload = [u8::try_from(peer.unanswered.len()).unwrap(); 8];
-                peer.unanswered.push_back(payload.to_vec());
+                let payload = [u8::try_from(peer.unechoed.len()).unwrap(); 8];
+                peer.unechoed.push_back(payload.to_vec());
                 self.say(&client::frame(kind::PING, 0, 0, &payload));
             }
             Step::PriorityUpdate {
@@ -1003,7 +1003,7 @@ impl World {
         assert_eq!((core.queued, core.held.len(), core.schedule.len()), (0, 0, 0));
         assert_eq!(core.send_window, self.peer.receive_window);
         assert_eq!(core.receive_window, self.peer.send_window);
-        assert!(self.peer.unacknowledged.is_empty() && self.peer.unanswered.is_empty());
+        assert!(self.peer.unacknowledged.is_empty() && self.peer.unechoed.is_empty());
         assert_eq!(self.returned.len(), self.owned.len());
         assert_eq!(core.is_done(), self.peer.is_going || self.peer.last.is_some());
         assert!(SHUTDOWN_PING.len() == 8);

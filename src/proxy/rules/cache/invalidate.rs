@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 
 use super::request::as_told;
 use crate::{
-    forwarded::Facts,
+    forwarded::ForwardedFacts,
     link::{Document, Target},
     proxy::{edge::Edge, exchange::Exchange, rules::forwarded, url::Url},
 };
@@ -50,7 +50,7 @@ fn forget_path(edge: &Edge, request: &Parts, url: &Url<'_>, path_and_query: &str
 
 /// Returns the URL that a field of the response names, if its origin is the one that the client asked: nobody may end the
 /// stored responses of another site.
-fn of_same_origin(url: &Url<'_>, facts: Option<&Facts<'_>>, named: &HeaderValue) -> Option<Target> {
+fn of_same_origin(url: &Url<'_>, facts: Option<&ForwardedFacts<'_>>, named: &HeaderValue) -> Option<Target> {
     let scheme = facts.map_or(url.scheme, |facts| facts.url_scheme().name());
     let host = facts.and_then(|facts| facts.url_host()?.to_str().ok());
     let document = Document::new(scheme, host.unwrap_or(url.authority), url.path_and_query).ok()?;
@@ -79,7 +79,7 @@ mod tests {
         for (name, value) in told {
             fields.append(*name, HeaderValue::from_static(value));
         }
-        let facts = Facts {
+        let facts = ForwardedFacts {
             address: Ipv4Addr::LOCALHOST.into(),
             trust,
             scheme: Scheme::Http,

@@ -6,7 +6,7 @@ use http::{HeaderMap, header, request::Parts};
 use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, key::HashBinary};
 
 use crate::{
-    cache::{self, Asked, Passed, Store, UrlHash, url_text},
+    cache::{self, Passed, RequestFacts, Store, UrlHash, url_text},
     proxy::{
         edge::Edge,
         exchange::{Exchange, Lookup, Storing, Validation},
@@ -42,7 +42,7 @@ pub(in crate::proxy) fn takes_part(
         Ok(url) => {
             exchange.storing = Some(Box::new(Storing {
                 url,
-                asked: Asked::with(&request.headers, policy.cookies, edge.cache.store.object_limit()),
+                asked: RequestFacts::with(&request.headers, policy.cookies, edge.cache.store.object_limit()),
                 lookup: Lookup::Nothing,
                 validation: Validation::Pending,
                 has_failed: false,
@@ -130,7 +130,7 @@ pub(in crate::proxy) fn found(
             .route()
             .map_or(Credentials::Omit, |route| route.push.credentials);
         let response = meta.response_header();
-        if push::judge(response.status, &response.headers, credentials).is_err() {
+        if push::check_pushable(response.status, &response.headers, credentials).is_err() {
             return Some(ForcedFreshness::ForceMiss);
         }
     }

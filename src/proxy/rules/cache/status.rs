@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, header};
 use pingora_cache::{CacheMeta, CachePhase, NoCacheReason};
 
 use crate::{
-    cache::NotKept,
+    cache::NotStorable,
     proxy::{
         exchange::Exchange,
         rules::head::{Fields, name},
@@ -59,7 +59,7 @@ fn label(reason: NoCacheReason) -> &'static str {
         NoCacheReason::Custom("304 on miss") => "not_modified",
         NoCacheReason::Custom(why) => why,
         NoCacheReason::ResponseTooLarge | NoCacheReason::PredictedResponseTooLarge | NoCacheReason::StorageError => {
-            NotKept::TooLarge.label()
+            NotStorable::TooLarge.label()
         }
         NoCacheReason::CacheLockTimeout | NoCacheReason::CacheLockRetryLimit => "waited",
         NoCacheReason::CacheLockGiveUp => "not_kept",

@@ -18,7 +18,7 @@ use super::{
     status::{CacheFacts, is_enabled},
 };
 use crate::{
-    cache::{self, Asked, NotKept, Source, Update},
+    cache::{self, FillSource, NotStorable, RequestFacts, Update},
     proxy::{
         edge::Edge,
         exchange::{Exchange, Lookup, Validation},
@@ -98,15 +98,15 @@ fn store(response: &ResponseHeader, found: Option<&ResponseHeader>, exchange: &E
     };
     // Fields that Connection names are for us as a hop alone, so they say nothing of storing either.
     hops::strip_nominated(&mut header);
-    let asked = Asked {
+    let asked = RequestFacts {
         delay: exchange.tried_since.elapsed(),
         ..storing.asked
     };
-    let freshness = match cache::keep(header.status, &header.headers, asked, now) {
+    let freshness = match cache::check_storable(header.status, &header.headers, asked, now) {
         Ok(freshness) => freshness,
-        Err(NotKept::TooLarge) => return Uncacheable(NoCacheReason::ResponseTooLarge),
+        Err(NotStorable::TooLarge) => return Uncacheable(NoCacheReason::ResponseTooLarge),
         // The next request may have more luck, and others may wait for it.
-        Err(NotKept::Status(status)) if status.is_server_error() => {
+        Err(NotStorable::Status(status)) if status.is_server_error() => {
             return Uncacheable(NoCacheReason::UpstreamError);
         }
         Err(why) => return Uncacheable(NoCacheReason::Custom(why.label())),
@@ -151,7 +151,7 @@ fn admit(edge: &Edge, cache: &CacheFacts<'_>, decided: RespCacheable, exchange: 
         Some(reserved) => reserved.map(Arc::new),
         None => None,
     };
-    meta.extensions_mut().insert::<Source>(Source {
+    meta.extensions_mut().insert::<FillSource>(FillSource {
         valve: exchange.origin.as_ref().map(|origin| Arc::clone(origin.valve())),
         reserved,
     });
@@ -266,7 +266,7 @@ mod tests {
     use crate::{
         cache::UrlHash,
         proxy::{ProxySnapshot, exchange::Storing},
-        route::CookieAnswers,
+        route::CookieResponses,
     };
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(reason(&response, &exchange), Some(NoCacheReason::InternalError));
         exchange.storing = Some(Box::new(Storing {
             url: UrlHash::from_bytes([0; 16]),
-            asked: Asked::with(&HeaderMap::new(), CookieAnswers::Public, 10),
+            asked: RequestFacts::with(&HeaderMap::new(), CookieResponses::Public, 10),
             lookup: Lookup::Nothing,
             validation: Validation::Pending,
             has_failed: false,

@@ -1,0 +1,114 @@
+//! When an answer in memory is asked for again in the background, after that has failed: not with each request for it.
+//!
+//! A pause for each URL: one second after the first failure, twice as long after each further one, a minute at most. What
+//! is renewed has no pause, nor has what nobody asked for longer than failures are remembered.
+
+use std::time::{Duration, Instant};
+
+use moka::sync::Cache;
+
+use crate::cache::rules::key::{TakeAsIs, UrlHash};
+
+/// URLs whose answers could not be renewed lately.
+#[derive(Debug)]
+pub struct Retries {
+    pauses: Cache<UrlHash, Pause, TakeAsIs>,
+}
+
+/// The failures of one URL in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pause {
+    failures: u32,
+    until: Instant,
+}
+
+/// URLs that are remembered: some two megabytes at most. One that is forgotten is asked for again too soon, once.
+const MAX_URLS: u64 = 16_384;
+
+/// Longer than the longest pause, so that the pause after it is not the first again.
+const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            pauses: Cache::builder()
+                .max_capacity(MAX_URLS)
+                .time_to_live(REMEMBERED_FOR)
+                .build_with_hasher(TakeAsIs::default()),
+        }
+    }
+}
+
+impl Retries {
+    /// Whether the answer of a URL is not to be asked for in the background yet.
+    #[must_use]
+    pub fn is_paused(&self, url: UrlHash, now: Instant) -> bool {
+        self.pauses.get(&url).is_some_and(|pause| now < pause.until)
+    }
+
+    /// The origin failed to renew it.
+    pub fn failed(&self, url: UrlHash, now: Instant) {
+        let before = self.pauses.get(&url).map_or(0, |pause| pause.failures);
+        let failures = before.saturating_add(1);
+        let until = now + length(failures);
+        self.pauses.insert(url, Pause { failures, until });
+    }
+
+    /// The origin answered.
+    pub fn succeeded(&self, url: UrlHash) {
+        if self.pauses.contains_key(&url) {
+            self.pauses.invalidate(&url);
+        }
+    }
+}
+
+/// The pause after this many failures.
+fn length(failures: u32) -> Duration {
+    let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    FIRST.saturating_mul(factor).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        for (failures, seconds) in [
+            (1, 1),
+            (2, 2),
+            (3, 4),
+            (6, 32),
+            (7, 60),
+            (32, 60),
+            (33, 60),
+            (u32::MAX, 60),
+        ] {
+            assert_eq!(length(failures), Duration::from_secs(seconds), "{failures}");
+        }
+        assert!(LONGEST < REMEMBERED_FOR);
+    }
+
+    #[test]
+    fn a_url_is_asked_for_again_after_its_pause_and_has_none_after_success() {
+        let retries = Retries::default();
+        let (one, other) = (UrlHash::from_bytes([1; 16]), UrlHash::from_bytes([2; 16]));
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        assert!(!retries.is_paused(one, start));
+        retries.failed(one, start);
+        assert!(retries.is_paused(one, at(999)));
+        assert!(!retries.is_paused(one, at(1000)));
+        assert!(!retries.is_paused(other, at(1)));
+        retries.failed(one, at(1000));
+        assert!(retries.is_paused(one, at(2999)));
+        assert!(!retries.is_paused(one, at(3000)));
+        retries.succeeded(one);
+        assert!(!retries.is_paused(one, at(1001)));
+        retries.failed(one, at(1001));
+        assert!(!retries.is_paused(one, at(2001)), "the first pause again");
+    }
+}

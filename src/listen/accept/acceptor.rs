@@ -1,0 +1,133 @@
+//! Where Pingora's listeners hand connections to.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use arc_swap::ArcSwap;
+use log::{debug, warn};
+use pingora::{apps::HttpServerApp, protocols::Stream, server::ShutdownWatch};
+use tokio::time::timeout;
+
+use super::{
+    connection_limit::ConnectionLimit,
+    detect::Protocol,
+    handshake::{HandshakeError, handshake},
+    listener,
+};
+use crate::{
+    listen::{
+        ListenSnapshot, OpenConnections,
+        http1::{http2::ServeHttp2, serve::Http1},
+        io::client_io::ends,
+    },
+    telemetry::seldom::Seldom,
+};
+
+/// Tells protocols apart and hands connections on.
+#[derive(Debug)]
+pub struct Acceptor<H> {
+    http2: H,
+    live: Arc<ArcSwap<ListenSnapshot>>,
+    connections: OpenConnections,
+    clients: ConnectionLimit,
+    warnings: Warnings,
+}
+
+/// What is warned of now and then.
+#[derive(Debug, Default)]
+struct Warnings {
+    header: Seldom,
+    too_many: Seldom,
+}
+
+impl<H> Acceptor<H> {
+    /// An entrance for HTTP/1.x to an application, and for HTTP/2 to `http2`.
+    pub fn new(http2: H, live: Arc<ArcSwap<ListenSnapshot>>, connections: OpenConnections) -> Self {
+        Self {
+            http2,
+            live,
+            connections,
+            clients: ConnectionLimit::default(),
+            warnings: Warnings::default(),
+        }
+    }
+
+    /// Serves a connection: on HTTP/1.x to its end, on HTTP/2 in a task of its own, so that an idle connection does
+    /// not keep Pingora's.
+    pub async fn enter<A>(self: &Arc<Self>, app: &Arc<A>, stream: Stream, shutdown: &ShutdownWatch)
+    where
+        A: HttpServerApp + Send + Sync + 'static,
+        H: ServeHttp2<A> + 'static,
+    {
+        let open = self.connections.open();
+        let live = self.live.load_full();
+        let Some((local, sender)) = ends(&stream) else {
+            debug!("a connection was gone before it was served");
+            return;
+        };
+        let Some(listener) = listener::find(&live.listeners, local) else {
+            warn!("closing a connection to {local}, which is no listener's address");
+            return;
+        };
+        let limits = &live.limits;
+        let handshaking = handshake(
+            stream,
+            sender,
+            listener,
+            &self.clients,
+            limits.max_connections_per_client,
+        );
+        let mut accepted = match timeout(limits.handshake_timeout, handshaking).await {
+            Err(_) => {
+                debug!(
+                    "{sender} took longer than {:?} to its first request",
+                    limits.handshake_timeout
+                );
+                return;
+            }
+            Ok(Err(refusal)) => {
+                self.warnings.tell(sender, &refusal);
+                return;
+            }
+            Ok(Ok(accepted)) => accepted,
+        };
+        match accepted.protocol {
+            Protocol::Http1 => {
+                let http1 = Http1 {
+                    app,
+                    http2: &self.http2,
+                    h2c_upgrade: accepted.h2c_upgrade,
+                    limits: live.limits,
+                    shutdown,
+                };
+                http1.serve(accepted.client_io, accepted.first.read().to_vec()).await;
+            }
+            Protocol::Http2 => {
+                accepted.client_io.put_back(accepted.first.read());
+                let (acceptor, app, shutdown) = (Arc::clone(self), Arc::clone(app), shutdown.clone());
+                let permit = accepted.permit;
+                tokio::spawn(async move {
+                    let _counted = (open, permit);
+                    acceptor.http2.serve(&app, accepted.client_io, None, shutdown).await;
+                });
+            }
+        }
+    }
+}
+
+impl Warnings {
+    /// An operator should know of a terminator that is set up wrongly, and of a greedy client; the
+    /// rest is everyday.
+    fn tell(&self, sender: SocketAddr, refusal: &HandshakeError) {
+        let seldom = match refusal {
+            HandshakeError::Untrusted | HandshakeError::Header(_) => &self.header,
+            HandshakeError::TooMany { .. } => &self.too_many,
+            HandshakeError::Tls(_) | HandshakeError::Ended(_) => {
+                return debug!("closed a connection from {sender}: {refusal}");
+            }
+        };
+        match seldom.may_warn(Instant::now()) {
+            Some(left_out) => warn!("closed a connection from {sender}: {refusal}{left_out}"),
+            None => debug!("closed a connection from {sender}: {refusal}"),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! How many client connections are open.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::Notify;
+
+/// Counts open connections; clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct OpenConnections(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    open: AtomicUsize,
+    closed: Notify,
+}
+
+/// One open connection, until dropped.
+#[derive(Debug)]
+pub(in crate::listen) struct Open(Arc<Count>);
+
+impl OpenConnections {
+    pub(in crate::listen) fn open(&self) -> Open {
+        self.0.open.fetch_add(1, Ordering::SeqCst);
+        Open(Arc::clone(&self.0))
+    }
+
+    /// Resolves when none is open.
+    pub async fn none_left(&self) {
+        loop {
+            let closed = self.0.closed.notified();
+            if self.0.open.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.closed.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn the_last_one_out_is_noticed() {
+        let connections = OpenConnections::default();
+        let (one, two) = (connections.open(), connections.open());
+        let waiting = tokio::spawn({
+            let connections = connections.clone();
+            async move { connections.none_left().await }
+        });
+        drop(one);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(two);
+        tokio::time::timeout(Duration::from_secs(5), waiting)
+            .await
+            .expect("noticed in time")
+            .expect("no panic");
+    }
+}

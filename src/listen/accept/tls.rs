@@ -1,0 +1,204 @@
+//! TLS ended here, by rustls: TLS 1.2 and 1.3, ALPN h2 and http/1.1, certificates by SNI.
+//!
+//! Pingora's own TLS listeners take one certificate and cannot be given another; so its listeners
+//! stay cleartext ones, and TLS begins here, behind a PROXY header if there is one.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
+};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::detect::Protocol;
+use crate::{
+    certificate::{Certificate, Chooser},
+    listen::ClientIo,
+};
+
+/// How TLS is ended; clones share it.
+#[derive(Debug, Clone)]
+pub struct Tls(Arc<ServerConfig>);
+
+/// Why TLS cannot be ended with these certificates.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum TlsError {
+    /// There is none.
+    #[error("a TLS listener without a certificate")]
+    NoCertificate,
+    /// What rustls says.
+    #[error("TLS cannot be set up: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// Encrypted bytes that may wait for the socket: as few as keep it busy, since a document that arrives
+/// during a push is queued behind them. rustls would take 64 KiB.
+const BUFFER: usize = 32 * 1024;
+
+/// What clients are offered, best first (RFC 7301).
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+impl Tls {
+    /// TLS with these certificates. The first one is for clients that name no host, or another.
+    ///
+    /// # Errors
+    ///
+    /// There is no certificate, or rustls refuses.
+    pub fn new(certificates: Vec<Arc<Certificate>>) -> Result<Self, TlsError> {
+        let chooser = Chooser::new(certificates).ok_or(TlsError::NoCertificate)?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(BySni(chooser)));
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Agrees on TLS with a client, and on a protocol if the client speaks ALPN.
+    pub(super) async fn accept(&self, client_io: ClientIo) -> io::Result<(ClientIo, Option<Protocol>)> {
+        let mut tls = TlsAcceptor::from(Arc::clone(&self.0)).accept(client_io).await?;
+        tls.get_mut().1.set_buffer_limit(Some(BUFFER));
+        let session = tls.get_ref().1;
+        let agreed = session.alpn_protocol().map(|protocol| match protocol {
+            b"h2" => Protocol::Http2,
+            _ => Protocol::Http1,
+        });
+        let name = |what: Option<String>| what.unwrap_or_default();
+        let digest = SslDigest::new(
+            name(
+                session
+                    .negotiated_cipher_suite()
+                    .map(|suite| format!("{:?}", suite.suite())),
+            ),
+            name(session.protocol_version().map(|version| format!("{version:?}"))),
+            None,
+            None,
+            Vec::new(),
+        );
+        let secured = ClientIo::secured(Box::new(Secured {
+            tls,
+            digest: Arc::new(digest),
+        }));
+        Ok((secured, agreed))
+    }
+}
+
+#[derive(Debug)]
+struct BySni(Chooser);
+
+impl ResolvesServerCert for BySni {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.choose(hello.server_name(), hello.signature_schemes())
+    }
+}
+
+/// An encrypted connection as Pingora sees it.
+#[derive(Debug)]
+struct Secured {
+    tls: TlsStream<ClientIo>,
+    digest: Arc<SslDigest>,
+}
+
+/// How long a client may take to accept the end of TLS.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl Secured {
+    fn below(&self) -> &ClientIo {
+        self.tls.get_ref().0
+    }
+}
+
+impl AsyncRead for Secured {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Secured {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Secured {
+    async fn shutdown(&mut self) {
+        // A client that is gone, or takes nothing more, needs no end of TLS.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, AsyncWriteExt::shutdown(&mut self.tls)).await;
+    }
+}
+
+impl UniqueID for Secured {
+    fn id(&self) -> UniqueIDType {
+        self.below().id()
+    }
+}
+
+impl Ssl for Secured {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        Some(Arc::clone(&self.digest))
+    }
+}
+
+impl Peek for Secured {}
+
+impl GetTimingDigest for Secured {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.below().get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.below().get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.below().get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Secured {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.below().get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Secured {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.below().get_socket_digest()
+    }
+}

@@ -1,0 +1,262 @@
+//! What keeps a pool up to date beside its requests: names are resolved again, servers are checked.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use log::{info, warn};
+use tokio::{task::JoinSet, time::sleep};
+
+use super::{
+    health::Checks,
+    pool::IsFirst,
+    resolver::{Family, ResolveError, Resolved},
+};
+use crate::upstream::{Host, Pool};
+
+/// Keeps a pool up to date; ends soon after the pool is dropped, or at once if this pool is kept up
+/// already. Whoever makes pools spawns this for each.
+pub async fn maintenance(pool: Weak<Pool>) {
+    let Some(strong) = pool.upgrade().filter(|pool| pool.claim_upkeep()) else {
+        return;
+    };
+    let dropped = strong.dropped();
+    let mut tasks = JoinSet::new();
+    for (entry, server) in strong.policy().servers.iter().enumerate() {
+        if let Host::Name(name) = &server.host {
+            tasks.spawn(resolve_again(Weak::clone(&pool), entry, name.clone(), server.port));
+        }
+    }
+    if let Some(checks) = Checks::new(&strong) {
+        tasks.spawn(check_again(Weak::clone(&pool), checks));
+    }
+    drop(strong);
+    // Dropping the set ends what is under way.
+    dropped.await;
+}
+
+/// Resolves one name whenever its TTL is over.
+async fn resolve_again(pool: Weak<Pool>, entry: usize, name: Box<str>, port: u16) {
+    let mut known = KnownAddresses::default();
+    let mut is_first = IsFirst::Yes;
+    loop {
+        let Some(resolver) = pool.upgrade().map(|pool| pool.resolver().clone()) else {
+            return;
+        };
+        let (v4, v6) = tokio::join!(resolver.resolve(&name, Family::V4), resolver.resolve(&name, Family::V6));
+        let Some(pool) = pool.upgrade() else { return };
+        let resolution = known.learn(v4, v6);
+        match &resolution.problem {
+            Some(problem) if known.may_warn(Instant::now()) => {
+                let keeps = if known.is_empty() {
+                    "it has no address"
+                } else {
+                    "its last addresses are kept"
+                };
+                warn!(
+                    "upstream {}: {name} does not resolve, {keeps}: {problem}",
+                    pool.policy().name
+                );
+            }
+            None if known.warned.take().is_some() => info!("upstream {}: {name} resolves again", pool.policy().name),
+            Some(_) | None => {}
+        }
+        let found = (!known.is_empty()).then(|| known.addresses(port));
+        pool.resolved(entry, found, is_first);
+        is_first = IsFirst::No;
+        let retry_after = RETRY.min(resolver.policy().max_ttl).max(resolver.policy().min_ttl);
+        drop(pool);
+        sleep(resolution.valid_for.unwrap_or(retry_after)).await;
+    }
+}
+
+/// From one lookup that failed to the next.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A name that stays broken is said once in this time.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
+/// What a name stood for when it last resolved, each family by itself: a name server that fails for
+/// AAAA alone must not cost the IPv6 servers.
+#[derive(Debug, Default)]
+struct KnownAddresses {
+    v4: Vec<IpAddr>,
+    v6: Vec<IpAddr>,
+    warned: Option<Instant>,
+}
+
+/// What came of asking.
+#[derive(Debug, PartialEq, Eq)]
+struct Resolution {
+    /// When to ask again; none if nothing was learnt.
+    valid_for: Option<Duration>,
+    problem: Option<ResolveError>,
+}
+
+impl KnownAddresses {
+    fn learn(&mut self, v4: Result<Resolved, ResolveError>, v6: Result<Resolved, ResolveError>) -> Resolution {
+        // A name without any address is not believed: it had some, or it would not be configured.
+        let is_empty =
+            |found: &Result<Resolved, ResolveError>| found.as_ref().is_ok_and(|found| found.addresses.is_empty());
+        if is_empty(&v4) && is_empty(&v6) {
+            return Resolution {
+                valid_for: None,
+                problem: Some(ResolveError::Lookup("it has no address".to_owned())),
+            };
+        }
+        let mut valid_for: Option<Duration> = None;
+        let mut problem = None;
+        for (known, found) in [(&mut self.v4, v4), (&mut self.v6, v6)] {
+            match found {
+                Ok(found) => {
+                    // A family that is not there says nothing about when the other one changes.
+                    if !found.addresses.is_empty() {
+                        valid_for = Some(valid_for.map_or(found.valid_for, |least| least.min(found.valid_for)));
+                    }
+                    *known = found.addresses;
+                }
+                Err(e) => problem = Some(e),
+            }
+        }
+        // Many name servers fail for AAAA where there is none: no problem while IPv4 is all there was.
+        if !self.v4.is_empty() && self.v6.is_empty() && valid_for.is_some() {
+            problem = None;
+        }
+        Resolution { valid_for, problem }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    fn addresses(&self, port: u16) -> Vec<SocketAddr> {
+        self.v4
+            .iter()
+            .chain(&self.v6)
+            .map(|&address| SocketAddr::new(address, port))
+            .collect()
+    }
+
+    fn may_warn(&mut self, now: Instant) -> bool {
+        let may = self
+            .warned
+            .is_none_or(|warned| now.duration_since(warned) >= WARN_AGAIN);
+        if may {
+            self.warned = Some(now);
+        }
+        may
+    }
+}
+
+/// Checks every server, again and again.
+async fn check_again(pool: Weak<Pool>, checks: Checks) {
+    let checks = Arc::new(checks);
+    loop {
+        let Some(servers) = pool.upgrade().map(|pool| pool.servers()) else {
+            return;
+        };
+        let mut running = JoinSet::new();
+        for server in servers {
+            let checks = Arc::clone(&checks);
+            running.spawn(async move {
+                let outcome = checks.check(&server).await;
+                (server, outcome)
+            });
+        }
+        while let Some(checked) = running.join_next().await {
+            let Ok((server, outcome)) = checked else { continue };
+            let Some(pool) = pool.upgrade() else { return };
+            let name = &pool.policy().name;
+            match (server.checked(outcome.is_ok(), checks.policy()), outcome) {
+                (true, Ok(())) => info!("upstream {name}: server {} is healthy again", server.address()),
+                (true, Err(e)) => warn!("upstream {name}: server {} is unhealthy: {e}", server.address()),
+                (false, _) => {}
+            }
+        }
+        sleep(checks.policy().interval).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(addresses: &[&str], seconds: u64) -> Result<Resolved, ResolveError> {
+        Ok(Resolved {
+            addresses: addresses
+                .iter()
+                .map(|address| address.parse().expect("an address"))
+                .collect(),
+            valid_for: Duration::from_secs(seconds),
+        })
+    }
+
+    fn failure() -> Result<Resolved, ResolveError> {
+        Err(ResolveError::Lookup("SERVFAIL".to_owned()))
+    }
+
+    fn ips(known: &KnownAddresses) -> Vec<String> {
+        known
+            .addresses(80)
+            .iter()
+            .map(|address| address.ip().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn each_family_keeps_what_it_had_when_its_lookup_fails() {
+        let mut known = KnownAddresses::default();
+        let resolution = known.learn(found(&["192.0.2.1"], 30), found(&["2001:db8::1"], 20));
+        assert_eq!(
+            (resolution.valid_for, resolution.problem),
+            (Some(Duration::from_secs(20)), None)
+        );
+        let resolution = known.learn(found(&["192.0.2.2"], 30), failure());
+        assert_eq!(resolution.valid_for, Some(Duration::from_secs(30)));
+        assert!(resolution.problem.is_some());
+        assert_eq!(ips(&known), ["192.0.2.2", "2001:db8::1"]);
+        let resolution = known.learn(failure(), failure());
+        assert_eq!(resolution.valid_for, None);
+        assert_eq!(ips(&known), ["192.0.2.2", "2001:db8::1"]);
+        known.learn(found(&["192.0.2.2"], 30), found(&[], 30));
+        assert_eq!(
+            ips(&known),
+            ["192.0.2.2"],
+            "the family is gone, as the name server says"
+        );
+    }
+
+    #[test]
+    fn a_name_without_any_address_is_not_believed() {
+        let mut known = KnownAddresses::default();
+        known.learn(found(&["192.0.2.1"], 30), found(&[], 300));
+        let resolution = known.learn(found(&[], 300), found(&[], 300));
+        assert!(resolution.problem.is_some() && resolution.valid_for.is_none());
+        assert_eq!(ips(&known), ["192.0.2.1"]);
+    }
+
+    #[test]
+    fn an_absent_family_neither_delays_nor_warns() {
+        let mut known = KnownAddresses::default();
+        let resolution = known.learn(found(&["192.0.2.1"], 30), found(&[], 5));
+        assert_eq!(
+            (resolution.valid_for, resolution.problem),
+            (Some(Duration::from_secs(30)), None)
+        );
+        let resolution = known.learn(found(&["192.0.2.1"], 30), failure());
+        assert_eq!(
+            (resolution.valid_for, resolution.problem),
+            (Some(Duration::from_secs(30)), None)
+        );
+    }
+
+    #[test]
+    fn a_name_that_stays_broken_is_said_once_a_minute() {
+        let (mut known, now) = (KnownAddresses::default(), Instant::now());
+        assert!(known.may_warn(now));
+        assert!(!known.may_warn(now + Duration::from_secs(59)));
+        assert!(known.may_warn(now + Duration::from_secs(60)));
+    }
+}

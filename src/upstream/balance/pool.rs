@@ -1,0 +1,316 @@
+//! A pool at work: the servers that its policy's names stand for now, one for each request.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use log::{info, warn};
+use tokio::sync::watch;
+
+use super::balancer::{Balancer, Wanted};
+use crate::upstream::{Host, InFlight, OriginServer, PoolPolicy, Resolver, Verify};
+
+/// A pool of servers. `maintenance` keeps it up to date.
+#[derive(Debug)]
+pub struct Pool {
+    policy: PoolPolicy,
+    resolver: Resolver,
+    /// Sets its connections apart from those of every other pool, whose TLS may be another.
+    number: u64,
+    made: Instant,
+    turn: AtomicUsize,
+    balancer: ArcSwap<Balancer>,
+    /// The addresses of each entry of the policy; only upkeep writes here.
+    addresses: Mutex<Vec<Vec<SocketAddr>>>,
+    is_kept_up: AtomicBool,
+    /// Names that were not asked for yet. Closed when the pool is dropped.
+    unresolved: watch::Sender<usize>,
+}
+
+/// Why a request gets no server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoServer {
+    /// No name has an address.
+    #[error("no server has an address")]
+    Unresolved,
+    /// Health checks rule out all of them, or the request failed at all of them.
+    #[error("no healthy server")]
+    Unhealthy,
+}
+
+static POOLS: AtomicU64 = AtomicU64::new(1);
+
+impl Pool {
+    /// A pool whose names are not resolved yet: that is for `maintenance` to do.
+    #[must_use]
+    pub fn new(policy: PoolPolicy, resolver: &Resolver) -> Self {
+        let address = |host: &Host, port| match host {
+            Host::Address(address) => vec![SocketAddr::new(*address, port)],
+            Host::Name(_) => Vec::new(),
+        };
+        let addresses: Vec<_> = policy
+            .servers
+            .iter()
+            .map(|server| address(&server.host, server.port))
+            .collect();
+        let unresolved = addresses.iter().filter(|addresses| addresses.is_empty()).count();
+        let balancer = Balancer::new(&policy.servers, &addresses, policy.balance, &[]);
+        if policy.tls.as_ref().is_some_and(|tls| tls.verify == Verify::Off) {
+            warn!("upstream {}: verify is off, its servers may be anybody", policy.name);
+        }
+        Self {
+            policy,
+            resolver: resolver.clone(),
+            number: POOLS.fetch_add(1, Relaxed),
+            made: Instant::now(),
+            turn: AtomicUsize::new(0),
+            balancer: ArcSwap::from_pointee(balancer),
+            addresses: Mutex::new(addresses),
+            is_kept_up: AtomicBool::new(false),
+            unresolved: watch::Sender::new(unresolved),
+        }
+    }
+
+    /// The pool's settings.
+    #[must_use]
+    pub fn policy(&self) -> &PoolPolicy {
+        &self.policy
+    }
+
+    pub(in crate::upstream) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    pub(in crate::upstream) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The server for a request: `key` is what `Balance::Hash` goes by, `tried` are the servers that
+    /// it failed at.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn choose(&self, key: &[u8], tried: &[Arc<OriginServer>]) -> Result<InFlight, NoServer> {
+        let balancer = self.balancer.load();
+        let wanted = Wanted {
+            balance: self.policy.balance,
+            key,
+            tried,
+            ejection: self.policy.ejection.as_ref(),
+            now: self.now(),
+        };
+        match balancer.choose(&wanted, &self.turn) {
+            Some(server) => Ok(InFlight::new(Arc::clone(server))),
+            None if balancer.servers().is_empty() => Err(NoServer::Unresolved),
+            None => Err(NoServer::Unhealthy),
+        }
+    }
+
+    /// Whether a request that failed at these servers has another one to go to.
+    #[must_use]
+    pub fn has_other_than(&self, tried: &[Arc<OriginServer>]) -> bool {
+        self.balancer.load().has_untried(tried, self.now())
+    }
+
+    /// Waits until every name was asked for once, not longer than a connect may take.
+    pub async fn first_answers(&self) {
+        let mut unresolved = self.unresolved.subscribe();
+        let all = unresolved.wait_for(|&unresolved| unresolved == 0);
+        // Out of patience or not, the caller looks again.
+        let _ = tokio::time::timeout(self.policy.connect_timeout, all).await;
+    }
+
+    /// A server answered a request.
+    pub fn succeeded(&self, server: &OriginServer) {
+        if server.succeeded() {
+            info!(
+                "upstream {}: server {} answers again",
+                self.policy.name,
+                server.address()
+            );
+        }
+    }
+
+    /// A server failed a request, for this reason.
+    pub fn failed(&self, server: &OriginServer, reason: &str) {
+        let Some(ejection) = &self.policy.ejection else {
+            return;
+        };
+        if server.failed(self.now(), ejection) {
+            warn!(
+                "upstream {}: server {} is left alone for {:?} after {} failures: {reason}",
+                self.policy.name,
+                server.address(),
+                ejection.period,
+                ejection.failures,
+            );
+        }
+    }
+
+    /// Whether this is the first call: a pool has one upkeep.
+    pub(in crate::upstream) fn claim_upkeep(&self) -> bool {
+        !self.is_kept_up.swap(true, Relaxed)
+    }
+
+    /// Resolves when the pool is dropped, whoever waits.
+    pub(in crate::upstream) fn dropped(&self) -> impl Future<Output = ()> + use<> {
+        let mut unresolved = self.unresolved.subscribe();
+        async move { while unresolved.changed().await.is_ok() {} }
+    }
+
+    pub(in crate::upstream) fn servers(&self) -> Vec<Arc<OriginServer>> {
+        self.balancer.load().servers().to_vec()
+    }
+
+    /// Takes over the addresses that an entry's name has now; none if it could not be resolved, which
+    /// keeps those that it had.
+    pub(in crate::upstream) fn resolved(&self, entry: usize, found: Option<Vec<SocketAddr>>, is_first: IsFirst) {
+        if let Some(mut found) = found {
+            found.sort_unstable();
+            found.dedup();
+            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = addresses.get_mut(entry)
+                && *known != found
+            {
+                known.clone_from(&found);
+                let previous = self.balancer.load();
+                let balancer = Balancer::new(
+                    &self.policy.servers,
+                    &addresses,
+                    self.policy.balance,
+                    previous.servers(),
+                );
+                self.balancer.store(Arc::new(balancer));
+                info!("upstream {}: {} is at {found:?}", self.policy.name, self.name_of(entry));
+            }
+        }
+        if is_first == IsFirst::Yes {
+            self.unresolved
+                .send_modify(|unresolved| *unresolved = unresolved.saturating_sub(1));
+        }
+    }
+
+    /// What an entry of the policy is called in logs.
+    pub(in crate::upstream) fn name_of(&self, entry: usize) -> &str {
+        match self.policy.servers.get(entry).map(|server| &server.host) {
+            Some(Host::Name(name)) => name,
+            _ => "an address",
+        }
+    }
+
+    /// Milliseconds since the pool was made.
+    fn now(&self) -> u64 {
+        u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Whether a name is resolved for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum IsFirst {
+    Yes,
+    No,
+}
+
+/// For how long a client that found no server is asked to wait.
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The pools for new policies. A pool of the previous ones is taken over with all its state if its
+/// policy and the way of resolving names are what they were.
+#[must_use]
+pub fn renew(policies: &[PoolPolicy], resolver: &Resolver, previous: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
+    let one = |policy: &PoolPolicy| {
+        let kept = previous
+            .iter()
+            .find(|pool| pool.policy == *policy && pool.resolver == *resolver);
+        kept.map_or_else(|| Arc::new(Pool::new(policy.clone(), resolver)), Arc::clone)
+    };
+    policies.iter().map(one).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test that fails panics")]
+mod tests {
+    use super::*;
+    use crate::upstream::{ResolverPolicy, ServerPolicy};
+
+    fn resolver() -> Resolver {
+        Resolver::new(ResolverPolicy::default())
+    }
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, last], 80))
+    }
+
+    fn policy(name: &str) -> PoolPolicy {
+        PoolPolicy::new(name, vec![address(1).into(), address(2).into()])
+    }
+
+    fn named() -> PoolPolicy {
+        let server = ServerPolicy {
+            host: Host::Name("app.example".into()),
+            port: 80,
+            weight: 1,
+        };
+        PoolPolicy::new("app", vec![server])
+    }
+
+    #[test]
+    fn an_unchanged_pool_is_taken_over() {
+        let resolver = resolver();
+        let before = renew(&[policy("a"), policy("b")], &resolver, &[]);
+        let mut changed = policy("a");
+        changed.max_retries = 0;
+        let after = renew(&[policy("b"), changed], &resolver, &before);
+        assert!(Arc::ptr_eq(&before[1], &after[0]));
+        assert!(!before.iter().any(|pool| Arc::ptr_eq(pool, &after[1])));
+        let other = Resolver::new(ResolverPolicy {
+            max_ttl: Duration::from_secs(1),
+            ..ResolverPolicy::default()
+        });
+        let after = renew(&[policy("b")], &other, &before);
+        assert!(!Arc::ptr_eq(&before[1], &after[0]), "names are resolved differently");
+    }
+
+    #[test]
+    fn a_request_goes_to_a_server_that_it_has_not_tried() {
+        let pool = Pool::new(policy("app"), &resolver());
+        let first = pool.choose(b"", &[]).expect("a server");
+        let mut tried = vec![Arc::clone(first.server())];
+        let second = pool.choose(b"", &tried).expect("another server");
+        assert!(!Arc::ptr_eq(first.server(), second.server()));
+        tried.push(Arc::clone(second.server()));
+        assert!(!pool.has_other_than(&tried));
+        assert_eq!(pool.choose(b"", &tried).map(|_| ()), Err(NoServer::Unhealthy));
+    }
+
+    #[tokio::test]
+    async fn addresses_come_and_stay_when_a_lookup_fails() {
+        let pool = Pool::new(named(), &resolver());
+        let chosen = || pool.choose(b"", &[]).map(|chosen| chosen.server().address());
+        assert_eq!(chosen(), Err(NoServer::Unresolved));
+        pool.resolved(0, None, IsFirst::Yes);
+        pool.first_answers().await;
+        assert_eq!(chosen(), Err(NoServer::Unresolved));
+        pool.resolved(0, Some(vec![address(1)]), IsFirst::No);
+        assert_eq!(chosen(), Ok(address(1)));
+        pool.resolved(0, None, IsFirst::No);
+        assert_eq!(chosen(), Ok(address(1)));
+        pool.resolved(0, Some(vec![address(2)]), IsFirst::No);
+        assert_eq!(chosen(), Ok(address(2)));
+    }
+
+    #[tokio::test]
+    async fn whoever_keeps_a_pool_up_learns_that_it_is_gone() {
+        let pool = Pool::new(named(), &resolver());
+        let dropped = pool.dropped();
+        drop(pool);
+        dropped.await;
+    }
+}
