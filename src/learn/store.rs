@@ -43,7 +43,7 @@ pub struct ManifestStore {
 
 /// What is known of a document before its origin is asked.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct KnownDocument {
     /// What is delivered early.
     pub links: Links,
     /// The Content-Security-Policy of its last response.
@@ -83,7 +83,7 @@ impl ManifestStore {
 
     /// What is known of a document; `None` if nothing is.
     #[must_use]
-    pub fn known(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<Known> {
+    pub fn known(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<KnownDocument> {
         let shelf = self.manifests.get(&key)?;
         let manifest = shelf.lock();
         if manifest.last_seen().saturating_add(policy.expire_after.as_secs()) < now {
@@ -91,7 +91,7 @@ impl ManifestStore {
             self.manifests.invalidate(&key);
             return None;
         }
-        Some(Known {
+        Some(KnownDocument {
             links: manifest.links(now),
             csp: manifest.csp().cloned(),
             waiting: manifest.waiting(),

@@ -10,7 +10,7 @@ use log::{debug, info};
 
 use crate::{
     forwarded::ask_for_another,
-    learn::{DocumentKey, Evidence, Known, LearnPolicy, Learning, Links, Observation, Observed, VisitorFacts},
+    learn::{DocumentKey, Evidence, KnownDocument, LearnPolicy, Learning, Links, Observation, Observed, VisitorFacts},
     link::{ResourceHint, Spelled},
     proxy::{
         edge::Edge,
@@ -39,7 +39,7 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
         let (key, known) = look_up(edge, request, exchange, policy);
         (Some(key), known)
     } else {
-        (None, Known::default())
+        (None, KnownDocument::default())
     };
     let returning = policy.returning.skips(&request.headers);
     for _ in 0..known.waiting {
@@ -57,7 +57,7 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
 }
 
 /// Looks up the document that a request asks for, and the learned links. It counts as a visit.
-fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPolicy) -> (DocumentKey, Known) {
+fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPolicy) -> (DocumentKey, KnownDocument) {
     let url = exchange.url(request);
     let document = (url.scheme, url.authority, url.path, request.uri.query());
     let key = edge.manifests.hasher().document(policy, document, &request.headers);

@@ -107,10 +107,14 @@ impl Plan {
         self.promises.is_empty() && self.hints.is_empty()
     }
 
-    /// Adds what another plan has, to be carried out together.
+    /// Adds what another plan has, to be carried out together: no hint twice.
     pub fn append(&mut self, other: Self) {
         self.promises.extend(other.promises);
-        self.hints.extend(other.hints);
+        for hint in other.hints {
+            if !self.hints.contains(&hint) {
+                self.hints.push(hint);
+            }
+        }
         self.hinted.extend(other.hinted);
         for (name, value) in &other.fields {
             self.fields.append(name, value.clone());
