@@ -10,6 +10,7 @@ use std::{
 const ROWS: &[&[&str]] = &[
     &["hpack"],
     &["link"],
+    &["html"],
     &["fields"],
     &["push"],
     &["peer"],
@@ -27,7 +28,7 @@ const ROWS: &[&[&str]] = &[
 
 /// The pure modules may not know these.
 const IMPURE: &[&str] = &["tokio", "pingora", "pingora_proxy", "h2", "log", "env_logger"];
-const PURE_ROWS: usize = 8;
+const PURE_ROWS: usize = 9;
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
