@@ -4,8 +4,8 @@ use http::Uri;
 use url::Url;
 
 use crate::{
-    peer::target::{self, BadTarget, Target},
     input::Input,
+    peer::target::{self, BadTarget, Target},
 };
 
 /// Reads a method, a target and Host fields, each on a line of its own.
