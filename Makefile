@@ -33,12 +33,14 @@ build:
 	@tests/support/install.sh build
 	cargo build --release --locked
 
-demo: build
+demo:
+	@tests/support/install.sh build
+	cargo build --profile demo --locked
 	@PORT='$(PORT)' ORIGIN_PORT='$(ORIGIN_PORT)' ONCE='$(ONCE)' tests/support/demo.sh
 
 test:
 	@tests/support/install.sh build test clients
-	@tests/support/check.sh format clippy documentation dependencies minimum fuzz chain release tests
+	@tests/support/check.sh format clippy features documentation dependencies minimum fuzz chain release tests
 
 # Part of `make test`, too.
 chain:

@@ -28,7 +28,8 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`link`], [`html`], [`fields`], [`push`], [`peer`], [`forwarded`], [`learn`], [`route`], and `hpack`), then state ([`cache`],
+//! Imports go to the left only: pure ([`url_hash`], [`link`], [`html`], [`fields`], [`push`], [`peer`], [`forwarded`], [`learn`],
+//! [`route`], and `hpack`), then state ([`cache`],
 //! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
@@ -53,3 +54,4 @@ pub mod route;
 pub mod server;
 pub mod telemetry;
 pub mod upstream;
+pub mod url_hash;

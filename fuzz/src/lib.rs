@@ -45,3 +45,5 @@ mod link;
 mod peer;
 #[path = "../../src/push/mod.rs"]
 mod push;
+#[path = "../../src/url_hash.rs"]
+mod url_hash;

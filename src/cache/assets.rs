@@ -73,7 +73,7 @@ impl Assets {
             parts.add(part.as_bytes());
         }
         fields.for_each(|field| parts.add(field));
-        let mark = UrlHash::from_bytes(parts.finish());
+        let mark = parts.finish();
         if self.fields.contains_key(&mark) {
             return;
         }

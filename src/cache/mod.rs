@@ -44,6 +44,6 @@ pub use revalidate::{OtherAnswer, Update};
 pub use select::{Part, is_unchanged, part};
 pub use storage::Source;
 pub use store::{Store, StoreLimits};
-pub use trail::{cache_key, revalidated};
-pub use unkept::{NO_ROOM, Unkept, WithCookie};
+pub use trail::{cache_key, note_cookie, revalidated};
+pub use unkept::{NO_ROOM, Unkept};
 pub use vary::{BadVary, names as vary_names};

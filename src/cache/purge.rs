@@ -104,6 +104,12 @@ const RECENT: usize = 256;
 /// As many as an index of 16 bits has: 256 KiB.
 const SLOTS: usize = 1 << 16;
 
+/// Picks one of [`SLOTS`] for a URL.
+const fn slot(url: UrlHash) -> u16 {
+    let [.., high, low] = url.to_bytes();
+    u16::from_be_bytes([high, low])
+}
+
 impl Default for PurgeLog {
     fn default() -> Self {
         Self {
@@ -117,7 +123,7 @@ impl Default for PurgeLog {
 impl PurgeLog {
     /// The mark of a request for this URL that begins now.
     pub(super) fn begin(&self, url: UrlHash) -> Begun {
-        let slot = url.slot();
+        let slot = slot(url);
         Begun {
             purges: self.count,
             slot,
@@ -135,7 +141,7 @@ impl PurgeLog {
 
     /// A URL was changed.
     pub(super) fn change(&mut self, url: UrlHash) {
-        if let Some(changes) = self.changes.get_mut(usize::from(url.slot())) {
+        if let Some(changes) = self.changes.get_mut(usize::from(slot(url))) {
             *changes = changes.wrapping_add(1);
         }
     }

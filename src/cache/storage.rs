@@ -56,7 +56,7 @@ impl Storage for Store {
         note(key, Some(object.id));
         let mut meta = object.head.meta();
         let handler = Reading::new(object.body.clone());
-        meta.extensions_mut().insert(object);
+        meta.extensions_mut().insert::<Found>(object);
         Ok(Some((meta, Box::new(handler))))
     }
 

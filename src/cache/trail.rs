@@ -10,11 +10,13 @@ use super::{
     store::Store,
 };
 
-/// When a request began, and what it found last. In one, since each thing that rides in a key is an allocation.
+/// When a request began, whether it has a cookie, and what it found last. In one, since each thing that rides in a key is an allocation.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     /// So that a purge that comes later is heeded.
     pub(super) begun: Begun,
+    /// Whether the request has a cookie that its route looks at.
+    pub(super) has_cookie: bool,
     /// The id of an answer, or 0. Atomic only because a look-up has the key by reference.
     found: AtomicU64,
 }
@@ -43,6 +45,7 @@ impl Clone for Trail {
     fn clone(&self) -> Self {
         Self {
             begun: self.begun,
+            has_cookie: self.has_cookie,
             found: AtomicU64::new(self.found.load(Ordering::Relaxed)),
         }
     }
@@ -55,7 +58,7 @@ pub(super) struct Revalidating(pub(super) Option<Variance>);
 
 /// Tells the store by what an answer varies that has been revalidated.
 pub fn revalidated(meta: &mut CacheMeta, variance: Option<Variance>) {
-    meta.extensions_mut().insert(Revalidating(variance));
+    meta.extensions_mut().insert::<Revalidating>(Revalidating(variance));
 }
 
 /// The key of an answer for Pingora's cache: `text` is its URL, whose hash is `url`. The request begins now.
@@ -63,11 +66,18 @@ pub fn revalidated(meta: &mut CacheMeta, variance: Option<Variance>) {
 pub fn cache_key(store: &Store, url: UrlHash, text: String, upstream: &str) -> CacheKey {
     let mut key = CacheKey::new(text, upstream);
     key.set_primary_bin_override(url.to_bytes());
-    key.extensions.insert(Trail {
+    key.extensions.insert::<Trail>(Trail {
         begun: store.begin(url),
         ..Trail::default()
     });
     key
+}
+
+/// Notes in its key that a request has a cookie at which its route looks.
+pub fn note_cookie(key: &mut CacheKey) {
+    if let Some(trail) = key.extensions.get_mut::<Trail>() {
+        trail.has_cookie = true;
+    }
 }
 
 /// What a key is of.

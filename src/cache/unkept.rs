@@ -4,18 +4,14 @@
 
 use std::time::Duration;
 
-use http::Extensions;
 use moka::sync::Cache;
 use pingora_cache::{CacheKey, NoCacheReason, key::CacheHashKey as _, predictor::CacheablePredictor};
 
 use super::{
     key::{TakeAsIs, UrlHash},
     store::Store,
+    trail::Trail,
 };
-
-/// Rides in a key: the request has a cookie that the route looks at.
-#[derive(Debug, Clone, Copy)]
-pub struct WithCookie;
 
 /// Why an answer is not kept that might be the next time: too much is on its way. Nobody waits for it.
 pub const NO_ROOM: &str = "no_room";
@@ -48,14 +44,10 @@ impl Unkept {
 /// The URL, or another hash for the same with a cookie.
 fn mark(key: &CacheKey) -> UrlHash {
     let mut bytes = key.primary_bin();
-    if has_cookie(&key.extensions) {
+    if Trail::of(key).is_some_and(|trail| trail.has_cookie) {
         bytes.iter_mut().for_each(|byte| *byte = !*byte);
     }
     UrlHash::from_bytes(bytes)
-}
-
-fn has_cookie(extensions: &Extensions) -> bool {
-    extensions.get::<WithCookie>().is_some()
 }
 
 impl CacheablePredictor for Unkept {

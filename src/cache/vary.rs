@@ -86,7 +86,7 @@ pub(super) fn variance(hasher: &UrlHasher, names: &[HeaderName], request: &Heade
             parts.add(b"\n");
         }
     }
-    Some(parts.finish())
+    Some(parts.finish().to_bytes())
 }
 
 /// The codings of `Accept-Encoding`, a bit each; `None` if it says anything that a list of well-known

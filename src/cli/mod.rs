@@ -9,6 +9,7 @@
 mod check;
 mod demo;
 mod explain;
+#[cfg(feature = "probe")]
 mod probe;
 mod purge;
 mod reload;
@@ -38,6 +39,7 @@ pub enum Command {
     /// Tell what would be delivered for a response, and why not the rest
     Explain(Box<explain::Args>),
     /// Fetch a page as a client that accepts pushes, and show what came
+    #[cfg(feature = "probe")]
     Probe(probe::Args),
     /// Serve a demonstration: a bundled origin, and the edge in front of it
     Demo(demo::Args),
@@ -56,6 +58,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Explain(args) => explain::run(&args),
+        #[cfg(feature = "probe")]
         Command::Probe(args) => probe::run(&args),
         Command::Demo(args) => demo::run(&args),
     }

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use http::StatusCode;
 
 use crate::{
-    config::Admin,
+    config::AdminEndpoint,
     server::{PURGE_PATH, PurgeRequest, Purged, Refused},
 };
 
@@ -48,13 +48,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (None, None) => PurgeRequest::All(args.all),
     };
     let purged = match &admin {
-        Admin::Address(address) => {
+        AdminEndpoint::Address(address) => {
             let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT)
                 .with_context(|| format!("cannot reach the server at {address}"))?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             ask(stream, &request)
         }
-        Admin::Socket(path) => {
+        AdminEndpoint::Socket(path) => {
             let stream =
                 UnixStream::connect(path).with_context(|| format!("cannot reach the server at {}", path.display()))?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;

@@ -1,24 +1,25 @@
-//! One setting at a time from the tree: its type, its range, its place in what is said of it.
+//! Reads one value of the tree: its type, its range, its place in problems.
 //!
-//! Every function reports what is wrong into [`Found`] and its caller goes on with the next setting,
-//! so that one pass finds all problems. Mappings are in `fields`.
+//! A reader reports problems into [`Findings`], and its caller goes on with the next setting, so that one pass finds all
+//! problems. [`integer`] and the other functions make readers. `settings` reads mappings.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt::Display,
     hash::Hash,
     ops::RangeInclusive,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use super::{
-    found::{Found, Reported},
-    node::{Node, Value, quoted},
+    findings::{Findings, Reported},
+    node::{Node, YamlValue, quoted},
     value,
     wording::{did_you_mean, nearest, one_of},
 };
 
-/// A value, with the path that leads to it.
+/// A value, and the path of settings that leads there.
 #[derive(Debug)]
 pub(super) struct At<'n> {
     pub(super) node: &'n Node,
@@ -26,6 +27,7 @@ pub(super) struct At<'n> {
 }
 
 impl<'n> At<'n> {
+    /// Begins at the root of a file.
     pub(super) fn root(node: &'n Node) -> Self {
         Self {
             node,
@@ -34,16 +36,16 @@ impl<'n> At<'n> {
     }
 
     /// Reports that this value is not what is allowed.
-    pub(super) fn must_be(&self, allowed: impl Display, found: &mut Found<'_>) -> Reported {
+    pub(super) fn must_be(&self, allowed: impl Display, found: &mut Findings<'_>) -> Reported {
         self.report(format!("must be {allowed}, got {}", self.node.value), found)
     }
 
-    /// This value, unless another of the same meaning was seen before; `seen` keeps their lines.
+    /// Takes a value, unless another of the same meaning was seen before; `seen` has the lines of all values.
     pub(super) fn unique<T: Eq + Hash + Clone>(
         &self,
         value: T,
         seen: &mut HashMap<T, u64>,
-        found: &mut Found<'_>,
+        found: &mut Findings<'_>,
     ) -> Result<T, Reported> {
         match seen.entry(value.clone()) {
             Entry::Vacant(vacant) => {
@@ -58,96 +60,41 @@ impl<'n> At<'n> {
         }
     }
 
-    pub(super) fn report(&self, message: String, found: &mut Found<'_>) -> Reported {
+    /// Reports a problem of this value.
+    pub(super) fn report(&self, message: String, found: &mut Findings<'_>) -> Reported {
         found.report(self.node.place, &self.path, &message)
     }
 
     pub(super) fn is_null(&self) -> bool {
-        matches!(self.node.value, Value::Null)
+        matches!(self.node.value, YamlValue::Null)
     }
 
     pub(super) fn is_mapping(&self) -> bool {
-        matches!(self.node.value, Value::Mapping(_))
+        matches!(self.node.value, YamlValue::Mapping(_))
     }
 
     pub(super) fn is_list(&self) -> bool {
-        matches!(self.node.value, Value::List(_))
+        matches!(self.node.value, YamlValue::List(_))
     }
 
-    /// The text of a text; nothing is reported.
+    /// Takes the text of a text; reports nothing.
     pub(super) fn text(&self) -> Option<&'n str> {
         match &self.node.value {
-            Value::Text(text) => Some(text),
+            YamlValue::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    /// An integer in a range.
-    pub(super) fn integer<T>(&self, range: RangeInclusive<T>, found: &mut Found<'_>) -> Result<T, Reported>
-    where
-        T: TryFrom<i128> + PartialOrd + Display,
-    {
-        let value = match self.node.value {
-            Value::Integer(integer) => T::try_from(integer).ok(),
-            _ => None,
-        };
-        value
-            .filter(|value| range.contains(value))
-            .ok_or_else(|| self.must_be(format!("{} to {}", range.start(), range.end()), found))
-    }
-
-    /// A time between a millisecond and a day, with its unit.
-    pub(super) fn time(&self, found: &mut Found<'_>) -> Result<Duration, Reported> {
-        self.text()
-            .and_then(value::duration)
-            .filter(|time| value::TIMES.contains(time))
-            .ok_or_else(|| self.must_be(value::TIMES_ALLOWED, found))
-    }
-
-    /// A text that a function takes; `allowed` is said of every other value.
-    pub(super) fn parse<T>(
+    /// Reads one of some words; `or` is what else is allowed, if anything.
+    pub(super) fn word<T: Clone>(
         &self,
-        allowed: &str,
-        found: &mut Found<'_>,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, Reported> {
-        if let Some(value) = self.text().and_then(&parse) {
-            return Ok(value);
-        }
-        let value = &self.node.value;
-        let is_number = matches!(value, Value::Integer(_) | Value::Float(_));
-        if is_number && parse(&value.to_string()).is_some() {
-            return Err(self.must_be("in quotes, it is not meant as a number", found));
-        }
-        Err(self.must_be(allowed, found))
-    }
-
-    /// A text that a function takes, or says on one line why it does not.
-    pub(super) fn parse_or_reason<T>(
-        &self,
-        allowed: &str,
-        found: &mut Found<'_>,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<T, Reported> {
-        let Some(text) = self.text() else {
-            return self.parse(allowed, found, |text| parse(text).ok());
-        };
-        parse(text).map_err(|reason| {
-            let value = quoted(text);
-            self.report(format!("must be {allowed}, got {value}: {reason}"), found)
-        })
-    }
-
-    /// One of a few words; `or` is what else is allowed, if anything.
-    pub(super) fn word<T: Copy>(
-        &self,
-        words: &[(&str, T)],
+        words: Words<'_, T>,
         or: Option<&str>,
-        found: &mut Found<'_>,
+        found: &mut Findings<'_>,
     ) -> Result<T, Reported> {
         let text = self.text();
         if let Some((_, meaning)) = words.iter().find(|(word, _)| text == Some(word)) {
-            return Ok(*meaning);
+            return Ok(meaning.clone());
         }
         let names: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
         let hint = did_you_mean(text.and_then(|text| nearest(text, &names)));
@@ -156,20 +103,8 @@ impl<'n> At<'n> {
         Err(self.report(format!("must be {allowed}, got {value}{hint}"), found))
     }
 
-    /// A mapping that a function reads, or the word off: none.
-    pub(super) fn unless_off<T>(
-        &self,
-        found: &mut Found<'_>,
-        read: impl FnOnce(&Self, &mut Found<'_>) -> Result<T, Reported>,
-    ) -> Result<Option<T>, Reported> {
-        if self.is_mapping() {
-            return read(self, found).map(Some);
-        }
-        self.word(&[("off", ())], Some("a mapping"), found).map(|()| None)
-    }
-
-    /// One of the names that the file itself gives; its index among them.
-    pub(super) fn name_among(&self, what: &str, names: &[&str], found: &mut Found<'_>) -> Result<usize, Reported> {
+    /// Reads one of the names that the file itself gives: its index among them.
+    pub(super) fn name_among(&self, what: &str, names: &[&str], found: &mut Findings<'_>) -> Result<usize, Reported> {
         let text = self.text();
         if let Some(index) = text.and_then(|text| names.iter().position(|name| *name == text)) {
             return Ok(index);
@@ -184,9 +119,8 @@ impl<'n> At<'n> {
         Err(self.report(message, found))
     }
 
-    /// The items of a list.
-    pub(super) fn items(&self, allowed: &str, found: &mut Found<'_>) -> Result<Vec<Self>, Reported> {
-        let Value::List(nodes) = &self.node.value else {
+    fn items(&self, allowed: &str, found: &mut Findings<'_>) -> Result<Vec<Self>, Reported> {
+        let YamlValue::List(nodes) = &self.node.value else {
             return Err(self.must_be(allowed, found));
         };
         let at = |(index, node)| Self {
@@ -195,33 +129,131 @@ impl<'n> At<'n> {
         };
         Ok(nodes.iter().enumerate().map(at).collect())
     }
+}
 
-    /// The items of a list, each read by a function.
-    pub(super) fn list<T>(
-        &self,
-        allowed: &str,
-        found: &mut Found<'_>,
-        mut read: impl FnMut(&Self, &mut Found<'_>) -> Result<T, Reported>,
-    ) -> Result<Vec<T>, Reported> {
-        let items = self.items(allowed, found)?;
+/// Reads a time between a millisecond and a day, with its unit.
+pub(super) fn time(at: &At<'_>, found: &mut Findings<'_>) -> Result<Duration, Reported> {
+    at.text()
+        .and_then(value::duration)
+        .filter(|time| value::TIMES.contains(time))
+        .ok_or_else(|| at.must_be(value::TIMES_ALLOWED, found))
+}
+
+/// Reads an integer in a range.
+pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>
+where
+    T: TryFrom<i128> + PartialOrd + Display,
+{
+    move |at, found| {
+        let value = match at.node.value {
+            YamlValue::Integer(integer) => T::try_from(integer).ok(),
+            _ => None,
+        };
+        value
+            .filter(|value| range.contains(value))
+            .ok_or_else(|| at.must_be(format!("{} to {}", range.start(), range.end()), found))
+    }
+}
+
+/// Reads a text that a function takes; the problem of every other value is that it is not what is `allowed`.
+pub(super) fn parse<T>(
+    allowed: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
+    move |at, found| {
+        if let Some(value) = at.text().and_then(&parse) {
+            return Ok(value);
+        }
+        let value = &at.node.value;
+        let is_number = matches!(value, YamlValue::Integer(_) | YamlValue::Float(_));
+        if is_number && parse(&value.to_string()).is_some() {
+            return Err(at.must_be("in quotes, it is not meant as a number", found));
+        }
+        Err(at.must_be(allowed, found))
+    }
+}
+
+/// Reads a text that a function takes, or says on one line why it does not. The function is given the folder of the
+/// configuration file, too.
+pub(super) fn parse_or_reason<T, E: Display>(
+    allowed: &str,
+    parse_in: impl Fn(&Path, &str) -> Result<T, E>,
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
+    move |at, found| {
+        let folder = found.folder();
+        let Some(text) = at.text() else {
+            return parse(allowed, |text| parse_in(&folder, text).ok())(at, found);
+        };
+        parse_in(&folder, text).map_err(|reason| {
+            let value = quoted(text);
+            at.report(format!("must be {allowed}, got {value}: {reason}"), found)
+        })
+    }
+}
+
+/// Reads one of some words.
+pub(super) fn word<T: Clone>(words: Words<'_, T>) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
+    move |at, found| at.word(words, None, found)
+}
+
+/// Words with their meanings.
+pub(super) type Words<'w, T> = &'w [(&'static str, T)];
+
+/// Reads a mapping, or the word off: none.
+pub(super) fn unless_off<T>(
+    read: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<Option<T>, Reported> {
+    move |at, found| {
+        if at.is_mapping() {
+            return read(at, found).map(Some);
+        }
+        at.word(&[("off", ())], Some("a mapping"), found).map(|()| None)
+    }
+}
+
+/// Reads a value, or nothing.
+pub(super) fn or_null<T>(
+    read: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<Option<T>, Reported> {
+    move |at, found| {
+        if at.is_null() {
+            return Ok(None);
+        }
+        read(at, found).map(Some)
+    }
+}
+
+/// Reads a list.
+pub(super) fn list<T>(
+    allowed: &str,
+    mut read: impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+) -> impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<Vec<T>, Reported> {
+    move |at, found| {
+        let items = at.items(allowed, found)?;
         let read: Vec<_> = items.iter().map(|item| read(item, found)).collect();
         read.into_iter().collect()
     }
+}
 
-    /// A list with at least one item, each read by a function.
-    pub(super) fn non_empty_list<T>(
-        &self,
-        allowed: &str,
-        found: &mut Found<'_>,
-        read: impl FnMut(&Self, &mut Found<'_>) -> Result<T, Reported>,
-    ) -> Result<Vec<T>, Reported> {
-        match &self.node.value {
-            Value::List(items) if items.is_empty() => {
-                Err(self.report(format!("must be {allowed}, got an empty one"), found))
-            }
-            _ => self.list(allowed, found, read),
+/// Reads a list with at least one item.
+pub(super) fn non_empty_list<T>(
+    allowed: &str,
+    read: impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+) -> impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<Vec<T>, Reported> {
+    let mut list = list(allowed, read);
+    move |at, found| match &at.node.value {
+        YamlValue::List(items) if items.is_empty() => {
+            Err(at.report(format!("must be {allowed}, got an empty one"), found))
         }
+        _ => list(at, found),
     }
+}
+
+/// Reads the path of a file, or nothing.
+pub(super) fn file(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<PathBuf>, Reported> {
+    or_null(parse("the path of a file, or ~ for none", |text| {
+        (!text.is_empty() && !text.contains('\0')).then(|| text.into())
+    }))(at, found)
 }
 
 /// Enough to see what names look like, without a page of them for each bad one.

@@ -1,95 +1,77 @@
-//! The `learn` setting, of the whole file or of one route, and the `manifests` section.
+//! Reads the `learn` setting, of the whole file or of one route, and the `server.manifests` section.
+
+use std::path::PathBuf;
 
 use http::HeaderName;
 
 use super::{
-    build,
-    decode::At,
-    found::{Found, Reported},
-    model::Manifests,
+    decode::{At, file, integer, list, non_empty_list, parse, time, word},
+    findings::{Findings, Reported},
+    settings::read_settings,
     value,
 };
-use crate::learn::{LearnKey, LearnPolicy, Learning, Returning};
+use crate::learn::{LearnKey, LearnPolicy, Learning, Returning, StoreLimits};
 
-/// The base policy with what the file says here: a word switches, a mapping changes the keys that
-/// it has.
-pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Found<'_>) -> Result<LearnPolicy, Reported> {
+/// Where manifests are stored.
+///
+/// # Defaults
+///
+/// 10,000 documents, 32 MiB, no file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ManifestsPolicy {
+    /// How much is stored.
+    pub limits: StoreLimits,
+    /// The file that outlasts restarts.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads a policy over a base: a word switches, a mapping changes the keys that it has.
+pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Findings<'_>) -> Result<LearnPolicy, Reported> {
     let mut policy = base.clone();
-    let Some(fields) = at.word_or_mapping((LEARNING, &mut policy.learning), KEYS, found)? else {
+    if at.word_unless_mapping(LEARNING, &mut policy.learning, found)? {
         return Ok(policy);
-    };
-    fields.set("key", &mut policy.key, found, key);
-    fields.set("vary", &mut policy.vary, found, |at, found| {
-        at.list("a list of request fields", found, |at, found| {
-            at.parse("the name of a request field", found, |text| {
-                HeaderName::from_bytes(text.as_bytes()).ok()
-            })
-        })
-    });
-    fields.set("min_visitors", &mut policy.min_visitors, found, |at, found| {
-        at.integer(2..=16, found)
-    });
-    fields.set("expire_after", &mut policy.expire_after, found, At::time);
-    fields.set("pause", &mut policy.pause, found, At::time);
-    fields.set("returning", &mut policy.returning, found, |at, found| {
-        at.word(RETURNING, None, found)
+    }
+    read_settings!(at, found, {
+        "learning" => policy.learning, word(LEARNING);
+        "key" => policy.key, key;
+        "vary" => policy.vary, list("a list of request fields", parse("the name of a request field", |text| {
+            HeaderName::from_bytes(text.as_bytes()).ok()
+        }));
+        "min_visitors" => policy.min_visitors, integer(2..=16);
+        "expire_after" => policy.expire_after, time;
+        "pause" => policy.pause, time;
+        "returning" => policy.returning, word(RETURNING);
     });
     Ok(policy)
 }
 
-fn key(at: &At<'_>, found: &mut Found<'_>) -> Result<LearnKey, Reported> {
-    if at.is_list() {
-        return at
-            .non_empty_list(PARAMETERS, found, |at, found| {
-                at.parse(PARAMETER, found, |text| {
-                    let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b'=' | b'#');
-                    (!text.is_empty() && text.bytes().all(allowed)).then(|| text.into())
-                })
-            })
-            .map(LearnKey::Parameters);
+fn key(at: &At<'_>, found: &mut Findings<'_>) -> Result<LearnKey, Reported> {
+    if !at.is_list() {
+        return at.word(KEY, Some(PARAMETERS), found);
     }
-    let words = [("path", Key::Path), ("path_and_query", Key::PathAndQuery)];
-    Ok(match at.word(&words, Some(PARAMETERS), found)? {
-        Key::Path => LearnKey::Path,
-        Key::PathAndQuery => LearnKey::PathAndQuery,
-    })
-}
-
-#[derive(Clone, Copy)]
-enum Key {
-    Path,
-    PathAndQuery,
-}
-
-/// The `server.manifests` section.
-pub(super) fn manifests(at: &At<'_>, found: &mut Found<'_>) -> Result<Manifests, Reported> {
-    let fields = at.mapping(MANIFESTS, found)?;
-    let mut manifests = Manifests::default();
-    fields.set("documents", &mut manifests.limits.documents, found, |at, found| {
-        at.integer(1..=10_000_000, found)
+    let parameter = parse("the name of a query parameter", |text| {
+        let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b'=' | b'#');
+        (!text.is_empty() && text.bytes().all(allowed)).then(|| text.into())
     });
-    fields.set("bytes", &mut manifests.limits.bytes, found, |at, found| {
-        at.parse("1MiB to 4095MiB with its unit (KiB, MiB)", found, |text| {
+    non_empty_list(PARAMETERS, parameter)(at, found).map(LearnKey::Parameters)
+}
+
+/// Reads the `server.manifests` section.
+pub(super) fn manifests(at: &At<'_>, found: &mut Findings<'_>) -> Result<ManifestsPolicy, Reported> {
+    let mut manifests = ManifestsPolicy::default();
+    read_settings!(at, found, {
+        "documents" => manifests.limits.documents, integer(1..=10_000_000);
+        "bytes" => manifests.limits.bytes, parse("1MiB to 4095MiB with its unit (KiB, MiB)", |text| {
             value::size(text).filter(|bytes| *bytes >= 1024 * 1024)
-        })
+        });
+        "file" => manifests.file, file;
     });
-    fields.set("file", &mut manifests.file, found, build::file);
     Ok(manifests)
 }
-
-const KEYS: &[&str] = &[
-    "learning",
-    "key",
-    "vary",
-    "min_visitors",
-    "expire_after",
-    "pause",
-    "returning",
-];
-const MANIFESTS: &[&str] = &["documents", "bytes", "file"];
 
 const LEARNING: &[(&str, Learning)] = &[("on", Learning::On), ("off", Learning::Off)];
 const RETURNING: &[(&str, Returning)] = &[("skip", Returning::Skip), ("push", Returning::Push)];
 
+const KEY: &[(&str, LearnKey)] = &[("path", LearnKey::Path), ("path_and_query", LearnKey::PathAndQuery)];
+
 const PARAMETERS: &str = "a list of query parameters";
-const PARAMETER: &str = "the name of a query parameter";

@@ -1,12 +1,11 @@
-//! The `listeners` section.
+//! Reads the `listeners` section.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use super::{
-    build::LISTENERS,
-    decode::At,
-    found::{Found, Reported},
-    model::Listener,
+    decode::{At, list, non_empty_list, parse, parse_or_reason, unless_off, word},
+    findings::{Findings, Reported},
+    settings::read_settings,
     value,
 };
 use crate::{
@@ -14,84 +13,114 @@ use crate::{
     peer::{ProxyProtocol, Scheme, Trusted},
 };
 
-pub(super) fn listeners(at: &At<'_>, found: &mut Found<'_>) -> Result<Vec<Listener>, Reported> {
-    let mut seen = HashMap::new();
-    at.non_empty_list(LISTENERS, found, |at, found| listener(at, &mut seen, found))
+/// An address that connections arrive at: HTTP/2 and HTTP/1.x.
+///
+/// # Defaults
+///
+/// Cleartext, without a PROXY header; nobody is trusted; connections tell the scheme; upgrades to HTTP/2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerPolicy {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether connections begin with a PROXY header; then somebody is trusted.
+    pub proxy_protocol: ProxyProtocol,
+    /// The peers that may speak for others.
+    pub trusted: Trusted,
+    /// The scheme that clients speak; `None`: the connection tells.
+    pub scheme: Option<Scheme>,
+    /// Whether HTTP/1.1 clients may change to HTTP/2 by `Upgrade: h2c`.
+    pub h2c_upgrade: bool,
+    /// The certificates that TLS is ended with here, the first being the default. None: no TLS here.
+    pub certificates: Vec<Arc<Certificate>>,
 }
 
-fn listener(at: &At<'_>, seen: &mut HashMap<SocketAddr, u64>, found: &mut Found<'_>) -> Result<Listener, Reported> {
-    let fields = at.mapping(LISTENER, found)?;
-    let address = fields.required("address", ADDRESS, found, |at, found| {
-        let address: SocketAddr = at.parse(ADDRESS, found, |text| text.parse().ok())?;
+impl ListenerPolicy {
+    /// Makes a listener with the defaults.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            proxy_protocol: ProxyProtocol::Off,
+            trusted: Trusted::default(),
+            scheme: None,
+            h2c_upgrade: true,
+            certificates: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn listeners(at: &At<'_>, found: &mut Findings<'_>) -> Result<Vec<ListenerPolicy>, Reported> {
+    let mut seen = HashMap::new();
+    non_empty_list(LISTENERS, |at, found| listener(at, &mut seen, found))(at, found)
+}
+
+fn listener(
+    at: &At<'_>,
+    seen: &mut HashMap<SocketAddr, u64>,
+    found: &mut Findings<'_>,
+) -> Result<ListenerPolicy, Reported> {
+    let mut listener = ListenerPolicy::new(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let settings = read_settings!(at, found, {
+        "address";
+        "proxy_protocol" => listener.proxy_protocol, word(PROXY_PROTOCOL);
+        "trusted";
+        "scheme";
+        "h2c_upgrade" => listener.h2c_upgrade, word(value::SWITCH);
+        "tls";
+    });
+    let address = settings.required("address", ADDRESS, found, |at, found| {
+        let address: SocketAddr = parse(ADDRESS, |text| text.parse().ok())(at, found)?;
         match address.port() {
             0 => Ok(address), // a different free port each time
             _ => at.unique(address, seen, found),
         }
     });
-    let mut listener = Listener::new(SocketAddr::from(([0, 0, 0, 0], 0)));
-    fields.set("proxy_protocol", &mut listener.proxy_protocol, found, |at, found| {
-        at.word(PROXY_PROTOCOL, None, found)
-    });
-    let mut trusted = Ok(Vec::new());
-    if let Some(at) = fields.find("trusted") {
-        trusted = at.list("a list of networks", found, |at, found| {
-            at.parse(value::NETWORK_ALLOWED, found, value::network)
-        });
-    }
-    let mut certificates = Ok(None);
-    if let Some(at) = fields.find("tls") {
-        certificates = at.unless_off(found, self::certificates);
-    }
+    let mut networks = list("a list of networks", parse(value::NETWORK_ALLOWED, value::network));
+    let trusted = settings
+        .find("trusted")
+        .map_or(Ok(Vec::new()), |at| networks(at, found));
+    let tls = settings.find("tls");
+    let certificates = tls.map_or(Ok(None), |at| unless_off(certificates)(at, found));
     // A listener whose certificates are bad still is one with TLS.
     let schemes = match certificates {
         Ok(None) => SCHEME,
         _ => TLS_SCHEME,
     };
-    fields.set("scheme", &mut listener.scheme, found, |at, found| {
-        at.word(schemes, None, found)
-    });
-    fields.set("h2c_upgrade", &mut listener.h2c_upgrade, found, |at, found| {
-        at.word(value::SWITCH, None, found)
-    });
+    settings.set("scheme", &mut listener.scheme, found, word(schemes));
     listener.trusted = Trusted::new(trusted?);
     if listener.proxy_protocol == ProxyProtocol::Required && listener.trusted.is_empty() {
         let nobody = "must name the networks of those who send PROXY headers, which proxy_protocol requires";
-        return Err(fields.report("trusted", nobody, found));
+        return Err(settings.report("trusted", nobody, found));
     }
     listener.certificates = certificates?.unwrap_or_default();
     listener.address = address?;
     Ok(listener)
 }
 
-fn certificates(at: &At<'_>, found: &mut Found<'_>) -> Result<Vec<Arc<Certificate>>, Reported> {
-    let fields = at.mapping(TLS, found)?;
-    fields.required("certificates", CERTIFICATES, found, |at, found| {
-        at.non_empty_list(CERTIFICATES, found, |at, found| certificate(at, found).map(Arc::new))
-    })
+fn certificates(at: &At<'_>, found: &mut Findings<'_>) -> Result<Vec<Arc<Certificate>>, Reported> {
+    let settings = read_settings!(at, found, {
+        "certificates";
+    });
+    let mut certificates = non_empty_list(CERTIFICATES, |at, found| certificate(at, found).map(Arc::new));
+    settings.required("certificates", CERTIFICATES, found, |at, found| certificates(at, found))
 }
 
-/// Reads the files, so that one that cannot be served is a problem of the configuration.
-fn certificate(at: &At<'_>, found: &mut Found<'_>) -> Result<Certificate, Reported> {
-    let fields = at.mapping(CERTIFICATE, found)?;
-    let chain = fields.required("cert", CERT, found, |at, found| {
-        let folder = found.folder();
-        at.parse_or_reason(CERT, found, |text| {
-            Chain::read(&folder.join(text)).map_err(|e| e.to_string())
-        })
+/// Reads a certificate from its files, so that one that cannot be served is a problem of the configuration.
+fn certificate(at: &At<'_>, found: &mut Findings<'_>) -> Result<Certificate, Reported> {
+    let settings = read_settings!(at, found, {
+        "cert";
+        "key";
     });
-    fields.required("key", KEY, found, |at, found| {
-        let folder = found.folder();
-        let key = at.parse_or_reason(KEY, found, |text| {
-            Key::read(&folder.join(text)).map_err(|e| e.to_string())
-        })?;
+    let read_chain = parse_or_reason(CERT, |folder, text| Chain::read(&folder.join(text)));
+    let chain = settings.required("cert", CERT, found, read_chain);
+    settings.required("key", KEY, found, |at, found| {
+        let key = parse_or_reason(KEY, |folder, text| Key::read(&folder.join(text)))(at, found)?;
         Certificate::new(chain?, &key)
             .map_err(|e| at.must_be(format!("the certificate's key in a PEM file ({e})"), found))
     })
 }
 
-const LISTENER: &[&str] = &["address", "proxy_protocol", "trusted", "scheme", "h2c_upgrade", "tls"];
-const TLS: &[&str] = &["certificates"];
-const CERTIFICATE: &[&str] = &["cert", "key"];
+pub(super) const LISTENERS: &str = "a list of listeners, at least one";
 const ADDRESS: &str = "an IP address with a port, in quotes if IPv6 (0.0.0.0:8080, \"[::]:8080\")";
 const CERTIFICATES: &str = "a list of certificates, at least one";
 const CERT: &str = "a PEM file with the certificate and its chain";

@@ -1,23 +1,22 @@
-//! YAML to [`Config`]: every problem at once, or a configuration that cannot be wrong.
+//! Reads a configuration file: every problem at once, or a [`Config`] that cannot be wrong.
 //!
-//! Reading order: `model` (what comes out), `problem` (what is said of a bad file), `node` (YAML
-//! with places, the only user of the YAML crate), `found` (problems are collected), `decode` (one
-//! setting at a time), `fields` (mappings), `value` (one text to one value), `wording` (what
-//! problems call things), `build`, `listener`, `upstream`, `push`, `learn` and `cache` (the sections).
+//! Reading order: `problem` (what a bad file is told), `node` (YAML with places, the only user of the YAML crate), `findings`
+//! (collected problems), `decode` (one value), `settings` (mappings), `value` (one text to one value), `wording` (names of
+//! things in problems); then the sections: `build`, `process`, `listener`, `upstream`, `push`, `learn` and `cache`.
 //!
-//! Called by the command line before the server starts, and by reload while it runs.
+//! The command line calls it before the server starts, and reload while the server runs.
 
 mod build;
 mod cache;
 mod decode;
-mod fields;
-mod found;
+mod findings;
 mod learn;
 mod listener;
-mod model;
 mod node;
 mod problem;
+mod process;
 mod push;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -26,19 +25,22 @@ mod wording;
 
 use std::{fs::File, io::Read as _, path::Path};
 
-pub use model::{Admin, Config, Limits, Listener, Manifests, Server};
+pub use build::Config;
+pub use learn::ManifestsPolicy;
+pub use listener::ListenerPolicy;
 pub use problem::{Place, Problem, Problems};
+pub use process::{AdminEndpoint, ClientLimits, ProcessPolicy};
 
 use decode::At;
-use found::Found;
+use findings::Findings;
 use node::SyntaxError;
 
 /// Reads a configuration file of at most 1 MiB.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it, each problem under the path as it was given here; one problem
-/// without a place if it cannot be read.
+/// All problems of the file, each under the path as it was given here; one problem without a place if the file cannot be
+/// read.
 pub fn read(path: &Path) -> Result<Config, Problems> {
     let file_name = path.display().to_string();
     let whole_file = |reason: String| whole_file(&file_name, format!("cannot be read: {reason}"));
@@ -51,11 +53,11 @@ pub fn read(path: &Path) -> Result<Config, Problems> {
     parse(&file_name, text)
 }
 
-/// Reads a configuration from text; `file_name` is what problems call it.
+/// Reads a configuration from text, which problems call `file_name`.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it.
+/// All problems of the text.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
     if text.len() > MAX_BYTES {
         return Err(whole_file(file_name, "must be at most 1 MiB".to_owned()));
@@ -64,7 +66,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
         let message = format!("cannot be read as YAML: {reason}");
         Problems::single(Problem::new(file_name, place, "", &message))
     })?;
-    let mut found = Found::new(file_name);
+    let mut found = Findings::new(file_name);
     let config = build::config(&At::root(&root), &mut found);
     found.finish(config)
 }
@@ -73,5 +75,5 @@ fn whole_file(file_name: &str, message: String) -> Problems {
     Problems::single(Problem::new(file_name, None, "", &message))
 }
 
-/// Thousands of routes; past it, it is some other file.
+/// Enough for thousands of routes.
 const MAX_BYTES: usize = 1024 * 1024;

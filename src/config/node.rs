@@ -1,9 +1,9 @@
-//! YAML text to a tree whose every value and key knows its place. The only user of the YAML crate.
+//! Parses YAML to a tree in which every value and key has its place. The only user of the YAML crate.
 //!
-//! The tree exists because a derived deserializer stops at its first error, and an operator wants all
-//! of them. Booleans are those of YAML 1.2: `off`, `on`, `yes` and `no` are text. Numbers with
-//! leading zeros or underscores are text too, since YAML's versions disagree on them. Repeated keys are
-//! kept for `decode` to report; merge keys (`<<`) and aliases are expanded within a budget.
+//! A derived deserializer stops at its first error, and an operator wants all of them: hence the tree. Booleans are YAML
+//! 1.2's: `off`, `on`, `yes` and `no` are text. Numbers with leading zeros or underscores are text, too: the versions of
+//! YAML disagree on them. Repeated keys stay in the tree, for `settings` to report; merge keys (`<<`) and aliases are
+//! expanded within a budget.
 
 use std::fmt;
 
@@ -17,16 +17,16 @@ use serde_saphyr::{
 
 use super::problem::Place;
 
-/// A value and where it stands; behind an alias, where it was written.
+/// A value and its place; of an alias, the place of the anchor.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
-    pub(super) value: Value,
+    pub(super) value: YamlValue,
 }
 
-/// What a node says.
+/// The value of a node.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(super) enum YamlValue {
     Null,
     Bool(bool),
     Integer(i128),
@@ -37,7 +37,7 @@ pub(super) enum Value {
     Mapping(Vec<(Node, Node)>),
 }
 
-/// Why there is no tree: the YAML itself is wrong, or larger than any configuration.
+/// Why there is no tree: the YAML is wrong, or larger than any configuration.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) place: Option<Place>,
@@ -45,10 +45,10 @@ pub(super) struct SyntaxError {
     pub(super) reason: String,
 }
 
-/// The tree of a document; an empty one is [`Value::Null`].
+/// Parses a document; an empty one is [`YamlValue::Null`].
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut root: Node = serde_saphyr::from_str_with_options(text, options()).map_err(|error| syntax_error(&error))?;
-    if matches!(root.value, Value::Null) {
+    if matches!(root.value, YamlValue::Null) {
         root.place = START; // the crate says where the file ends
     }
     Ok(root)
@@ -93,7 +93,7 @@ fn syntax_error(mut error: &Error) -> SyntaxError {
     }
 }
 
-/// A known location; the crate's unknown one is 0:0.
+/// Converts a location; the crate's unknown location is 0:0.
 fn place(location: serde_saphyr::Location) -> Option<Place> {
     let (line, column) = (location.line(), location.column());
     (line > 0).then_some(Place { line, column })
@@ -101,7 +101,7 @@ fn place(location: serde_saphyr::Location) -> Option<Place> {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        let spanned = Spanned::<YamlValue>::deserialize(deserializer)?;
         Ok(Self {
             place: place(spanned.defined).unwrap_or(START),
             value: spanned.value,
@@ -109,7 +109,7 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for YamlValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
     }
@@ -118,67 +118,67 @@ impl<'de> Deserialize<'de> for Value {
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
+    type Value = YamlValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<YamlValue, E> {
+        Ok(YamlValue::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_none<E>(self) -> Result<YamlValue, E> {
+        Ok(YamlValue::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<YamlValue, E> {
+        Ok(YamlValue::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<YamlValue, E> {
+        Ok(YamlValue::Integer(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<YamlValue, E> {
+        Ok(YamlValue::Integer(value.into()))
     }
 
-    fn visit_i128<E>(self, value: i128) -> Result<Value, E> {
-        Ok(Value::Integer(value))
+    fn visit_i128<E>(self, value: i128) -> Result<YamlValue, E> {
+        Ok(YamlValue::Integer(value))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
+    fn visit_f64<E>(self, value: f64) -> Result<YamlValue, E> {
+        Ok(YamlValue::Float(value))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::Text(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<YamlValue, E> {
+        Ok(YamlValue::Text(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::Text(value))
+    fn visit_string<E>(self, value: String) -> Result<YamlValue, E> {
+        Ok(YamlValue::Text(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<YamlValue, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
             list.push(item);
         }
-        Ok(Value::List(list))
+        Ok(YamlValue::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<YamlValue, A::Error> {
         let mut mapping = Vec::new();
         while let Some(entry) = entries.next_entry()? {
             mapping.push(entry);
         }
-        Ok(Value::Mapping(mapping))
+        Ok(YamlValue::Mapping(mapping))
     }
 }
 
-/// What a message says after "got": text in quotes, shortened, with its control characters escaped.
-impl fmt::Display for Value {
+/// Prints a value as messages do after "got": text in quotes, shortened, with its control characters escaped.
+impl fmt::Display for YamlValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("nothing"),
@@ -192,7 +192,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A text as messages show it.
+/// Quotes a text as messages show it.
 pub(super) fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(LONGEST_SHOWN).collect();
     let rest = if shown.len() < text.len() { "..." } else { "" };
@@ -212,11 +212,11 @@ mod tests {
     fn outline(node: &Node) -> String {
         let Place { line, column } = node.place;
         match &node.value {
-            Value::List(items) => {
+            YamlValue::List(items) => {
                 let items: Vec<String> = items.iter().map(outline).collect();
                 format!("{line}:{column}[{}]", items.join(" "))
             }
-            Value::Mapping(entries) => {
+            YamlValue::Mapping(entries) => {
                 let entries: Vec<String> = entries
                     .iter()
                     .map(|(k, v)| format!("{}={}", outline(k), outline(v)))

@@ -1,35 +1,35 @@
-//! What is said of a bad configuration file: where, which setting, what is allowed, what was found.
+//! Describes a problem of a configuration file: the place, the setting, what is allowed, and what was found.
 //!
-//! Made by `decode` while it reads, printed by the command line and by reload.
+//! `decode` makes problems while it reads; the command line and reload print them.
 
 use std::fmt;
 
-/// Everything that is wrong with one file: at least one problem, in the order of the file.
+/// All problems of one file: at least one, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     list: Vec<Problem>,
 }
 
 impl Problems {
-    /// The only problem of a file that could not be looked into.
+    /// Makes the only problem of a file that could not be looked into.
     pub(super) fn single(problem: Problem) -> Self {
         Self { list: vec![problem] }
     }
 
-    /// The problems of a file in the order of their places. The caller has found at least one.
+    /// Sorts the problems of a file by their places. The caller has found at least one.
     pub(super) fn sorted(mut list: Vec<Problem>) -> Self {
         list.sort_by(|a, b| (a.place, &a.path, &a.message).cmp(&(b.place, &b.path, &b.message)));
         Self { list }
     }
 
-    /// The problems, in the order of the file.
+    /// Returns the problems, in the order of the file.
     #[must_use]
     pub fn as_slice(&self) -> &[Problem] {
         &self.list
     }
 }
 
-/// One line a problem, without a newline at the end.
+/// Prints one line a problem, without a newline at the end.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.list.iter().enumerate() {
@@ -44,21 +44,21 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// One thing that is wrong with a file.
+/// One problem of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file, as it was named to [`read`](super::read()) or [`parse`](super::parse()).
     pub file: Box<str>,
-    /// Where in the file; `None` if the file as a whole is meant.
+    /// The place in the file; `None` if the file as a whole is meant.
     pub place: Option<Place>,
-    /// Which setting, `routes[1].push.max_promises`; empty if the whole document is meant.
+    /// The setting, `routes[1].push.max_promises`; empty if the whole document is meant.
     pub path: Box<str>,
-    /// What is allowed and what was found, on one line.
+    /// The values that are allowed, and the value that was found, on one line.
     pub message: Box<str>,
 }
 
 impl Problem {
-    /// What is wrong at a place. A message that quotes the file is on one line all the same.
+    /// Makes a problem. A message that quotes the file is put on one line.
     pub(super) fn new(file: &str, place: Option<Place>, path: &str, message: &str) -> Self {
         Self {
             file: file.into(),
@@ -81,7 +81,7 @@ fn one_line(message: &str) -> String {
     line
 }
 
-/// `conf/edge.yaml:12:9: routes[1].push.max_promises: must be 1 to 100, got 0`
+/// Prints `conf/edge.yaml:12:9: routes[1].push.max_promises: must be 1 to 100, got 0`
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;

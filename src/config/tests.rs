@@ -75,7 +75,7 @@ fn every_invalid_configuration_says_what_is_expected() {
 #[test]
 fn edge_yaml_gives_every_setting_its_default() {
     let config = parse("conf/edge.yaml", &edge()).expect("a valid file");
-    assert_eq!(config.server, Server::default());
+    assert_eq!(config.server, ProcessPolicy::default());
     let servers = vec![SocketAddr::from(([127, 0, 0, 1], 9000)).into()];
     assert_eq!(config.upstreams, [PoolPolicy::new("app", servers)]);
     let [route] = &config.routes[..] else {
@@ -114,7 +114,7 @@ fn edge_with_examples() -> String {
 fn edge_yaml_sets_every_key() {
     let text = edge_with_examples();
     let root = node::parse(&text).expect("a valid file");
-    let mut found = Found::new("conf/edge.yaml");
+    let mut found = Findings::new("conf/edge.yaml");
     assert!(build::config(&At::root(&root), &mut found).is_ok());
     assert_eq!(found.unset, Vec::<String>::new());
 }
@@ -139,7 +139,7 @@ fn a_minimal_configuration_has_the_defaults() {
         .find(|(name, _)| name == "conf/minimal.yaml")
         .expect("a shipped file");
     let config = read(&path).expect("a valid file");
-    assert_eq!(config.server, Server::default());
+    assert_eq!(config.server, ProcessPolicy::default());
     assert_eq!(config.routes.first().map(|route| &route.push), Some(&Policy::default()));
 }
 

@@ -1,11 +1,11 @@
-//! The `upstreams` section, and how names in it are resolved (`server.resolver`).
+//! Reads the `upstreams` section, and how names in it are resolved (`server.resolver`).
 
-use std::{collections::HashMap, net::SocketAddr, ops::RangeInclusive};
+use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
-    decode::At,
-    fields::Field,
-    found::{Found, Reported},
+    decode::{At, integer, list, non_empty_list, or_null, parse, parse_or_reason, time, unless_off, word},
+    findings::{Findings, Reported},
+    settings::{NamedValue, read_settings},
     value,
 };
 use crate::upstream::{
@@ -13,8 +13,8 @@ use crate::upstream::{
     Verify,
 };
 
-pub(super) fn pools(entries: &[Field<'_>], found: &mut Found<'_>) -> Result<Vec<PoolPolicy>, Reported> {
-    let one = |entry: &Field<'_>| {
+pub(super) fn pools(entries: &[NamedValue<'_>], found: &mut Findings<'_>) -> Result<Vec<PoolPolicy>, Reported> {
+    let one = |entry: &NamedValue<'_>| {
         let name = match value::name(entry.name) {
             Some(name) => Ok(name),
             None => Err(entry.key_must_be(value::NAME_ALLOWED, found)),
@@ -26,196 +26,121 @@ pub(super) fn pools(entries: &[Field<'_>], found: &mut Found<'_>) -> Result<Vec<
     pools.into_iter().collect()
 }
 
-fn pool(name: &str, at: &At<'_>, found: &mut Found<'_>) -> Result<PoolPolicy, Reported> {
-    let fields = at.mapping(UPSTREAM, found)?;
+fn pool(name: &str, at: &At<'_>, found: &mut Findings<'_>) -> Result<PoolPolicy, Reported> {
     let mut pool = PoolPolicy::new(name, Vec::new());
-    fields.set("balance", &mut pool.balance, found, |at, found| {
-        at.word(BALANCE, None, found)
+    let settings = read_settings!(at, found, {
+        "servers";
+        "balance" => pool.balance, word(BALANCE);
+        "hash_key" => pool.hash_key, parse(value::HASH_KEY_ALLOWED, value::hash_key);
+        "connect_timeout" => pool.connect_timeout, time;
+        "first_byte_timeout";
+        "read_timeout" => pool.read_timeout, time;
+        "write_timeout" => pool.write_timeout, time;
+        "idle_timeout" => pool.idle_timeout, time;
+        "max_retries" => pool.max_retries, integer(0..=10);
+        "health_check" => pool.health_check, unless_off(health_check);
+        "ejection" => pool.ejection, unless_off(ejection);
+        "tls" => pool.tls, unless_off(tls);
     });
-    fields.set("hash_key", &mut pool.hash_key, found, |at, found| {
-        at.parse(value::HASH_KEY_ALLOWED, found, value::hash_key)
-    });
-    fields.set("connect_timeout", &mut pool.connect_timeout, found, At::time);
-    fields.set("read_timeout", &mut pool.read_timeout, found, At::time);
-    fields.set("write_timeout", &mut pool.write_timeout, found, At::time);
-    fields.set("idle_timeout", &mut pool.idle_timeout, found, At::time);
     let read_timeout = pool.read_timeout;
-    fields.set(
-        "first_byte_timeout",
-        &mut pool.first_byte_timeout,
-        found,
-        |at, found| {
-            if at.is_null() {
-                return Ok(None);
-            }
-            match at.time(found)? {
-                time if time > read_timeout => Err(at.must_be("at most read_timeout, which holds as well", found)),
-                time => Ok(Some(time)),
-            }
-        },
-    );
-    fields.set("max_retries", &mut pool.max_retries, found, |at, found| {
-        at.integer(0..=10, found)
+    let first_byte = or_null(|at, found| match time(at, found)? {
+        time if time > read_timeout => Err(at.must_be("at most read_timeout, which holds as well", found)),
+        time => Ok(time),
     });
-    fields.set("health_check", &mut pool.health_check, found, |at, found| {
-        at.unless_off(found, health_check)
-    });
-    fields.set("ejection", &mut pool.ejection, found, |at, found| {
-        at.unless_off(found, ejection)
-    });
-    fields.set("tls", &mut pool.tls, found, |at, found| at.unless_off(found, tls));
+    settings.set("first_byte_timeout", &mut pool.first_byte_timeout, found, first_byte);
+    let needs_name = pool
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.sni.is_none() && tls.verify == Verify::On);
     let mut seen = HashMap::new();
-    pool.servers = fields.required("servers", SERVERS, found, |at, found| {
-        at.non_empty_list(SERVERS, found, |at, found| {
-            let server = server(at, found)?;
-            at.unique((server.host.clone(), server.port), &mut seen, found)?;
-            let needs_name = pool
-                .tls
-                .as_ref()
-                .is_some_and(|tls| tls.sni.is_none() && tls.verify == Verify::On);
-            match server.host {
-                Host::Address(_) if needs_name => Err(at.must_be(NAMED_SERVER, found)),
-                Host::Address(_) | Host::Name(_) => Ok(server),
-            }
-        })
-    })?;
+    let mut servers = non_empty_list(SERVERS, |at, found| {
+        let server = server(at, found)?;
+        at.unique((server.host.clone(), server.port), &mut seen, found)?;
+        match server.host {
+            Host::Address(_) if needs_name => Err(at.must_be(NAMED_SERVER, found)),
+            Host::Address(_) | Host::Name(_) => Ok(server),
+        }
+    });
+    pool.servers = settings.required("servers", SERVERS, found, |at, found| servers(at, found))?;
     Ok(pool)
 }
 
-/// `host:port`, or a mapping with a weight.
-fn server(at: &At<'_>, found: &mut Found<'_>) -> Result<ServerPolicy, Reported> {
-    let parse = |at: &At<'_>, found: &mut Found<'_>| at.parse(value::SERVER_ALLOWED, found, value::server);
+/// Reads `host:port`, or a mapping with a weight.
+fn server(at: &At<'_>, found: &mut Findings<'_>) -> Result<ServerPolicy, Reported> {
+    let address = parse(value::SERVER_ALLOWED, value::server);
     if !at.is_mapping() {
-        return parse(at, found);
+        return address(at, found);
     }
-    let fields = at.mapping(SERVER, found)?;
     let mut weight = 1;
-    fields.set("weight", &mut weight, found, |at, found| at.integer(1..=100, found));
-    let server = fields.required("address", value::SERVER_ALLOWED, found, parse)?;
+    let settings = read_settings!(at, found, {
+        "address";
+        "weight" => weight, integer(1..=100);
+    });
+    let server = settings.required("address", value::SERVER_ALLOWED, found, address)?;
     Ok(ServerPolicy { weight, ..server })
 }
 
-fn health_check(at: &At<'_>, found: &mut Found<'_>) -> Result<HealthCheckPolicy, Reported> {
-    let fields = at.mapping(HEALTH_CHECK, found)?;
+fn health_check(at: &At<'_>, found: &mut Findings<'_>) -> Result<HealthCheckPolicy, Reported> {
     let mut check = HealthCheckPolicy::new("/");
-    fields.set("host", &mut check.host, found, |at, found| {
-        if at.is_null() {
-            return Ok(None);
-        }
-        at.parse(value::AUTHORITY_ALLOWED, found, |text| {
-            value::authority(text).map(|_| Some(text.into()))
-        })
+    let path = parse(value::PATH_ALLOWED, value::path);
+    let settings = read_settings!(at, found, {
+        "path";
+        "host" => check.host, or_null(parse(value::AUTHORITY_ALLOWED, |text| {
+            value::authority(text).map(|_| text.into())
+        }));
+        "interval" => check.interval, time;
+        "timeout" => check.timeout, time;
+        "healthy_after" => check.healthy_after, integer(1..=100);
+        "unhealthy_after" => check.unhealthy_after, integer(1..=100);
+        "expect" => check.expect, parse(value::STATUSES_ALLOWED, value::statuses);
     });
-    fields.set("interval", &mut check.interval, found, At::time);
-    fields.set("timeout", &mut check.timeout, found, At::time);
-    fields.set("healthy_after", &mut check.healthy_after, found, |at, found| {
-        at.integer(1..=100, found)
-    });
-    fields.set("unhealthy_after", &mut check.unhealthy_after, found, |at, found| {
-        at.integer(1..=100, found)
-    });
-    fields.set("expect", &mut check.expect, found, |at, found| {
-        at.parse(value::STATUSES_ALLOWED, found, value::statuses)
-    });
-    check.path = fields.required("path", value::PATH_ALLOWED, found, |at, found| {
-        at.parse(value::PATH_ALLOWED, found, value::path)
-    })?;
+    check.path = settings.required("path", value::PATH_ALLOWED, found, path)?;
     Ok(check)
 }
 
-fn ejection(at: &At<'_>, found: &mut Found<'_>) -> Result<EjectionPolicy, Reported> {
-    let fields = at.mapping(EJECTION, found)?;
+fn ejection(at: &At<'_>, found: &mut Findings<'_>) -> Result<EjectionPolicy, Reported> {
     let mut ejection = EjectionPolicy::default();
-    fields.set("failures", &mut ejection.failures, found, |at, found| {
-        at.integer(1..=1000, found)
+    read_settings!(at, found, {
+        "failures" => ejection.failures, integer(1..=1000);
+        "period" => ejection.period, time;
     });
-    fields.set("period", &mut ejection.period, found, At::time);
     Ok(ejection)
 }
 
-fn tls(at: &At<'_>, found: &mut Found<'_>) -> Result<TlsPolicy, Reported> {
-    let fields = at.mapping(TLS, found)?;
+fn tls(at: &At<'_>, found: &mut Findings<'_>) -> Result<TlsPolicy, Reported> {
     let mut tls = TlsPolicy {
         sni: None,
         authorities: None,
         verify: Verify::On,
     };
-    fields.set("sni", &mut tls.sni, found, |at, found| {
-        if at.is_null() {
-            return Ok(None);
-        }
-        at.parse(value::SNI_ALLOWED, found, |text| value::sni(text).map(Some))
-    });
-    fields.set("ca", &mut tls.authorities, found, |at, found| {
-        if at.is_null() {
-            return Ok(None);
-        }
-        let folder = found.folder();
-        at.parse_or_reason(CA, found, |text| {
-            Authorities::read(&folder.join(text))
-                .map(Some)
-                .map_err(|e| e.to_string())
-        })
-    });
-    fields.set("verify", &mut tls.verify, found, |at, found| {
-        at.word(VERIFY, None, found)
+    read_settings!(at, found, {
+        "sni" => tls.sni, or_null(parse(value::SNI_ALLOWED, value::sni));
+        "ca" => tls.authorities, or_null(parse_or_reason(CA, |folder, text| Authorities::read(&folder.join(text))));
+        "verify" => tls.verify, word(VERIFY);
     });
     Ok(tls)
 }
 
-/// `server.resolver`.
-pub(super) fn resolver(at: &At<'_>, found: &mut Found<'_>) -> Result<ResolverPolicy, Reported> {
-    let fields = at.mapping(RESOLVER, found)?;
+/// Reads `server.resolver`.
+pub(super) fn resolver(at: &At<'_>, found: &mut Findings<'_>) -> Result<ResolverPolicy, Reported> {
     let mut resolver = ResolverPolicy::default();
-    fields.set("servers", &mut resolver.servers, found, |at, found| {
-        at.list("a list of addresses with ports", found, |at, found| {
-            at.parse(NAME_SERVER, found, |text| {
-                text.parse().ok().filter(|address: &SocketAddr| address.port() > 0)
-            })
-        })
+    let settings = read_settings!(at, found, {
+        "servers" => resolver.servers, list("a list of addresses with ports", parse(NAME_SERVER, |text| {
+            text.parse().ok().filter(|address: &SocketAddr| address.port() > 0)
+        }));
+        "timeout" => resolver.timeout, time;
+        "min_ttl";
+        "max_ttl" => resolver.max_ttl, time;
     });
-    fields.set("timeout", &mut resolver.timeout, found, At::time);
-    fields.set("max_ttl", &mut resolver.max_ttl, found, At::time);
     let max_ttl = resolver.max_ttl;
-    fields.set("min_ttl", &mut resolver.min_ttl, found, |at, found| {
-        match at.time(found)? {
+    settings.set("min_ttl", &mut resolver.min_ttl, found, |at, found| {
+        match time(at, found)? {
             time if time > max_ttl => Err(at.must_be("at most max_ttl", found)),
             time => Ok(time),
         }
     });
     Ok(resolver)
 }
-
-/// Idle connections to all origin servers together that a thread keeps.
-pub(super) const IDLE_CONNECTIONS: RangeInclusive<usize> = 1..=65536;
-
-const UPSTREAM: &[&str] = &[
-    "servers",
-    "balance",
-    "hash_key",
-    "connect_timeout",
-    "first_byte_timeout",
-    "read_timeout",
-    "write_timeout",
-    "idle_timeout",
-    "max_retries",
-    "health_check",
-    "ejection",
-    "tls",
-];
-const SERVER: &[&str] = &["address", "weight"];
-const HEALTH_CHECK: &[&str] = &[
-    "path",
-    "host",
-    "interval",
-    "timeout",
-    "healthy_after",
-    "unhealthy_after",
-    "expect",
-];
-const EJECTION: &[&str] = &["failures", "period"];
-const TLS: &[&str] = &["sni", "ca", "verify"];
-const RESOLVER: &[&str] = &["servers", "timeout", "min_ttl", "max_ttl"];
 
 const SERVERS: &str = "a list of host:port, at least one";
 const NAMED_SERVER: &str = "a name, or tls.sni must say which name the certificate has";

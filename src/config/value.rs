@@ -1,6 +1,6 @@
-//! One text to one value: times, sizes, hosts, networks, methods, patterns, links. Pure.
+//! Parses one text to one value: times, sizes, hosts, networks, methods, patterns, links. Pure.
 //!
-//! Each function has its `..._ALLOWED`: what a problem says must stand there.
+//! Each function has its `..._ALLOWED`, which problems say in place of a bad value.
 
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
@@ -15,13 +15,13 @@ use crate::{
     upstream::{HashKey, Host, ServerPolicy},
 };
 
-/// A setting that is off or on.
+/// The words of a setting that is off or on.
 pub(super) const SWITCH: &[(&str, bool)] = &[("off", false), ("on", true)];
 
 pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
 pub(super) const TIMES_ALLOWED: &str = "1ms to 24h with its unit (5ms, 30s, 2m, 1h)";
 
-/// `5ms`, `30s`, `2m`, `1h`.
+/// Parses a time: `5ms`, `30s`, `2m`, `1h`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = number_and_unit(text)?;
     let milliseconds = match unit {
@@ -34,12 +34,12 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
-/// `512B`, `64KiB`, `1MiB`, in bytes.
+/// Parses a size, in bytes: `512B`, `64KiB`, `1MiB`.
 pub(super) fn size(text: &str) -> Option<u32> {
     bytes(text)?.try_into().ok()
 }
 
-/// The same for what may be larger than memory was.
+/// Parses a size that may take more than 32 bits.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = number_and_unit(text)?;
     let bytes = match unit {
@@ -59,14 +59,14 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
 
 pub(super) const NAME_ALLOWED: &str = "1 to 64 characters of a-z, 0-9, _ and -";
 
-/// The name of a route or an upstream: it appears in logs and as a metric's label.
+/// Parses the name of a route or an upstream: logs and labels of metrics have it.
 pub(super) fn name(text: &str) -> Option<&str> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     ((1..=64).contains(&text.len()) && text.bytes().all(allowed)).then_some(text)
 }
 
-/// A host as requests name it: lower case, an IPv6 address in brackets and in its shortest form.
-/// Underscores are taken, container networks use them; names beyond ASCII only as `xn--`.
+/// Parses a host to its form in requests: lower case, an IPv6 address in brackets and in its shortest form. Underscores
+/// are allowed, container networks use them; names beyond ASCII only as `xn--`.
 fn host(text: &str) -> Option<Box<str>> {
     match url::Host::parse(text).ok()? {
         url::Host::Ipv6(address) => Some(format!("[{address}]").into()),
@@ -82,7 +82,7 @@ fn host(text: &str) -> Option<Box<str>> {
 
 pub(super) const HOST_PATTERN_ALLOWED: &str = "a host without port, or *.suffix";
 
-/// `shop.example` or `*.shop.example`.
+/// Parses `shop.example` or `*.shop.example`.
 pub(super) fn host_pattern(text: &str) -> Option<HostPattern> {
     match text.strip_prefix("*.") {
         None => host(text).map(HostPattern::Exact),
@@ -95,7 +95,7 @@ pub(super) fn host_pattern(text: &str) -> Option<HostPattern> {
 
 pub(super) const AUTHORITY_ALLOWED: &str = "a host, or host:port";
 
-/// `cdn.example` or `cdn.example:8443`.
+/// Parses `cdn.example` or `cdn.example:8443`.
 pub(super) fn authority(text: &str) -> Option<Authority> {
     if let Some(host) = host(text) {
         return Some(Authority { host, port: None });
@@ -109,7 +109,7 @@ pub(super) fn authority(text: &str) -> Option<Authority> {
 
 pub(super) const SERVER_ALLOWED: &str = "host:port";
 
-/// `app:8000`, `10.0.0.7:8000`, `[::1]:8000`.
+/// Parses an origin server: `app:8000`, `10.0.0.7:8000`, `[::1]:8000`.
 pub(super) fn server(text: &str) -> Option<ServerPolicy> {
     let (host_text, port) = text.rsplit_once(':')?;
     let host = host(host_text)?;
@@ -123,14 +123,14 @@ pub(super) fn server(text: &str) -> Option<ServerPolicy> {
 
 pub(super) const SNI_ALLOWED: &str = "a host without port";
 
-/// `app.example`; the name in a certificate.
+/// Parses the name in a certificate: `app.example`.
 pub(super) fn sni(text: &str) -> Option<Box<str>> {
     host(text).filter(|host| !host.starts_with('['))
 }
 
 pub(super) const HASH_KEY_ALLOWED: &str = "client_address, path, or header and a name (header x-user)";
 
-/// `client_address`, `path`, `header x-user`.
+/// Parses `client_address`, `path`, `header x-user`.
 pub(super) fn hash_key(text: &str) -> Option<HashKey> {
     match text {
         "client_address" => Some(HashKey::ClientAddress),
@@ -141,7 +141,7 @@ pub(super) fn hash_key(text: &str) -> Option<HashKey> {
 
 pub(super) const PATH_ALLOWED: &str = "a path (/health)";
 
-/// A path with or without a query, as a request line takes it.
+/// Parses a path with or without a query, as a request line takes it.
 pub(super) fn path(text: &str) -> Option<Box<str>> {
     let allowed = |b: u8| b.is_ascii_graphic() && b != b'#';
     (text.starts_with('/') && text.len() <= 1024 && text.bytes().all(allowed)).then(|| text.into())
@@ -149,7 +149,7 @@ pub(super) fn path(text: &str) -> Option<Box<str>> {
 
 pub(super) const STATUSES_ALLOWED: &str = "a status, or two with a hyphen, from 200 to 599 (200-299)";
 
-/// `204`, `200-399`.
+/// Parses one status or a range: `204`, `200-399`.
 pub(super) fn statuses(text: &str) -> Option<RangeInclusive<u16>> {
     let status = |text: &str| {
         let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
@@ -162,7 +162,7 @@ pub(super) fn statuses(text: &str) -> Option<RangeInclusive<u16>> {
     (!statuses.is_empty()).then_some(statuses)
 }
 
-/// A port that can be connected to. `parse` alone would take `+80`.
+/// Parses a port that can be connected to. `str::parse` alone would take `+80`.
 fn port(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port > 0)
@@ -170,7 +170,7 @@ fn port(text: &str) -> Option<u16> {
 
 pub(super) const NETWORK_ALLOWED: &str = "a network (10.0.0.0/8, \"2001:db8::/32\") or an IP address";
 
-/// `10.0.0.0/8`, or one address. A network with bits behind its length is a slip: `10.1.0.0/8`.
+/// Parses `10.0.0.0/8`, or one address. A network with bits behind its length is a slip: `10.1.0.0/8`.
 pub(super) fn network(text: &str) -> Option<IpNet> {
     let network = text
         .parse()
@@ -182,7 +182,7 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
 
 pub(super) const METHOD_ALLOWED: &str = "a method in capitals (GET, POST)";
 
-/// A request method. Methods are case-sensitive, so `get` would be one that no client sends.
+/// Parses a request method. Methods are case-sensitive, and no client sends `get`.
 pub(super) fn method(text: &str) -> Option<Method> {
     Method::from_bytes(text.as_bytes())
         .ok()
@@ -191,7 +191,7 @@ pub(super) fn method(text: &str) -> Option<Method> {
 
 pub(super) const PATTERN_ALLOWED: &str = "a regular expression";
 
-/// A pattern that paths are searched with; the error is the reason on one line.
+/// Compiles a pattern that paths are searched with; the error is the reason, on one line.
 pub(super) fn pattern(text: &str) -> Result<Regex, String> {
     RegexBuilder::new(text)
         .size_limit(PATTERN_SIZE_LIMIT)
@@ -214,7 +214,7 @@ const PATTERN_SIZE_LIMIT: usize = 1024 * 1024;
 
 pub(super) const LINK_ALLOWED: &str = "the value of a Link header (</style.css>; rel=preload; as=style)";
 
-/// A Link field value with at least one well-formed link; the error is the reason.
+/// Checks a Link field value, which needs at least one well-formed link; the error is the reason.
 pub(super) fn link(text: &str) -> Result<Box<str>, String> {
     check_link(text).map(|()| text.into())
 }

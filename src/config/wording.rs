@@ -1,6 +1,6 @@
-//! How problems name what is allowed, and the word that was probably meant. Pure.
+//! Words problems: lists of allowed values, and the word that was probably meant. Pure.
 
-/// `a`, `a or b`, `a, b or c`.
+/// Lists words: `a`, `a or b`, `a, b or c`.
 pub(super) fn one_of(words: &[&str]) -> String {
     match words {
         [] => "none is known".to_owned(),
@@ -9,11 +9,12 @@ pub(super) fn one_of(words: &[&str]) -> String {
     }
 }
 
+/// Asks for the nearest word, if there is one.
 pub(super) fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |word| format!(" (did you mean {word}?)"))
 }
 
-/// The known word that a text is most likely a slip of: at most a third of it mistyped.
+/// Finds the known word that a text is most likely a slip of: at most a third of the word is mistyped.
 pub(super) fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     if text.len() > 64 {
         return None;

@@ -1,7 +1,28 @@
-//! Between the HTTP/2 server and what stores responses: neither knows the other.
+//! Names what crosses the borders between `listen`, `h2`, `proxy`, `upstream` and `cache`, none of which knows the others.
 //!
-//! The server asks a [`ResponseSource`] before the application, for requests and promises alike, and sends a
-//! [`StoredResponse`] from its own task. An [`OnSent`] hears what became of it.
+//! `h2` asks a [`ResponseSource`] before the application, for requests and promises alike, and sends a [`StoredResponse`] from
+//! its own task. An [`OnSent`] hears what became of it. `date` and `page` are for responses that more than one of them writes.
+//!
+//! Beside requests and responses, through Pingora, ride these and no others:
+//!
+//! | value | rides in | put in by | taken out by | when |
+//! |---|---|---|---|---|
+//! | `Arc<Connection>` | `ProxyDigest::user_data` of the client's connection | `listen/arrival.rs`, on accept; `h2/accept/serve.rs`, again with what HTTP/2 knows | `listen/arrival.rs`, `h2/accept/serve.rs`; `proxy/pingora/session.rs` | at the beginning of a connection, and of each request |
+//! | `ResponseDate` | `Connection::date` | `proxy/pingora/respond.rs`, with each final response to HTTP/1.x | `listen/arrival.rs` | when the head of the response is written |
+//! | `Arc<Exchange>` | `ProxyDigest::user_data` of a connection to an origin | `upstream/paced.rs`, on connect | `proxy/pingora/mod.rs`, by `upstream::exchange` | when an attempt has its connection |
+//! | `PushedBy` | extensions of a request | `h2/respond/push.rs`, with each PUSH_PROMISE | `proxy/exchange.rs` | when the promised request begins |
+//! | `Arc<Received>` | extensions of a request | `proxy/rules/delivery.rs`, with each promise that is planned for a trusted peer | `proxy/hit.rs`, `proxy/exchange.rs` | when the promised request begins |
+//! | `AnswerLimit` | extensions of a request | `proxy/pingora/origin.rs`, when the request is sent to an origin | `h2/respond/session.rs` | while the response is awaited |
+//! | `AnswerLimit::PASSED` | `ErrorType::Custom` | `h2/respond/session.rs`, when that limit has passed; `proxy/pingora/error.rs` | `proxy/pingora/error.rs`, `upstream/failure.rs` | when the attempt fails |
+//! | `Plan` | extensions of a response | `proxy/pingora/respond.rs`, before the response of a document, or with an interim one | `h2/respond/session.rs` | when the response is written |
+//! | `DateIsOrigins` | extensions of a response | `proxy/pingora/respond.rs`, where the date could be taken for Pingora's own | `h2/respond/session.rs` | when the response is written |
+//! | `Scheme` | field `x-linkpush-scheme` | `h2/respond/session.rs`, in the copy of a request that renews a stored response | `proxy/pingora/session.rs` | when that request begins |
+//! | `Pace` | task-local `PACE` | `upstream/pace.rs`, round each request of HTTP/2 | `upstream/pace.rs`, for `h2/respond`, `proxy/pingora` and `upstream/paced.rs` | from the beginning of a request to its end |
+//! | `Trail` | extensions of a `CacheKey` | `cache/trail.rs`, with the key of each request in which the cache has a part | `cache/trail.rs`, for all of `cache` | at each question of Pingora's cache |
+//! | name of an upstream | `CacheKey::user_tag` | `cache/trail.rs`, with the key | `cache/storage.rs`, `cache/lock.rs` | at each look-up |
+//! | `Source` | extensions of a `CacheMeta` | `proxy/rules/cache/storing.rs`, when a response is to be stored | `cache/storage.rs` | when its content begins |
+//! | `Found` | extensions of a `CacheMeta` | `cache/storage.rs`, with a stored response that is found | `cache/storage.rs` | after a 304 |
+//! | `Revalidating` | extensions of a `CacheMeta` | `cache/trail.rs`, after a 304 | `cache/storage.rs` | when the stored response is updated |
 
 mod date;
 mod page;
@@ -13,7 +34,7 @@ use http::{Response, request::Parts};
 
 use crate::{cache::Body, peer, push::PushedBy};
 
-/// Has responses that need no application.
+/// Finds responses that need no application.
 pub trait ResponseSource: Send + Sync {
     /// Returns the response to a request that came on this connection, or to a promise of one of its streams; `None`
     /// where the application is to be asked.
@@ -25,19 +46,19 @@ pub trait ResponseSource: Send + Sync {
     ) -> Option<StoredResponse>;
 }
 
-/// A response that is in memory as a whole.
+/// A stored response that is complete.
 pub struct StoredResponse {
     /// Its status and fields, none of which belongs to one connection.
     pub head: Response<()>,
     /// Its content; empty where it has none, as for HEAD.
     pub body: Body,
-    /// Hears of its end.
+    /// The one that hears of its end.
     pub on_sent: Option<Box<dyn OnSent>>,
 }
 
 /// Hears of a response that has come to its end.
 pub trait OnSent: Send {
-    /// This many bytes of content were sent; `failure` says why not all.
+    /// Hears that this many bytes of content were sent; `failure` says why not all.
     fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>);
 }
 

@@ -1,8 +1,8 @@
-//! The small page of an answer that is ours.
+//! Writes the small page of a response of our own.
 
 use http::StatusCode;
 
-/// A page that names a status.
+/// Returns a page that names a status.
 #[must_use]
 pub fn error_page(status: StatusCode) -> String {
     let (code, reason) = (status.as_u16(), status.canonical_reason().unwrap_or("Error"));

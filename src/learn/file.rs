@@ -91,7 +91,7 @@ pub fn encode(hasher: &KeyHasher, documents: &[(DocumentKey, u64, Links)]) -> se
             .collect(),
     });
     let content = to_raw_value(&Content {
-        secret: hasher.secret,
+        secret: hasher.secret(),
         documents: saved.collect(),
     })?;
     serde_json::to_string(&File {

@@ -1,16 +1,10 @@
-//! Which responses belong to the same document: a keyed hash of scheme, authority, path and what
-//! else the route says.
-//!
-//! 128 bits under a secret key: nobody outside can make two documents meet, and by chance ten
-//! thousand of them do with a probability below 10⁻³⁰.
-
-use std::hash::Hasher as _;
+//! Tells which responses belong to the same document: a keyed hash of scheme, authority, path and what else the route says.
 
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::policy::{LearnKey, LearnPolicy};
+use crate::url_hash::UrlHasher;
 
 /// A document as a store keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,18 +12,19 @@ pub struct DocumentKey(pub(super) u128);
 
 /// Makes keys, and marks of visitors, under one secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyHasher {
-    pub(super) secret: (u64, u64),
-}
-
-/// Stands in no part of a URL or field value, so that no two run together.
-const SEPARATOR: u8 = 0xff;
+pub struct KeyHasher(UrlHasher);
 
 impl KeyHasher {
-    /// A hasher under this secret, which must be random and stay private.
+    /// Makes a hasher under this secret, which must be random and stay private.
     #[must_use]
     pub const fn new(secret: (u64, u64)) -> Self {
-        Self { secret }
+        Self(UrlHasher::new(secret))
+    }
+
+    /// The secret.
+    #[must_use]
+    pub const fn secret(&self) -> (u64, u64) {
+        self.0.secret()
     }
 
     /// The document that a request asks for. Host case and the scheme's default port make no
@@ -41,46 +36,35 @@ impl KeyHasher {
         (scheme, authority, path, query): (&str, &str, &str, Option<&str>),
         fields: &HeaderMap,
     ) -> DocumentKey {
-        let default_port = if scheme == "https" { ":443" } else { ":80" };
-        let authority = authority.strip_suffix(default_port).unwrap_or(authority);
-        let mut hasher = self.hasher();
-        part(&mut hasher, scheme.as_bytes());
-        for byte in authority.bytes() {
-            hasher.write_u8(byte.to_ascii_lowercase());
-        }
-        part(&mut hasher, b"");
-        part(&mut hasher, path.as_bytes());
+        let mut parts = self.0.origin(scheme, authority);
+        parts.add(path.as_bytes());
         match (&policy.key, query) {
-            (LearnKey::PathAndQuery, Some(query)) => part(&mut hasher, query.as_bytes()),
+            (LearnKey::PathAndQuery, Some(query)) => parts.add(query.as_bytes()),
             (LearnKey::Parameters(names), Some(query)) => {
                 for name in names {
                     for pair in query.split('&').filter(|pair| name_of(pair) == &**name) {
-                        part(&mut hasher, pair.as_bytes());
+                        parts.add(pair.as_bytes());
                     }
-                    part(&mut hasher, b"");
+                    parts.add(b"");
                 }
             }
             (LearnKey::Path, _) | (_, None) => {}
         }
         for name in &policy.vary {
-            part(&mut hasher, name.as_str().as_bytes());
+            parts.add(name.as_str().as_bytes());
             for value in fields.get_all(name) {
-                part(&mut hasher, value.as_bytes());
+                parts.add(value.as_bytes());
             }
         }
-        DocumentKey(hasher.finish128().as_u128())
+        DocumentKey(u128::from_be_bytes(parts.finish().to_bytes()))
     }
 
     /// A mark of a visitor: of its network, a cookie, or a part of its query.
     pub(super) fn mark(&self, kind: u8, bytes: &[u8]) -> u64 {
-        let mut hasher = self.hasher();
-        hasher.write_u8(kind);
-        hasher.write(bytes);
-        hasher.finish()
-    }
-
-    fn hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.secret.0, self.secret.1)
+        let mut parts = self.0.parts();
+        parts.add(&[kind]);
+        parts.add(bytes);
+        parts.finish().fold()
     }
 }
 
@@ -104,11 +88,6 @@ pub(super) fn left_out<'q>(key: &LearnKey, query: Option<&'q str>) -> impl Itera
 
 fn name_of(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name)
-}
-
-fn part(hasher: &mut SipHasher13, bytes: &[u8]) {
-    hasher.write(bytes);
-    hasher.write_u8(SEPARATOR);
 }
 
 #[cfg(test)]

@@ -100,6 +100,16 @@ impl Arrival {
         let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
             .ok()
             .map(|unused| Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(connection)))));
+        Self::over(io, ahead, facts)
+    }
+
+    /// The same connection with TLS around it, which was agreed on over `io`.
+    pub(super) fn secured(io: Stream) -> Self {
+        let facts = io.get_proxy_digest();
+        Self::over(io, Vec::new(), facts)
+    }
+
+    fn over(io: Stream, ahead: Vec<u8>, facts: Option<Arc<ProxyDigest>>) -> Self {
         Self {
             io,
             ahead,
@@ -112,23 +122,6 @@ impl Arrival {
             write_timeout: None,
             write_due: None,
             facts,
-        }
-    }
-
-    /// The same connection with TLS around it, which was agreed on over `io`.
-    pub(super) fn secured(io: Stream) -> Self {
-        Self {
-            facts: io.get_proxy_digest(),
-            io,
-            ahead: Vec::new(),
-            position: 0,
-            fence: Fence::None,
-            leaving: None,
-            tunnel: None,
-            half_closed: None,
-            dated: None,
-            write_timeout: None,
-            write_due: None,
         }
     }
 

@@ -25,7 +25,7 @@ pub struct Edge {
     unpushable: Mutex<BadAnswers>,
 }
 
-/// The configuration that a reload replaces as a whole. A request keeps the one that it began with.
+/// The configuration that a reload replaces as a whole. A request stays with the one that it began with.
 #[derive(Debug)]
 pub struct ProxySnapshot {
     /// Routes, each of which names its pool by index.
@@ -36,7 +36,7 @@ pub struct ProxySnapshot {
     pub timeouts: Timeouts,
 }
 
-/// How long an HTTP/1.x client may take; HTTP/2 has its own limits.
+/// The time limits of an HTTP/1.x client; HTTP/2 has its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// For the next bytes of a request.
@@ -58,6 +58,21 @@ const MAX_UNPUSHABLE: usize = 4096;
 
 /// For how long others wait for one request, whatever their routes say: then one of them asks the origin.
 const LONGEST_LOCK: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+impl ProxySnapshot {
+    /// Returns a configuration without routes.
+    pub(super) const fn empty() -> Self {
+        Self {
+            routes: Vec::new(),
+            pools: Vec::new(),
+            timeouts: Timeouts {
+                read: Duration::ZERO,
+                write: Duration::ZERO,
+            },
+        }
+    }
+}
 
 impl Edge {
     /// Returns an edge that serves each request by the snapshot of the moment at which it begins.

@@ -24,7 +24,7 @@ use crate::{
 /// The state of one request.
 #[derive(Debug)]
 pub struct Exchange {
-    /// When the request came.
+    /// The time when the request came.
     pub(super) started: Instant,
     /// The configuration of that moment.
     pub(super) snapshot: Arc<ProxySnapshot>,
@@ -34,17 +34,17 @@ pub struct Exchange {
     pub(super) connection: Option<Arc<Connection>>,
     /// The stream of the document, if the request is a promise of ours.
     pub(super) pushed_by: Option<PushedBy>,
-    /// What a trusted peer said of the client of that document.
+    /// The fields in which a trusted peer told of the client of that document.
     pub(super) received: Option<Arc<Received>>,
-    /// Whether the content that the origin sends goes no further.
+    /// `true` if the content that the origin sends goes no further.
     pub(super) drops_content: bool,
-    /// Whether the request is our own, to renew a stored response in the background.
+    /// `true` for a request of our own, which renews a stored response in the background.
     pub(super) is_update: bool,
     /// The scheme of the request, where its connection cannot tell any more.
     pub(super) scheme: Option<Scheme>,
     /// The part of the cache, if it has one.
     pub(super) storing: Option<Box<Storing>>,
-    /// Why the cache has no part, where the route caches.
+    /// The reason why the cache has no part, where the route caches.
     pub(super) passed: Option<Passed>,
     /// The chosen server, which counts the request as under way.
     pub(super) server: Option<InFlight>,
@@ -56,7 +56,7 @@ pub struct Exchange {
     pub(super) tried: Vec<Arc<Server>>,
     /// Servers chosen so far: more than one after a failure.
     pub(super) tries: u32,
-    /// When the last of them was chosen.
+    /// The time when the last of them was chosen.
     pub(super) tried_since: Instant,
     /// Requests sent to origin servers: more than one after a connection was lost.
     pub(super) attempts: u32,
@@ -68,11 +68,11 @@ pub struct Exchange {
     pub(super) hinted: usize,
     /// The links of those that were not the origin's own.
     pub(super) told: Vec<HeaderValue>,
-    /// What the document teaches, where its route learns.
+    /// The links of the document, where its route learns.
     pub(super) observation: Option<Box<DocumentObservation>>,
     /// Links that were not delivered.
     pub(super) skips: Skips,
-    /// Why the pushed response was not delivered, or the request failed.
+    /// The reason why the pushed response was not delivered, or the request failed.
     pub(super) failure: Option<String>,
 }
 
@@ -81,13 +81,13 @@ pub struct Exchange {
 pub(super) struct Storing {
     /// The hash of the request's URL.
     pub(super) url: UrlHash,
-    /// What the request asks for.
+    /// The request, as far as storing its response depends on it.
     pub(super) asked: Asked,
     /// The stored response.
     pub(super) lookup: Lookup,
     /// The origin's word on the stored response.
     pub(super) validation: Validation,
-    /// Whether the origin failed to renew the stored response.
+    /// `true` once the origin has failed to renew the stored response.
     pub(super) has_failed: bool,
     /// Bytes of content that have come from the origin.
     pub(super) received: usize,
@@ -119,7 +119,7 @@ pub(super) enum Validation {
     Unclear,
 }
 
-/// What is observed of one document while it is requested.
+/// The links of one document, as they become known while it is requested.
 #[derive(Debug)]
 pub(super) struct DocumentObservation {
     /// The key of the document, if it was looked up.
@@ -128,7 +128,7 @@ pub(super) struct DocumentObservation {
     pub(super) delivered: Links,
     /// Links of the origin's 103s.
     pub(super) early: Vec<Box<[u8]>>,
-    /// Whether the visitor has a copy of the document, and is not pushed what was only learned.
+    /// `true` if the visitor has a copy of the document, and is not pushed links that were only learned.
     pub(super) returning: bool,
     /// Links that were delivered and that the response did not have.
     pub(super) missed: u32,

@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header
 use super::{
     edge::ProxySnapshot,
     rules::{
-        cache::status::{CACHE_STATUS, hit_status},
-        head::Fields as _,
+        cache::status::hit_status,
+        head::{Fields as _, name},
     },
     url::Url,
 };
@@ -147,7 +147,7 @@ impl FreshResponses {
     }
 }
 
-/// Returns whether a request asks for the whole of a response, on no condition but that it has changed.
+/// Returns whether a request asks for the whole of a response, on no condition but one of change.
 fn is_usual(fields: &HeaderMap) -> bool {
     !fields.contains_key(header::RANGE) && !fields.contains_key(header::EXPECT)
 }
@@ -168,7 +168,7 @@ fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool)
     if route.cache.status == StatusField::On {
         let ttl = i64::try_from(object.time_left(now)).unwrap_or(i64::MAX);
         if let Ok(status) = HeaderValue::try_from(hit_status(ttl)) {
-            fields.add(CACHE_STATUS, status);
+            fields.add(&name::CACHE_STATUS, status);
         }
     }
     if is_unchanged {

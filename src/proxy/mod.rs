@@ -1,4 +1,4 @@
-//! Answers requests: the rules of each phase, and the driver that moves the bytes.
+//! Serves requests: the rules of each phase, and the driver that moves the bytes.
 //!
 //! Reading order: `url` (what is asked for), `exchange` (what is known of one request), `edge` (what all requests share), `rules`
 //! (each phase as plain functions over an exchange), `hit` (a stored response, sent without Pingora), `pingora` (the one

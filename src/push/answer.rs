@@ -8,10 +8,8 @@ use std::{
 
 use http::{HeaderMap, StatusCode, header};
 
-use super::{
-    Credentials,
-    diary::{UrlHasher, UrlKey},
-};
+use super::{Credentials, diary::UrlKey};
+use crate::url_hash::UrlHasher;
 
 /// Why a pushed answer is not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -136,7 +134,7 @@ impl BadAnswers {
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
         Self {
-            hasher: UrlHasher::default(),
+            hasher: UrlHasher::random(),
             entries: HashMap::new(),
             order: VecDeque::new(),
             max_entries,
@@ -151,7 +149,7 @@ impl BadAnswers {
         now: Instant,
         until: Instant,
     ) {
-        let key = self.hasher.key(scheme, authority, path_and_query);
+        let key = UrlKey::of(&self.hasher, scheme, authority, path_and_query);
         let met = self.entries.entry(key).or_insert_with(|| {
             self.order.push_back(key);
             Met {
@@ -187,7 +185,7 @@ impl BadAnswers {
         !self.entries.is_empty()
             && self
                 .entries
-                .get(&self.hasher.key(scheme, authority, path_and_query))
+                .get(&UrlKey::of(&self.hasher, scheme, authority, path_and_query))
                 .is_some_and(|met| met.counts(now))
     }
 }

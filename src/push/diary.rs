@@ -4,10 +4,9 @@
 //! two different URLs of one diary meet with a chance below 10⁻¹³ at the largest size, and nobody
 //! outside can make them meet. At its bound the oldest entry makes room.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    hash::{BuildHasher, Hasher, RandomState},
-};
+use std::collections::{HashMap, VecDeque};
+
+use crate::url_hash::UrlHasher;
 
 /// How a client came to know a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,29 +21,12 @@ pub enum Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UrlKey(u64);
 
-/// Makes [`UrlKey`]s under one random key.
-#[derive(Debug, Clone, Default)]
-pub(super) struct UrlHasher(RandomState);
-
-impl UrlHasher {
-    /// The key of a URL given in its parts. Host case and the scheme's default port make no difference.
-    pub(super) fn key(&self, scheme: &str, authority: &str, path_and_query: &str) -> UrlKey {
-        let default_port = if scheme == "https" { ":443" } else { ":80" };
-        let authority = authority.strip_suffix(default_port).unwrap_or(authority);
-        let mut hasher = self.0.build_hasher();
-        hasher.write(scheme.as_bytes());
-        hasher.write_u8(SEPARATOR);
-        for byte in authority.bytes() {
-            hasher.write_u8(byte.to_ascii_lowercase());
-        }
-        hasher.write_u8(SEPARATOR);
-        hasher.write(path_and_query.as_bytes());
-        UrlKey(hasher.finish())
+impl UrlKey {
+    /// Makes the key of a URL given in its parts. Host case and the scheme's default port make no difference.
+    pub(super) fn of(hasher: &UrlHasher, scheme: &str, authority: &str, path_and_query: &str) -> Self {
+        Self(hasher.url(scheme, authority, path_and_query).fold())
     }
 }
-
-/// Stands in no part of a URL, so that no two URLs run together.
-const SEPARATOR: u8 = 0xff;
 
 /// What one client knows, bounded.
 #[derive(Debug)]
@@ -60,7 +42,7 @@ impl Diary {
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
         Self {
-            hasher: UrlHasher::default(),
+            hasher: UrlHasher::random(),
             known: HashMap::new(),
             order: VecDeque::new(),
             max_entries,
@@ -70,7 +52,7 @@ impl Diary {
     /// The key of a URL in this diary.
     #[must_use]
     pub fn key(&self, scheme: &str, authority: &str, path_and_query: &str) -> UrlKey {
-        self.hasher.key(scheme, authority, path_and_query)
+        UrlKey::of(&self.hasher, scheme, authority, path_and_query)
     }
 
     /// How the client knows a URL, if it does.

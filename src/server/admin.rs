@@ -159,7 +159,7 @@ impl ServerApp for InTime {
 ///
 /// It cannot be listened on: Pingora would panic later.
 pub(super) fn service(
-    entrance: &config::Admin,
+    entrance: &config::AdminEndpoint,
     store: &'static Store,
     metrics: Metrics,
     sockets: Sockets,
@@ -167,18 +167,18 @@ pub(super) fn service(
     let admin = Admin {
         store,
         metrics,
-        is_at_address: matches!(entrance, config::Admin::Address(_)),
+        is_at_address: matches!(entrance, config::AdminEndpoint::Address(_)),
     };
     let mut service = Service::new("admin".to_owned(), InTime(Arc::new(admin)));
     service.threads = Some(1);
     match entrance {
-        config::Admin::Address(address) => {
+        config::AdminEndpoint::Address(address) => {
             if sockets == Sockets::Open {
                 free_address(*address)?;
             }
             service.add_tcp(&address.to_string());
         }
-        config::Admin::Socket(path) => {
+        config::AdminEndpoint::Socket(path) => {
             if sockets == Sockets::Open {
                 free_socket(path).map_err(|source| ServerError::AdminSocket {
                     path: path.clone(),

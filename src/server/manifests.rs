@@ -10,16 +10,17 @@ use log::{info, warn};
 
 use super::replace::replace;
 use crate::{
-    config::Manifests,
+    config::ManifestsPolicy,
     learn::{Content, Store, decode, encode},
+    url_hash::random_secret,
 };
 
 /// The store of a configuration, with what its file holds. A file that cannot be used is set aside:
 /// what is in it can be learned again.
-pub(super) fn load(manifests: &Manifests) -> Store {
+pub(super) fn load(manifests: &ManifestsPolicy) -> Store {
     let content = manifests.file.as_deref().and_then(read);
     let Some(content) = content else {
-        return Store::new(manifests.limits, secret());
+        return Store::new(manifests.limits, random_secret());
     };
     let store = Store::new(manifests.limits, content.secret);
     for saved in content.documents {
@@ -73,10 +74,4 @@ pub(super) fn save(store: &Store, path: &Path) {
     if let Err(e) = written {
         warn!("manifests: {} cannot be written: {e}", path.display());
     }
-}
-
-/// From the system's random numbers, by way of the standard library's hash keys.
-pub(super) fn secret() -> (u64, u64) {
-    use std::hash::{BuildHasher as _, RandomState};
-    (RandomState::new().hash_one(0), RandomState::new().hash_one(1))
 }

@@ -7,12 +7,13 @@ use arc_swap::ArcSwap;
 use super::manifests;
 use crate::{
     cache,
-    config::{Config, Limits, Listener},
+    config::{ClientLimits, Config, ListenerPolicy},
     h2,
     learn::Store,
     listen::{self, Tls, TlsError},
     proxy,
     upstream::{self, Names, Pool},
+    url_hash::random_secret,
 };
 
 /// Why a listener cannot be made ready: its TLS cannot be set up.
@@ -49,7 +50,7 @@ impl Parts {
             http2: ArcSwap::from_pointee(new.http2),
             manifests: Arc::new(manifests::load(&config.server.manifests)),
             // Pingora's cache wants it for as long as the process lives, and so does the server.
-            cache: Box::leak(Box::new(cache::Store::new(config.server.cache, manifests::secret()))),
+            cache: Box::leak(Box::new(cache::Store::new(config.server.cache, random_secret()))),
             addresses,
         })
     }
@@ -117,7 +118,7 @@ impl Ready {
 }
 
 /// What holds for the connections that come to an address.
-fn listening(listener: &Listener, address: SocketAddr) -> Result<listen::Listener, ListenerError> {
+fn listening(listener: &ListenerPolicy, address: SocketAddr) -> Result<listen::Listener, ListenerError> {
     let tls = match &listener.certificates[..] {
         [] => None,
         some => Some(Tls::new(some.to_vec()).map_err(|source| ListenerError { address, source })?),
@@ -132,7 +133,7 @@ fn listening(listener: &Listener, address: SocketAddr) -> Result<listen::Listene
     })
 }
 
-fn http2_limits(limits: &Limits) -> h2::Limits {
+fn http2_limits(limits: &ClientLimits) -> h2::Limits {
     h2::Limits {
         max_streams: limits.max_streams,
         max_header_bytes: limits.max_header_bytes,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs checks by name (format, clippy, documentation, dependencies, minimum, fuzz, chain, release, tests), all of them even when one fails, and fails if one
-# did.
+# Runs checks by name (format, clippy, features, documentation, dependencies, minimum, fuzz, chain, release, tests), all of them even when
+# one fails, and fails if one did.
 # A check whose tool this toolchain lacks is skipped, and said to be.
 set -uo pipefail
 
@@ -32,6 +32,8 @@ for name in "$@"; do
             echo '== clippy: skipped, clippy is not installed'
         fi
         ;;
+    # A server without the command `probe`, and what only that command needs.
+    features) check features cargo check --locked --no-default-features ;;
     documentation)
         check documentation \
             env RUSTDOCFLAGS='-D warnings -D rustdoc::broken_intra_doc_links' cargo doc --locked --no-deps

@@ -5,7 +5,7 @@ set -euo pipefail
 
 port=${PORT:-8080}
 origin_port=${ORIGIN_PORT:-9000}
-linkpush=${CARGO_TARGET_DIR:-target}/release/linkpush
+linkpush=${CARGO_TARGET_DIR:-target}/demo/linkpush
 page=http://127.0.0.1:$port/
 server=
 

@@ -24,7 +24,7 @@ pub(super) fn push<A>(connection: &Connection<A>, document: &mut Stream, promise
         };
         let pushed_by = PushedBy { parent };
         let mut head: Box<Parts> = Box::new(promise.request.into_parts().0);
-        head.extensions.insert(pushed_by);
+        head.extensions.insert::<PushedBy>(pushed_by);
         connection.mux.start(Promised {
             stream,
             head,

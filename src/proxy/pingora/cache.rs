@@ -4,7 +4,6 @@ use pingora::{Result, http::ResponseHeader};
 use pingora_cache::{CacheOptionOverrides, CachePhase, NoCacheReason};
 use pingora_proxy::Session;
 
-use super::session::cache;
 use crate::proxy::{
     edge::Edge,
     exchange::Exchange,
@@ -19,17 +18,17 @@ use crate::proxy::{
 
 /// Turns the cache on for a request in which it has a part.
 pub(super) fn begin(edge: &Edge, session: &mut Session, exchange: &mut Exchange) {
-    if !request::may_take_part(session.req_header(), exchange) {
+    let Some(policy) = request::policy(session.req_header(), exchange) else {
         return;
-    }
+    };
     let has_content = !session.is_body_empty();
-    if !request::takes_part(edge, session.req_header(), has_content, exchange) {
+    if !request::takes_part(edge, session.req_header(), (policy, has_content), exchange) {
         return;
     }
-    // What is stored comes as fast as the origin gives it, and goes out as fast as the client takes it.
+    // A response that is stored comes as fast as the origin gives it, and goes out as fast as the client takes it.
     session.set_proxy_tasks_enabled(true);
     let mut waiting = CacheOptionOverrides::default();
-    waiting.wait_timeout = exchange.route().map(|route| route.cache.wait);
+    waiting.wait_timeout = Some(policy.wait);
     let parts = &edge.cache;
     session.cache.enable(
         parts.store,
@@ -42,7 +41,7 @@ pub(super) fn begin(edge: &Edge, session: &mut Session, exchange: &mut Exchange)
 
 /// Counts content of a response that is to be stored.
 pub(super) fn count(edge: &Edge, session: &Session, length: usize, exchange: &mut Exchange) -> Result<()> {
-    if storing::count(edge, &cache(session), session.req_header(), length, exchange)? == Size::TooLarge {
+    if storing::count(edge, session.cache.phase(), session.req_header(), length, exchange)? == Size::TooLarge {
         session
             .cache
             .response_became_uncacheable(NoCacheReason::ResponseTooLarge);

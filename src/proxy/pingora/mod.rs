@@ -50,7 +50,7 @@ impl ProxyHttp for Edge {
         Exchange::new(self.snapshot.load_full())
     }
 
-    /// None of Pingora's modules is used, compression neither.
+    /// Adds none of Pingora's modules, compression neither.
     fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
@@ -169,7 +169,7 @@ impl ProxyHttp for Edge {
     ) -> Result<()> {
         origin::check(session, response, exchange).inspect_err(|_| storing::refused(response.status, exchange))?;
         date::once(response);
-        storing::answered(&session::cache(session), response, exchange);
+        storing::note_head(&session::cache(session), response, exchange);
         Ok(())
     }
 
@@ -246,8 +246,8 @@ impl ProxyHttp for Edge {
         origin::attempt_failed(session, exchange, error, was_reused)
     }
 
-    /// The access line counts the tries, and what ejects a server is said once. Nothing else tells that the client of a
-    /// response has left which is stored all the same.
+    /// Suppresses every warning: the access line counts the tries, and the failure that ejects a server is logged once.
+    /// Nothing else tells that the client has left whose response is stored all the same.
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
@@ -265,7 +265,7 @@ impl ProxyHttp for Edge {
         respond::fail(self, session, error, exchange).await
     }
 
-    /// The access line says it, once.
+    /// Suppresses the log line of an error, which the access line tells.
     fn suppress_error_log(&self, _session: &Session, _exchange: &Exchange, _error: &Error) -> bool {
         true
     }

@@ -1,6 +1,6 @@
 //! Moves an attempt: the peer that Pingora connects to, the request that it sends, and the error that an attempt ends with.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use pingora::{
     BError, Result,
@@ -17,32 +17,32 @@ use crate::{
         exchange::Exchange,
         rules::{
             attempt::{self, Progress, Verdict},
-            failure::{Kind, Refusal},
+            failure::Kind,
             forwarded, response,
         },
     },
-    upstream,
+    upstream::{self, Pool, Server},
 };
 
 /// Returns a server of the route's pool at which this request has not failed, as Pingora is to connect to it.
 pub(super) async fn peer(session: &Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
     let request = session.req_header();
-    attempt::choose(request, exchange).await?;
-    let (Some(pool), Some(chosen)) = (exchange.pool(), &exchange.server) else {
-        return Err(Refusal::NoPool.into());
+    let is_cached = session.cache.enabled();
+    let connect = |pool: &Pool, server: &Arc<Server>| {
+        let mut peer = if attempt::may_switch(request) {
+            pool.peer_to_switch(server)
+        } else {
+            pool.peer(server)
+        };
+        if let (true, Some(limit)) = (is_cached, pool.policy().first_byte_timeout) {
+            // Pingora lets a response that is stored come to its end without its client, and so does not end it when the
+            // client's side says that it takes too long.
+            let read = peer.options.read_timeout.map_or(limit, |read| read.min(limit));
+            peer.options.read_timeout = Some(read);
+        }
+        Box::new(peer)
     };
-    let mut peer = if attempt::may_switch(request) {
-        pool.peer_to_switch(chosen.server())
-    } else {
-        pool.peer(chosen.server())
-    };
-    if let (true, Some(limit)) = (session.cache.enabled(), pool.policy().first_byte_timeout) {
-        // Pingora lets a response that is stored come to its end without its client, and so does not end it when the client's
-        // side says that it takes too long.
-        let read = peer.options.read_timeout.map_or(limit, |read| read.min(limit));
-        peer.options.read_timeout = Some(read);
-    }
-    Ok(Box::new(peer))
+    Ok(attempt::choose(request, exchange, connect).await?)
 }
 
 /// Prepares a request that is sent. Pingora checks only requests of its own sessions, so those of ours are checked here.

@@ -1,7 +1,7 @@
-//! What of an answer that has to do with the cache a client is given: 304, 206, 416 or all of it.
+//! Gives a client its part of a response in which the cache has a part: 304, 206, 416 or all of it (RFC 9110 section 14).
 //!
 //! Pingora asks for this where it has taken conditions and ranges out of the request to the origin, or has not asked the
-//! origin at all. Its own answers differ from RFC 9110: `docs/understand/pingora.md` says in what.
+//! origin at all. Its own choice differs from RFC 9110: `docs/understand/pingora.md` says in what.
 
 use http::{HeaderValue, StatusCode, header};
 use pingora::{
@@ -12,12 +12,12 @@ use pingora_proxy::{MultiRangeInfo, RangeType};
 
 use crate::cache::{Part, TARGETED, announced_length, is_unchanged, part};
 
-/// Whether the client's copy is what it would get.
+/// Returns whether the client's copy is what it would get.
 pub(in crate::proxy) fn is_known(request: &RequestHeader, response: &ResponseHeader) -> bool {
     is_unchanged(&request.method, &request.headers, response.status, &response.headers)
 }
 
-/// The part that the client is given, which its header tells from here on.
+/// Chooses the part that the client is given, which the response's head tells from here on.
 pub(in crate::proxy) fn choose(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
     let Some(length) = announced_length(&response.headers) else {
         return RangeType::None;
@@ -37,7 +37,7 @@ pub(in crate::proxy) fn choose(request: &RequestHeader, response: &mut ResponseH
         }
         Part::Nothing => {
             let of_content = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
-            // It is no answer to whoever asks for this URL next.
+            // It is no response for the next client that asks for this URL.
             for name in of_content.iter().chain(&TARGETED) {
                 response.remove_header(name);
             }

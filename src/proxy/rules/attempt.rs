@@ -12,15 +12,19 @@ use pingora_cache::CachePhase;
 use super::failure::{Failure, Kind, Refusal, Side};
 use crate::{
     proxy::exchange::Exchange,
-    upstream::{self, Balance, HashKey, NoServer, PoolPolicy},
+    upstream::{self, Balance, HashKey, NoServer, Pool, PoolPolicy, Server},
 };
 
-/// Chooses a server of the route's pool at which this request has not failed.
+/// Chooses a server of the route's pool at which this request has not failed. Returns how to `connect` to it.
 ///
 /// # Errors
 ///
-/// There is none.
-pub(in crate::proxy) async fn choose(request: &Parts, exchange: &mut Exchange) -> Result<(), Refusal> {
+/// [`Refusal::NoServer`]: there is none.
+pub(in crate::proxy) async fn choose<P>(
+    request: &Parts,
+    exchange: &mut Exchange,
+    connect: impl FnOnce(&Pool, &Arc<Server>) -> P,
+) -> Result<P, Refusal> {
     let pool = exchange.pool().map(Arc::clone).ok_or(Refusal::NoPool)?;
     let client = || exchange.client_address(&request.headers);
     let mut octets = [0; 16];
@@ -34,10 +38,11 @@ pub(in crate::proxy) async fn choose(request: &Parts, exchange: &mut Exchange) -
     };
     match chosen {
         Ok(chosen) => {
+            let peer = connect(&pool, chosen.server());
             exchange.tries += 1;
             exchange.tried_since = Instant::now();
             exchange.server = Some(chosen);
-            Ok(())
+            Ok(peer)
         }
         Err(none) => {
             exchange.failure = Some(format!("upstream {}: {none}", pool.policy().name));
@@ -140,37 +145,37 @@ pub(in crate::proxy) fn connect_failed(kind: Kind, reason: &str, exchange: &mut 
     kind != Kind::Internal && give_up_on_server(exchange)
 }
 
-/// How far an attempt had come when it failed.
+/// The progress that an attempt had made when it failed.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct Progress {
     /// Status of the response, interim ones included, that was last written to the client.
     pub(in crate::proxy) written: Option<StatusCode>,
     /// Bytes of the request's content that were read.
     pub(in crate::proxy) body_read: usize,
-    /// Whether some of those bytes are not there any more.
+    /// `true` if some of those bytes are not there any more.
     pub(in crate::proxy) is_body_lost: bool,
-    /// Whether the request was sent on a connection that was kept from an earlier one.
+    /// `true` if the request was sent on a connection that an earlier one had left.
     pub(in crate::proxy) was_reused: bool,
-    /// Whether the cache has a part in the request.
+    /// `true` if the cache has a part in the request.
     pub(in crate::proxy) is_cached: bool,
-    /// Whether the client was seen to leave before the response began.
+    /// `true` if the client was seen to leave before the response began.
     pub(in crate::proxy) is_abandoned: bool,
 }
 
 impl Progress {
     /// Returns whether a final response has begun.
-    fn is_answered(&self) -> bool {
+    fn has_response(&self) -> bool {
         self.written
             .is_some_and(|status| !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS)
     }
 }
 
-/// What the failure of an attempt comes to.
+/// The consequence of a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum Verdict {
     /// Nobody waits any more, and the server has done nothing wrong.
     Abandoned,
-    /// The server has answered, and a request that asks for the whole is sent to it.
+    /// The server has responded, and a request that asks for the whole is sent to it.
     AskForWhole,
     /// The error is not the origin's.
     NotOrigins,
@@ -209,7 +214,7 @@ fn has_limit(exchange: &Exchange) -> bool {
 
 /// Notes that an attempt failed at its server, for this reason. Returns whether the request is sent again.
 ///
-/// Pingora would repeat any idempotent request, but only on a connection that was kept from before.
+/// Pingora would repeat any idempotent request, but only on a connection that an earlier request had left.
 pub(in crate::proxy) fn failed(
     method: &Method,
     kind: Kind,
@@ -218,12 +223,12 @@ pub(in crate::proxy) fn failed(
     exchange: &mut Exchange,
 ) -> bool {
     record_failure(reason, exchange);
-    let is_answered = progress.is_answered();
+    let has_response = progress.has_response();
     let is_repeatable =
-        !is_answered && may_repeat(method, progress.body_read, progress.is_body_lost) && may_try_again(kind);
-    let was_lost_idle = progress.was_reused && kind.is_loss() && !is_answered;
+        !has_response && may_repeat(method, progress.body_read, progress.is_body_lost) && may_try_again(kind);
+    let was_lost_idle = progress.was_reused && kind.is_loss() && !has_response;
     // A stream of events, or a tunnel, may be quiet for as long as it likes: that is no failure of its server.
-    let is_quiet = is_answered && kind == Kind::ReadTimeout;
+    let is_quiet = has_response && kind == Kind::ReadTimeout;
     let has_server = if is_quiet {
         false
     } else if was_lost_idle {
@@ -246,7 +251,7 @@ fn may_repeat(method: &Method, body_read: usize, is_body_lost: bool) -> bool {
     }
 }
 
-/// Returns whether another server may do better. A request that kept one busy for the whole of `read_timeout` would keep the
+/// Returns whether another server may do better. A request that made one busy for the whole of `read_timeout` would make the
 /// next one as busy; `first_byte_timeout` is there to set that right.
 const fn may_try_again(kind: Kind) -> bool {
     kind.is_loss() || matches!(kind, Kind::FirstByteTimeout)
@@ -282,10 +287,7 @@ fn record_failure(reason: &str, exchange: &mut Exchange) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        proxy::{ProxySnapshot, Timeouts},
-        upstream::ServerPolicy,
-    };
+    use crate::{proxy::ProxySnapshot, upstream::ServerPolicy};
 
     #[test]
     fn only_what_changes_nothing_is_repeated() {
@@ -359,15 +361,7 @@ mod tests {
     };
 
     fn exchange() -> Exchange {
-        let snapshot = ProxySnapshot {
-            routes: Vec::new(),
-            pools: Vec::new(),
-            timeouts: Timeouts {
-                read: Duration::ZERO,
-                write: Duration::ZERO,
-            },
-        };
-        Exchange::new(Arc::new(snapshot))
+        Exchange::new(Arc::new(ProxySnapshot::empty()))
     }
 
     #[test]
@@ -407,7 +401,7 @@ mod tests {
     fn a_switch_of_protocols_is_a_response_and_a_103_is_none() {
         for (written, expected) in [(None, false), (Some(103), false), (Some(101), true), (Some(200), true)] {
             let written = written.map(|status| StatusCode::from_u16(status).expect("a status"));
-            assert_eq!(Progress { written, ..AT_FIRST }.is_answered(), expected, "{written:?}");
+            assert_eq!(Progress { written, ..AT_FIRST }.has_response(), expected, "{written:?}");
         }
     }
 }

@@ -89,7 +89,7 @@ pub(in crate::proxy) fn judge(
     };
     let credentials = route.push.credentials;
     push::judge(status, fields, credentials).map_err(|bad| {
-        debug!("pushed answer of {} not delivered: {bad}", request.uri);
+        debug!("pushed response of {} not delivered: {bad}", request.uri);
         remember_bad(edge, request, exchange, bad.is_for_everybody(credentials));
         exchange.failure = Some(bad.to_string());
         Refusal::NotPushable

@@ -1,4 +1,4 @@
-//! Says why an exchange goes no further: [`Refusal`] is a rule's own reason, [`Failure`] is what rules know of any error.
+//! Tells why an exchange goes no further: [`Refusal`] is a rule's own reason, [`Failure`] the form in which rules see errors.
 //!
 //! A driver makes its own errors of the one, and the other of its own errors.
 
@@ -7,14 +7,14 @@ use http::StatusCode;
 use super::head::framing::BadFraming;
 use crate::{cache::OtherAnswer, upstream::NoServer};
 
-/// Why a rule ends an exchange, or an attempt of it.
+/// The reason why a rule ends an exchange, or an attempt of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::proxy) enum Refusal {
     /// A pushed response that is not delivered.
     #[error("a pushed response that is not delivered")]
     NotPushable,
     /// Nobody reads a response, and it is not stored.
-    #[error("an answer that is not kept")]
+    #[error("a response that is not stored")]
     NobodyReads,
     /// A 304 that is not about the stored response. The request is to be sent again, for the whole.
     #[error(transparent)]
@@ -36,13 +36,13 @@ pub(in crate::proxy) enum Refusal {
 /// An error of an exchange, as far as the rules tell errors apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) struct Failure {
-    /// Whose error it is.
+    /// The side whose error it is.
     pub(in crate::proxy) side: Side,
-    /// Its kind.
+    /// The kind of the error.
     pub(in crate::proxy) kind: Kind,
 }
 
-/// Whose error ended an exchange.
+/// The side whose error ended an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum Side {
     /// The client's.

@@ -1,4 +1,4 @@
-//! Ends a request: what the client of a failed one is told, and the access line.
+//! Ends a request: tells the client of a failed one, and writes the access line.
 
 use http::{HeaderValue, StatusCode, request::Parts};
 use log::debug;
@@ -10,7 +10,7 @@ use super::{
     },
     delivery,
     failure::{Failure, Kind, Side},
-    head::Fields,
+    head::{Fields, name},
 };
 use crate::{
     proxy::{edge::Edge, exchange::Exchange},
@@ -18,7 +18,7 @@ use crate::{
     upstream,
 };
 
-/// What is done about a failed request.
+/// The end of a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum Ending {
     /// Nobody waits.
@@ -27,7 +27,7 @@ pub(in crate::proxy) enum Ending {
     CancelPromise,
     /// The response breaks off, or there is nobody to tell.
     BreakOff {
-        /// Whether a limit of time has passed: nobody can tell whose fault that is.
+        /// `true` if a limit of time has passed: nobody can tell whose fault that is.
         is_time_limit: bool,
     },
     /// A page with this status.
@@ -56,7 +56,7 @@ pub(in crate::proxy) fn fail(
             storing::note_failure(edge, exchange);
         }
         debug!(
-            "an answer in memory is not renewed: {}",
+            "a stored response is not renewed: {}",
             exchange.failure.as_deref().unwrap_or("-")
         );
         return Ending::Nothing;
@@ -80,15 +80,18 @@ pub(in crate::proxy) fn fail(
 
 /// Writes the fields of a page with a status and content of this length.
 pub(in crate::proxy) fn describe_page(head: &mut impl Fields, status: StatusCode, length: usize) {
-    head.set("Content-Type", HeaderValue::from_static("text/html; charset=utf-8"));
-    head.set("Cache-Control", HeaderValue::from_static("no-store"));
-    head.set("Content-Length", HeaderValue::from(length));
+    head.set(
+        &name::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    head.set(&name::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    head.set(&name::CONTENT_LENGTH, HeaderValue::from(length));
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        head.set("Retry-After", HeaderValue::from(upstream::RETRY_AFTER.as_secs()));
+        head.set(&name::RETRY_AFTER, HeaderValue::from(upstream::RETRY_AFTER.as_secs()));
     }
 }
 
-/// What was sent to the client.
+/// The response that the client got.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct Sent {
     /// Status of the response.

@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 
-use super::head::Fields;
+use super::head::{Fields, name};
 use crate::{
     forwarded::{Facts, ForwardedField, Trust, is_foreign, tell},
     proxy::exchange::Exchange,
@@ -34,21 +34,19 @@ pub(in crate::proxy) fn tell_origin(request: &Parts, to_origin: &mut impl Fields
         to_origin.remove(name);
     }
     if let Some(told) = told {
-        to_origin.set("X-Forwarded-For", told.chain);
-        to_origin.set("X-Forwarded-Proto", told.scheme);
-        to_origin.set("X-Forwarded-Port", told.port);
+        to_origin.set(&name::X_FORWARDED_FOR, told.chain);
+        to_origin.set(&name::X_FORWARDED_PROTO, told.scheme);
+        to_origin.set(&name::X_FORWARDED_PORT, told.port);
         match told.host {
-            Some(host) => to_origin.set("X-Forwarded-Host", host),
-            None => to_origin.remove(&X_FORWARDED_HOST),
+            Some(host) => to_origin.set(&name::X_FORWARDED_HOST, host),
+            None => to_origin.remove(name::X_FORWARDED_HOST.as_header()),
         }
         if let Some(forwarded) = told.forwarded {
-            to_origin.set("Forwarded", forwarded);
+            to_origin.set(&name::FORWARDED, forwarded);
         }
     }
-    to_origin.add("Via", via(request.version));
+    to_origin.add(&name::VIA, via(request.version));
 }
-
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Returns what is known of the client of a request, and of the URL that it is for; `fields` are what the request, or the one
 /// to the origin, says of that.
@@ -86,7 +84,7 @@ pub(in crate::proxy) fn join_cookies(to_origin: &mut impl Fields) {
     let cookie = crumbs.join(b"; ".as_slice());
     // Values with a separator between them are a value.
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
-        to_origin.set("Cookie", cookie);
+        to_origin.set(&name::COOKIE, cookie);
     }
 }
 

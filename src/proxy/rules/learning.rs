@@ -139,7 +139,7 @@ fn finish(
     }
 }
 
-/// Links of one response that are looked at.
+/// Links of one response that are observed.
 const MAX_EARLY: usize = 64;
 
 /// Returns whether a response teaches: errors teach nothing and forget nothing, nor does a 304.
@@ -171,6 +171,7 @@ fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Vec<u8>> {
 
 const RELATIONS: [&str; 3] = ["preload", "modulepreload", "preconnect"];
 
+/// Returns the lines of a field.
 fn values<'h>(fields: &'h HeaderMap, name: &header::HeaderName) -> Vec<&'h [u8]> {
     fields.get_all(name).iter().map(header::HeaderValue::as_bytes).collect()
 }

@@ -12,14 +12,14 @@ use crate::{
     route,
 };
 
-/// How a request goes on.
+/// The way on which a request goes after its beginning.
 #[derive(Debug)]
 pub(in crate::proxy) enum Begun {
-    /// To the store or the origin, after this plan was delivered.
+    /// To the store or the origin, once this plan is delivered.
     Routed(Plan),
-    /// It asks for the abilities of the server itself, which are nothing beyond HTTP (RFC 9110 section 9.3.7): 204.
+    /// Back to the client with 204: it asks for the abilities of the server itself (RFC 9110 section 9.3.7).
     AsksServer,
-    /// It has no route: 404.
+    /// Back to the client with 404: the request has no route.
     NoRoute,
 }
 

@@ -10,8 +10,8 @@ use crate::{
     proxy::{edge::Edge, exchange::Exchange, rules::forwarded, url::Url},
 };
 
-/// Forgets the stored responses of a URL after the response to a request that changes something, and those of URLs that the
-/// response says are changed, too.
+/// Forgets the stored responses of a URL after the response to a request that changes something, and those of the URLs that
+/// this response names as changed.
 pub(in crate::proxy) fn note(
     edge: &Edge,
     request: &Parts,

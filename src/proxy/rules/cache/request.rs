@@ -1,4 +1,4 @@
-//! Decides which requests are answered with stored responses: the questions of Pingora's cache before the origin is asked.
+//! Decides which requests get stored responses: what Pingora's cache asks before the origin is asked.
 
 use std::time::{Instant, SystemTime};
 
@@ -6,33 +6,33 @@ use http::{HeaderMap, header, request::Parts};
 use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, key::HashBinary};
 
 use crate::{
-    cache::{self, Asked, Passed, Store, UrlHash, WithCookie, url_text},
+    cache::{self, Asked, Passed, Store, UrlHash, url_text},
     proxy::{
         edge::Edge,
         exchange::{Exchange, Lookup, Storing, Validation},
         rules::failure::Side,
     },
     push::{self, Credentials, Mention},
-    route,
+    route::{CachePolicy, Caching},
 };
 
-/// Returns whether the cache may have a part in a request, as far as its head tells.
-pub(in crate::proxy) fn may_take_part(request: &Parts, exchange: &mut Exchange) -> bool {
-    let caches = exchange
-        .route()
-        .is_some_and(|route| route.cache.caching != route::Caching::Off);
-    if !caches {
-        return false;
+/// Returns the policy of the route for a request in which the cache may have a part, as far as its head tells.
+pub(in crate::proxy) fn policy(request: &Parts, exchange: &mut Exchange) -> Option<CachePolicy> {
+    let policy = exchange.route()?.cache;
+    if policy.caching == Caching::Off {
+        return None;
     }
     exchange.passed = Passed::check(&request.method, &request.headers).err();
-    exchange.passed.is_none()
+    exchange.passed.is_none().then_some(policy)
 }
 
-/// Returns whether the cache has a part in a request in which it [may](may_take_part) have one.
-pub(in crate::proxy) fn takes_part(edge: &Edge, request: &Parts, has_content: bool, exchange: &mut Exchange) -> bool {
-    let Some(policy) = exchange.route().map(|route| route.cache) else {
-        return false;
-    };
+/// Returns whether the cache has a part in a request by this [policy], with or without content.
+pub(in crate::proxy) fn takes_part(
+    edge: &Edge,
+    request: &Parts,
+    (policy, has_content): (CachePolicy, bool),
+    exchange: &mut Exchange,
+) -> bool {
     let hash = if has_content {
         Err(Passed::Content)
     } else {
@@ -58,14 +58,14 @@ pub(in crate::proxy) fn takes_part(edge: &Edge, request: &Parts, has_content: bo
 }
 
 /// Returns the hash of the URL of a request in which the cache has a part.
-fn hash(edge: &Edge, request: &Parts, caching: route::Caching, exchange: &Exchange) -> Result<UrlHash, Passed> {
+fn hash(edge: &Edge, request: &Parts, caching: Caching, exchange: &Exchange) -> Result<UrlHash, Passed> {
     let store = edge.cache.store;
     let url = exchange.url(request);
     let hash = store.hasher().url(url.scheme, url.authority, url.path_and_query);
     if exchange.pushed_by.is_some() {
         // Each promise is for an asset.
         store.assets().note(hash);
-    } else if caching == route::Caching::Assets && !store.assets().contains(hash) {
+    } else if caching == Caching::Assets && !store.assets().contains(hash) {
         return Err(Passed::NoAsset);
     }
     let hash = as_told(store, hash, request, exchange).ok_or(Passed::Peer)?;
@@ -102,7 +102,7 @@ pub(in crate::proxy) fn key(edge: &Edge, request: &Parts, exchange: &Exchange) -
         .as_ref()
         .is_some_and(|storing| storing.asked.with_cookie)
     {
-        key.extensions.insert::<WithCookie>(WithCookie);
+        cache::note_cookie(&mut key);
     }
     key
 }
@@ -176,7 +176,7 @@ pub(in crate::proxy) fn note_links<'f, 'm>(
     mentions: impl FnOnce() -> &'m [Mention<'m>],
 ) {
     let Some(route) = exchange.route() else { return };
-    if route.cache.caching == route::Caching::Off {
+    if route.cache.caching == Caching::Off {
         return;
     }
     let url = exchange.url(request);

@@ -8,27 +8,28 @@ use pingora_cache::{CacheMeta, CachePhase, NoCacheReason};
 
 use crate::{
     cache::NotKept,
-    proxy::{exchange::Exchange, rules::head::Fields},
+    proxy::{
+        exchange::Exchange,
+        rules::head::{Fields, name},
+    },
     route::{Route, StatusField},
     telemetry::access::Outcome,
 };
 
-/// What Pingora's cache says of a request.
+/// The facts that Pingora's cache tells of a request.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct CacheFacts<'c> {
-    /// How far it is with the request.
+    /// The phase of the request.
     pub(in crate::proxy) phase: CachePhase,
-    /// Its record of the response, stored or on its way there.
+    /// The record of the response, stored or on its way there.
     pub(in crate::proxy) meta: Option<&'c CacheMeta>,
-    /// Why an earlier response was not stored, where that was remembered.
+    /// The reason why an earlier response was not stored, where it was remembered.
     pub(in crate::proxy) predicted: Option<NoCacheReason>,
 }
 
-impl CacheFacts<'_> {
-    /// Returns whether the cache still has a part in the request.
-    pub(in crate::proxy) const fn is_enabled(&self) -> bool {
-        !matches!(self.phase, CachePhase::Disabled(_) | CachePhase::Bypass)
-    }
+/// Returns whether the cache still has a part in the request.
+pub(in crate::proxy) const fn is_enabled(cache: CachePhase) -> bool {
+    !matches!(cache, CachePhase::Disabled(_) | CachePhase::Bypass)
 }
 
 /// Returns which part the cache had in a response, and why none: for the access line.
@@ -78,7 +79,7 @@ pub(in crate::proxy) fn tell(cache: &CacheFacts<'_>, request: &Method, response:
     if let (CachePhase::Revalidated, Some(meta)) = (cache.phase, meta) {
         // The 304 says how old it is itself, if it came from another cache.
         if response.fields().contains_key(header::AGE) {
-            response.set("Age", HeaderValue::from(meta.age().as_secs()));
+            response.set(&name::AGE, HeaderValue::from(meta.age().as_secs()));
         }
     }
     if route.cache.status == StatusField::On {
@@ -88,7 +89,7 @@ pub(in crate::proxy) fn tell(cache: &CacheFacts<'_>, request: &Method, response:
             Err(over) => -i64::try_from(over.duration().as_secs()).unwrap_or(i64::MAX),
         });
         if let Ok(status) = HeaderValue::try_from(cache_status(cache.phase, request, ttl)) {
-            response.add(CACHE_STATUS, status);
+            response.add(&name::CACHE_STATUS, status);
         }
     }
 }
@@ -116,9 +117,6 @@ fn cache_status(phase: CachePhase, request: &Method, ttl: i64) -> String {
 pub(in crate::proxy) fn hit_status(ttl: i64) -> String {
     format!("linkpush; hit; ttl={ttl}")
 }
-
-/// The name of the field.
-pub(in crate::proxy) const CACHE_STATUS: &str = "cache-status";
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,11 @@ use pingora_cache::{
     RespCacheable::{self, Cacheable, Uncacheable},
 };
 
-use super::{invalidate, request::variance, status::CacheFacts};
+use super::{
+    invalidate,
+    request::variance,
+    status::{CacheFacts, is_enabled},
+};
 use crate::{
     cache::{self, Asked, NotKept, Source, Update},
     proxy::{
@@ -23,9 +27,9 @@ use crate::{
 };
 
 /// Looks at the origin's head before it is stored: what a 304 says of the stored response that was found.
-pub(in crate::proxy) fn answered(cache: &CacheFacts<'_>, response: &ResponseHeader, exchange: &mut Exchange) {
+pub(in crate::proxy) fn note_head(cache: &CacheFacts<'_>, response: &ResponseHeader, exchange: &mut Exchange) {
     let Some(storing) = &mut exchange.storing else { return };
-    if response.status.is_informational() || !cache.is_enabled() {
+    if response.status.is_informational() || !is_enabled(cache.phase) {
         return;
     }
     storing.validation = Validation::Pending;
@@ -154,12 +158,12 @@ fn admit(edge: &Edge, cache: &CacheFacts<'_>, decided: RespCacheable, exchange: 
     Cacheable(meta)
 }
 
-/// Whether a response that is stored still fits.
+/// The size of a response that is stored, against the limit for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum Size {
-    /// It does, or is not stored at all.
+    /// It fits, or the response is not stored at all.
     Fits,
-    /// It has just become larger than the limit for one: the next request for it does not wait to see.
+    /// It has just become more than the limit: the next request does not wait to see.
     TooLarge,
 }
 
@@ -170,7 +174,7 @@ pub(in crate::proxy) enum Size {
 /// [`Refusal::NobodyReads`]: the request renews in the background what is not stored, or all readers have left.
 pub(in crate::proxy) fn count(
     edge: &Edge,
-    cache: &CacheFacts<'_>,
+    cache: CachePhase,
     request: &Parts,
     length: usize,
     exchange: &mut Exchange,
@@ -179,11 +183,11 @@ pub(in crate::proxy) fn count(
     let Some(storing) = &mut exchange.storing else {
         return Ok(Size::Fits);
     };
-    let is_given_up = cache.phase == CachePhase::Disabled(NoCacheReason::StorageError);
-    if is_given_up || is_update && !cache.is_enabled() {
+    let is_given_up = cache == CachePhase::Disabled(NoCacheReason::StorageError);
+    if is_given_up || is_update && !is_enabled(cache) {
         return Err(Refusal::NobodyReads);
     }
-    if !cache.is_enabled() {
+    if !is_enabled(cache) {
         return Ok(Size::Fits);
     }
     let before = storing.received;
@@ -256,28 +260,18 @@ pub(in crate::proxy) fn note_success(edge: &Edge, cache: CachePhase, exchange: &
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::HeaderMap;
 
     use super::*;
     use crate::{
         cache::UrlHash,
-        proxy::{ProxySnapshot, Timeouts, exchange::Storing},
+        proxy::{ProxySnapshot, exchange::Storing},
         route::CookieAnswers,
     };
 
     #[test]
     fn a_response_that_may_not_be_stored_says_why() {
-        let snapshot = ProxySnapshot {
-            routes: Vec::new(),
-            pools: Vec::new(),
-            timeouts: Timeouts {
-                read: Duration::ZERO,
-                write: Duration::ZERO,
-            },
-        };
-        let mut exchange = Exchange::new(Arc::new(snapshot));
+        let mut exchange = Exchange::new(Arc::new(ProxySnapshot::empty()));
         let mut response = ResponseHeader::build(200, None).expect("a header");
         response.insert_header("content-length", "3").expect("a field");
         let reason = |response: &ResponseHeader, exchange: &Exchange| match store(response, None, exchange) {

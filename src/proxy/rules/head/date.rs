@@ -1,17 +1,17 @@
-//! Keeps `Date` of a response: the origin's, wherever it says one (RFC 9110 section 6.6.1).
+//! Decides on the `Date` of a response: the origin's, wherever it says one (RFC 9110 section 6.6.1).
 //!
 //! Where the origin says none, the session that writes the response adds the time of now.
 
 use http::{HeaderValue, header};
 
-use super::{Fields, ResponseHead};
+use super::{Fields, ResponseHead, name};
 
 /// Leaves one line, the first, so that everybody reads the same.
 pub(in crate::proxy) fn once(response: &mut impl Fields) {
     let mut lines = response.fields().get_all(header::DATE).iter();
     if let (Some(first), Some(_)) = (lines.next(), lines.next()) {
         let first = first.clone();
-        response.set("Date", first);
+        response.set(&name::DATE, first);
     }
 }
 

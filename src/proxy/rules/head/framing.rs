@@ -5,22 +5,22 @@
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 
-use super::ResponseHead;
+use super::{ResponseHead, name};
 use crate::{fields::length, upstream::is_doubled};
 
-/// Why a response goes no further.
+/// The reason why a response goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadFraming {
-    /// Content-Length that is no length, or says two.
+    /// Content-Length is no length, or says two.
     #[error("Content-Length that is no length, or says two")]
     ContentLength,
-    /// Transfer-Encoding with Content-Length.
+    /// Transfer-Encoding comes with Content-Length.
     #[error("Transfer-Encoding with Content-Length")]
     Both,
-    /// A transfer coding other than chunked.
+    /// There is a transfer coding other than chunked.
     #[error("a transfer coding other than chunked")]
     Coding,
-    /// A switch of protocols that nobody asked for.
+    /// The protocol is switched, for which nobody asked.
     #[error("a switch of protocols that nobody asked for")]
     Switch,
 }
@@ -51,7 +51,7 @@ pub(in crate::proxy) fn check(response: &mut impl ResponseHead, may_switch: bool
         response.remove(&header::CONTENT_LENGTH);
         response.remove(&header::TRANSFER_ENCODING);
     } else if let Some(length) = length.filter(|_| is_repeated) {
-        response.set("Content-Length", HeaderValue::from(length));
+        response.set(&name::CONTENT_LENGTH, HeaderValue::from(length));
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ pub(in crate::proxy) fn is_empty(response: &impl ResponseHead) -> bool {
 /// Says that there is no content (RFC 9110 section 15.3.6).
 pub(in crate::proxy) fn empty(response: &mut impl ResponseHead) {
     response.remove(&header::TRANSFER_ENCODING);
-    response.set("Content-Length", HeaderValue::from_static("0"));
+    response.set(&name::CONTENT_LENGTH, HeaderValue::from_static("0"));
 }
 
 /// Returns the one length that Content-Length says, however often.

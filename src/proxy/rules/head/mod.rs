@@ -1,26 +1,26 @@
 //! Changes heads: which of their fields are passed on, and in which form.
 //!
-//! `framing` (where a response ends), `hops` (what belongs to one connection), `date` (when a response was made). The rules
-//! take a head as [`Fields`], so that each driver may have heads of its own.
+//! `name` (of the fields that are written), `framing` (where a response ends), `hops` (what belongs to one connection), `date`
+//! (when a response was made). The rules take a head as [`Fields`], so that each driver may have heads of its own.
 
 pub(in crate::proxy) mod date;
 pub(in crate::proxy) mod framing;
 pub(in crate::proxy) mod hops;
+pub(in crate::proxy) mod name;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-/// The fields of a head that a rule changes.
-///
-/// Names that are written come as text in the case of HTTP/1.x: of a `HeaderName`, Pingora's heads make two copies.
-/// A name must be a valid one, and no head has so many fields that there is no room for another.
+use self::name::Name;
+
+/// The fields of a head that a rule changes. No head has so many that there is no room for another.
 pub(in crate::proxy) trait Fields {
     /// Returns all fields.
     fn fields(&self) -> &HeaderMap;
     /// Sets a field in the place of all its lines.
-    fn set(&mut self, name: &'static str, value: HeaderValue);
+    fn set(&mut self, name: &Name, value: HeaderValue);
     /// Adds a line to a field.
-    fn add(&mut self, name: &'static str, value: HeaderValue);
+    fn add(&mut self, name: &Name, value: HeaderValue);
     /// Adds a line to a field that was read.
     fn add_named(&mut self, name: &HeaderName, value: HeaderValue);
     /// Removes all lines of a field.
@@ -46,12 +46,12 @@ macro_rules! fields_of_pingora {
                 &self.headers
             }
 
-            fn set(&mut self, name: &'static str, value: HeaderValue) {
-                let _ = self.insert_header(name, value);
+            fn set(&mut self, name: &Name, value: HeaderValue) {
+                let _ = self.insert_header(name.text, value);
             }
 
-            fn add(&mut self, name: &'static str, value: HeaderValue) {
-                let _ = self.append_header(name, value);
+            fn add(&mut self, name: &Name, value: HeaderValue) {
+                let _ = self.append_header(name.text, value);
             }
 
             fn add_named(&mut self, name: &HeaderName, value: HeaderValue) {
@@ -87,12 +87,12 @@ impl Fields for HeaderMap {
         self
     }
 
-    fn set(&mut self, name: &'static str, value: HeaderValue) {
-        let _ = self.try_insert(name, value);
+    fn set(&mut self, name: &Name, value: HeaderValue) {
+        let _ = self.try_insert(name.name.clone(), value);
     }
 
-    fn add(&mut self, name: &'static str, value: HeaderValue) {
-        let _ = self.try_append(name, value);
+    fn add(&mut self, name: &Name, value: HeaderValue) {
+        let _ = self.try_append(name.name.clone(), value);
     }
 
     fn add_named(&mut self, name: &HeaderName, value: HeaderValue) {
@@ -109,11 +109,11 @@ impl Fields for response::Parts {
         &self.headers
     }
 
-    fn set(&mut self, name: &'static str, value: HeaderValue) {
+    fn set(&mut self, name: &Name, value: HeaderValue) {
         self.headers.set(name, value);
     }
 
-    fn add(&mut self, name: &'static str, value: HeaderValue) {
+    fn add(&mut self, name: &Name, value: HeaderValue) {
         self.headers.add(name, value);
     }
 
@@ -146,11 +146,12 @@ mod tests {
 
     fn change(head: &mut impl Fields) -> Vec<(String, String)> {
         head.add_named(&HeaderName::from_static("x-a"), HeaderValue::from_static("1"));
-        head.add("X-A", HeaderValue::from_static("2"));
-        head.set("X-B", HeaderValue::from_static("3"));
-        head.set("X-B", HeaderValue::from_static("4"));
-        head.set("X-C", HeaderValue::from_static("5"));
-        head.remove(&HeaderName::from_static("x-c"));
+        head.add(&name::VIA, HeaderValue::from_static("2"));
+        head.add(&name::VIA, HeaderValue::from_static("3"));
+        head.set(&name::X_FORWARDED_FOR, HeaderValue::from_static("4"));
+        head.set(&name::X_FORWARDED_FOR, HeaderValue::from_static("5"));
+        head.set(&name::AGE, HeaderValue::from_static("6"));
+        head.remove(&name::AGE.name);
         let text = |value: &HeaderValue| value.to_str().expect("text").to_owned();
         let fields = head.fields().iter();
         fields.map(|(name, value)| (name.to_string(), text(value))).collect()
@@ -158,14 +159,18 @@ mod tests {
 
     #[test]
     fn every_head_is_changed_alike() {
-        let expected = [("x-a", "1"), ("x-a", "2"), ("x-b", "4")].map(|(name, value)| (name.into(), value.into()));
+        let expected = [("x-a", "1"), ("via", "2"), ("via", "3"), ("x-forwarded-for", "5")];
+        let expected = expected.map(|(name, value)| (name.into(), value.into()));
         let mut request = RequestHeader::build("GET", b"/", None).expect("a request");
         assert_eq!(change(&mut request), expected);
         let mut response = ResponseHeader::build(200, None).expect("a header");
         assert_eq!(change(&mut response), expected);
         let mut wire = Vec::new();
         response.header_to_h1_wire(&mut wire);
-        assert_eq!(wire, b"x-a: 1\r\nX-A: 2\r\nX-B: 4\r\n", "the case of names is kept");
+        assert_eq!(
+            wire, b"x-a: 1\r\nVia: 2\r\nVia: 3\r\nX-Forwarded-For: 5\r\n",
+            "the case of names is kept"
+        );
         let (mut parts, ()) = http::Response::new(()).into_parts();
         assert_eq!(change(&mut parts), expected);
     }

@@ -1,4 +1,4 @@
-//! Where problems are collected while a file is read.
+//! Collects problems while a file is read.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use super::problem::{Place, Problem, Problems};
 
 /// The problems found so far in one file.
 #[derive(Debug)]
-pub(super) struct Found<'f> {
+pub(super) struct Findings<'f> {
     file: &'f str,
     problems: Vec<Problem>,
     /// Paths of known keys that the file does not set, for the test that `edge.yaml` sets all.
@@ -14,12 +14,13 @@ pub(super) struct Found<'f> {
     pub(super) unset: Vec<String>,
 }
 
-/// Proof that a problem was reported: there is no other way to get one, so a part that is missing from
-/// the result has been accounted for.
+/// Proof that a problem was reported: reporting is the only way to get one, so a missing part of the result has been
+/// accounted for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reported(());
 
-impl<'f> Found<'f> {
+impl<'f> Findings<'f> {
+    /// Begins without problems; `file` is the name that problems call the file.
     pub(super) fn new(file: &'f str) -> Self {
         Self {
             file,
@@ -29,7 +30,7 @@ impl<'f> Found<'f> {
         }
     }
 
-    /// The result if nothing was found, else the problems.
+    /// Returns the result if there are no problems, else the problems.
     pub(super) fn finish<T>(self, result: Result<T, Reported>) -> Result<T, Problems> {
         match result {
             Ok(whole) if self.problems.is_empty() => Ok(whole),
@@ -37,11 +38,12 @@ impl<'f> Found<'f> {
         }
     }
 
-    /// The folder of the file: where other files are that it names without a `/` before them.
+    /// Names the folder of the file: relative paths in the file begin there.
     pub(super) fn folder(&self) -> PathBuf {
         Path::new(self.file).parent().map_or_else(PathBuf::new, Into::into)
     }
 
+    /// Adds a problem.
     pub(super) fn report(&mut self, place: Place, path: &str, message: &str) -> Reported {
         self.problems.push(Problem::new(self.file, Some(place), path, message));
         Reported(())

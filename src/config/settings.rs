@@ -1,25 +1,69 @@
-//! Mappings: known keys and free ones, each once.
+//! Reads mappings: of settings, whose keys are known, or of names.
+//!
+//! [`settings!`] and [`read_settings!`] state a setting in one row: problems list the keys in the order of the rows.
 
 use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
-    decode::At,
-    found::{Found, Reported},
-    node::{Value, quoted},
+    decode::{At, Words},
+    findings::{Findings, Reported},
+    node::{YamlValue, quoted},
     problem::Place,
     wording::{did_you_mean, nearest},
 };
 
+/// Reads a mapping into values that have their defaults. Each row is a key, the value, and the value's reader; the caller
+/// reads a key that is alone.
+macro_rules! read_settings {
+    ($at:expr, $found:expr, { $($key:expr $(=> $slot:expr, $read:expr)?;)* }) => {{
+        let settings = $at.mapping(&[$($key),*], $found)?;
+        $($(settings.set($key, &mut $slot, $found, $read);)?)*
+        settings
+    }};
+}
+
+/// Defines a type for a mapping of settings, its defaults, and how it is read. Each row is a key with its documentation,
+/// type, default and reader.
+macro_rules! settings {
+    (
+        $(#[$attribute:meta])*
+        pub struct $name:ident {
+            $($(#[$doc:meta])* $key:ident: $type:ty = $default:expr, $read:expr;)*
+        }
+    ) => {
+        $(#[$attribute])*
+        pub struct $name {
+            $($(#[$doc])* pub $key: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+
+        impl $name {
+            pub(super) fn read(at: &At<'_>, found: &mut Findings<'_>) -> Result<Self, Reported> {
+                let mut whole = Self::default();
+                read_settings!(at, found, { $(stringify!($key) => whole.$key, $read;)* });
+                Ok(whole)
+            }
+        }
+    };
+}
+
+pub(super) use {read_settings, settings};
+
 impl<'n> At<'n> {
-    /// The entries of a mapping whose keys are free; of a repeated key, the first.
-    pub(super) fn entries(&self, allowed: &str, found: &mut Found<'_>) -> Result<Vec<Field<'n>>, Reported> {
-        let Value::Mapping(nodes) = &self.node.value else {
+    /// Reads a mapping whose keys are names; of a repeated key, the first.
+    pub(super) fn entries(&self, allowed: &str, found: &mut Findings<'_>) -> Result<Vec<NamedValue<'n>>, Reported> {
+        let YamlValue::Mapping(nodes) = &self.node.value else {
             return Err(self.must_be(allowed, found));
         };
         let mut fields = Vec::with_capacity(nodes.len());
         let mut first_lines = HashMap::with_capacity(nodes.len());
         for (key, node) in nodes {
-            let Value::Text(name) = &key.value else {
+            let YamlValue::Text(name) = &key.value else {
                 let message = format!("keys must be text, in quotes if a number, got {}", key.value);
                 found.report(key.place, &self.path, &message);
                 continue;
@@ -33,7 +77,7 @@ impl<'n> At<'n> {
                 Entry::Vacant(vacant) => {
                     vacant.insert(key.place.line);
                     let at = Self { node, path };
-                    fields.push(Field {
+                    fields.push(NamedValue {
                         name,
                         key_place: key.place,
                         at,
@@ -44,36 +88,40 @@ impl<'n> At<'n> {
         Ok(fields)
     }
 
-    /// The entries of a mapping whose keys are free, at least one.
-    pub(super) fn non_empty_entries(&self, allowed: &str, found: &mut Found<'_>) -> Result<Vec<Field<'n>>, Reported> {
+    /// Reads a mapping whose keys are names, at least one.
+    pub(super) fn non_empty_entries(
+        &self,
+        allowed: &str,
+        found: &mut Findings<'_>,
+    ) -> Result<Vec<NamedValue<'n>>, Reported> {
         match &self.node.value {
-            Value::Mapping(entries) if entries.is_empty() => {
+            YamlValue::Mapping(entries) if entries.is_empty() => {
                 Err(self.report(format!("must be {allowed}, got an empty one"), found))
             }
             _ => self.entries(allowed, found),
         }
     }
 
-    /// One of a few words, or a mapping of which the word is the first key; the others are the caller's to read.
-    pub(super) fn word_or_mapping<T: Copy>(
+    /// Reads one of some words in place of a mapping; false where there is a mapping, which the caller reads.
+    pub(super) fn word_unless_mapping<T: Clone>(
         &self,
-        (words, slot): (&[(&str, T)], &mut T),
-        keys: &'static [&'static str],
-        found: &mut Found<'_>,
-    ) -> Result<Option<Fields<'n>>, Reported> {
-        if !self.is_mapping() {
-            *slot = self.word(words, Some("a mapping"), found)?;
-            return Ok(None);
+        words: Words<'_, T>,
+        slot: &mut T,
+        found: &mut Findings<'_>,
+    ) -> Result<bool, Reported> {
+        if self.is_mapping() {
+            return Ok(false);
         }
-        let fields = self.mapping(keys, found)?;
-        if let Some(first) = keys.first() {
-            fields.set(first, slot, found, |at, found| at.word(words, None, found));
-        }
-        Ok(Some(fields))
+        *slot = self.word(words, Some("a mapping"), found)?;
+        Ok(true)
     }
 
-    /// A mapping with these keys; any other key is reported, and the known ones are still read.
-    pub(super) fn mapping(&self, keys: &'static [&'static str], found: &mut Found<'_>) -> Result<Fields<'n>, Reported> {
+    /// Reads a mapping with these keys; reports any other key.
+    pub(super) fn mapping(
+        &self,
+        keys: &'static [&'static str],
+        found: &mut Findings<'_>,
+    ) -> Result<Settings<'n>, Reported> {
         let keys_are = keys.join(", ");
         let mut fields = self.entries(&format!("a mapping (keys: {keys_are})"), found)?;
         fields.retain(|field| {
@@ -91,7 +139,7 @@ impl<'n> At<'n> {
                 found.unset.push(path_of(&self.path, key));
             }
         }
-        Ok(Fields {
+        Ok(Settings {
             place: self.node.place,
             path: self.path.clone(),
             fields,
@@ -99,31 +147,32 @@ impl<'n> At<'n> {
     }
 }
 
-/// One entry of a mapping.
+/// One entry of a mapping: a value and what it is named.
 #[derive(Debug)]
-pub(super) struct Field<'n> {
+pub(super) struct NamedValue<'n> {
     pub(super) name: &'n str,
     pub(super) key_place: Place,
     pub(super) at: At<'n>,
 }
 
-impl Field<'_> {
+impl NamedValue<'_> {
     /// Reports that the key is not what is allowed.
-    pub(super) fn key_must_be(&self, allowed: &str, found: &mut Found<'_>) -> Reported {
+    pub(super) fn key_must_be(&self, allowed: &str, found: &mut Findings<'_>) -> Reported {
         let message = format!("the key must be {allowed}, got {}", quoted(self.name));
         found.report(self.key_place, &self.at.path, &message)
     }
 }
 
-/// The known entries of a mapping.
+/// The settings that a mapping has.
 #[derive(Debug)]
-pub(super) struct Fields<'n> {
+pub(super) struct Settings<'n> {
     place: Place,
     path: String,
-    fields: Vec<Field<'n>>,
+    fields: Vec<NamedValue<'n>>,
 }
 
-impl<'n> Fields<'n> {
+impl<'n> Settings<'n> {
+    /// Finds a key that is given.
     pub(super) fn find(&self, key: &str) -> Option<&At<'n>> {
         self.fields
             .iter()
@@ -136,8 +185,8 @@ impl<'n> Fields<'n> {
         &self,
         key: &str,
         slot: &mut T,
-        found: &mut Found<'_>,
-        read: impl FnOnce(&At<'n>, &mut Found<'_>) -> Result<T, Reported>,
+        found: &mut Findings<'_>,
+        read: impl FnOnce(&At<'n>, &mut Findings<'_>) -> Result<T, Reported>,
     ) {
         if let Some(Ok(value)) = self.find(key).map(|at| read(at, found)) {
             *slot = value;
@@ -149,8 +198,8 @@ impl<'n> Fields<'n> {
         &self,
         key: &str,
         what: &str,
-        found: &mut Found<'_>,
-        read: impl FnOnce(&At<'n>, &mut Found<'_>) -> Result<T, Reported>,
+        found: &mut Findings<'_>,
+        read: impl FnOnce(&At<'n>, &mut Findings<'_>) -> Result<T, Reported>,
     ) -> Result<T, Reported> {
         match self.find(key) {
             Some(at) => read(at, found),
@@ -158,8 +207,8 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Reports of a key, or of the place where it is missing.
-    pub(super) fn report(&self, key: &str, message: &str, found: &mut Found<'_>) -> Reported {
+    /// Reports a problem of a key, or of the place where it is missing.
+    pub(super) fn report(&self, key: &str, message: &str, found: &mut Findings<'_>) -> Reported {
         match self.find(key) {
             Some(at) => at.report(message.to_owned(), found),
             None => found.report(self.place, &path_of(&self.path, key), message),

@@ -1,0 +1,95 @@
+//! Reads the `server` section: threads, timeouts, limits, and what all routes share.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    cache,
+    decode::{At, file, integer, parse, time},
+    findings::{Findings, Reported},
+    learn::{self, ManifestsPolicy},
+    settings::{read_settings, settings},
+    upstream, value,
+};
+use crate::{cache::StoreLimits, upstream::ResolverPolicy};
+
+settings! {
+    /// Settings of the process.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ProcessPolicy {
+        /// Worker threads; 0 is one for each processor.
+        threads: usize = 0, integer(0..=1024);
+        /// How long requests in flight may take after SIGTERM.
+        graceful_timeout: Duration = Duration::from_secs(30), time;
+        /// The file that the process id is written to.
+        pid_file: Option<PathBuf> = None, file;
+        /// The store of what was learned of documents.
+        manifests: ManifestsPolicy = ManifestsPolicy::default(), learn::manifests;
+        /// How much stored responses may take.
+        cache: StoreLimits = StoreLimits::default(), cache::limits;
+        /// Where the running server takes commands; `None`: nowhere.
+        admin: Option<AdminEndpoint> = None, admin;
+        /// How much one client may use.
+        limits: ClientLimits = ClientLimits::default(), ClientLimits::read;
+        /// How names of origin servers are resolved.
+        resolver: ResolverPolicy = ResolverPolicy::default(), upstream::resolver;
+        /// Idle connections to origin servers that one thread keeps.
+        idle_origin_connections: usize = 128, integer(1..=65536);
+    }
+}
+
+settings! {
+    /// How much one client may use, most of it on one connection.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct ClientLimits {
+        /// Requests in flight on one HTTP/2 connection (SETTINGS_MAX_CONCURRENT_STREAMS).
+        max_streams: u32 = 128, integer(1..=1000);
+        /// Bytes of a request's header list (SETTINGS_MAX_HEADER_LIST_SIZE).
+        max_header_bytes: u32 = 64 * 1024, parse("1KiB to 1MiB with its unit (B, KiB, MiB)", |text| {
+            value::size(text).filter(|bytes| (1024..=1024 * 1024).contains(bytes))
+        });
+        /// Fields of a request; the crumbs of a cookie are one.
+        max_header_fields: usize = 100, integer(16..=256);
+        /// Malformed requests after which an HTTP/2 connection is closed.
+        max_malformed: u32 = 32, integer(1..=1000);
+        /// URLs that the diary of a connection remembers.
+        diary_entries: usize = 1024, integer(16..=65536);
+        /// Open connections of one client address; 0 is no limit.
+        max_connections_per_client: usize = 0, integer(0..=1_000_000);
+        /// How long a new connection may take to show its protocol and first bytes.
+        handshake_timeout: Duration = Duration::from_secs(10), time;
+        /// How long a connection may stay without a request.
+        idle_timeout: Duration = Duration::from_secs(60), time;
+        /// How long a client may take to send the next bytes of a request.
+        read_timeout: Duration = Duration::from_secs(60), time;
+        /// How long a client may take to accept the next bytes of a response.
+        write_timeout: Duration = Duration::from_secs(60), time;
+    }
+}
+
+/// Where a server takes commands: on this machine only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminEndpoint {
+    /// A loopback address: every user of this machine may give commands.
+    Address(SocketAddr),
+    /// A socket: its owner may give commands.
+    Socket(PathBuf),
+}
+
+fn admin(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<AdminEndpoint>, Reported> {
+    const ALLOWED: &str =
+        "off, a loopback address with a port (127.0.0.1:9901), or the path of a socket (/run/linkpush/admin.sock)";
+    parse(ALLOWED, |text| {
+        if text == "off" {
+            return Some(None);
+        }
+        if text.starts_with('/') && text.len() <= MOST_SOCKET_PATH && !text.contains('\0') {
+            return Some(Some(AdminEndpoint::Socket(text.into())));
+        }
+        let address: SocketAddr = text.parse().ok()?;
+        let is_loopback = address.ip().to_canonical().is_loopback() && address.port() != 0;
+        is_loopback.then_some(Some(AdminEndpoint::Address(address)))
+    })(at, found)
+}
+
+/// Bytes of a Unix socket's path (`sun_path`, without its end).
+const MOST_SOCKET_PATH: usize = 107;
