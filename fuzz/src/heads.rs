@@ -44,8 +44,17 @@ pub fn heads(bytes: &[u8]) {
         reader.finish(end)
     };
     let found = read(&mut body.chunks(length));
-    assert_eq!(read(&mut std::iter::once(body)), found, "however it is cut");
-    assert_eq!(read(&mut body.chunks(1)), found, "byte by byte");
+    for (other, how) in [
+        (read(&mut std::iter::once(body)), "in one piece"),
+        (read(&mut body.chunks(1)), "byte by byte"),
+    ] {
+        // A head may come out of a broken coding before it is noticed: how much does depends on how the decoder is called.
+        let is_broken = [&other, &found].contains(&&Err(HtmlReason::Corrupt));
+        assert!(
+            is_broken && !content_encoding.is_empty() || other == found,
+            "{how}: {other:?} for {found:?}"
+        );
+    }
     if let Ok(found) = found {
         check(&found, &document, limits);
     } else if found == Err(HtmlReason::BrokenOff) {

@@ -8,7 +8,7 @@
 use html5gum::Tokenizer;
 
 use super::{
-    content::{self, Decoded, Decoder, Feed, Rest, Source, Text},
+    content::{self, Decoded, Decoder, Feed, Rest, Source, Starved, Text},
     head::{Event, Head, Page},
     link::{HtmlLink, Tier},
     reason::{HtmlReason, HtmlSkip},
@@ -274,24 +274,36 @@ impl Stages {
         let Tokens::Running(tokenizer) = &mut self.tokens else {
             return None;
         };
-        // The tokenizer's only error is that it wants more.
-        while let Some(Ok(event)) = tokenizer.next() {
-            match event {
-                Event::Fetch(link) => {
-                    if let Err(reason) = found.add(link, limits.links) {
-                        return Some(Err(reason));
+        // Events of the step that starved come by the next call.
+        let mut has_starved = false;
+        loop {
+            match tokenizer.next() {
+                Some(Ok(event)) => {
+                    has_starved = false;
+                    if let Some(outcome) = found.take(event, limits.links) {
+                        return Some(outcome);
                     }
                 }
-                Event::Skip(target, reason) => found.skip(target, reason, limits.links),
-                Event::End => return Some(Ok(())),
-                Event::Fail(reason) => return Some(Err(reason)),
+                Some(Err(Starved)) if !has_starved => has_starved = true,
+                Some(Err(Starved)) | None => return None,
             }
         }
-        None
     }
 }
 
 impl Found {
+    fn take(&mut self, event: Event, most: usize) -> Outcome {
+        match event {
+            Event::Fetch(link) => self.add(link, most).err().map(Err),
+            Event::Skip(target, reason) => {
+                self.skip(target, reason, most);
+                None
+            }
+            Event::End => Some(Ok(())),
+            Event::Fail(reason) => Some(Err(reason)),
+        }
+    }
+
     fn add(&mut self, link: HtmlLink, most: usize) -> Result<(), HtmlReason> {
         // The first says how it is fetched: a preload with a low priority stays low when its script follows.
         if let Some(known) = self.links.iter_mut().find(|known| known.is_one_fetch(&link)) {

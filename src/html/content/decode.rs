@@ -93,7 +93,8 @@ impl Decoder {
         })
     }
 
-    /// Decodes some input and appends at most `room` bytes to `output`. However the input is cut, the same comes out.
+    /// Decodes some input and appends at most `room` bytes to `output`. However the input is cut, the same comes out, unless it
+    /// is corrupt: then what comes out before that is noticed depends on the cuts.
     pub(in crate::html) fn decode(&mut self, mut input: &[u8], output: &mut Vec<u8>, room: usize) -> Decoded {
         if let Self::Deflate(first) = self {
             let head = match (*first, input) {

@@ -9,4 +9,4 @@ mod source;
 pub(super) use charset::{Charset, Rest, Text};
 pub(super) use decode::{Decoded, Decoder};
 pub(super) use prescan::in_content;
-pub(super) use source::{Feed, Source, pair};
+pub(super) use source::{Feed, Source, Starved, pair};

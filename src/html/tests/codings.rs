@@ -105,7 +105,7 @@ fn a_body_that_is_cut_or_changed_teaches_nothing() {
 
 #[test]
 fn a_bomb_is_let_go_after_its_first_bytes() {
-    let bomb = [b"<head>", &vec![b' '; 64 << 20][..]].concat();
+    let bomb = [b"<head>", &vec![b' '; 4 << 20][..]].concat();
     for (coding, encode) in CODINGS {
         let body = encode(&bomb);
         for length in [1, 4096, body.len()] {

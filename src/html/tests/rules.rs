@@ -526,6 +526,12 @@ fn a_head_that_did_not_come_whole_teaches_nothing() {
     assert_eq!(reader.feed(&[b"</head>", &[b' '; 40][..]].concat()), State::Done);
     assert_eq!(reader.feed(b"<p>"), State::Done);
     assert_eq!(reader.finish(End::BrokenOff).expect("a whole head").links.len(), 1);
+    let mut reader = Reader::new(Limits::default(), &page(), HTML);
+    assert_eq!(
+        reader.feed(&[&b"text"[..], &[b' '; 40]].concat()),
+        State::Done,
+        "at once"
+    );
 }
 
 /// Markup that is likely to mean something.

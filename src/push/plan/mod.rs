@@ -19,6 +19,8 @@ pub enum Source {
     Configured,
     /// The document linked to it a while ago.
     Learned,
+    /// The head of the document's HTML named it a while ago, and no `Link` field did.
+    Html,
     /// The origin's own 103.
     Early,
     /// The final response.
@@ -32,6 +34,7 @@ impl Source {
         match self {
             Self::Configured => "configured",
             Self::Learned => "learned",
+            Self::Html => "html",
             Self::Early => "early",
             Self::Response => "response",
         }
@@ -272,7 +275,7 @@ impl Planner<'_> {
             return Err(SkipReason::Nopush);
         }
         self.check_anchor(link)?;
-        if source == Source::Learned && self.facts.returning {
+        if matches!(source, Source::Learned | Source::Html) && self.facts.returning {
             return Err(SkipReason::Returning);
         }
         let destination = link.destination().and_then(Destination::parse);
