@@ -28,7 +28,7 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`url_hash`], [`link`], [`fields`], [`push`], [`peer`], [`forwarded`], [`learn`],
+//! Imports go to the left only: pure ([`url_hash`], [`link`], [`html`], [`fields`], [`push`], [`peer`], [`forwarded`], [`learn`],
 //! [`route`], and `hpack`), then state ([`cache`],
 //! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges (`listen`, `h2`, [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
@@ -43,6 +43,7 @@ pub mod fields;
 pub mod forwarded;
 mod h2;
 mod hpack;
+pub mod html;
 pub mod learn;
 pub mod link;
 mod listen;
