@@ -1,5 +1,5 @@
-//! Decodes and encodes header blocks (HPACK, RFC 7541) for a server: requests are decoded, responses and the requests of
-//! promises are encoded.
+//! Decodes and encodes header blocks (HPACK, RFC 7541) for a server: requests are decoded, responses and the requests
+//! of promises are encoded.
 //!
 //! Reading order: `integer` and `huffman` (primitives), `field` (decoded names and values), `entry` and `static_table`
 //! (shared by both directions), `table` and `decode`, `recent` and `encode`.

@@ -1,5 +1,5 @@
-//! Tests HPACK: `appendix_c` (the RFC's examples), `decoder`, `encoder` and `huffman` (rules of each), `vectors` (blocks of
-//! other encoders), `round_trip` (properties).
+//! Tests HPACK: `appendix_c` (the RFC's examples), `decoder`, `encoder` and `huffman` (rules of each), `vectors`
+//! (blocks of other encoders), `round_trip` (properties).
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails panics")]
 
