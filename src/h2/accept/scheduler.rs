@@ -346,7 +346,7 @@ mod tests {
         let mut turn = pin!(Arc::clone(&scheduler).turn());
         assert!(is_pending(turn.as_mut()).await);
         permits.pop();
-        assert!(scheduler.try_start(Instant::now()).is_none(), "somebody waits");
+        assert!(scheduler.try_start(Instant::now()).is_none(), "a connection waits");
         assert!(!is_pending(turn.as_mut()).await);
     }
 

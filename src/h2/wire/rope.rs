@@ -144,7 +144,7 @@ mod tests {
         rope.tail().extend_from_slice(b"next");
         rope.push(Bytes::from_static(b"short"));
         assert_eq!(slices(&rope), [b"head".to_vec(), long.to_vec(), b"nextshort".to_vec()]);
-        assert!(!long.is_unique(), "the rope has a share");
+        assert!(!long.is_unique(), "the rope shares it");
         assert_eq!(rope.len(), 4 + LEAST_SHARED + 9);
         drop(rope);
         assert!(long.is_unique());
@@ -170,7 +170,7 @@ mod tests {
             rope.advance(whole.len() - cut);
             assert_eq!(slices(&rope), [b"more"]);
             rope.advance(4);
-            assert!(rope.is_empty() && rope.tail.capacity() == 0, "no buffer is kept");
+            assert!(rope.is_empty() && rope.tail.capacity() == 0, "no buffer is left");
         }
     }
 }
