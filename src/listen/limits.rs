@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Limits of a connection that is not yet, or not, HTTP/2.
 #[derive(Debug, Clone, Copy)]
-pub struct ClientLimits {
+pub(crate) struct ClientLimits {
     /// For all that comes before the first bytes of a request (PROXY header, TLS) together with them,
     /// and for the first HTTP/1.x request header.
     pub handshake_timeout: Duration,

@@ -14,9 +14,11 @@ use super::{edge::ProxySnapshot, url::Url};
 use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
-    learn::{DocumentKey, Links},
+    html::HtmlReader,
+    learn::{DocumentKey, Evidence, Links},
+    link::{Document, Spelled},
     peer::{ClientConnection, Scheme},
-    push::{Delivery, PushState, PushedBy, Skips},
+    push::{Csp, Delivery, PushState, PushedBy, Skips},
     route::Route,
     upstream::{self, InFlight, OriginServer, Pool},
 };
@@ -64,12 +66,16 @@ pub struct Exchange {
     pub(super) hinting_attempt: Option<u32>,
     /// Promises planned for the document.
     pub(super) promised: usize,
+    /// Whether a 103 on the connection named the URL of the request.
+    pub(super) is_hinted: bool,
     /// Links in the 103s of the document.
     pub(super) hinted: usize,
     /// The links of those that were not the origin's own.
     pub(super) told: Vec<HeaderValue>,
     /// The links of the document, where its route learns.
     pub(super) observation: Option<Box<DocumentObservation>>,
+    /// The copy of the document's HTML, while it is read.
+    pub(super) page: Option<Box<PageObservation>>,
     /// Links that were not delivered.
     pub(super) skips: Skips,
     /// The reason why the pushed response was not delivered, or the request failed.
@@ -126,12 +132,29 @@ pub(super) struct DocumentObservation {
     pub(super) key: Option<DocumentKey>,
     /// Learned links that were delivered.
     pub(super) delivered: Links,
+    /// The Content-Security-Policy that the document had the last time.
+    pub(super) csp: Option<Arc<Csp>>,
     /// Links of the origin's 103s.
-    pub(super) early: Vec<Box<[u8]>>,
+    pub(super) early: Vec<Spelled>,
     /// `true` if the visitor has a copy of the document, and is not pushed links that were only learned.
     pub(super) returning: bool,
     /// Links that were delivered and that the response did not have.
     pub(super) missed: u32,
+}
+
+/// The HTML of a document that is read as it passes, and what its observation takes besides.
+#[derive(Debug)]
+pub(super) struct PageObservation {
+    /// `None` once the head has ended.
+    pub(super) reader: Option<HtmlReader>,
+    pub(super) document: Document,
+    pub(super) key: DocumentKey,
+    /// Who gets it.
+    pub(super) evidence: Evidence,
+    /// The mark of the client's network.
+    pub(super) network: u64,
+    /// Its `Content-Security-Policy` fields.
+    pub(super) policies: Vec<HeaderValue>,
 }
 
 impl Exchange {
@@ -159,9 +182,11 @@ impl Exchange {
             attempts: 0,
             hinting_attempt: None,
             promised: 0,
+            is_hinted: false,
             hinted: 0,
             told: Vec::new(),
             observation: None,
+            page: None,
             skips: Skips::default(),
             failure: None,
         }

@@ -18,7 +18,7 @@ use crate::{exchange::ResponseSource, telemetry::Metrics};
 use scheduler::RequestScheduler;
 
 /// The parts that all connections share, and that answer their requests.
-pub struct Responder<A> {
+pub(crate) struct Responder<A> {
     /// The store, which is asked first.
     pub stored: Arc<dyn ResponseSource>,
     /// The application, which answers requests that the store does not.

@@ -53,7 +53,7 @@ const RECENT: Duration = Duration::from_millis(128);
 
 /// The scheduler of requests. All HTTP/2 connections of a process share one, as they share its processors.
 #[derive(Debug)]
-pub struct RequestScheduler {
+pub(crate) struct RequestScheduler {
     threads: usize,
     state: Mutex<SchedulerState>,
     /// Number of connections that wait.
@@ -108,7 +108,7 @@ struct Waiting<'a>(&'a AtomicUsize);
 impl RequestScheduler {
     /// Returns the scheduler of a server with this number of threads.
     #[must_use]
-    pub fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         let threads = threads.max(1);
         Self {
             threads,

@@ -64,7 +64,7 @@ const SLICES: usize = 32;
 
 /// Serves a connection until it is closed: by the client, by a time limit, or by a shutdown once its streams have
 /// finished. An upgraded connection has a `beginning`.
-pub async fn serve<A>(
+pub(crate) async fn serve<A>(
     io: Io,
     beginning: Option<Beginning>,
     responder: Responder<A>,

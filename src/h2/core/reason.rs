@@ -61,7 +61,7 @@ impl fmt::Debug for Reason {
 /// A client's act that HTTP/2 does not allow, or that costs more than a client may. The log, the metric and the tests
 /// use the same value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The connection does not begin with the preface and SETTINGS (RFC 9113 section 3.4).
     #[error("no HTTP/2 preface")]
     Preface,
@@ -155,7 +155,7 @@ impl Fault {
 
     /// Returns the label of this fault in metrics.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Preface => "preface",
             Self::FrameSize => "frame_size",
@@ -184,7 +184,7 @@ impl Fault {
     /// Returns how the core itself refuses a request for this fault: by a status, or with `Some(None)` by RST_STREAM.
     /// For other faults there is no request to refuse.
     #[must_use]
-    pub const fn refusal(self) -> Option<Option<u16>> {
+    pub(crate) const fn refusal(self) -> Option<Option<u16>> {
         match self {
             Self::BadTarget(why) => Some(Some(why.status().as_u16())),
             Self::HeaderTooLarge => Some(Some(431)),
@@ -195,7 +195,7 @@ impl Fault {
 
     /// Returns whether this fault is likely an attack rather than a mistake, and thus logged as a warning.
     #[must_use]
-    pub const fn is_flood(self) -> bool {
+    pub(crate) const fn is_flood(self) -> bool {
         matches!(
             self,
             Self::TooManyResets | Self::TooManyFrames | Self::ContinuationFlood | Self::TooManyMalformed

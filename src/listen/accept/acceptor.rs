@@ -24,7 +24,7 @@ use crate::{
 
 /// Tells protocols apart and hands connections on.
 #[derive(Debug)]
-pub struct Acceptor<H> {
+pub(crate) struct Acceptor<H> {
     http2: H,
     live: Arc<ArcSwap<ListenSnapshot>>,
     connections: OpenConnections,
@@ -41,7 +41,7 @@ struct Warnings {
 
 impl<H> Acceptor<H> {
     /// An entrance for HTTP/1.x to an application, and for HTTP/2 to `http2`.
-    pub fn new(http2: H, live: Arc<ArcSwap<ListenSnapshot>>, connections: OpenConnections) -> Self {
+    pub(crate) fn new(http2: H, live: Arc<ArcSwap<ListenSnapshot>>, connections: OpenConnections) -> Self {
         Self {
             http2,
             live,
@@ -53,7 +53,7 @@ impl<H> Acceptor<H> {
 
     /// Serves a connection: on HTTP/1.x to its end, on HTTP/2 in a task of its own, so that an idle connection does
     /// not keep Pingora's.
-    pub async fn enter<A>(self: &Arc<Self>, app: &Arc<A>, stream: Stream, shutdown: &ShutdownWatch)
+    pub(crate) async fn enter<A>(self: &Arc<Self>, app: &Arc<A>, stream: Stream, shutdown: &ShutdownWatch)
     where
         A: HttpServerApp + Send + Sync + 'static,
         H: ServeHttp2<A> + 'static,

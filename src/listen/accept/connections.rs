@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// Counts open connections; clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct OpenConnections(Arc<Count>);
+pub(crate) struct OpenConnections(Arc<Count>);
 
 #[derive(Debug, Default)]
 struct Count {
@@ -28,7 +28,7 @@ impl OpenConnections {
     }
 
     /// Resolves when none is open.
-    pub async fn none_left(&self) {
+    pub(crate) async fn none_left(&self) {
         loop {
             let closed = self.0.closed.notified();
             if self.0.open.load(Ordering::SeqCst) == 0 {

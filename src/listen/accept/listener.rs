@@ -9,7 +9,7 @@ use crate::{
 
 /// What a reload replaces as a whole. A connection keeps what it began with.
 #[derive(Debug)]
-pub struct ListenSnapshot {
+pub(crate) struct ListenSnapshot {
     /// How long clients may take, and how many connections they may have.
     pub limits: ClientLimits,
     /// The addresses that are listened on.
@@ -18,7 +18,7 @@ pub struct ListenSnapshot {
 
 /// The settings of one listening address.
 #[derive(Debug, Clone)]
-pub struct Listener {
+pub(crate) struct Listener {
     /// Where it listens.
     pub address: SocketAddr,
     /// Whether connections begin with a PROXY header.

@@ -33,11 +33,11 @@ use crate::{
 
 /// How TLS is ended; clones share it.
 #[derive(Debug, Clone)]
-pub struct Tls(Arc<ServerConfig>);
+pub(crate) struct Tls(Arc<ServerConfig>);
 
 /// Why TLS cannot be ended with these certificates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     /// There is none.
     #[error("a TLS listener without a certificate")]
     NoCertificate,
@@ -59,7 +59,7 @@ impl Tls {
     /// # Errors
     ///
     /// There is no certificate, or rustls refuses.
-    pub fn new(certificates: Vec<Arc<Certificate>>) -> Result<Self, TlsError> {
+    pub(crate) fn new(certificates: Vec<Arc<Certificate>>) -> Result<Self, TlsError> {
         let chooser = Chooser::new(certificates).ok_or(TlsError::NoCertificate)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?

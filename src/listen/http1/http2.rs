@@ -10,7 +10,7 @@ use crate::listen::UpgradeRequest;
 /// Whoever serves HTTP/2 connections with this application: those that begin with the preface, and
 /// upgraded ones.
 #[async_trait]
-pub trait ServeHttp2<A>: Send + Sync {
+pub(crate) trait ServeHttp2<A>: Send + Sync {
     /// What an upgraded connection begins with.
     type Beginning: Send;
 

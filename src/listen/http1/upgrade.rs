@@ -10,7 +10,7 @@ use crate::fields::hop::HOP_BY_HOP;
 
 /// A request that becomes stream 1 of an HTTP/2 connection.
 #[derive(Debug)]
-pub struct UpgradeRequest {
+pub(crate) struct UpgradeRequest {
     /// As an HTTP/2 request: Host is its authority, and no field belongs to a connection.
     pub head: Parts,
     /// The payload of the client's SETTINGS frame, as the client wrote it.

@@ -31,7 +31,7 @@ use crate::peer::{ClientConnection, Peer, ResponseDate, Scheme, canonical};
 
 /// A connection whose client is known. Pingora asks it for the facts of the connection.
 #[derive(Debug)]
-pub struct ClientIo {
+pub(crate) struct ClientIo {
     io: Stream,
     /// Bytes that were read ahead and are to be read again, from this position on.
     ahead: Vec<u8>,
