@@ -26,6 +26,8 @@ fn planned(client: &Arc<PushState>, policy: &Policy, request: &HeaderMap, field:
             returning: false,
             http2: Some(*http2),
             is_bad: &|_| false,
+            is_not_reusable: &|_| false,
+            csp: None,
         };
         plan(
             policy,

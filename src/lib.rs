@@ -28,9 +28,9 @@
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`url_hash`], [`link`], [`fields`], [`push`], [`peer`], [`forwarded`], [`learn`],
+//! Imports go to the left only: pure ([`url_hash`], [`link`], [`html`], [`fields`], [`push`], [`peer`], [`forwarded`], [`learn`],
 //! [`route`], and `hpack`), then state ([`cache`],
-//! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges ([`listen`], [`h2`], [`proxy`], [`config`]), which do not know each
+//! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges (`listen`, `h2`, [`proxy`], [`config`]), which do not know each
 //! other, then assembly ([`server`], [`cli`]).
 
 pub mod backpressure;
@@ -41,11 +41,12 @@ pub mod config;
 pub mod exchange;
 pub mod fields;
 pub mod forwarded;
-pub mod h2;
+mod h2;
 mod hpack;
+pub mod html;
 pub mod learn;
 pub mod link;
-pub mod listen;
+mod listen;
 pub mod peer;
 pub mod proxy;
 pub mod push;

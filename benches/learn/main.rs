@@ -16,7 +16,10 @@ mod support;
 use std::{hint::black_box, time::Instant};
 
 use http::{HeaderMap, HeaderValue, header};
-use linkpush::learn::{DocumentKey, Evidence, LearnPolicy, ManifestLimits, ManifestStore, Observation};
+use linkpush::{
+    learn::{DocumentKey, Evidence, LearnPolicy, ManifestLimits, ManifestStore, Observation, Observed},
+    link::Spelled,
+};
 use site::{Kind, Setting, Tally};
 use support::{figures::median, process};
 
@@ -71,19 +74,25 @@ fn key(store: &ManifestStore, path: &str) -> DocumentKey {
 fn respond(store: &ManifestStore, path: &str) {
     let policy = LearnPolicy::default();
     let key = key(store, path);
-    let delivered = store.links(key, &policy, NOW).unwrap_or_default();
+    let delivered = store.known(key, &policy, NOW).unwrap_or_default().links;
     let own = format!("<{path}.css>; rel=preload; as=style");
-    let links: [&[u8]; 4] = [
-        b"</main.css>; rel=preload; as=style",
+    let links: Vec<Spelled> = [
+        &b"</main.css>; rel=preload; as=style"[..],
         b"</app.js>; rel=preload; as=script",
         b"</text.woff2>; rel=preload; as=font; crossorigin",
         own.as_bytes(),
-    ];
+    ]
+    .into_iter()
+    .filter_map(Spelled::read)
+    .collect();
     let seen = Observation {
         now: NOW,
         evidence: &Evidence::Anonymous,
+        network: 1,
+        response: Observed::Document,
         links: &links,
         delivered: &delivered,
+        policies: &[],
     };
     store.observe(key, &policy, &seen);
 }
@@ -123,7 +132,7 @@ fn nanoseconds(store: &ManifestStore, policy: &LearnPolicy, paths: &[String], fi
     for path in paths.iter().cycle().take(LOOK_UPS) {
         let document = ("https", "site.example", black_box(path.as_str()), None);
         let key = store.hasher().document(policy, document, fields);
-        black_box(store.links(key, policy, NOW));
+        black_box(store.known(key, policy, NOW));
     }
     start.elapsed().as_nanos() as f64 / LOOK_UPS as f64
 }
@@ -164,7 +173,10 @@ fn simulation() {
         resident() - before
     );
     assert_eq!(outcome.leaked, 0, "a personal URL was delivered to somebody else");
-    assert!(outcome.most_stale <= 1, "a deploy costs more than one response");
+    assert!(
+        outcome.most_stale <= 8,
+        "a deploy costs more responses than it takes visitors"
+    );
 }
 
 fn row(name: &str, tally: &Tally) {

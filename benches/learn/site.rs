@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use linkpush::learn::{Evidence, LearnPolicy, Links, ManifestLimits, ManifestStore, Observation, VisitorFacts};
+use linkpush::{
+    learn::{Evidence, LearnPolicy, Links, ManifestLimits, ManifestStore, Observation, Observed, VisitorFacts},
+    link::Spelled,
+};
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy)]
@@ -257,7 +260,7 @@ pub(crate) fn run(setting: Setting) -> Outcome {
             .hasher()
             .document(&policy, ("https", "site.example", &path, None), &http::HeaderMap::new());
         let now = 1_000_000 + u64::from(request);
-        let delivered = store.links(key, &policy, now).unwrap_or_default();
+        let delivered = store.known(key, &policy, now).unwrap_or_default().links;
         let (links, common) = links(document, deploy, &visit, &mut random);
         let tally = outcome.by_kind.entry(Kind::of(document)).or_default();
         let verdict_paused = {
@@ -270,12 +273,15 @@ pub(crate) fn run(setting: Setting) -> Outcome {
                 query: None,
             };
             let evidence = Evidence::of(&facts, &policy.key, store.hasher());
-            let values: Vec<&[u8]> = links.iter().map(|link| link.as_bytes()).collect();
+            let values: Vec<Spelled> = links.iter().filter_map(|link| Spelled::read(link.as_bytes())).collect();
             let seen = Observation {
                 now,
                 evidence: &evidence,
+                network: store.hasher().network(visit.address),
+                response: Observed::Document,
                 links: &values,
                 delivered: &delivered,
+                policies: &[],
             };
             store.observe(key, &policy, &seen).paused
         };
@@ -308,7 +314,7 @@ fn judge(
 ) -> bool {
     let mut is_stale = false;
     for link in delivered.iter() {
-        let link = String::from_utf8_lossy(link);
+        let link = String::from_utf8_lossy(link.as_ref());
         if links.iter().any(|had| **had == *link) {
             tally.right += 1;
             tally.used_bytes += bytes(&link);

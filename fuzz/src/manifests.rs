@@ -2,7 +2,7 @@
 
 use crate::{
     input::Input,
-    learn::{Content, FileError, KeyHasher, Links, decode, encode},
+    learn::{Content, FileError, KeyHasher, decode, encode},
 };
 
 /// Reads a file as it is, one whose checksum fits its content, or one that was written and changed.
@@ -27,8 +27,11 @@ fn finished(content: &[u8]) -> Vec<u8> {
 
 fn encoded(content: &Content<'_>) -> String {
     let documents = content.documents.iter().map(|saved| {
-        let links = saved.links.iter().map(|link| Box::from(link.as_bytes()));
-        (saved.key, saved.last_seen, links.collect::<Links>())
+        (
+            saved.key,
+            saved.last_seen,
+            saved.links.iter().map(|link| link.as_bytes()).collect::<Vec<_>>(),
+        )
     });
     encode(&KeyHasher::new(content.secret), &documents.collect::<Vec<_>>()).expect("a text")
 }
@@ -63,7 +66,7 @@ fn write(input: &mut Input<'_>) {
     };
     let mut documents = Vec::new();
     while let Some(number) = input.byte() {
-        let links: Links = (0..number % 4).map(|_| Box::from(input.piece())).collect();
+        let links: Vec<&[u8]> = (0..number % 4).map(|_| input.piece()).collect();
         documents.push((key(number.into()), u64::from(number) << 40, links));
     }
     let hasher = KeyHasher::new((at as u64, u64::MAX));

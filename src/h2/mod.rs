@@ -23,17 +23,11 @@ mod tests;
 
 use std::time::Duration;
 
-pub use self::core::Fault;
-pub use accept::{
-    Responder,
-    h2c::{Beginning, NotUpgradable},
-    scheduler::RequestScheduler,
-    serve::serve,
-};
+pub(crate) use accept::{Responder, h2c::Beginning, scheduler::RequestScheduler, serve::serve};
 
 /// The limits of a connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// SETTINGS_MAX_CONCURRENT_STREAMS.
     pub max_streams: u32,
     /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes.

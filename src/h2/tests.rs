@@ -57,6 +57,7 @@ fn plan() -> Plan {
     Plan {
         promises: promises.into(),
         hints: Vec::new(),
+        ..Plan::default()
     }
 }
 

@@ -18,10 +18,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{
-    key::{DocumentKey, KeyHasher},
-    manifest::Links,
-};
+use super::key::{DocumentKey, KeyHasher};
 
 /// Why the content of a file is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,13 +76,17 @@ const START_OF_VERSION_1: &[u8] = b"linkpush-manifests 1 ";
 /// # Errors
 ///
 /// serde's alone: numbers and texts can be written.
-pub fn encode(hasher: &KeyHasher, documents: &[(DocumentKey, u64, Links)]) -> serde_json::Result<String> {
+pub fn encode<L: AsRef<[u8]>>(
+    hasher: &KeyHasher,
+    documents: &[(DocumentKey, u64, impl AsRef<[L]>)],
+) -> serde_json::Result<String> {
     let saved = documents.iter().map(|(key, last_seen, links)| Saved {
         key: *key,
         last_seen: *last_seen,
         links: links
+            .as_ref()
             .iter()
-            .filter_map(|link| str::from_utf8(link).ok())
+            .filter_map(|link| str::from_utf8(link.as_ref()).ok())
             .filter(|link| is_line(link))
             .map(Cow::from)
             .collect(),
@@ -141,7 +142,7 @@ mod tests {
     const LINKS: [&str; 2] = ["</a.css>; rel=preload", "</b>; title=\"\\\"ü\""];
 
     fn written() -> String {
-        let links = |links: &[&str]| links.iter().map(|link| link.as_bytes().into()).collect::<Links>();
+        let links = |links: &[&'static str]| links.to_vec();
         encode(
             &KeyHasher::new((1, u64::MAX)),
             &[

@@ -37,7 +37,7 @@ mod visitor;
 
 pub use file::{Content, FileError, Saved, decode, encode};
 pub use key::{DocumentKey, KeyHasher};
-pub use manifest::{Links, Manifest, Observation, Verdict};
+pub use manifest::{LearnedLink, Links, Manifest, Observation, Observed, Verdict};
 pub use policy::{LearnKey, LearnPolicy, Learning, Returning};
-pub use store::{ManifestLimits, ManifestStore};
+pub use store::{KnownDocument, ManifestLimits, ManifestStore};
 pub use visitor::{Evidence, Visitor, VisitorFacts};

@@ -13,6 +13,7 @@ use super::{
     policy::LearnPolicy,
     visitor::Evidence,
 };
+use crate::{link::Spelled, push::Csp};
 
 /// How much a store may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,17 @@ pub struct ManifestStore {
     manifests: Cache<DocumentKey, Arc<StoredManifest>>,
     hasher: KeyHasher,
     limits: ManifestLimits,
+}
+
+/// What is known of a document before its origin is asked.
+#[derive(Debug, Clone, Default)]
+pub struct KnownDocument {
+    /// What is delivered early.
+    pub links: Links,
+    /// The Content-Security-Policy of its last response.
+    pub csp: Option<Arc<Csp>>,
+    /// Links that are not delivered because too few visitors got them.
+    pub waiting: usize,
 }
 
 #[derive(Debug)]
@@ -69,17 +81,21 @@ impl ManifestStore {
         &self.hasher
     }
 
-    /// What is to be delivered early for a document; `None` if it is not known.
+    /// What is known of a document; `None` if nothing is.
     #[must_use]
-    pub fn links(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<Links> {
-        let stored = self.manifests.get(&key)?;
-        let manifest = stored.lock();
+    pub fn known(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<KnownDocument> {
+        let shelf = self.manifests.get(&key)?;
+        let manifest = shelf.lock();
         if manifest.last_seen().saturating_add(policy.expire_after.as_secs()) < now {
             drop(manifest);
             self.manifests.invalidate(&key);
             return None;
         }
-        Some(manifest.links(now))
+        Some(KnownDocument {
+            links: manifest.links(now),
+            csp: manifest.csp().cloned(),
+            waiting: manifest.waiting(),
+        })
     }
 
     /// Whether nothing is kept of a document.
@@ -138,9 +154,9 @@ impl ManifestStore {
     }
 
     /// Takes a document over from a file.
-    pub fn restore(&self, key: DocumentKey, last_seen: u64, links: Vec<Box<[u8]>>) {
-        let stored = self.stored(Manifest::restored(links, last_seen));
-        self.manifests.insert(key, Arc::new(stored));
+    pub fn restore(&self, key: DocumentKey, last_seen: u64, links: Vec<Spelled>) {
+        let shelf = self.stored(Manifest::restored(&links, last_seen));
+        self.manifests.insert(key, Arc::new(shelf));
     }
 
     /// Documents in it, after what is due to leave has left.
@@ -182,24 +198,32 @@ impl StoredManifest {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::manifest::Observed, *};
 
     const NOW: u64 = 1_000_000;
 
+    fn spelled(links: &[&[u8]]) -> Vec<Spelled> {
+        links.iter().filter_map(|link| Spelled::read(link)).collect()
+    }
+
     fn see(store: &ManifestStore, now: u64, document: u128, links: &[&[u8]]) {
         let (key, policy) = (DocumentKey(document), LearnPolicy::default());
-        let delivered = store.links(key, &policy, now).unwrap_or_default();
+        let delivered = store.known(key, &policy, now).unwrap_or_default().links;
         let seen = Observation {
             now,
             evidence: &Evidence::Anonymous,
-            links,
+            network: 1,
+            response: Observed::Document,
+            links: &spelled(links),
             delivered: &delivered,
+            policies: &[],
         };
         store.observe(key, &policy, &seen);
     }
 
     fn delivered(store: &ManifestStore, now: u64, document: u128) -> Option<Links> {
-        store.links(DocumentKey(document), &LearnPolicy::default(), now)
+        let known = store.known(DocumentKey(document), &LearnPolicy::default(), now)?;
+        Some(known.links)
     }
 
     /// Spreads numbers over all bits, as a key's hash does.
@@ -237,8 +261,11 @@ mod tests {
         let seen = Observation {
             now: NOW,
             evidence: &Evidence::Authorized,
-            links: &[b"</a>; rel=preload"],
+            network: 1,
+            response: Observed::Document,
+            links: &spelled(&[b"</a>; rel=preload"]),
             delivered: &[],
+            policies: &[],
         };
         store.observe(DocumentKey(1), &LearnPolicy::default(), &seen);
         assert!(store.is_unknown(DocumentKey(1)));
@@ -247,7 +274,11 @@ mod tests {
         store.observe(
             DocumentKey(1),
             &LearnPolicy::default(),
-            &Observation { links: &[], ..seen },
+            &Observation {
+                evidence: &Evidence::Anonymous,
+                links: &[],
+                ..seen
+            },
         );
         assert!(
             delivered(&store, NOW, 1).is_none_or(|links| links.is_empty()),
@@ -282,7 +313,12 @@ mod tests {
                 see(&store, NOW + days * DAY, spread(n), &[b"</all>; rel=preload"]);
             }
             let links = delivered(&store, NOW + 2 * DAY, spread(n)).expect("known");
-            assert_eq!(*links, [Box::from(&b"</all>; rel=preload"[..])], "document {n}");
+            let links: Vec<&Spelled> = links.iter().map(|link| &link.link).collect();
+            assert_eq!(
+                links,
+                spelled(&[b"</all>; rel=preload"]).iter().collect::<Vec<_>>(),
+                "document {n}"
+            );
         }
         assert_eq!(store.len(), 50);
     }

@@ -79,7 +79,7 @@ impl Evidence {
         marks.dedup();
         marks.truncate(MAX_MARKS);
         Self::Visitor(Visitor {
-            network: network(facts.address, hasher),
+            network: hasher.network(facts.address),
             marks,
         })
     }
@@ -107,16 +107,19 @@ impl Visitor {
     }
 }
 
-/// The network of an address, in which one visitor is given addresses: /24, or /48 for IPv6.
-fn network(address: IpAddr, hasher: &KeyHasher) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            hasher.mark(NETWORK, &[a, b, c])
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, d, e, f, ..] = address.octets();
-            hasher.mark(NETWORK, &[a, b, c, d, e, f])
+impl KeyHasher {
+    /// The mark of the network that an address is in, in which one visitor is given addresses: /24, or /48 for IPv6.
+    #[must_use]
+    pub fn network(&self, address: IpAddr) -> u64 {
+        match address.to_canonical() {
+            IpAddr::V4(address) => {
+                let [a, b, c, _] = address.octets();
+                self.mark(NETWORK, &[a, b, c])
+            }
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, ..] = address.octets();
+                self.mark(NETWORK, &[a, b, c, d, e, f])
+            }
         }
     }
 }

@@ -5,8 +5,8 @@
 //! links are delivered, and how, is the business of `push`.
 //!
 //! Reading order: `parse` (the grammar, over its `cursor`), `malformed` (what can be wrong with a link), `document`
-//! (resolution, the document's own identity), `target` (a resolved URL and why a target is refused), `spelling` (when
-//! two links are one).
+//! (resolution, the document's own identity), `target` (a resolved URL and why a target is refused), `resource_hint` (what
+//! a browser understands of a link, and when two links are one).
 //!
 //! ```
 //! use linkpush::link::{Document, parse};
@@ -26,11 +26,11 @@
 mod document;
 mod malformed;
 mod parse;
-mod spelling;
+mod resource_hint;
 mod target;
 
 pub use document::{Document, DocumentError};
 pub use malformed::{Malformed, MalformedReason};
 pub use parse::{Link, Links, parse};
-pub use spelling::spelling;
+pub use resource_hint::{CrossOrigin, Relation, ResourceHint, Spelled};
 pub use target::{MAX_TARGET, Target, TargetError};

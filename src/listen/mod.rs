@@ -11,12 +11,12 @@ mod io;
 mod limits;
 mod proxy_header;
 
-pub use accept::{
+pub(crate) use accept::{
     acceptor::Acceptor,
     connections::OpenConnections,
     listener::{ListenSnapshot, Listener},
     tls::{Tls, TlsError},
 };
-pub use http1::{http2::ServeHttp2, upgrade::UpgradeRequest};
-pub use io::client_io::ClientIo;
-pub use limits::ClientLimits;
+pub(crate) use http1::{http2::ServeHttp2, upgrade::UpgradeRequest};
+pub(crate) use io::client_io::ClientIo;
+pub(crate) use limits::ClientLimits;

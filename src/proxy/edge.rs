@@ -1,7 +1,10 @@
 //! Holds what all requests share: the configuration of the moment, the store, and what pushes and documents have taught.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,7 +14,8 @@ use pingora_cache::lock::CacheKeyLockImpl;
 use crate::{
     cache::{Lock, Retries, Store, Uncacheable},
     learn::ManifestStore,
-    push::Unpushable,
+    link::Target,
+    push::{NotReusable, Unpushable},
     route::Route,
     upstream::Pool,
 };
@@ -23,6 +27,9 @@ pub struct Edge {
     pub(super) manifests: Arc<ManifestStore>,
     pub(super) cache: CacheParts,
     unpushable: Mutex<Unpushable>,
+    not_reusable: Mutex<NotReusable>,
+    /// Whether that has none, so that most responses need not lock it.
+    all_reusable: AtomicBool,
 }
 
 /// The configuration that a reload replaces as a whole. A request stays with the one that it began with.
@@ -56,6 +63,9 @@ pub(super) struct CacheParts {
 /// URLs whose pushed responses may not be delivered that are remembered.
 const MAX_UNPUSHABLE: usize = 4096;
 
+/// URLs of assets whose responses cannot be used again that are remembered.
+const MAX_NOT_REUSABLE: usize = 4096;
+
 /// For how long others wait for one request, whatever their routes say: then one of them asks the origin.
 const LONGEST_LOCK: Duration = Duration::from_secs(60);
 
@@ -83,12 +93,31 @@ impl Edge {
             manifests,
             cache: CacheParts::new(store),
             unpushable: Mutex::new(Unpushable::new(MAX_UNPUSHABLE)),
+            not_reusable: Mutex::new(NotReusable::new(MAX_NOT_REUSABLE)),
+            all_reusable: AtomicBool::new(true),
         }
     }
 
     /// Locks the URLs that are not promised for a while.
     pub(super) fn unpushable(&self) -> MutexGuard<'_, Unpushable> {
         self.unpushable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers whether the last response of an asset can be used again.
+    pub(super) fn note_reusable(&self, url: (&str, &str, &str), is_reusable: bool) {
+        if is_reusable && self.all_reusable.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut known = self.not_reusable.lock().unwrap_or_else(PoisonError::into_inner);
+        known.record(url, is_reusable);
+        self.all_reusable.store(known.is_empty(), Ordering::Relaxed);
+    }
+
+    /// Returns whether the last response of a URL cannot be used again.
+    pub(super) fn is_not_reusable(&self, target: &Target) -> bool {
+        let known = || self.not_reusable.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.all_reusable.load(Ordering::Relaxed)
+            && known().contains(target.scheme(), target.authority(), target.path_and_query())
     }
 }
 

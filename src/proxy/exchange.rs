@@ -15,8 +15,9 @@ use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
     learn::{DocumentKey, Links},
+    link::Spelled,
     peer::{ClientConnection, Scheme},
-    push::{Delivery, PushState, PushedBy, Skips},
+    push::{Csp, Delivery, PushState, PushedBy, Skips},
     route::Route,
     upstream::{self, InFlight, OriginServer, Pool},
 };
@@ -64,6 +65,8 @@ pub struct Exchange {
     pub(super) hinting_attempt: Option<u32>,
     /// Promises planned for the document.
     pub(super) promised: usize,
+    /// Whether a 103 on the connection named the URL of the request.
+    pub(super) is_hinted: bool,
     /// Links in the 103s of the document.
     pub(super) hinted: usize,
     /// The links of those that were not the origin's own.
@@ -126,8 +129,10 @@ pub(super) struct DocumentObservation {
     pub(super) key: Option<DocumentKey>,
     /// Learned links that were delivered.
     pub(super) delivered: Links,
+    /// The Content-Security-Policy that the document had the last time.
+    pub(super) csp: Option<Arc<Csp>>,
     /// Links of the origin's 103s.
-    pub(super) early: Vec<Box<[u8]>>,
+    pub(super) early: Vec<Spelled>,
     /// `true` if the visitor has a copy of the document, and is not pushed links that were only learned.
     pub(super) returning: bool,
     /// Links that were delivered and that the response did not have.
@@ -159,6 +164,7 @@ impl Exchange {
             attempts: 0,
             hinting_attempt: None,
             promised: 0,
+            is_hinted: false,
             hinted: 0,
             told: Vec::new(),
             observation: None,

@@ -115,6 +115,7 @@ impl ResponseSource for FreshResponses {
         let is_unchanged = is_unchanged(&request.method, &request.headers, head.status, &head.fields);
         if let (Some(client), None, &Method::GET) = (&connection.http2, pushed_by, &request.method) {
             client.record_fetched(url.scheme, url.authority, url.path_and_query);
+            client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
         }
         let response = response(&object, route, now, is_unchanged);
         let has_content = !is_unchanged && request.method != Method::HEAD;

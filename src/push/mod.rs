@@ -5,8 +5,11 @@
 //! order), [`PushState`] and `diary` (what a connection remembers), `reserve` (a plan among others), [`check_pushable`] (may this answer be
 //! pushed).
 
+mod csp;
 mod destination;
 mod diary;
+mod hint;
+mod hinted;
 mod mention;
 mod plan;
 mod policy;
@@ -14,6 +17,7 @@ mod pushable;
 mod reason;
 mod request;
 mod reserve;
+mod reuse;
 mod state;
 mod urgency;
 
@@ -21,12 +25,15 @@ pub use self::{
     pushable::{NotPushable, Unpushable, Witness, check_pushable},
     state::{PushState, Slot},
 };
+pub use csp::Csp;
 pub use destination::Destination;
 pub use diary::{Diary, Known, UrlKey};
+pub use hinted::{HintCounts, HintUse};
 pub use mention::{Mention, Source, mentions};
 pub use plan::{Facts, Http2Facts, Plan, Promise, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};
+pub use reuse::{NotReusable, is_reusable};
 pub use urgency::{PRIORITY, Priority, Urgency};
 
 /// Marks the request of a promised stream; rides in its extensions.

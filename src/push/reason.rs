@@ -62,12 +62,28 @@ reasons! {
     Destination = "destination",
     /// It has no `as` that a browser understands, so a 103 with it would do nothing.
     HintWithoutAs = "hint_without_as",
+    /// Its `as` is one that browsers take no hint for.
+    HintDestination = "hint_destination",
+    /// It is for some screens only (`media`): Chromium ignores it, Firefox fetches every variant.
+    Media = "media",
+    /// It leaves the choice of an image to the browser (`imagesrcset`), which ignores it in a 103.
+    ImageSrcset = "imagesrcset",
+    /// Its `type` is one that no browser shows.
+    MediaType = "type",
     /// Its target is not a URL that may be asked for.
     BadTarget = "bad_target",
     /// Its target is on another origin, which the route does not list.
     OtherOrigin = "other_origin",
     /// It names the document itself.
     Itself = "itself",
+    /// The page's Content-Security-Policy allows it by a nonce alone, or not at all.
+    Csp = "csp",
+    /// Its response may not be used again, so a browser would fetch it twice.
+    NotReusable = "not_reusable",
+    /// Clients that got it as a hint did not ask for it.
+    Unused = "unused",
+    /// Too few visitors have got it to say that it is for all (rule 17).
+    WaitingForVisitors = "waiting_for_visitors",
     /// The same document named it before.
     Duplicate = "duplicate",
     /// Learned only, and the visitor asks whether its copy of the document is still good: it has the

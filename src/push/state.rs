@@ -3,12 +3,18 @@
 //! `h2` writes it (settings, refusals, what became of promises), `proxy` plans with it; it rides
 //! to the proxy as `Arc<PushState>` in the digest of the connection. No I/O, no clock.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Instant,
 };
 
-use super::diary::{Diary, Known, UrlKey};
+use super::{
+    diary::{Diary, Known, UrlKey},
+    hinted::{HintUse, Hinted},
+};
 
 /// The client of one HTTP/2 connection.
 #[derive(Debug)]
@@ -17,6 +23,8 @@ pub struct PushState {
     going_away: AtomicBool,
     max_concurrent_streams: AtomicU32,
     refusals: AtomicU32,
+    /// `true` while links of a 103 may still be asked for.
+    has_hints: AtomicBool,
     ledger: Mutex<Ledger>,
 }
 
@@ -24,6 +32,7 @@ pub struct PushState {
 pub(super) struct Ledger {
     pub(super) diary: Diary,
     pub(super) open_promises: usize,
+    hinted: Hinted,
 }
 
 impl PushState {
@@ -35,9 +44,11 @@ impl PushState {
             going_away: AtomicBool::new(false),
             max_concurrent_streams: AtomicU32::new(u32::MAX),
             refusals: AtomicU32::new(0),
+            has_hints: AtomicBool::new(false),
             ledger: Mutex::new(Ledger {
                 diary: Diary::new(diary_entries),
                 open_promises: 0,
+                hinted: Hinted::default(),
             }),
         }
     }
@@ -83,6 +94,37 @@ impl PushState {
         let diary = &mut self.ledger().diary;
         let key = diary.key(scheme, authority, path_and_query);
         diary.record(key, Known::Fetched);
+    }
+
+    /// Returns the key of a URL in the diary.
+    #[must_use]
+    pub fn key(&self, scheme: &str, authority: &str, path_and_query: &str) -> UrlKey {
+        self.ledger().diary.key(scheme, authority, path_and_query)
+    }
+
+    /// Remembers the links of a 103, each with its count.
+    pub fn note_hinted(&self, links: impl IntoIterator<Item = (UrlKey, Arc<HintUse>)>, now: Instant) {
+        self.ledger().hinted.note(links, now);
+        self.has_hints.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts a request for a part of a document; returns whether a 103 on this connection named its URL. A connection
+    /// without a 103 pays one load.
+    pub fn count_hinted(
+        &self,
+        (scheme, authority, path_and_query): (&str, &str, &str),
+        now: impl FnOnce() -> Instant,
+    ) -> bool {
+        if !self.has_hints.load(Ordering::Relaxed) {
+            return false;
+        }
+        let ledger = &mut *self.ledger();
+        let key = ledger.diary.key(scheme, authority, path_and_query);
+        let is_hinted = ledger.hinted.count(key, now());
+        if ledger.hinted.is_empty() {
+            self.has_hints.store(false, Ordering::Relaxed);
+        }
+        is_hinted
     }
 
     /// Promised streams that it reset.

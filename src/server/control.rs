@@ -12,7 +12,6 @@
 //! | SIGINT | ends at once |
 
 use std::{
-    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -21,16 +20,14 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use log::{debug, error, info, warn};
 use pingora::{
-    server::{RunArgs, Server as PingoraServer, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch},
-    services::background::{BackgroundService, background_service},
+    server::{RunArgs, Server as PingoraServer},
+    services::background::background_service,
 };
 use sd_notify::NotifyState;
 use tokio::{
     net::TcpStream,
-    signal::unix::{Signal, SignalKind, signal},
     sync::{Mutex, mpsc},
     task::{JoinHandle, spawn_blocking},
     time::{Instant, interval_at, timeout},
@@ -41,6 +38,7 @@ use super::{
     manifests,
     parts::{ListenerError, ServerParts, warn_of},
     process::PidFile,
+    signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},
 };
 use crate::{
     config::{self, Config, Problems},
@@ -373,104 +371,4 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
         })
         .collect();
     kept
-}
-
-/// Signals that are obeyed here; registered before anybody knows the process id, since SIGHUP and
-/// SIGUSR2 would end a process that does not expect them.
-struct Signals {
-    hangup: Signal,
-    user2: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            user2: signal(SignalKind::user_defined2())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-}
-
-/// The signals that Pingora obeys: registered together with the others, long before Pingora asks for
-/// them, since a registered signal that nobody waits for would be lost.
-struct ObeyedSignals {
-    signals: Mutex<SignalsOfTheEnd>,
-    /// Where a process waits for the sockets, if one does.
-    hand_over: Option<PathBuf>,
-    done: mpsc::UnboundedSender<EndStage>,
-}
-
-struct SignalsOfTheEnd {
-    quit: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-fn signals_of_the_end() -> io::Result<SignalsOfTheEnd> {
-    Ok(SignalsOfTheEnd {
-        quit: signal(SignalKind::quit())?,
-        terminate: signal(SignalKind::terminate())?,
-        interrupt: signal(SignalKind::interrupt())?,
-    })
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for ObeyedSignals {
-    async fn recv(&self) -> ShutdownSignal {
-        let mut signals = self.signals.lock().await;
-        let SignalsOfTheEnd {
-            quit,
-            terminate,
-            interrupt,
-        } = &mut *signals;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return ShutdownSignal::GracefulTerminate,
-                _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-                // Pingora would end the server though nobody takes its sockets.
-                _ = quit.recv() => match &self.hand_over {
-                    Some(socket) if socket.exists() => {
-                        let _ = self.done.send(EndStage::HandingOver);
-                        return ShutdownSignal::GracefulUpgrade;
-                    }
-                    _ => warn!("SIGQUIT, but no process waits for the sockets: nothing is done"),
-                },
-            }
-        }
-    }
-}
-
-/// How far the end has come.
-enum EndStage {
-    /// Another process gets the sockets; what follows is an end like any other.
-    HandingOver,
-    Draining,
-    Drained,
-    Stopped,
-}
-
-/// Waits for a shutdown, then for the last connection.
-struct Drained {
-    connections: OpenConnections,
-    done: mpsc::UnboundedSender<EndStage>,
-}
-
-/// A connection that was accepted just before the shutdown is counted by then.
-const SETTLE: Duration = Duration::from_millis(50);
-
-#[async_trait]
-impl BackgroundService for Drained {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        if shutdown.wait_for(|&begun| begun).await.is_ok() {
-            let _ = self.done.send(EndStage::Draining);
-            tokio::time::sleep(SETTLE).await;
-            debug!("waiting for connections to finish");
-            self.connections.none_left().await;
-            let _ = self.done.send(EndStage::Drained);
-        }
-    }
 }

@@ -12,6 +12,7 @@ use super::replace::replace;
 use crate::{
     config::ManifestsPolicy,
     learn::{Content, ManifestStore, decode, encode},
+    link::Spelled,
     url_hash::random_secret,
 };
 
@@ -24,10 +25,7 @@ pub(super) fn load(manifests: &ManifestsPolicy) -> ManifestStore {
     };
     let store = ManifestStore::new(manifests.limits, content.secret);
     for saved in content.documents {
-        let links = saved
-            .links
-            .into_iter()
-            .map(|link| link.into_owned().into_bytes().into());
+        let links = saved.links.iter().filter_map(|link| Spelled::read(link.as_bytes()));
         store.restore(saved.key, saved.last_seen, links.collect());
     }
     store

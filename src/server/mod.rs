@@ -1,7 +1,7 @@
 //! Assembly: a [`Config`] becomes parts, the parts a Pingora server.
 //!
-//! Reading order: [`Server`] here, `parts` (a configuration made ready to serve), `sockets` (what is listened on), `control`
-//! (signals on the running server: reload, upgrade, the end), `manifests` (what was learned, over restarts), `process` (the
+//! Reading order: [`Server`] here, `parts` (a configuration made ready to serve), `sockets` (what is listened on), `signals` and
+//! `control` (what they do to the running server: reload, upgrade, the end), `manifests` (what was learned, over restarts), `process` (the
 //! pid file and what it is for), `replace` (files written in one step), `admin` (where commands reach it).
 
 mod admin;
@@ -11,6 +11,7 @@ mod manifests;
 mod parts;
 mod process;
 mod replace;
+mod signals;
 mod sockets;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};

@@ -108,6 +108,8 @@ fn planned(case: &LinkCase) -> Vec<String> {
                 returning: false,
                 http2: Some(*http2),
                 is_bad: &|_| false,
+                is_not_reusable: &|_| false,
+                csp: None,
             };
             plan(
                 &policy,

@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use linkpush::push::SkipReason;
+use linkpush::{
+    html::{HtmlReason, HtmlSkip},
+    push::SkipReason,
+};
 
 use crate::support::edge::BINARY;
 
@@ -146,6 +149,15 @@ fn every_reason_to_skip_a_link_is_documented() {
     let documented = first_cells(&text, "\n## Skipped links\n");
     let existing: BTreeSet<_> = SkipReason::ALL.iter().map(|reason| reason.label()).collect();
     assert_eq!(documented, existing);
+}
+
+#[test]
+fn every_reason_to_pass_over_html_is_documented() {
+    let text = fs::read_to_string(repository().join("docs/operate/reasons.md")).expect("the table of reasons");
+    let elements: BTreeSet<_> = HtmlSkip::ALL.iter().map(|reason| reason.label()).collect();
+    assert_eq!(first_cells(&text, "\n## Elements of a page\n"), elements);
+    let pages: BTreeSet<_> = HtmlReason::ALL.iter().map(|reason| reason.label()).collect();
+    assert_eq!(first_cells(&text, "\n## Pages that teach nothing\n"), pages);
 }
 
 #[test]

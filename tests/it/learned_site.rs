@@ -25,10 +25,13 @@ fn a_site_is_learned_within_its_bounds() {
             outcome.leaked, 0,
             "seed {seed}: a personal URL was delivered to somebody else"
         );
+        // Evidence against a link is worth as much as evidence for it, so a deploy may cost as many responses as visitors.
         assert!(
-            outcome.most_stale <= 1,
-            "seed {seed}: a deploy cost {}",
-            outcome.most_stale
+            outcome.most_stale <= 6 && outcome.stale_responses <= outcome.documents_deployed,
+            "seed {seed}: a deploy cost {}, {} for {} documents",
+            outcome.most_stale,
+            outcome.stale_responses,
+            outcome.documents_deployed
         );
         assert!(outcome.stale_responses > 0, "seed {seed}: deploys were seen");
         assert!(total.precision() > 0.9, "seed {seed}: precision {}", total.precision());

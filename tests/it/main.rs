@@ -33,6 +33,7 @@ mod docs;
 mod early;
 mod forwarded;
 mod framing;
+mod hints;
 mod hostile;
 mod http1;
 mod layout;

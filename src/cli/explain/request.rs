@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use super::response::Response;
+use super::{html::ParsedPage, response::Response};
 use crate::link::Document;
 
 /// A request that the arguments describe.
@@ -15,4 +15,5 @@ pub(super) struct Request {
     pub(super) headers: HeaderMap,
     pub(super) document: Document,
     pub(super) response: Option<Response>,
+    pub(super) page: Option<ParsedPage>,
 }

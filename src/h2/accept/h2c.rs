@@ -7,14 +7,14 @@ use crate::h2::{Limits, core::settings_are_good};
 
 /// The beginning of an upgraded connection.
 #[derive(Debug)]
-pub struct Beginning {
+pub(crate) struct Beginning {
     pub(super) settings: Vec<u8>,
     pub(super) head: Box<Parts>,
 }
 
 /// Why a request is not upgraded; it can still be answered as HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotUpgradable {
+pub(crate) enum NotUpgradable {
     /// HTTP2-Settings is not the payload of a SETTINGS frame.
     #[error("HTTP2-Settings are no settings")]
     Settings,
@@ -30,7 +30,7 @@ impl Beginning {
     /// # Errors
     ///
     /// Why the request stays HTTP/1.1.
-    pub fn new(request: &Parts, settings: &[u8], limits: &Limits) -> Result<Self, NotUpgradable> {
+    pub(crate) fn new(request: &Parts, settings: &[u8], limits: &Limits) -> Result<Self, NotUpgradable> {
         if !settings_are_good(settings) {
             return Err(NotUpgradable::Settings);
         }

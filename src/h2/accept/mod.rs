@@ -15,7 +15,7 @@ use crate::{exchange::ResponseSource, telemetry::Metrics};
 use scheduler::RequestScheduler;
 
 /// Answers the requests of all connections.
-pub struct Responder<A> {
+pub(crate) struct Responder<A> {
     /// Asked first.
     pub stored: Arc<dyn ResponseSource>,
     /// Asked for the others.

@@ -53,7 +53,7 @@ const RECENT: Duration = Duration::from_millis(128);
 
 /// Says which requests start. All HTTP/2 connections of a process share one, as they share its processors.
 #[derive(Debug)]
-pub struct RequestScheduler {
+pub(crate) struct RequestScheduler {
     threads: usize,
     state: Mutex<SchedulerState>,
     /// Connections that wait.
@@ -106,7 +106,7 @@ struct Waiting<'a>(&'a AtomicUsize);
 impl RequestScheduler {
     /// Returns the scheduler of a server with so many threads.
     #[must_use]
-    pub fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         let threads = threads.max(1);
         Self {
             threads,

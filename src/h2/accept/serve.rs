@@ -65,7 +65,7 @@ const SLICES: usize = 32;
 
 /// Serves a connection until it is closed: by the client, by idleness, or by a shutdown once its streams have finished.
 /// An upgraded one begins with a request, and the client's preface is still to come.
-pub async fn serve<A>(
+pub(crate) async fn serve<A>(
     io: Io,
     beginning: Option<Beginning>,
     responder: Responder<A>,

@@ -50,7 +50,7 @@ use stream::State;
 use streams::Streams;
 
 pub(in crate::h2) use heads::HeadBudget;
-pub use reason::Fault;
+pub(crate) use reason::Fault;
 pub(in crate::h2) use reason::Reason;
 pub(in crate::h2) use send::{NotPromised, SendError};
 pub(in crate::h2) use streams::Key;

@@ -59,7 +59,7 @@ impl fmt::Debug for Reason {
 /// A client's act that HTTP/2 does not allow, or that costs more than a client may. One reason serves the log, the
 /// metric and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The connection does not begin with the preface and SETTINGS (RFC 9113 section 3.4).
     #[error("no HTTP/2 preface")]
     Preface,
@@ -153,7 +153,7 @@ impl Fault {
 
     /// The reason's name in metrics.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Preface => "preface",
             Self::FrameSize => "frame_size",
@@ -181,7 +181,7 @@ impl Fault {
 
     /// For a request that nobody else gets to see, how it is refused: by a status, or with `None` by RST_STREAM.
     #[must_use]
-    pub const fn refusal(self) -> Option<Option<u16>> {
+    pub(crate) const fn refusal(self) -> Option<Option<u16>> {
         match self {
             Self::BadTarget(why) => Some(Some(why.status().as_u16())),
             Self::HeaderTooLarge => Some(Some(431)),
@@ -192,7 +192,7 @@ impl Fault {
 
     /// Whether it is a client's attack or greed rather than a mistake: worth a warning.
     #[must_use]
-    pub const fn is_flood(self) -> bool {
+    pub(crate) const fn is_flood(self) -> bool {
         matches!(
             self,
             Self::TooManyResets | Self::TooManyFrames | Self::ContinuationFlood | Self::TooManyMalformed

@@ -1,6 +1,7 @@
 //! Answers to requests and promises: Pingora's application through a session of our own (`session`, the doc-hidden
 //! seam), a stored response (`stored`), the promises of a plan (`push`).
 
+mod early;
 mod failure;
 mod push;
 pub(super) mod session;

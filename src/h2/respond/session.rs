@@ -35,6 +35,7 @@ use pingora::{
 
 use super::{
     Http2Connection,
+    early::{join, join_all},
     failure::{read_error, write_error},
     push::push,
 };
@@ -145,7 +146,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         if plan.hints.is_empty() {
             return;
         }
-        let mut fields = HeaderMap::with_capacity(1);
+        let mut fields = plan.fields;
         for hint in plan.hints {
             fields.append(header::LINK, hint);
         }
@@ -209,7 +210,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
 
     /// Passes on what came from the origin; whether that was all.
     async fn pass_on(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        for task in tasks {
+        for task in join_all(tasks) {
             self.write_task(task)?;
             if let Some(mut patience) = self.outbox.patience.take() {
                 // Apart, as it is large: most writes, and the futures that they are part of, have no use for it.
@@ -321,7 +322,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     fn send_proxy_task(&mut self, task: HttpTask) {
-        self.outbox.tasks.push_back(task);
+        let task = join(self.outbox.tasks.back_mut(), task);
+        self.outbox.tasks.extend(task);
     }
 
     fn has_pending_proxy_tasks(&self) -> bool {

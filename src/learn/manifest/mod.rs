@@ -4,9 +4,13 @@
 //!             enough visitors, enough responses in a row
 //!   waiting ────────────────────────────────────────────► delivered
 //!      ▲                                                     │
-//!      └──── one response without it: gone at once, and ◄────┘
+//!      └──── as many responses without the link, and ◄───────┘
 //!            longer to wait the next time
 //! ```
+//!
+//! Evidence against a delivered link is worth as much as evidence for it: a response for nobody in particular counts at
+//! once, other responses count by different visitors, so that no single visitor takes a link away. A link that
+//! [`PROVEN`] deliveries were right about is not taken away by one response either.
 //!
 //! A link that comes and goes (an A/B test, a rotating banner) waits longer each time, so that it
 //! does not take those down that stay. A document whose delivered links keep being wrong all the
@@ -18,18 +22,58 @@ use super::{
     policy::LearnPolicy,
     visitor::{Evidence, Visitor},
 };
+use crate::{
+    link::Spelled,
+    push::{Csp, HintUse, SkipReason},
+};
 
-/// Link values that are delivered early, in the order of the last response that had them.
-pub type Links = Arc<[Box<[u8]>]>;
+/// Links that are delivered early, in the order of the last response that had them.
+pub type Links = Arc<[LearnedLink]>;
 
-/// What one document linked to lately.
+/// A link that is delivered early.
+#[derive(Debug, Clone)]
+pub struct LearnedLink {
+    /// The link.
+    pub link: Spelled,
+    /// How often clients used it as a hint.
+    pub uses: Arc<HintUse>,
+    /// Why the link is no hint at the moment, if clients do not use it.
+    pub withheld: Option<SkipReason>,
+}
+
+impl LearnedLink {
+    /// A link that nothing is known of.
+    #[must_use]
+    pub fn new(link: Spelled) -> Self {
+        Self {
+            link,
+            uses: Arc::default(),
+            withheld: None,
+        }
+    }
+}
+
+impl AsRef<[u8]> for LearnedLink {
+    fn as_ref(&self) -> &[u8] {
+        self.link.text()
+    }
+}
+
+/// The links of one document, and what is known of them.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
     entries: Vec<LinkEntry>,
     delivered: Links,
-    /// Responses of late for which something was delivered early, and those that lacked some of it.
+    /// Whether a response was HTML.
+    is_html: bool,
+    csp: Option<Arc<Csp>>,
+    /// Links that would be delivered if more visitors had got them.
+    waiting: usize,
+    /// The last [`MAX_JUDGED`] responses for which something was delivered early, and those that lacked some of it.
     judged: u32,
     wrong: u32,
+    /// The network of the last response that was wrong: one visitor does not pause a document.
+    wrong_for: Option<u64>,
     /// Seconds since 1970; until then nothing is learned.
     paused_until: u64,
     pauses: u32,
@@ -39,15 +83,43 @@ pub struct Manifest {
 
 #[derive(Debug, Clone)]
 struct LinkEntry {
-    link: Box<[u8]>,
-    /// Different visitors who got it, one after another.
+    link: Spelled,
+    /// How often clients used it as a hint.
+    uses: Arc<HintUse>,
+    /// Why it is no hint, and until when, in seconds since 1970.
+    withheld: Option<(SkipReason, u64)>,
+    /// Different visitors who got the link, one after another.
     visitors: Vec<Visitor>,
-    /// A response for nobody in particular had it.
+    /// A response for nobody in particular had the link.
     public: bool,
-    /// Responses in a row that had it and count.
+    /// Responses in a row that had the link and count.
     row: u32,
-    /// Times that it vanished after it was delivered.
+    /// Early deliveries that a response then confirmed.
+    right: u32,
+    /// Evidence against the link since the last response that had it.
+    against: Against,
+    /// Times that the link vanished after it was delivered.
     vanished: u32,
+}
+
+/// Responses in a row that lacked a delivered link.
+#[derive(Debug, Clone, Default)]
+struct Against {
+    /// Those for nobody in particular.
+    anonymous: u32,
+    /// Different visitors of the others.
+    visitors: Vec<Visitor>,
+}
+
+/// What a response is to the document of its URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// HTML, or a response that does not say what it is.
+    Document,
+    /// Of another media type. It is the document if the URL never had HTML.
+    Other,
+    /// A redirect within the site: its links count, the links that it lacks do not.
+    Redirect,
 }
 
 /// One complete response to a document.
@@ -57,10 +129,16 @@ pub struct Observation<'a> {
     pub now: u64,
     /// Who got it.
     pub evidence: &'a Evidence,
+    /// The mark of the client's network.
+    pub network: u64,
+    /// What it is.
+    pub response: Observed,
     /// The links of its 103s and its final header that may be learned, each once.
-    pub links: &'a [&'a [u8]],
+    pub links: &'a [Spelled],
     /// What was delivered early for it.
-    pub delivered: &'a [Box<[u8]>],
+    pub delivered: &'a [LearnedLink],
+    /// Its `Content-Security-Policy` fields.
+    pub policies: &'a [&'a [u8]],
 }
 
 /// What came of an early delivery.
@@ -78,6 +156,9 @@ pub struct Verdict {
 const MAX_LINKS: usize = 32;
 const MAX_LINK_BYTES: usize = 1024;
 
+/// Early deliveries that were right, after which one response does not take a link away.
+const PROVEN: u32 = 40;
+
 /// Responses that are needed before a document is judged, and after which older ones count half.
 /// Responses, not links: a deploy replaces all links of one response, and that is one mistake.
 const MIN_JUDGED: u32 = 20;
@@ -92,20 +173,19 @@ const MAX_PAUSES: u32 = 7;
 impl Manifest {
     /// A manifest from a file.
     #[must_use]
-    pub fn restored(links: Vec<Box<[u8]>>, last_seen: u64) -> Self {
-        let entry = |link: &[u8]| LinkEntry {
-            link: link.into(),
-            visitors: Vec::new(),
+    pub fn restored(links: &[Spelled], last_seen: u64) -> Self {
+        let entry = |link: &Spelled| LinkEntry {
             public: true,
             row: 1,
-            vanished: 0,
+            ..LinkEntry::new(link)
         };
-        Self {
-            entries: links.iter().take(MAX_LINKS).map(|link| entry(link)).collect(),
-            delivered: links.into_iter().take(MAX_LINKS).collect(),
+        let mut manifest = Self {
+            entries: links.iter().take(MAX_LINKS).map(entry).collect(),
             last_seen,
             ..Self::default()
-        }
+        };
+        manifest.delivered = manifest.entries.iter().map(LinkEntry::learned).collect();
+        manifest
     }
 
     /// What is to be delivered early now.
@@ -115,6 +195,18 @@ impl Manifest {
             return Links::default();
         }
         Arc::clone(&self.delivered)
+    }
+
+    /// The Content-Security-Policy of its last response.
+    #[must_use]
+    pub const fn csp(&self) -> Option<&Arc<Csp>> {
+        self.csp.as_ref()
+    }
+
+    /// The number of links that are not delivered because too few visitors got them.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// Seconds since 1970 of its last response.
@@ -133,16 +225,32 @@ impl Manifest {
     #[must_use]
     pub fn size(&self) -> usize {
         let entry = |entry: &LinkEntry| {
-            let marks: usize = entry.visitors.iter().map(Visitor::size).sum();
+            let visitors = entry.visitors.iter().chain(&entry.against.visitors);
+            let marks: usize = visitors.map(Visitor::size).sum();
             // Delivered links are held twice.
-            entry.link.len() * 2 + size_of::<LinkEntry>() + size_of::<Box<[u8]>>() + marks
+            entry.link.text().len() * 2
+                + size_of::<LinkEntry>()
+                + size_of::<LearnedLink>()
+                + size_of::<HintUse>()
+                + marks
         };
-        size_of::<Self>() + self.entries.iter().map(entry).sum::<usize>()
+        let csp = self.csp.as_ref().map_or(0, |csp| csp.size());
+        size_of::<Self>() + csp + self.entries.iter().map(entry).sum::<usize>()
     }
 
-    /// Learns from a response, and judges what was delivered early for it.
+    /// Learns from a response, and judges what was delivered early for it. A response to an authorized client says
+    /// nothing.
     pub fn observe(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
+        if *seen.evidence == Evidence::Authorized || seen.response == Observed::Other && self.is_html {
+            return Verdict::default();
+        }
         self.last_seen = seen.now;
+        if seen.response == Observed::Redirect {
+            self.count_all(policy, seen);
+            self.publish(policy, seen.links);
+            return Verdict::default();
+        }
+        self.is_html |= seen.response == Observed::Document;
         let mut verdict = self.judge(policy, seen);
         if verdict.paused {
             // Nothing is observed until the pause ends, so what is known now would be old by then.
@@ -153,12 +261,10 @@ impl Manifest {
         if seen.now < self.paused_until {
             return verdict;
         }
-        self.forget_missing(seen.links);
-        for link in seen.links.iter().take(MAX_LINKS) {
-            if link.len() <= MAX_LINK_BYTES {
-                self.count(policy, link, seen.evidence);
-            }
-        }
+        self.take_over_csp(seen.policies);
+        self.forget_missing(policy, seen);
+        self.count_all(policy, seen);
+        self.judge_uses(seen.now);
         self.publish(policy, seen.links);
         verdict.paused = false;
         verdict
@@ -166,20 +272,30 @@ impl Manifest {
 
     fn judge(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         let mut verdict = Verdict::default();
-        for link in seen.delivered {
-            if seen.links.contains(&&**link) {
-                verdict.right += 1;
-            } else {
+        for LearnedLink { link, .. } in seen.delivered {
+            if !seen.links.contains(link) {
                 verdict.wrong += 1;
+                continue;
+            }
+            verdict.right += 1;
+            if let Some(entry) = self.entries.iter_mut().find(|entry| entry.link == *link) {
+                entry.right = entry.right.saturating_add(1);
             }
         }
-        self.judged += u32::from(!seen.delivered.is_empty());
-        self.wrong += u32::from(verdict.wrong > 0);
+        let counts = verdict.wrong == 0 || self.wrong_for.replace(seen.network) != Some(seen.network);
+        if !seen.delivered.is_empty() && counts {
+            self.judged += 1;
+            self.wrong += u32::from(verdict.wrong > 0);
+        }
+        if verdict.wrong == 0 && self.wrong_for == Some(seen.network) {
+            // The same client gets both, so the document changes and not the client.
+            self.wrong_for = None;
+        }
         if self.judged >= MIN_JUDGED && self.wrong * MAX_WRONG_SHARE > self.judged {
             let pause = policy.pause.as_secs().saturating_mul(1 << self.pauses.min(MAX_PAUSES));
             self.paused_until = seen.now.saturating_add(pause);
             self.pauses += 1;
-            (self.judged, self.wrong) = (0, 0);
+            (self.judged, self.wrong, self.wrong_for) = (0, 0, None);
             verdict.paused = true;
         } else if self.judged >= MAX_JUDGED {
             self.judged /= 2;
@@ -188,38 +304,53 @@ impl Manifest {
         verdict
     }
 
-    /// A link that a response lacks is gone, with all that spoke for it.
-    fn forget_missing(&mut self, links: &[&[u8]]) {
+    fn take_over_csp(&mut self, policies: &[&[u8]]) {
+        let is_same = match &self.csp {
+            Some(csp) => csp.is_of(policies.iter().copied()),
+            None => policies.is_empty(),
+        };
+        if !is_same {
+            self.csp = Csp::parse(policies.iter().copied()).map(Arc::new);
+        }
+    }
+
+    /// Counts against each link that a response lacks. A link that is not delivered yet loses all that spoke for it: no
+    /// other visitor's response comes between those that count.
+    fn forget_missing(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) {
         let delivered = &self.delivered;
         self.entries.retain_mut(|entry| {
-            if links.contains(&&*entry.link) {
+            if seen.links.contains(&entry.link) {
+                entry.against = Against::default();
                 return true;
             }
-            if delivered.contains(&entry.link) {
+            if delivered.iter().any(|known| known.link == entry.link) {
+                if !entry.lacks(policy, seen.evidence) {
+                    return true;
+                }
                 entry.vanished += 1;
             }
-            entry.visitors.clear();
-            entry.public = false;
-            entry.row = 0;
+            entry.begin_anew();
             // Kept only to remember that it comes and goes.
             entry.vanished > 0
         });
     }
 
-    fn count(&mut self, policy: &LearnPolicy, link: &[u8], evidence: &Evidence) {
-        let at = match self.entries.iter().position(|entry| *entry.link == *link) {
+    fn count_all(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) {
+        for link in seen.links.iter().take(MAX_LINKS) {
+            if link.text().len() <= MAX_LINK_BYTES {
+                self.count(policy, link, seen.evidence);
+            }
+        }
+    }
+
+    fn count(&mut self, policy: &LearnPolicy, link: &Spelled, evidence: &Evidence) {
+        let at = match self.entries.iter().position(|entry| entry.link == *link) {
             Some(at) => at,
             None => {
                 if !self.make_room() {
                     return;
                 }
-                self.entries.push(LinkEntry {
-                    link: link.into(),
-                    visitors: Vec::new(),
-                    public: false,
-                    row: 0,
-                    vanished: 0,
-                });
+                self.entries.push(LinkEntry::new(link));
                 self.entries.len() - 1
             }
         };
@@ -227,14 +358,13 @@ impl Manifest {
         match evidence {
             Evidence::Authorized => return,
             Evidence::Anonymous => entry.public = true,
-            Evidence::Visitor(visitor) => {
-                let is_new = !entry.visitors.iter().any(|known| known.may_be(visitor));
-                if is_new && entry.visitors.len() < policy.min_visitors {
-                    entry.visitors.push(visitor.clone());
-                }
-            }
+            Evidence::Visitor(visitor) => note(&mut entry.visitors, visitor, policy.min_visitors),
         }
         entry.row = entry.row.saturating_add(1);
+        if !entry.link.is_verbatim(link) {
+            // How a link is fetched is no part of what it is: the last response counts.
+            entry.link = link.clone();
+        }
     }
 
     /// A link that comes and goes makes room for one that may stay.
@@ -249,27 +379,105 @@ impl Manifest {
         absent.map(|at| self.entries.remove(at)).is_some()
     }
 
-    /// Puts together what is delivered, in the order of the response.
-    fn publish(&mut self, policy: &LearnPolicy, links: &[&[u8]]) {
-        let counts = |link: &[u8]| {
-            self.entries
-                .iter()
-                .find(|entry| *entry.link == *link)
-                .is_some_and(|entry| entry.counts(policy))
-        };
-        let mut delivered = links.iter().filter(|link| counts(link));
+    /// Withholds the links that clients do not use, for a while, and counts those anew whose time is over.
+    fn judge_uses(&mut self, now: u64) {
+        for entry in &mut self.entries {
+            match entry.withheld {
+                Some((_, until)) if now < until => {}
+                Some(_) => entry.withheld = None,
+                None => {
+                    let counts = entry.uses.counts();
+                    let reason = if counts.is_unused() {
+                        SkipReason::Unused
+                    } else if counts.is_fetched_twice() {
+                        SkipReason::NotReusable
+                    } else {
+                        continue;
+                    };
+                    entry.uses.reset();
+                    entry.withheld = Some((reason, now.saturating_add(WITHHELD)));
+                }
+            }
+        }
+    }
+
+    /// Puts together what is delivered: the links of the response in its order, then those that it lacks and that still
+    /// count.
+    fn publish(&mut self, policy: &LearnPolicy, links: &[Spelled]) {
+        let doubted = self.delivered.iter().map(|known| &known.link);
+        let doubted = doubted.filter(|link| !links.contains(link));
+        let entry = |link: &Spelled| self.entries.iter().find(|entry| entry.link == *link);
+        let known = links.iter().chain(doubted).filter_map(entry);
+        let delivered = known.clone().filter(|entry| entry.counts(policy));
+        let waiting = known.clone().filter(|entry| entry.waits_for_visitors(policy)).count();
         let is_unchanged = delivered.clone().count() == self.delivered.len()
             && delivered
                 .clone()
                 .zip(self.delivered.iter())
-                .all(|(new, old)| **new == **old);
+                .all(|(new, old)| new.link.is_verbatim(&old.link) && new.reason() == old.withheld);
         if !is_unchanged {
-            self.delivered = delivered.by_ref().map(|link| Box::from(*link)).collect();
+            self.delivered = delivered.map(LinkEntry::learned).collect();
         }
+        self.waiting = waiting;
     }
 }
 
+/// Seconds for which a link that clients do not use is no hint.
+const WITHHELD: u64 = 60 * 60;
+
 impl LinkEntry {
+    fn new(link: &Spelled) -> Self {
+        Self {
+            link: link.clone(),
+            uses: Arc::default(),
+            withheld: None,
+            visitors: Vec::new(),
+            public: false,
+            row: 0,
+            right: 0,
+            against: Against::default(),
+            vanished: 0,
+        }
+    }
+
+    /// Counts a response without the link, which is delivered; whether that is enough against it.
+    fn lacks(&mut self, policy: &LearnPolicy, evidence: &Evidence) -> bool {
+        match evidence {
+            Evidence::Authorized => {}
+            Evidence::Anonymous => self.against.anonymous += 1,
+            Evidence::Visitor(visitor) => note(&mut self.against.visitors, visitor, policy.min_visitors),
+        }
+        let one_is_enough = self.right < PROVEN;
+        let anonymous = self.against.anonymous >= if one_is_enough { 1 } else { 2 };
+        // The link counts by so many visitors, or by one response for everybody, against which one visitor says little.
+        anonymous || self.against.visitors.len() >= if self.public { 2 } else { policy.min_visitors }
+    }
+
+    /// Takes away all that spoke for the link.
+    fn begin_anew(&mut self) {
+        self.visitors.clear();
+        self.public = false;
+        self.row = 0;
+        self.right = 0;
+        self.against = Against::default();
+    }
+
+    fn reason(&self) -> Option<SkipReason> {
+        self.withheld.map(|(reason, _)| reason)
+    }
+
+    fn learned(&self) -> LearnedLink {
+        LearnedLink {
+            link: self.link.clone(),
+            uses: Arc::clone(&self.uses),
+            withheld: self.reason(),
+        }
+    }
+
+    fn waits_for_visitors(&self, policy: &LearnPolicy) -> bool {
+        !self.public && self.visitors.len() < policy.min_visitors
+    }
+
     fn counts(&self, policy: &LearnPolicy) -> bool {
         let is_for_everybody = self.public || self.visitors.len() >= policy.min_visitors;
         is_for_everybody && self.row >= self.responses_needed()
@@ -278,6 +486,13 @@ impl LinkEntry {
     /// 1 at first, then 8, 64 and so on: each time a link has vanished it must stay eight times longer.
     fn responses_needed(&self) -> u32 {
         8_u32.saturating_pow(self.vanished)
+    }
+}
+
+/// Adds a visitor who is none of those that are known, up to a number.
+fn note(visitors: &mut Vec<Visitor>, visitor: &Visitor, most: usize) {
+    if visitors.len() < most && !visitors.iter().any(|known| known.may_be(visitor)) {
+        visitors.push(visitor.clone());
     }
 }
 

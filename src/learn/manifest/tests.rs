@@ -27,21 +27,42 @@ fn visitor(number: u8) -> Evidence {
     )
 }
 
-fn see(manifest: &mut Manifest, evidence: &Evidence, links: &[&str]) -> Verdict {
+/// The link to a target.
+fn spelled(target: &str) -> Spelled {
+    Spelled::read(format!("<{target}>; rel=preload; as=script").as_bytes()).expect("a link")
+}
+
+fn see(manifest: &mut Manifest, evidence: &Evidence, targets: &[&str]) -> Verdict {
+    see_on(manifest, 1, evidence, targets)
+}
+
+/// A response to a client on this network.
+fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &[&str]) -> Verdict {
     let delivered = manifest.links(0);
-    let links: Vec<&[u8]> = links.iter().map(|link| link.as_bytes()).collect();
+    let links: Vec<Spelled> = targets.iter().map(|target| spelled(target)).collect();
     let seen = Observation {
         now: 0,
         evidence,
+        network,
+        response: Observed::Document,
         links: &links,
         delivered: &delivered,
+        policies: &[],
     };
     manifest.observe(&LearnPolicy::default(), &seen)
 }
 
+/// The targets that are delivered.
 fn delivered(manifest: &Manifest) -> Vec<String> {
-    let text = |link: &[u8]| String::from_utf8_lossy(link).into_owned();
-    manifest.links(0).iter().map(|link| text(link)).collect()
+    let target = |link: &LearnedLink| {
+        let text = String::from_utf8_lossy(link.link.text()).into_owned();
+        text.trim_start_matches('<')
+            .split('>')
+            .next()
+            .expect("a target")
+            .to_owned()
+    };
+    manifest.links(0).iter().map(target).collect()
 }
 
 #[test]
@@ -70,6 +91,177 @@ fn one_response_without_it_takes_its_visitors_away() {
     see(&mut manifest, &visitor(4), &["a"]);
     see(&mut manifest, &visitor(3), &["a", "mine"]);
     assert_eq!(delivered(&manifest), ["a"]);
+}
+
+#[test]
+fn one_visitor_s_response_takes_nothing_away() {
+    let mut manifest = Manifest::default();
+    for number in 1..=3 {
+        see(&mut manifest, &visitor(number), &["a"]);
+    }
+    for (number, gone) in [(4, false), (4, false), (5, false), (4, false), (6, true)] {
+        see(&mut manifest, &visitor(number), &[]);
+        assert_eq!(delivered(&manifest).is_empty(), gone, "visitor {number}");
+    }
+    // A public link takes two of them, and what has it in between begins anew.
+    see(&mut manifest, &Evidence::Anonymous, &["b"]);
+    see(&mut manifest, &visitor(4), &[]);
+    see(&mut manifest, &visitor(5), &["b"]);
+    see(&mut manifest, &visitor(6), &[]);
+    assert_eq!(delivered(&manifest), ["b"]);
+    see(&mut manifest, &visitor(7), &[]);
+    assert!(delivered(&manifest).is_empty());
+}
+
+#[test]
+fn what_was_right_forty_times_is_not_gone_by_one_response() {
+    for (times, stays) in [(PROVEN, false), (PROVEN + 1, true)] {
+        let mut manifest = Manifest::default();
+        for _ in 0..times {
+            see(&mut manifest, &Evidence::Anonymous, &["a"]);
+        }
+        see(&mut manifest, &Evidence::Anonymous, &["b"]);
+        let expected: &[&str] = if stays { &["b", "a"] } else { &["b"] };
+        assert_eq!(delivered(&manifest), expected);
+        see(&mut manifest, &Evidence::Anonymous, &["b"]);
+        assert_eq!(delivered(&manifest), ["b"]);
+    }
+}
+
+#[test]
+fn an_authorized_client_speaks_neither_for_nor_against() {
+    let mut manifest = Manifest::default();
+    see(&mut manifest, &Evidence::Anonymous, &["a"]);
+    for _ in 0..100 {
+        let verdict = see(&mut manifest, &Evidence::Authorized, &["b"]);
+        assert_eq!(verdict, Verdict::default());
+    }
+    assert_eq!(delivered(&manifest), ["a"]);
+}
+
+#[test]
+fn how_a_link_is_fetched_is_what_the_last_response_said() {
+    let mut manifest = Manifest::default();
+    let see = |manifest: &mut Manifest, link: &str| {
+        let seen = Observation {
+            now: 0,
+            evidence: &Evidence::Anonymous,
+            network: 1,
+            response: Observed::Document,
+            links: &[Spelled::read(link.as_bytes()).expect("a link")],
+            delivered: &manifest.links(0),
+            policies: &[],
+        };
+        let verdict = manifest.observe(&LearnPolicy::default(), &seen);
+        let text = |link: &LearnedLink| String::from_utf8_lossy(link.link.text()).into_owned();
+        (verdict.wrong, manifest.links(0).iter().map(text).collect::<Vec<_>>())
+    };
+    for link in [
+        "</a>; rel=preload; as=script; integrity=sha256-1",
+        "</a>; rel=preload; as=script; integrity=sha256-2; nopush",
+    ] {
+        assert_eq!(see(&mut manifest, link), (0, vec![link.to_owned()]));
+    }
+}
+
+#[test]
+fn only_what_could_be_the_document_speaks_against_a_link() {
+    let mut manifest = Manifest::default();
+    let see = |manifest: &mut Manifest, response, targets: &[&str]| {
+        let links: Vec<Spelled> = targets.iter().map(|target| spelled(target)).collect();
+        let seen = Observation {
+            now: 0,
+            evidence: &Evidence::Anonymous,
+            network: 1,
+            response,
+            links: &links,
+            delivered: &manifest.links(0),
+            policies: &[],
+        };
+        let verdict = manifest.observe(&LearnPolicy::default(), &seen);
+        (verdict.wrong, delivered(manifest))
+    };
+    let list = |targets: &[&str]| targets.iter().map(|target| (*target).to_owned()).collect::<Vec<_>>();
+    for (response, targets, expected) in [
+        (Observed::Other, &["json"][..], &["json"][..]),
+        (Observed::Redirect, &["a"], &["a", "json"]),
+        (Observed::Document, &["a"], &["a"]),
+        (Observed::Other, &["json"], &["a"]),
+        (Observed::Other, &[], &["a"]),
+        (Observed::Redirect, &[], &["a"]),
+        (Observed::Redirect, &["b"], &["b", "a"]),
+        (Observed::Document, &["b"], &["b"]),
+    ] {
+        let (_, now) = see(&mut manifest, response, targets);
+        assert_eq!(now, list(expected), "{response:?} {targets:?}");
+    }
+}
+
+#[test]
+fn a_link_that_nobody_uses_is_no_hint_for_a_while() {
+    let mut manifest = Manifest::default();
+    let see = |manifest: &mut Manifest, now| {
+        let seen = Observation {
+            now,
+            evidence: &Evidence::Anonymous,
+            network: 1,
+            response: Observed::Document,
+            links: &[spelled("a"), spelled("b")],
+            delivered: &manifest.links(now),
+            policies: &[],
+        };
+        manifest.observe(&LearnPolicy::default(), &seen);
+        manifest.links(now).iter().map(|link| link.withheld).collect::<Vec<_>>()
+    };
+    assert_eq!(see(&mut manifest, 0), [None, None]);
+    let now = std::time::Instant::now();
+    for _ in 0..50 {
+        let client = crate::push::PushState::new(16);
+        let keys = ["/a", "/b"].map(|path| client.key("https", "h", path));
+        let uses = manifest
+            .links(0)
+            .iter()
+            .map(|link| Arc::clone(&link.uses))
+            .collect::<Vec<_>>();
+        client.note_hinted(keys.into_iter().zip(uses), now);
+        assert!(client.count_hinted(("https", "h", "/a"), || now));
+    }
+    let (unused, hour) = (Some(SkipReason::Unused), 60 * 60);
+    assert_eq!(see(&mut manifest, 1), [None, unused]);
+    assert_eq!(see(&mut manifest, hour), [None, unused]);
+    assert_eq!(see(&mut manifest, hour + 1), [None, None]);
+}
+
+#[test]
+fn the_policy_is_that_of_the_last_response() {
+    let mut manifest = Manifest::default();
+    for (policies, expected) in [
+        (&[][..], None),
+        (&[&b"script-src 'nonce-1'"[..]], Some(1)),
+        (&[b"script-src 'nonce-2'"], Some(1)),
+        (&[b"script-src 'self'"], Some(2)),
+        (&[], None),
+    ] {
+        let before = manifest.csp().cloned();
+        let seen = Observation {
+            now: 0,
+            evidence: &Evidence::Anonymous,
+            network: 1,
+            response: Observed::Document,
+            links: &[spelled("a")],
+            delivered: &[],
+            policies,
+        };
+        manifest.observe(&LearnPolicy::default(), &seen);
+        assert_eq!(manifest.csp().is_some(), expected.is_some());
+        if policies.first().is_some_and(|policy| policy.ends_with(b"2'")) {
+            let same = before.zip(manifest.csp().cloned());
+            assert!(
+                same.is_some_and(|(one, other)| Arc::ptr_eq(&one, &other)),
+                "not parsed anew"
+            );
+        }
+    }
 }
 
 #[test]
@@ -111,9 +303,13 @@ fn a_link_that_comes_and_goes_waits_and_the_others_stay() {
 #[test]
 fn a_document_that_keeps_being_wrong_is_left_alone() {
     let mut manifest = Manifest::default();
+    for turn in 0..100 {
+        let verdict = see_on(&mut manifest, 1, &Evidence::Anonymous, &[&format!("{turn}")]);
+        assert!(!verdict.paused, "one visitor");
+    }
     let mut paused = false;
     for turn in 0..100 {
-        paused |= see(&mut manifest, &Evidence::Anonymous, &[&format!("{turn}")]).paused;
+        paused |= see_on(&mut manifest, turn, &Evidence::Anonymous, &[&format!("{turn}")]).paused;
     }
     assert!(paused);
     assert!(manifest.links(0).is_empty());
@@ -124,8 +320,11 @@ fn a_document_that_keeps_being_wrong_is_left_alone() {
     let seen = Observation {
         now: 24 * 3600,
         evidence: &Evidence::Anonymous,
-        links: &[b"a"],
+        network: 1,
+        response: Observed::Document,
+        links: &[spelled("a")],
         delivered: &[],
+        policies: &[],
     };
     manifest.observe(&LearnPolicy::default(), &seen);
     assert_eq!(manifest.links(24 * 3600).len(), 1, "learned again after the pause");

@@ -44,10 +44,13 @@ impl Link<'_> {
     /// Whether the link has a relation type: one word of its first `rel` (RFC 8288, section 3.3), ASCII case ignored.
     #[must_use]
     pub fn has_relation(&self, name: &str) -> bool {
-        self.parameters.relations.as_deref().is_some_and(|list| {
-            list.split(|&b| is_white(b))
-                .any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
-        })
+        self.relations().any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    /// The words of its first `rel`, in order.
+    pub(super) fn relations(&self) -> impl Iterator<Item = &[u8]> {
+        let list = self.parameters.relations.as_deref().unwrap_or_default();
+        list.split(|&b| is_white(b)).filter(|word| !word.is_empty())
     }
 
     /// The first `as`; `None` if it is empty.

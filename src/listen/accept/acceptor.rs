@@ -24,7 +24,7 @@ use crate::{
 
 /// The entrance of every client connection.
 #[derive(Debug)]
-pub struct Acceptor<H> {
+pub(crate) struct Acceptor<H> {
     http2: H,
     live: Arc<ArcSwap<ListenSnapshot>>,
     connections: OpenConnections,
@@ -41,7 +41,7 @@ struct Warnings {
 
 impl<H> Acceptor<H> {
     /// Returns an acceptor that serves HTTP/2 with `http2`, and lists its connections in `connections`.
-    pub fn new(http2: H, live: Arc<ArcSwap<ListenSnapshot>>, connections: OpenConnections) -> Self {
+    pub(crate) fn new(http2: H, live: Arc<ArcSwap<ListenSnapshot>>, connections: OpenConnections) -> Self {
         Self {
             http2,
             live,
@@ -53,7 +53,7 @@ impl<H> Acceptor<H> {
 
     /// Serves a connection. HTTP/1.x is served to its end; HTTP/2 gets a task of its own, so that an idle connection
     /// does not hold the memory of Pingora's task.
-    pub async fn enter<A>(self: &Arc<Self>, app: &Arc<A>, stream: Stream, shutdown: &ShutdownWatch)
+    pub(crate) async fn enter<A>(self: &Arc<Self>, app: &Arc<A>, stream: Stream, shutdown: &ShutdownWatch)
     where
         A: HttpServerApp + Send + Sync + 'static,
         H: ServeHttp2<A> + 'static,

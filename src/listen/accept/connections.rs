@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// The number of open connections; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct OpenConnections(Arc<Count>);
+pub(crate) struct OpenConnections(Arc<Count>);
 
 #[derive(Debug, Default)]
 struct Count {
@@ -29,7 +29,7 @@ impl OpenConnections {
     }
 
     /// Waits until no connection is open.
-    pub async fn none_left(&self) {
+    pub(crate) async fn none_left(&self) {
         loop {
             let closed = self.0.closed.notified();
             if self.0.open.load(Ordering::SeqCst) == 0 {

@@ -9,7 +9,7 @@ use crate::{
 
 /// The settings that a reload replaces as a whole. A connection keeps those that it began with.
 #[derive(Debug)]
-pub struct ListenSnapshot {
+pub(crate) struct ListenSnapshot {
     /// Time and size limits of clients.
     pub limits: ClientLimits,
     /// The listening addresses with their settings.
@@ -18,7 +18,7 @@ pub struct ListenSnapshot {
 
 /// The settings of one listening address.
 #[derive(Debug, Clone)]
-pub struct Listener {
+pub(crate) struct Listener {
     /// The listening address.
     pub address: SocketAddr,
     /// Whether connections begin with a PROXY header.

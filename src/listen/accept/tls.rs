@@ -33,11 +33,11 @@ use crate::{
 
 /// The TLS settings of a listener; clones share them.
 #[derive(Debug, Clone)]
-pub struct Tls(Arc<ServerConfig>);
+pub(crate) struct Tls(Arc<ServerConfig>);
 
 /// Why TLS cannot be set up with these certificates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     /// The list of certificates is empty.
     #[error("a TLS listener without a certificate")]
     NoCertificate,
@@ -59,7 +59,7 @@ impl Tls {
     /// # Errors
     ///
     /// There is no certificate, or rustls refuses.
-    pub fn new(certificates: Vec<Arc<Certificate>>) -> Result<Self, TlsError> {
+    pub(crate) fn new(certificates: Vec<Arc<Certificate>>) -> Result<Self, TlsError> {
         let chooser = Chooser::new(certificates).ok_or(TlsError::NoCertificate)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?

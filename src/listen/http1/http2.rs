@@ -10,7 +10,7 @@ use crate::listen::UpgradeRequest;
 /// A server of HTTP/2 connections, both those that begin with the preface and those upgraded from HTTP/1.1, for the
 /// application `A`.
 #[async_trait]
-pub trait ServeHttp2<A>: Send + Sync {
+pub(crate) trait ServeHttp2<A>: Send + Sync {
     /// The request and settings with which an upgraded connection begins.
     type Beginning: Send;
 

@@ -10,7 +10,7 @@ use crate::fields::hop::HOP_BY_HOP;
 
 /// A request that becomes stream 1 of an HTTP/2 connection.
 #[derive(Debug)]
-pub struct UpgradeRequest {
+pub(crate) struct UpgradeRequest {
     /// The head as an HTTP/2 request: Host has become the authority, and hop-by-hop fields are removed.
     pub head: Parts,
     /// The decoded `HTTP2-Settings`: the payload of the client's SETTINGS frame.

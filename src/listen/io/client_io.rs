@@ -32,7 +32,7 @@ use crate::peer::{ClientConnection, Peer, ResponseDate, Scheme, canonical};
 
 /// A connection whose client is known.
 #[derive(Debug)]
-pub struct ClientIo {
+pub(crate) struct ClientIo {
     io: Stream,
     /// Bytes to read before those of `io`: `ahead[position..]`.
     ahead: Vec<u8>,

@@ -8,19 +8,21 @@ use log::debug;
 use super::failure::Refusal;
 use crate::{
     forwarded::Received,
+    learn::LearnedLink,
     link::{Document, Target},
     proxy::{edge::Edge, exchange::Exchange},
-    push::{self, Facts, Mention, Plan, Policy, Witness},
+    push::{self, Facts, Mention, Plan, Policy, PushState, Source, Witness},
 };
 
 /// Plans what Link fields mention for the client of a request, and counts what comes of them. `status` is that of the
-/// final response, if it is there.
+/// final response, if it is there. `learned`: the links that the mentions of that source stand for, in order.
 pub(in crate::proxy) fn plan(
     edge: &Edge,
     request: &Parts,
     exchange: &mut Exchange,
     status: Option<StatusCode>,
     mentions: &[Mention<'_>],
+    learned: &[LearnedLink],
 ) -> Plan {
     let snapshot = Arc::clone(&exchange.snapshot);
     let route = exchange.route.and_then(|index| snapshot.routes.get(index));
@@ -50,6 +52,8 @@ pub(in crate::proxy) fn plan(
             returning: observation.is_some_and(|observation| observation.returning),
             http2: Some(*http2),
             is_bad: &is_bad,
+            is_not_reusable: &|target| edge.is_not_reusable(target),
+            csp: observation.and_then(|observation| observation.csp.as_deref()),
         };
         push::plan(&route.push, &facts, &document, mentions, &mut |_, reason| {
             skips.add(reason)
@@ -58,9 +62,25 @@ pub(in crate::proxy) fn plan(
     if !plan.promises.is_empty() && exchange.connection.as_ref().is_some_and(|c| c.peer.is_trusted) {
         carry_over(&mut plan, &request.headers, url.authority);
     }
+    note_hinted(&client, &mut plan, mentions, learned);
     exchange.promised += plan.promises.len();
     exchange.hinted += plan.hints.len();
     plan
+}
+
+/// Has the connection count what becomes of the links of a 103.
+fn note_hinted(client: &PushState, plan: &mut Plan, mentions: &[Mention<'_>], learned: &[LearnedLink]) {
+    if plan.hinted.is_empty() {
+        return;
+    }
+    let is_learned = |mention: &&Mention<'_>| mention.source == Source::Learned;
+    let hinted = plan.hinted.drain(..).map(|(key, place)| {
+        let mention = mentions.get(place).filter(is_learned);
+        let nth = mention.map(|_| mentions.iter().take(place).filter(is_learned).count());
+        let uses = nth.and_then(|nth| Some(Arc::clone(&learned.get(nth)?.uses)));
+        (key, uses.unwrap_or_default())
+    });
+    client.note_hinted(hinted, Instant::now());
 }
 
 /// Tells each promise of the document's client, of whom a trusted peer told.

@@ -1,6 +1,6 @@
 //! Takes the origin's response: what of it goes on, what its links come to, and whether a pushed one may be delivered.
 
-use std::cell::LazyCell;
+use std::{cell::LazyCell, time::SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use log::debug;
@@ -102,6 +102,9 @@ pub(in crate::proxy) fn filter(
     if is_final {
         status::tell(cache, &request.method, response, route);
         invalidate::note(edge, request, (status, response.fields()), exchange);
+        if exchange.is_hinted || exchange.pushed_by.is_some() {
+            note_reuse(edge, request, (status, response.fields()), exchange);
+        }
     }
     let fields = response.fields();
     if exchange.pushed_by.is_some() {
@@ -129,14 +132,36 @@ pub(in crate::proxy) fn filter(
         _ if !is_final => return Ok(None),
         status => Some(status),
     };
-    let mut plan = delivery::plan(edge, request, exchange, status, &mentions);
+    let mut plan = delivery::plan(edge, request, exchange, status, &mentions, &[]);
     let attempt = exchange.attempts;
     if !plan.hints.is_empty() && *exchange.hinting_attempt.get_or_insert(attempt) != attempt {
         // The server that was asked before said it already; clients use the first 103 only.
         exchange.hinted -= plan.hints.len();
         plan.hints.clear();
     }
+    if !plan.hints.is_empty() {
+        plan.fields = fields_of_hints(fields);
+    }
     Ok(Some(plan).filter(|plan| !plan.is_empty()))
+}
+
+/// Returns the fields of an origin's 103 by which a browser fetches what its links name (HTML, "process early hint headers").
+fn fields_of_hints(fields: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in [header::CONTENT_SECURITY_POLICY, header::REFERRER_POLICY] {
+        for value in fields.get_all(&name) {
+            kept.append(&name, value.clone());
+        }
+    }
+    kept
+}
+
+/// Remembers whether the response of an asset can be used again: a hint of one that cannot makes browsers fetch it twice.
+fn note_reuse(edge: &Edge, request: &Parts, (status, fields): (StatusCode, &HeaderMap), exchange: &Exchange) {
+    if let Some(is_reusable) = push::is_reusable(status, fields, SystemTime::now()) {
+        let url = exchange.url(request);
+        edge.note_reusable((url.scheme, url.authority, url.path_and_query), is_reusable);
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Begins a request: finds its route, and plans what can be delivered before the origin is asked.
 
-use std::{cell::LazyCell, sync::Arc};
+use std::{cell::LazyCell, sync::Arc, time::Instant};
 
-use http::{Method, request::Parts};
+use http::{HeaderMap, Method, request::Parts};
 
 use super::{cache, delivery, failure::Refusal, learning};
 use crate::{
@@ -34,6 +34,8 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
     exchange.route = found.map(|(index, _)| index);
     if let (Some(client), None, &Method::GET) = (exchange.client(), exchange.pushed_by, &request.method) {
         client.record_fetched(url.scheme, url.authority, url.path_and_query);
+        exchange.is_hinted = is_part(&request.headers)
+            && client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
     }
     if exchange.route().is_some() {
         let learned = learning::begin(edge, request, exchange);
@@ -46,6 +48,11 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
     }
     let asks_server = request.method == Method::OPTIONS && request.uri.path() == "*";
     Ok(if asks_server { Begun::AsksServer } else { Begun::NoRoute })
+}
+
+/// Returns whether a request may be for a part of a document: all but navigations.
+fn is_part(fields: &HeaderMap) -> bool {
+    fields.get("sec-fetch-mode").is_none_or(|mode| mode != "navigate")
 }
 
 /// Plans what is known before the origin is asked: the links that the route names, and the learned ones.
@@ -61,15 +68,22 @@ fn early_plan(edge: &Edge, request: &Parts, exchange: &mut Exchange, learned: &L
         .map_or(&[][..], |route| &route.push.links);
     let fields = || {
         let configured = configured.iter().map(|link| (Source::Configured, link.as_bytes()));
-        configured.chain(learned.iter().map(|link| (Source::Learned, &**link)))
+        configured.chain(learned.iter().map(|link| (Source::Learned, link.as_ref())))
     };
-    let mentions = LazyCell::new(|| push::mentions(fields()));
+    let mentions = LazyCell::new(|| {
+        let mut mentions = push::mentions(fields());
+        let of_learned = mentions.iter_mut().filter(|mention| mention.source == Source::Learned);
+        for (mention, known) in of_learned.zip(learned.iter()) {
+            mention.withheld = known.withheld;
+        }
+        mentions
+    });
     let lines = fields().map(|(_, field)| field);
     cache::request::note_links(edge, request, exchange, lines, || &mentions);
     if !exchange.delivers() {
         return Plan::default();
     }
-    let plan = delivery::plan(edge, request, exchange, None, &mentions);
+    let plan = delivery::plan(edge, request, exchange, None, &mentions, learned);
     exchange.told.clone_from(&plan.hints);
     plan
 }

@@ -4,13 +4,15 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
 use super::{
     Delivery, Destination, HintRequests, Nopush, Policy, SkipReason,
+    csp::Csp,
     diary::{Diary, Known, UrlKey},
+    hint,
     mention::{MAX_LINKS, Mention, Source},
     request::promised_request,
     state::Slot,
     urgency::Urgency,
 };
-use crate::link::{Document, Link, Target, parse, spelling};
+use crate::link::{Document, Link, Relation, ResourceHint, Spelled, Target};
 
 /// What is known of an HTTP/2 client at the moment of planning.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +53,10 @@ pub struct Facts<'a> {
     pub http2: Option<Http2Facts<'a>>,
     /// Whether the pushed answer of a URL could not be used a short while ago.
     pub is_bad: &'a dyn Fn(&Target) -> bool,
+    /// Whether a URL was last answered in a way that no cache may use again.
+    pub is_not_reusable: &'a dyn Fn(&Target) -> bool,
+    /// The Content-Security-Policy that the document had the last time.
+    pub csp: Option<&'a Csp>,
 }
 
 impl std::fmt::Debug for Facts<'_> {
@@ -88,6 +94,10 @@ pub struct Plan {
     pub promises: Vec<Promise>,
     /// Link values of a 103, in order.
     pub hints: Vec<HeaderValue>,
+    /// The origin's fields that a 103 carries beside its links.
+    pub fields: HeaderMap,
+    /// Of those that ask for a URL: its key in the diary of the connection, and the place of the link among the mentions.
+    pub hinted: Vec<(UrlKey, usize)>,
 }
 
 impl Plan {
@@ -95,6 +105,20 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.promises.is_empty() && self.hints.is_empty()
+    }
+
+    /// Adds what another plan has, to be carried out together: no hint twice.
+    pub fn append(&mut self, other: Self) {
+        self.promises.extend(other.promises);
+        for hint in other.hints {
+            if !self.hints.contains(&hint) {
+                self.hints.push(hint);
+            }
+        }
+        self.hinted.extend(other.hinted);
+        for (name, value) in &other.fields {
+            self.fields.append(name, value.clone());
+        }
     }
 }
 
@@ -127,14 +151,15 @@ pub fn plan(
         facts,
         document,
         seen: Vec::new(),
+        hinted: Vec::new(),
         hint_bytes: 0,
         plan: Plan::default(),
     };
-    for Mention { source, link } in mentions.iter().take(MAX_LINKS) {
-        let outcome = match link {
+    for (place, mention) in mentions.iter().take(MAX_LINKS).enumerate() {
+        let outcome = match &mention.link {
             Err(malformed) => Err((malformed.raw, SkipReason::Malformed)),
             Ok(link) => planner
-                .decide(way, *source, link)
+                .decide(way, (place, mention), link)
                 .map_err(|reason| (link.target, reason)),
         };
         if let Err((target, reason)) = outcome {
@@ -207,8 +232,13 @@ fn no_push(policy: &Policy, facts: &Facts<'_>, http2: &Http2Facts<'_>) -> Option
     }
 }
 
+/// Whether a browser asks for a document to show now: it ignores a 103 in a frame, ahead of time, and in a service worker.
 fn is_navigation(request: &HeaderMap) -> bool {
     field_is(request, "sec-fetch-mode", "navigate")
+        && (!request.contains_key("sec-fetch-dest") || field_is(request, "sec-fetch-dest", "document"))
+        && !field_is(request, "sec-purpose", "prefetch")
+        && !field_is(request, "purpose", "prefetch")
+        && !request.contains_key("service-worker-navigation-preload")
 }
 
 /// Whether a field is this token, its parameters aside.
@@ -224,32 +254,40 @@ struct Planner<'p> {
     facts: &'p Facts<'p>,
     document: &'p Document,
     seen: Vec<UrlKey>,
+    hinted: Vec<Spelled>,
     hint_bytes: usize,
     plan: Plan,
 }
 
 impl Planner<'_> {
-    fn decide(&mut self, way: Way, source: Source, link: &Link<'_>) -> Result<(), SkipReason> {
+    fn decide(&mut self, way: Way, (place, mention): (usize, &Mention<'_>), link: &Link<'_>) -> Result<(), SkipReason> {
         match (way, self.facts.http2) {
-            (Way::Push, Some(http2)) => self.push(source, link, &http2),
-            (Way::Hint { late }, _) => self.hint(source, link, late),
-            (Way::Neither(reason), _) if link.has_relation("preload") => Err(reason),
+            (Way::Push, Some(http2)) => self.push(mention.source, link, &http2),
+            (Way::Hint { late }, _) => self.hint((place, mention), link, late),
+            (Way::Neither(reason), _) if link.has_relation("preload") || link.has_relation("modulepreload") => {
+                Err(reason)
+            }
             _ => Err(SkipReason::Relation),
         }
     }
 
     fn push(&mut self, source: Source, link: &Link<'_>, http2: &Http2Facts<'_>) -> Result<(), SkipReason> {
-        if !link.has_relation("preload") {
+        let is_module = !link.has_relation("preload");
+        if is_module && !link.has_relation("modulepreload") {
             return Err(SkipReason::Relation);
         }
         if link.nopush() && self.policy.nopush == Nopush::Honour {
             return Err(SkipReason::Nopush);
         }
         self.check_anchor(link)?;
-        if source == Source::Learned && self.facts.returning {
+        if matches!(source, Source::Learned | Source::Html) && self.facts.returning {
             return Err(SkipReason::Returning);
         }
-        let destination = link.destination().and_then(Destination::parse);
+        // A module is a script where its link does not say what else it is (HTML, "modulepreload").
+        let destination = match link.destination() {
+            None if is_module => Some(Destination::Script),
+            named => named.and_then(Destination::parse),
+        };
         if !self.policy.destinations.allow(destination) {
             return Err(SkipReason::Destination);
         }
@@ -300,47 +338,64 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn hint(&mut self, source: Source, link: &Link<'_>, late: SkipReason) -> Result<(), SkipReason> {
-        let preload = link.has_relation("preload");
-        if !preload && !link.has_relation("modulepreload") && !link.has_relation("preconnect") {
-            return Err(SkipReason::Relation);
-        }
-        if source == Source::Response {
+    fn hint(
+        &mut self,
+        (place, mention): (usize, &Mention<'_>),
+        link: &Link<'_>,
+        late: SkipReason,
+    ) -> Result<(), SkipReason> {
+        let read = ResourceHint::of(link).ok_or(SkipReason::Relation)?;
+        if mention.source == Source::Response {
             return Err(late);
         }
-        if preload && link.destination().and_then(Destination::parse).is_none() {
-            return Err(SkipReason::HintWithoutAs);
-        }
+        hint::check(&read)?;
         self.check_anchor(link)?;
-        self.resolve(link)?;
-        let value = HeaderValue::from_bytes(link.raw)
+        let target = self.resolve(link)?;
+        if self
+            .facts
+            .csp
+            .is_some_and(|csp| !csp.allows(self.document, &target, &read))
+        {
+            return Err(SkipReason::Csp);
+        }
+        if read.relation != Relation::Preconnect && (self.facts.is_not_reusable)(&target) {
+            return Err(SkipReason::NotReusable);
+        }
+        if let Some(reason) = mention.withheld {
+            return Err(reason);
+        }
+        let written = read.hint();
+        let length = written.len();
+        // A value of visible ASCII: anything else in it is no part of a URL or a token.
+        let value = HeaderValue::try_from(written)
             .ok()
             .filter(|value| value.to_str().is_ok())
             .ok_or(SkipReason::BadTarget)?;
-        if self.plan.hints.contains(&value) || self.was_told(link) {
+        let spelled = read.spelled();
+        if self.hinted.contains(&spelled) || self.was_told(&spelled) {
             return Err(SkipReason::Duplicate);
         }
         if self.facts.hinted + self.plan.hints.len() >= self.policy.max_hints
-            || self.hint_bytes + link.raw.len() > MAX_HINT_BYTES
+            || self.hint_bytes + length > MAX_HINT_BYTES
         {
             return Err(SkipReason::MaxHints);
         }
-        self.hint_bytes += link.raw.len();
+        self.hint_bytes += length;
+        self.hinted.push(spelled);
         self.plan.hints.push(value);
+        if let Some(http2) = self.facts.http2.filter(|_| read.relation != Relation::Preconnect) {
+            let key = http2
+                .diary
+                .key(target.scheme(), target.authority(), target.path_and_query());
+            self.plan.hinted.push((key, place));
+        }
         Ok(())
     }
 
     /// Whether the client had this link in a 103 that linkpush made of what it knew: in whatever spelling it comes now.
-    fn was_told(&self, link: &Link<'_>) -> bool {
-        let mut told = self.facts.told.iter().peekable();
-        if told.peek().is_none() {
-            return false;
-        }
-        let spelled = spelling(link);
-        told.any(|known| {
-            let known = parse(known.as_bytes()).next().and_then(Result::ok);
-            known.is_some_and(|known| spelling(&known) == spelled)
-        })
+    fn was_told(&self, link: &Spelled) -> bool {
+        let mut told = self.facts.told.iter();
+        told.any(|known| Spelled::read(known.as_bytes()).is_some_and(|known| known == *link))
     }
 
     fn check_anchor(&self, link: &Link<'_>) -> Result<(), SkipReason> {

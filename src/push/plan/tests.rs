@@ -25,6 +25,9 @@ struct Scene {
     /// `None` for HTTP/1.x.
     http2: Option<Http2>,
     is_bad: bool,
+    is_not_reusable: bool,
+    csp: Option<&'static str>,
+    withheld: Option<SkipReason>,
     fields: Vec<(Source, Vec<u8>)>,
 }
 
@@ -59,6 +62,9 @@ impl Scene {
                 known: Vec::new(),
             }),
             is_bad: false,
+            is_not_reusable: false,
+            csp: None,
+            withheld: None,
             fields: vec![(source, field.to_vec())],
         }
     }
@@ -105,6 +111,7 @@ impl Scene {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
+        let csp = Csp::parse(self.csp.iter().map(|policy| policy.as_bytes()));
         let facts = Facts {
             method: &self.method,
             status: self.status,
@@ -116,15 +123,15 @@ impl Scene {
             returning: self.returning,
             http2,
             is_bad: &|_| self.is_bad,
+            is_not_reusable: &|_| self.is_not_reusable,
+            csp: csp.as_ref(),
         };
         let mut reasons = Vec::new();
-        let plan = plan(
-            &self.policy,
-            &facts,
-            &self.document(),
-            &mentions(self.fields.iter().map(|(source, field)| (*source, field.as_slice()))),
-            &mut |_, reason| reasons.push(reason),
-        );
+        let mut mentions = mentions(self.fields.iter().map(|(source, field)| (*source, field.as_slice())));
+        mentions.iter_mut().for_each(|mention| mention.withheld = self.withheld);
+        let plan = plan(&self.policy, &facts, &self.document(), &mentions, &mut |_, reason| {
+            reasons.push(reason)
+        });
         (plan, reasons)
     }
 }
@@ -147,6 +154,8 @@ fn every_reason_comes_up() {
         assert_eq!(reasons, [reason], "{plan:?}");
         seen.insert(reason);
     }
+    // What waits is not planned at all.
+    seen.insert(SkipReason::WaitingForVisitors);
     let forgotten: Vec<_> = SkipReason::ALL.iter().filter(|reason| !seen.contains(reason)).collect();
     assert!(forgotten.is_empty(), "without a scene: {forgotten:?}");
 }
@@ -187,6 +196,24 @@ fn scenes_of_facts() -> Vec<(SkipReason, Scene)> {
             Reason::NotNavigation,
             hinting(|s| s.request = vec![("sec-fetch-mode", "no-cors")]),
         ),
+        (
+            Reason::NotNavigation,
+            hinting(|s| s.request.push(("sec-fetch-dest", "iframe"))),
+        ),
+        (
+            Reason::NotNavigation,
+            hinting(|s| {
+                s.request
+                    .extend([("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")])
+            }),
+        ),
+        (
+            Reason::NotNavigation,
+            hinting(|s| s.request.push(("service-worker-navigation-preload", "true"))),
+        ),
+        (Reason::Csp, hinting(|s| s.csp = Some("style-src 'nonce-x'"))),
+        (Reason::NotReusable, hinting(|s| s.is_not_reusable = true)),
+        (Reason::Unused, hinting(|s| s.withheld = Some(Reason::Unused))),
         (
             Reason::TooLateToHint,
             hinting(|s| s.fields = vec![(Source::Response, LINK.to_vec())]),
@@ -266,8 +293,28 @@ fn scenes_of_links() -> Vec<(SkipReason, Scene)> {
             Scene::hinting(b"</a.css>; rel=preload; as=style, </a.css>; rel=preload; as=style"),
         ),
         (
+            Reason::Duplicate,
+            Scene::hinting(b"</a.css>; rel=preload; as=style, </a.css>; as=style; nonce=x; rel=\"preload x\"; nopush"),
+        ),
+        (
             Reason::MaxHints,
-            Scene::hinting(&[LINK, b"; title=", &[b'x'; MAX_HINT_BYTES]].concat()),
+            Scene::hinting(&[LINK, b"; integrity=", &[b'x'; MAX_HINT_BYTES]].concat()),
+        ),
+        (
+            Reason::HintDestination,
+            Scene::hinting(b"</a.vtt>; rel=preload; as=track"),
+        ),
+        (
+            Reason::Media,
+            Scene::hinting(b"</a.css>; rel=preload; as=style; media=print"),
+        ),
+        (
+            Reason::ImageSrcset,
+            Scene::hinting(b"</a.png>; rel=preload; as=image; imagesrcset=\"/a.png 1x\""),
+        ),
+        (
+            Reason::MediaType,
+            Scene::hinting(b"</a.css>; rel=preload; as=style; type=text/less"),
         ),
     ]
 }
@@ -664,6 +711,9 @@ fn scene() -> impl Strategy<Value = Scene> {
                 returning,
                 http2,
                 is_bad,
+                is_not_reusable: promised % 5 == 1,
+                csp: (hinted % 7 == 1).then_some("script-src 'nonce-x'"),
+                withheld: None,
                 fields,
             }
         },

@@ -1,0 +1,203 @@
+//! What a page's Content-Security-Policy lets a hint do (rule 18).
+//!
+//! A browser that follows a 103 has no policy yet, and no element that would carry a nonce. Where the policy allows an asset
+//! by its nonce alone, Firefox drops what it fetched and waits five seconds before it fetches anew. So such a link is not
+//! hinted. The matching of sources is that of CSP Level 3, section 6.7.2, by the crate that has it.
+
+use content_security_policy::{
+    CheckResult, CspList, Destination as CspDestination, Initiator, ParserMetadata, PolicyDisposition, PolicySource,
+    Request,
+};
+use url::Url;
+
+use super::Destination;
+use crate::link::{Document, Relation, ResourceHint, Target};
+
+/// The policies of one page, all of which must allow what it fetches.
+#[derive(Debug, Clone)]
+pub struct Csp {
+    list: CspList,
+    /// The field values it was made of, without their nonces.
+    text: Box<str>,
+}
+
+/// Bytes of all policies of a page that are looked at. A longer one allows nothing.
+const MAX_POLICY: usize = 16 * 1024;
+
+impl Csp {
+    /// Parses the values of `Content-Security-Policy`; `None` where there is none. Of a value that is not ASCII the
+    /// part before the first such byte counts, as header values are decoded byte by byte.
+    #[must_use]
+    pub fn parse<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<Self> {
+        let text = masked(values)?;
+        let mut list = CspList::parse(&text, PolicySource::Header, PolicyDisposition::Enforce);
+        if text.len() > MAX_POLICY {
+            list = CspList::parse("default-src 'none'", PolicySource::Header, PolicyDisposition::Enforce);
+        }
+        Some(Self {
+            list,
+            text: text.into(),
+        })
+    }
+
+    /// Whether these values make the same policies but for their nonces.
+    #[must_use]
+    pub fn is_of<'v>(&self, values: impl IntoIterator<Item = &'v [u8]>) -> bool {
+        masked(values).is_some_and(|text| *text == *self.text)
+    }
+
+    /// Bytes that it takes, about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.text.len() * SIZE_OF_A_BYTE
+    }
+
+    /// Whether a page with these policies may fetch a link's target without a nonce.
+    ///
+    /// `strict-dynamic` counts as allowing: both browsers use such a hint, and neither waits.
+    #[must_use]
+    pub fn allows(&self, document: &Document, target: &Target, link: &ResourceHint<'_>) -> bool {
+        if link.relation == Relation::Preconnect {
+            // No directive is about connections alone.
+            return true;
+        }
+        let (Ok(url), Ok(own)) = (Url::parse(target.url()), Url::parse(document.own().url())) else {
+            return false;
+        };
+        let destination = link.destination.as_deref().and_then(Destination::parse);
+        let request = Request {
+            current_url: url.clone(),
+            url,
+            origin: own.origin(),
+            redirect_count: 0,
+            destination: match destination {
+                Some(Destination::Style) => CspDestination::Style,
+                Some(Destination::Font) => CspDestination::Font,
+                Some(Destination::Image) => CspDestination::Image,
+                Some(Destination::Script) => CspDestination::Script,
+                None if link.relation == Relation::ModulePreload => CspDestination::Script,
+                _ => CspDestination::None,
+            },
+            initiator: Initiator::None,
+            nonce: String::new(),
+            integrity_metadata: link
+                .integrity
+                .as_deref()
+                .map_or_else(String::new, |integrity| String::from_utf8_lossy(integrity).into_owned()),
+            parser_metadata: ParserMetadata::None,
+        };
+        self.list.should_request_be_blocked(&request).0 == CheckResult::Allowed
+    }
+}
+
+/// The heap that a parsed policy takes for each byte of its text: a string a source.
+const SIZE_OF_A_BYTE: usize = 4;
+
+/// Joins field values, each nonce of which is replaced: it is another one in each response.
+fn masked<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<String> {
+    let mut text = String::new();
+    for value in values {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        let value = String::from_utf8_lossy(value);
+        let mut rest = &*value;
+        while let Some((before, behind)) = rest.split_once("'nonce-") {
+            text.push_str(before);
+            text.push_str(MASK);
+            rest = behind.split_once('\'').map_or("", |(_, rest)| rest);
+        }
+        text.push_str(rest);
+    }
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// Stands for every nonce; no request has it.
+const MASK: &str = "'nonce-x'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::parse;
+
+    fn allows(policies: &[&str], field: &str) -> bool {
+        let csp = Csp::parse(policies.iter().map(|policy| policy.as_bytes())).expect("a policy");
+        let document = Document::new("https", "shop.example", "/p/").expect("a document");
+        let link = parse(field.as_bytes()).next().expect("a link").expect("a good one");
+        let link = ResourceHint::of(&link).expect("a relation");
+        let target = document.resolve(link.target).expect("a target");
+        csp.allows(&document, &target, &link)
+    }
+
+    #[test]
+    fn a_policy_allows_what_needs_no_nonce() {
+        const SCRIPT: &str = "</a.js>; rel=preload; as=script";
+        const MODULE: &str = "</a.js>; rel=modulepreload";
+        const STYLE: &str = "</a.css>; rel=preload; as=style";
+        const CDN: &str = "<https://cdn.example/a.js>; rel=preload; as=script";
+        const HASH: &str =
+            "</a.js>; rel=preload; as=script; integrity=\"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"";
+        for (policies, field, expected) in [
+            (&["script-src 'nonce-abc'"][..], SCRIPT, false),
+            (&["script-src 'nonce-abc'"], MODULE, false),
+            (&["script-src 'nonce-abc'"], STYLE, true),
+            (&["script-src 'nonce-abc' 'self'"], SCRIPT, true),
+            (&["script-src 'nonce-abc' 'self'"], CDN, false),
+            (&["script-src 'nonce-abc' https:"], CDN, true),
+            (&["script-src 'nonce-abc' cdn.example"], CDN, true),
+            (&["script-src 'nonce-abc' https://*.example"], CDN, true),
+            (&["script-src 'nonce-abc' https://cdn.example/b/"], CDN, false),
+            (&["script-src 'nonce-abc' 'strict-dynamic'"], SCRIPT, true),
+            (&["default-src 'nonce-abc'"], STYLE, false),
+            (&["default-src 'nonce-abc'"], SCRIPT, false),
+            (&["default-src 'self'"], SCRIPT, true),
+            (&["default-src 'none'; style-src 'self'"], STYLE, true),
+            (&["default-src 'none'; style-src 'self'"], SCRIPT, false),
+            (&["script-src 'unsafe-inline'"], SCRIPT, false),
+            (&["script-src * 'unsafe-inline'"], CDN, true),
+            (&["script-src 'self'", "script-src 'nonce-abc'"], SCRIPT, false),
+            (&["script-src 'self', script-src 'nonce-abc'"], SCRIPT, false),
+            (&["script-src 'self'", "style-src 'nonce-abc'"], SCRIPT, true),
+            (&["script-src-elem 'self'; script-src 'nonce-abc'"], SCRIPT, true),
+            (&["SCRIPT-SRC 'NONCE-abc'"], SCRIPT, false),
+            (
+                &["script-src 'nonce-abc' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"],
+                HASH,
+                true,
+            ),
+            (
+                &["script-src 'nonce-abc' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"],
+                SCRIPT,
+                false,
+            ),
+            (&["script-src 'none'"], SCRIPT, false),
+            (&["frame-ancestors 'none'"], SCRIPT, true),
+            (
+                &["font-src 'none'"],
+                "</a.woff2>; rel=preload; as=font; crossorigin",
+                false,
+            ),
+            (&["img-src https:"], "</a.png>; rel=preload; as=image", true),
+            (&["connect-src 'none'"], "</a.json>; rel=preload; as=fetch", false),
+            (&["default-src 'none'"], "<https://cdn.example>; rel=preconnect", true),
+        ] {
+            assert_eq!(allows(policies, field), expected, "{policies:?} {field}");
+        }
+    }
+
+    #[test]
+    fn only_nonces_may_differ() {
+        let csp = Csp::parse([&b"script-src 'nonce-one' 'self'"[..], b"img-src *"]).expect("a policy");
+        assert!(csp.is_of([&b"script-src 'nonce-two' 'self'"[..], b"img-src *"]));
+        assert!(!csp.is_of([&b"script-src 'nonce-one'"[..], b"img-src *"]));
+        assert!(!csp.is_of([&b"script-src 'nonce-one' 'self'"[..]]));
+        assert!(Csp::parse([&b" "[..]]).is_none());
+        assert!(Csp::parse([&b"script-src 'nonce-open"[..]]).is_some());
+    }
+
+    #[test]
+    fn a_policy_without_end_allows_nothing() {
+        let long = format!("script-src 'self' {}", "https://a.example ".repeat(2000));
+        assert!(!allows(&[&long], "</a.js>; rel=preload; as=script"));
+    }
+}

@@ -1,0 +1,162 @@
+//! Which links browsers make use of when a 103 brings them (rules 15 and 18).
+//!
+//! Measured with Chromium and Firefox: a link whose `as`, `media` or `imagesrcset` leaves the choice to the page is ignored by
+//! one and fetched in every variant by the other; a `type` that no browser shows is fetched though the page would not.
+
+use super::{Destination, SkipReason};
+use crate::link::{Relation, ResourceHint};
+
+/// Checks whether a link does some good in a 103.
+///
+/// # Errors
+///
+/// The first reason why it does not.
+pub(super) fn check(link: &ResourceHint<'_>) -> Result<(), SkipReason> {
+    if link.relation == Relation::Preconnect {
+        return Ok(());
+    }
+    if link.media.is_some() {
+        return Err(SkipReason::Media);
+    }
+    if link.image_srcset.is_some() {
+        return Err(SkipReason::ImageSrcset);
+    }
+    let named = link.destination.as_deref().map(Destination::parse);
+    match (link.relation, named) {
+        (Relation::Preload, None | Some(None)) => return Err(SkipReason::HintWithoutAs),
+        (Relation::Preload, Some(Some(destination))) if !HINTED.contains(&destination) => {
+            return Err(SkipReason::HintDestination);
+        }
+        (Relation::ModulePreload, Some(destination)) if destination != Some(Destination::Script) => {
+            return Err(SkipReason::HintDestination);
+        }
+        _ => {}
+    }
+    let destination = named.flatten().unwrap_or(Destination::Script);
+    match &link.media_type {
+        Some(media_type) if !is_shown(destination, media_type) => Err(SkipReason::MediaType),
+        _ => Ok(()),
+    }
+}
+
+/// The `as` values that browsers take from a 103.
+const HINTED: [Destination; 5] = [
+    Destination::Style,
+    Destination::Script,
+    Destination::Font,
+    Destination::Image,
+    Destination::Fetch,
+];
+
+/// Whether some current browser makes use of this media type for this destination.
+fn is_shown(destination: Destination, media_type: &[u8]) -> bool {
+    let essence = media_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    let essence = essence.trim_ascii();
+    let is_one_of = |known: &[&str]| known.iter().any(|known| essence.eq_ignore_ascii_case(known.as_bytes()));
+    match destination {
+        Destination::Style => is_one_of(&["text/css"]),
+        Destination::Script => is_one_of(SCRIPTS),
+        Destination::Font => is_one_of(FONTS),
+        Destination::Image => is_one_of(IMAGES),
+        _ => true,
+    }
+}
+
+/// The JavaScript MIME types (MIME Sniffing standard, section 4.6).
+const SCRIPTS: &[&str] = &[
+    "text/javascript",
+    "application/javascript",
+    "application/x-javascript",
+    "application/ecmascript",
+    "application/x-ecmascript",
+    "text/ecmascript",
+    "text/javascript1.0",
+    "text/javascript1.1",
+    "text/javascript1.2",
+    "text/javascript1.3",
+    "text/javascript1.4",
+    "text/javascript1.5",
+    "text/jscript",
+    "text/livescript",
+    "text/x-ecmascript",
+    "text/x-javascript",
+];
+
+/// Fonts of every current browser (MIME Sniffing standard, section 6.2).
+const FONTS: &[&str] = &[
+    "font/woff2",
+    "font/woff",
+    "font/ttf",
+    "font/otf",
+    "font/sfnt",
+    "font/collection",
+    "application/font-woff2",
+    "application/font-woff",
+    "application/font-sfnt",
+    "application/font-ttf",
+    "application/font-otf",
+    "application/vnd.ms-opentype",
+    "application/x-font-woff",
+    "application/x-font-ttf",
+    "application/x-font-otf",
+];
+
+/// Images of at least one current browser.
+const IMAGES: &[&str] = &[
+    "image/png",
+    "image/apng",
+    "image/jpeg",
+    "image/jpg",
+    "image/gif",
+    "image/webp",
+    "image/avif",
+    "image/svg+xml",
+    "image/bmp",
+    "image/x-icon",
+    "image/vnd.microsoft.icon",
+    "image/jxl",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::parse;
+
+    #[test]
+    fn each_link_that_does_no_good_has_its_reason() {
+        for (field, expected) in [
+            ("rel=preload; as=style", Ok(())),
+            ("rel=preload; as=script; nopush; nonce=x", Ok(())),
+            ("rel=preload; as=font; type=\"font/woff2\"; crossorigin", Ok(())),
+            ("rel=preload; as=image; type=IMAGE/AVIF", Ok(())),
+            ("rel=preload; as=fetch; type=application/json", Ok(())),
+            ("rel=preload; as=style; media=all", Ok(())),
+            ("rel=modulepreload", Ok(())),
+            ("rel=modulepreload; as=script", Ok(())),
+            ("rel=modulepreload; type=\"text/javascript;charset=utf-8\"", Ok(())),
+            ("rel=preconnect", Ok(())),
+            ("rel=preconnect; media=print; as=x", Ok(())),
+            ("rel=preload", Err(SkipReason::HintWithoutAs)),
+            ("rel=preload; as=nonsense", Err(SkipReason::HintWithoutAs)),
+            ("rel=preload; as=track", Err(SkipReason::HintDestination)),
+            ("rel=preload; as=json", Err(SkipReason::HintDestination)),
+            ("rel=preload; as=document", Err(SkipReason::HintDestination)),
+            ("rel=modulepreload; as=worker", Err(SkipReason::HintDestination)),
+            ("rel=modulepreload; as=x", Err(SkipReason::HintDestination)),
+            ("rel=preload; as=style; media=print", Err(SkipReason::Media)),
+            (
+                "rel=preload; as=image; imagesrcset=\"/a 1x\"",
+                Err(SkipReason::ImageSrcset),
+            ),
+            ("rel=preload; as=style; type=text/less", Err(SkipReason::MediaType)),
+            ("rel=preload; as=script; type=module", Err(SkipReason::MediaType)),
+            ("rel=preload; as=image; type=image/x-tga", Err(SkipReason::MediaType)),
+            ("rel=preload; as=font; type=font/eot", Err(SkipReason::MediaType)),
+        ] {
+            let field = format!("</a>; {field}");
+            let link = parse(field.as_bytes()).next().expect("a link").expect("a good one");
+            let link = ResourceHint::of(&link).expect("a relation");
+            assert_eq!(check(&link), expected, "{field}");
+        }
+    }
+}

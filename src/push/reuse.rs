@@ -1,0 +1,214 @@
+//! Whether a browser that fetched a response early can use it when the page asks (rule 18).
+//!
+//! A browser keeps what a 103 made it fetch in its HTTP cache, or in a list that is matched with the page's request. Chromium
+//! fetches a response that may not be stored twice, at every visit, and validates one that is stale at once, so that a
+//! hint doubles the requests.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::SystemTime,
+};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::diary::UrlKey;
+use crate::url_hash::UrlHasher;
+
+/// Returns whether a response can be used again when the page asks for it; `None` if it says nothing of its URL.
+#[must_use]
+pub fn is_reusable(status: StatusCode, fields: &HeaderMap, now: SystemTime) -> Option<bool> {
+    if status != StatusCode::OK {
+        return None;
+    }
+    let directives = Directives::of(fields);
+    if directives.no_store || directives.no_cache {
+        return Some(false);
+    }
+    let has_validator = fields.contains_key(header::ETAG) || fields.contains_key(header::LAST_MODIFIED);
+    let age = number(fields.get(header::AGE)).unwrap_or(0);
+    Some(match directives.max_age {
+        Some(max_age) => max_age > age,
+        None => match fields.get(header::EXPIRES) {
+            Some(expires) => is_later(expires, fields, now),
+            // Heuristic freshness (RFC 9111 section 4.2.2), or one validation that comes late enough.
+            None => has_validator,
+        },
+    })
+}
+
+/// What `Cache-Control` says to a browser.
+#[derive(Default)]
+struct Directives {
+    no_store: bool,
+    no_cache: bool,
+    max_age: Option<u64>,
+}
+
+impl Directives {
+    fn of(fields: &HeaderMap) -> Self {
+        let mut directives = Self::default();
+        let lines = fields.get_all(header::CACHE_CONTROL).iter();
+        for directive in lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')) {
+            let mut halves = directive.splitn(2, |&byte| byte == b'=');
+            let name = halves.next().unwrap_or_default().trim_ascii();
+            let value = halves.next().map(|value| value.trim_ascii());
+            if name.eq_ignore_ascii_case(b"no-store") {
+                directives.no_store = true;
+            } else if name.eq_ignore_ascii_case(b"no-cache") && value.is_none() {
+                // With a value it is about fields alone (RFC 9111 section 5.2.2.4).
+                directives.no_cache = true;
+            } else if name.eq_ignore_ascii_case(b"max-age") && directives.max_age.is_none() {
+                // What is no number is stale (RFC 9111 section 4.2.1).
+                let value = value.unwrap_or_default();
+                let digits = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+                directives.max_age = Some(parse(digits.unwrap_or(value)).unwrap_or(0));
+            }
+        }
+        directives
+    }
+}
+
+fn is_later(expires: &HeaderValue, fields: &HeaderMap, now: SystemTime) -> bool {
+    let date = |value: &HeaderValue| httpdate::parse_http_date(value.to_str().ok()?).ok();
+    let told = fields.get(header::DATE).and_then(date).unwrap_or(now);
+    date(expires).is_some_and(|expires| expires > told)
+}
+
+fn number(value: Option<&HeaderValue>) -> Option<u64> {
+    parse(value?.as_bytes().trim_ascii())
+}
+
+fn parse(digits: &[u8]) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    // One that is too large for us is large enough.
+    is_number.then(|| {
+        str::from_utf8(digits)
+            .ok()
+            .and_then(|digits| digits.parse().ok())
+            .unwrap_or(u64::MAX)
+    })
+}
+
+/// The URLs whose last response cannot be used again; bounded.
+#[derive(Debug)]
+pub struct NotReusable {
+    hasher: UrlHasher,
+    known: HashMap<UrlKey, ()>,
+    order: VecDeque<UrlKey>,
+    max_entries: usize,
+}
+
+impl NotReusable {
+    /// An empty memory of at most `max_entries` URLs.
+    #[must_use]
+    pub fn new(max_entries: usize) -> Self {
+        Self {
+            hasher: UrlHasher::random(),
+            known: HashMap::new(),
+            order: VecDeque::new(),
+            max_entries,
+        }
+    }
+
+    /// Remembers what the last response of a URL was.
+    pub fn record(&mut self, (scheme, authority, path_and_query): (&str, &str, &str), is_reusable: bool) {
+        let key = UrlKey::of(&self.hasher, scheme, authority, path_and_query);
+        if is_reusable {
+            if self.known.remove(&key).is_some() {
+                self.order.retain(|known| *known != key);
+            }
+            return;
+        }
+        if self.known.insert(key, ()).is_none() {
+            self.order.push_back(key);
+        }
+        while self.order.len() > self.max_entries {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+    }
+
+    /// Returns whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Returns whether the last response of a URL cannot be used again.
+    #[must_use]
+    pub fn contains(&self, scheme: &str, authority: &str, path_and_query: &str) -> bool {
+        !self.is_empty()
+            && self
+                .known
+                .contains_key(&UrlKey::of(&self.hasher, scheme, authority, path_and_query))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn a_response_can_be_used_again_if_a_browser_stores_it_fresh() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let (etag, modified) = (("etag", "\"1\""), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"));
+        let cc = |value| ("cache-control", value);
+        for (fields, expected) in [
+            (&[cc("max-age=60")][..], true),
+            (&[cc("public, max-age=31536000, immutable")], true),
+            (&[cc("private, max-age=60")], true),
+            (&[cc("max-age=\"60\"")], true),
+            (&[cc("max-age=60"), ("age", "59")], true),
+            (&[cc("max-age=60"), ("age", "60")], false),
+            (&[cc("max-age=60"), cc("no-store")], false),
+            (&[cc("s-maxage=60")], false),
+            (&[cc("s-maxage=60"), etag], true),
+            (&[cc("No-Cache"), etag], false),
+            (&[cc("no-cache=\"set-cookie\", max-age=60")], true),
+            (&[cc("max-age=0"), etag], false),
+            (&[cc("max-age=0, stale-while-revalidate=60"), etag], false),
+            (&[cc("max-age=x"), etag], false),
+            (&[cc("must-revalidate"), etag], true),
+            (&[cc("max-age=99999999999999999999999")], true),
+            (&[etag], true),
+            (&[modified], true),
+            (&[], false),
+            (&[cc("public")], false),
+            (&[("expires", "Sun, 06 Nov 1994 08:50:37 GMT")], true),
+            (&[("expires", "Sun, 06 Nov 1994 08:49:37 GMT"), etag], false),
+            (&[("expires", "0"), etag], false),
+            (
+                &[
+                    ("expires", "Sun, 06 Nov 1994 08:50:37 GMT"),
+                    ("date", "Sun, 06 Nov 1994 08:51:37 GMT"),
+                ],
+                false,
+            ),
+            (&[cc("max-age=60"), ("vary", "cookie, accept-encoding")], true),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in fields {
+                map.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_reusable(StatusCode::OK, &map, now), Some(expected), "{fields:?}");
+            assert_eq!(is_reusable(StatusCode::NOT_FOUND, &map, now), None);
+        }
+    }
+
+    #[test]
+    fn the_last_response_counts_and_the_memory_is_bounded() {
+        let mut memory = NotReusable::new(2);
+        let url = |path| ("https", "h", path);
+        for path in ["/1", "/2", "/2", "/3"] {
+            memory.record(url(path), false);
+        }
+        assert!(!memory.contains("https", "h", "/1"));
+        assert!(memory.contains("https", "H:443", "/2") && memory.contains("https", "h", "/3"));
+        memory.record(url("/2"), true);
+        memory.record(url("/3"), true);
+        assert!(memory.is_empty() && memory.order.is_empty());
+    }
+}
