@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Limits of connections that speak HTTP/1.x, or no protocol yet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ClientLimits {
+pub(crate) struct ListenLimits {
     /// Time for the PROXY header, TLS and the first bytes of a request together; then for each HTTP/1.x request head,
     /// from its first bytes on.
     pub handshake_timeout: Duration,

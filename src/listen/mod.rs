@@ -19,4 +19,4 @@ pub(crate) use accept::{
 };
 pub(crate) use http1::{http2::ServeHttp2, upgrade::UpgradeRequest};
 pub(crate) use io::client_io::ClientIo;
-pub(crate) use limits::ClientLimits;
+pub(crate) use limits::ListenLimits;

@@ -105,7 +105,7 @@ impl Ready {
                 },
             },
             listen: listen::ListenSnapshot {
-                limits: listen::ClientLimits {
+                limits: listen::ListenLimits {
                     handshake_timeout: limits.handshake_timeout,
                     idle_timeout: limits.idle_timeout,
                     max_connections_per_client: limits.max_connections_per_client,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::{
-    listen::{ClientLimits, Tls},
+    listen::{ListenLimits, Tls},
     peer::{ProxyProtocol, Scheme, Trusted, canonical},
 };
 
@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct ListenSnapshot {
     /// Time and size limits of clients.
-    pub limits: ClientLimits,
+    pub limits: ListenLimits,
     /// The listening addresses with their settings.
     pub listeners: Vec<Listener>,
 }

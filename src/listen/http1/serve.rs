@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     listen::{
-        ClientIo, ClientLimits,
+        ClientIo, ListenLimits,
         http1::http2::ServeHttp2,
         io::{chunks::Chunks, client_io::ReadLimit},
     },
@@ -42,7 +42,7 @@ pub(in crate::listen) struct Http1<'e, A, H> {
     pub(in crate::listen) http2: &'e H,
     /// Whether requests may change to HTTP/2.
     pub(in crate::listen) h2c_upgrade: bool,
-    pub(in crate::listen) limits: ClientLimits,
+    pub(in crate::listen) limits: ListenLimits,
     pub(in crate::listen) shutdown: &'e ShutdownWatch,
 }
 
