@@ -1,8 +1,8 @@
-//! The store under a scan: ten million small answers that are asked for once, then large ones, while a few
-//! are asked for again and again. What it holds, what the process has resident, and what a look-up costs.
+//! Measures the store under a scan: ten million small responses are requested once each, then large ones, while 10,000
+//! URLs are requested repeatedly. Prints the store's contents, the resident memory, and the time of a look-up.
 //!
-//! `cargo bench --bench cache -- --objects 10000000 --bytes 256 --minutes 10`: `bytes` in MiB; the minutes are of mixed load at
-//! the end, with a line each minute: in a store that is full, what is resident must not go on growing with what was asked.
+//! `cargo bench --bench cache -- --objects 10000000 --bytes 256 --minutes 10`: `--bytes` in MiB; `--minutes` of mixed
+//! load at the end, with a line for each minute. In a full store the resident memory must not grow with the requests.
 
 #![allow(
     clippy::print_stdout,
@@ -31,7 +31,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const UPSTREAM: &str = "app";
 const AUTHORITY: &str = "shop.example";
 
-/// URLs that are asked for again and again.
+/// URLs that are requested repeatedly.
 const USED: u64 = 10_000;
 
 fn main() {
@@ -87,7 +87,7 @@ impl Bench {
         }
     }
 
-    /// Asks for a URL as a request does; whether it was there.
+    /// Requests a URL as the proxy does, and stores the response if there is none. Returns whether there was one.
     async fn ask(&self, path: &str, length: usize) -> bool {
         let hash = self.store.hasher().url("https", AUTHORITY, path);
         if self.store.find(hash, UPSTREAM, &self.fields).is_some() {
@@ -108,7 +108,7 @@ impl Bench {
             meta.set_variance(variance);
         }
         let mut filling = self.store.get_miss_handler(&key, &meta, &trace).await.expect("a fill");
-        // Each is an allocation of its own, as what is read from an origin.
+        // Each piece is an allocation of its own, like a piece that is read from an origin.
         for part in self.large.slice(..length).chunks(64 * 1024) {
             let written = filling.write_body(Bytes::copy_from_slice(part), false).await;
             written.expect("written");
@@ -117,14 +117,14 @@ impl Bench {
         false
     }
 
-    /// Asks for so many URLs once each, and after each fifth for one that is used; returns how many of those were there, in
-    /// percent.
+    /// Requests `count` URLs once each, and after every fifth a used URL. Returns the percentage of used URLs that were
+    /// stored.
     async fn scan(&self, kind: &str, count: u64, length: usize) -> f64 {
         let (mut there, mut asked) = (0_u32, 0_u32);
         for n in 0..count {
             self.ask(&format!("/{kind}/{n}.css"), length).await;
             if n % 5 == 0 {
-                // In no order that a period would fit.
+                // A scattered order, without a period.
                 let used = (n / 5).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
                 there += u32::from(self.ask(&format!("/used/{}.css", used % USED), 1000).await);
                 asked += 1;
@@ -135,7 +135,7 @@ impl Bench {
 
     async fn tell(&self, after: &str) {
         let (answers, bytes) = self.store.size();
-        // What the runtime and the store drop later is dropped by now.
+        // Lets the runtime and the store drop what they have put off.
         tokio::task::yield_now().await;
         println!(
             "{after}: {answers} answers, {} of {} MiB by weight, {} MiB resident",
@@ -146,7 +146,7 @@ impl Bench {
         assert!(bytes <= self.bound, "the bound is passed");
     }
 
-    /// What it costs to find one, or none.
+    /// Prints the time of a look-up of a stored response, and of an absent one.
     fn look_up(&self) {
         const TIMES: u32 = 2_000_000;
         let each = |path: &str| {
@@ -168,7 +168,7 @@ impl Bench {
         println!("look-up: {:.0} ns of what is not", each("/absent.css"));
     }
 
-    /// Small and large, new and used, for so many minutes; tells of each.
+    /// Requests small and large, new and used URLs for this many minutes, and prints a line after each.
     async fn soak(&self, minutes: u64) {
         let started = Instant::now();
         let (mut n, mut minute) = (0_u64, 0);

@@ -1,4 +1,4 @@
-//! What parsing a `Link` header and resolving its targets cost.
+//! Measures the time to parse a `Link` field and to resolve its targets.
 
 use std::hint::black_box;
 
@@ -25,7 +25,7 @@ fn parsing(c: &mut Criterion) {
     group.bench_function("parse", |b| b.iter(|| parse(black_box(&many)).flatten().count()));
     group.finish();
 
-    // What makes a careless parser quadratic: open brackets, open quotation marks, blanks, backslashes.
+    // Inputs that make a careless parser quadratic: open brackets, open quotation marks, blanks, backslashes.
     for (name, unit) in [
         ("open_targets", "<,"),
         ("quotes", "\",<"),

@@ -1,4 +1,4 @@
-//! What a plan costs: by the number of links, and for a client that takes none.
+//! Measures the time of a plan, by the number of links, and for a client without push.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -41,7 +41,7 @@ fn planned(client: &Arc<PushState>, policy: &Policy, request: &HeaderMap, field:
 
 fn plans(c: &mut Criterion) {
     let (policy, request) = (Policy::default(), HeaderMap::new());
-    // A plan that is dropped unsent gives everything back, so that each round finds the same diary.
+    // A plan that is dropped unsent leaves no trace in the diary, so that each round begins alike.
     let client = Arc::new(PushState::new(1024));
     c.bench_function("plan/push 3 links", |b| {
         b.iter(|| planned(&client, &policy, &request, black_box(THREE)))

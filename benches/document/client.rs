@@ -1,4 +1,4 @@
-//! A client that loads one path, and takes what is pushed, or nothing.
+//! Loads one path, with pushes enabled or disabled.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 use super::support::client::{BROWSER_WINDOW, Failure, Taking, connect, read_to_end};
 
-/// What came, and when, since it was asked for.
+/// Times since the request, and bytes, of one load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Loaded {
-    /// The end of what was asked for.
+    /// The end of the document.
     pub(crate) document: Duration,
     /// The end of the last push, or of the document.
     pub(crate) all: Duration,
@@ -40,7 +40,7 @@ impl Loaded {
     }
 }
 
-/// Longer than anything here takes.
+/// Time limit of a load, longer than any takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Loads a path over a connection of its own.
@@ -57,7 +57,7 @@ async fn load_at_last(address: SocketAddr, path: &str, taking: Taking) -> Result
     let (document_done, mut is_done) = oneshot::channel();
     let pushing = tokio::spawn(async move {
         let mut pushes = JoinSet::new();
-        // Every promise comes before the end of its document.
+        // Every promise arrives before the end of its document.
         loop {
             let promise = tokio::select! {
                 biased;
@@ -83,7 +83,7 @@ async fn load_at_last(address: SocketAddr, path: &str, taking: Taking) -> Result
     Ok(Loaded { document, all, pushed })
 }
 
-/// Reads a body to its end.
+/// Reads content to its end.
 async fn whole(response: Response<RecvStream>) -> Result<usize, Failure> {
     if !response.status().is_success() {
         return Err(response.status().to_string().into());

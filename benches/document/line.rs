@@ -1,4 +1,4 @@
-//! The slow line: three network namespaces with a router between server and client.
+//! Opens the slow line: three network namespaces, with a router between server and client.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -14,7 +14,7 @@ const SERVER_SIDE: &str = "linkpush-server";
 const ROUTER: &str = "linkpush-router";
 const CLIENT_SIDE: &str = "linkpush-client";
 
-/// What the line is, one `ip` or `tc` command each.
+/// The `ip` and `tc` commands that make the line.
 const COMMANDS: [&str; 20] = [
     "ip netns add linkpush-server",
     "ip netns add linkpush-router",
@@ -43,7 +43,11 @@ const COMMANDS: [&str; 20] = [
 pub(crate) struct Line(());
 
 impl Line {
-    /// Opens it; says what is missing.
+    /// Opens the line.
+    ///
+    /// # Errors
+    ///
+    /// A command failed, or its program is missing.
     pub(crate) fn open() -> Result<Self, String> {
         close();
         let line = Self(());
@@ -53,7 +57,7 @@ impl Line {
         Ok(line)
     }
 
-    /// Runs this program on the server's side; returns what it prints.
+    /// Runs this program on the server's side, and returns its output.
     pub(crate) fn run(&self, congestion: &str, rounds: usize) -> String {
         let route = format!("ip -n {SERVER_SIDE} route replace default via 10.77.0.2 congctl {congestion}");
         if let Err(e) = run(&route) {
@@ -78,7 +82,7 @@ impl Drop for Line {
 
 fn close() {
     for namespace in [SERVER_SIDE, ROUTER, CLIENT_SIDE] {
-        // Nothing there is what is wanted.
+        // Fails where there is no such namespace, which is as well.
         let _ = Command::new("ip")
             .args(["netns", "delete", namespace])
             .stderr(Stdio::null())
@@ -100,7 +104,7 @@ fn run(command: &str) -> Result<(), String> {
     Err(format!("`{command}` says: {} (it takes root)", said.trim()))
 }
 
-/// This program in a namespace.
+/// Returns the command that runs this program in a namespace.
 fn here(namespace: &str) -> Command {
     let mut command = Command::new("ip");
     command
@@ -109,7 +113,7 @@ fn here(namespace: &str) -> Command {
     command
 }
 
-/// What to measure with: what this machine uses, and what most do.
+/// Returns the congestion controls to measure with: this machine's, and the most common one.
 pub(crate) fn congestion_controls() -> Vec<String> {
     let read = |name: &str| {
         let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap_or_default();
@@ -123,7 +127,7 @@ pub(crate) fn congestion_controls() -> Vec<String> {
     controls
 }
 
-/// Loads a path from the client's side, or says why not.
+/// Loads a path from the client's side.
 pub(crate) async fn load(address: SocketAddr, path: &str, taking: Taking) -> Result<Loaded, String> {
     let mut command = here(CLIENT_SIDE);
     command.args(["--client", &address.to_string(), "--path", path]);

@@ -1,16 +1,16 @@
-//! What pushes cost the document over a slow line, and how fast a single download goes.
+//! Measures how much pushes delay a document on a slow line, and how fast a single download is.
 //!
-//! The line: three network namespaces, server, router and client; between the last two 10 Mbit/s, and
-//! 100 ms of queue in the router. The origin thinks half a second about the document, and links to 2 MB of
-//! assets. linkpush has learned them, for the other proxies the origin sends a `103` at once (none for nginx, which
-//! takes it for the answer, and none for HAProxy, which has no push): the pushes are under way when the document comes. Its time with pushes
-//! is compared with that through the same server by a client that takes none.
+//! The line: three network namespaces for server, router and client, with 10 Mbit/s between router and client and 100
+//! ms of queue in the router. The origin takes half a second for the document, which links to 2 MB of assets. linkpush
+//! has learned the links. For the other proxies the origin sends a `103` at once, except for nginx, which takes a 103
+//! for the final response, and HAProxy, which has no push. So the pushes are under way when the document comes. The
+//! document's time with pushes is compared with its time for a client without push, through the same server.
 //!
-//! The download: 100 MB over loopback, no namespace; time and CPU of the server, compared with nginx.
+//! The download: 100 MB over loopback, without namespaces; time and CPU time of the server, compared with nginx.
 //!
 //! Rounds are interleaved, figures are medians. Needs root for the namespaces, and `ip` and `tc` (Debian: iproute2).
 //!
-//! Reading order: `line` (namespaces), `origin`, `servers` (who is compared), `client`, `report`.
+//! Reading order: `line` (namespaces), `origin`, `servers` (the compared servers), `client`, `report`.
 //!
 //! `cargo bench --bench document [-- --rounds N]`
 
@@ -42,7 +42,7 @@ use support::{
 
 /// Bytes of the documents that are measured.
 const DOCUMENTS: [usize; 3] = [20_000, 100_000, 400_000];
-/// What the origin needs for a document.
+/// The time that the origin takes for a document.
 const THINK: Duration = Duration::from_millis(500);
 /// Assets of each document, and bytes of each.
 const ASSETS: usize = 4;
@@ -53,7 +53,7 @@ const DOWNLOAD: usize = 100_000_000;
 fn main() -> ExitCode {
     let rounds = program::rounds(5);
     let runtime = program::runtime();
-    // The roles of this program in its namespaces.
+    // Arguments by which this program starts itself in a namespace.
     if let (Some(address), Some(path)) = (program::value("--client"), program::value("--path")) {
         let taking = if std::env::args().any(|arg| arg == "--push") {
             Taking::Pushes
@@ -91,8 +91,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Loads each document through each server, with pushes and without, over the line; runs in the
-/// server's namespace.
+/// Loads each document through each server over the line, with pushes and without. Runs in the server's namespace.
 async fn pages(congestion: &str, rounds: usize) -> Vec<Page> {
     let folder = Folder::new("document-line");
     let hinting = support::origin::start(Early::Hints).await;
@@ -108,7 +107,7 @@ async fn pages(congestion: &str, rounds: usize) -> Vec<Page> {
         }
     }
     let mut failed: Vec<String> = Vec::new();
-    // The first round is not counted: connections to the origin are opened, and what is learned is learned.
+    // The first round does not count: it opens connections to the origin, and linkpush learns.
     for round in 0..=rounds {
         for page in &mut pages {
             let server = servers
@@ -139,12 +138,12 @@ async fn pages(congestion: &str, rounds: usize) -> Vec<Page> {
     pages
 }
 
-/// Until the queues of the line are empty.
+/// Waits until the queues of the line are empty.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
-/// Downloads over loopback, through each server that can be compared.
+/// Downloads over loopback through each server.
 async fn downloads(rounds: usize) -> Vec<Download> {
     let folder = Folder::new("document-download");
     let origin = support::origin::start(Early::Nothing).await;

@@ -1,4 +1,4 @@
-//! The application: documents that take their time, assets and downloads that do not.
+//! Responds as the application: to documents after a delay, to assets and downloads at once.
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -7,7 +7,7 @@ use super::{
     support::origin::{Application, NOT_FOUND},
 };
 
-/// The application, by whether a `103` comes before a document.
+/// The application, with or without a `103` before a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Early {
     Hints,
@@ -15,7 +15,7 @@ pub(crate) enum Early {
 }
 
 impl Application for Early {
-    /// `/document/SIZE`, `/bytes/SIZE`, and the assets.
+    /// Responds to `/document/SIZE`, `/bytes/SIZE`, and the assets.
     async fn answer(self, path: &str, stream: &mut TcpStream) -> std::io::Result<()> {
         let links: Vec<String> = (0..ASSETS)
             .map(|n| format!("</asset/{ASSET}/{n}>; rel=preload; as=image"))

@@ -1,4 +1,4 @@
-//! What was measured: two tables for people, and a file for programs.
+//! Reports the results: two tables on the terminal, and a JSON file.
 
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ pub(crate) struct Page {
     pub(crate) server: String,
     is_peer: bool,
     congestion: String,
-    /// Bytes.
+    /// Bytes of the document.
     pub(crate) document: usize,
-    /// Until the document was complete, in ms: without pushes, and with.
+    /// Milliseconds until the document was complete, without pushes.
     without: Vec<f64>,
+    /// Milliseconds until the document was complete, with pushes.
     with: Vec<f64>,
-    /// Until the pushes were, too.
+    /// Milliseconds until the document and the pushes were complete.
     all: Vec<f64>,
     pushed: usize,
 }

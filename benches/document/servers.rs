@@ -1,4 +1,4 @@
-//! Who is compared: linkpush and the other proxies that are installed. How each is configured is in
+//! Starts the servers that are compared: linkpush and the other proxies that are installed. Their configurations are in
 //! `benches/support`.
 
 use std::{
@@ -14,7 +14,7 @@ use super::{
     },
 };
 
-/// The peers that push, and what each makes of a `103`.
+/// The compared peers, and whether the origin sends them a `103`.
 const PUSHING: [(&str, Early); 4] = [
     ("nginx", Early::Nothing),
     ("nghttpx", Early::Hints),
@@ -22,7 +22,7 @@ const PUSHING: [(&str, Early); 4] = [
     ("Apache", Early::Hints),
 ];
 
-/// Starts linkpush and each peer that is installed on this address. Says which are not.
+/// Starts linkpush and each installed peer on this address, and prints which are not installed.
 pub(crate) fn start_all(folder: &Path, host: IpAddr, origin: impl Fn(Early) -> SocketAddr) -> Vec<Server> {
     let site = |early| Site::new(folder, host, origin(early));
     let linkpush = site(Early::Nothing).linkpush("linkpush", "push: auto, learn: on");

@@ -1,16 +1,16 @@
-//! Who is compared.
+//! Lists the servers that are compared.
 
 use super::support::{
     peers::{PEERS, Peer},
     servers::{Server, Site},
 };
 
-/// One that is compared, whether it is installed or not.
+/// A server that is compared, whether or not it is installed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Contestant {
-    /// Without a version.
+    /// Its name in the table, without a version.
     pub(crate) name: &'static str,
-    /// Whether it pushes what a response links to.
+    /// Whether it pushes the assets that a response links to.
     pub(crate) pushes: bool,
     /// Whether it caches assets below `/cached/`.
     pub(crate) caches: bool,
@@ -19,14 +19,14 @@ pub(crate) struct Contestant {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    /// With these settings of its route.
+    /// linkpush, with these settings of its route.
     Linkpush(&'static str),
     PlainPingora,
     Peer(&'static Peer),
 }
 
 impl Contestant {
-    /// linkpush as it is by default, then with less, then the others.
+    /// Returns all: linkpush by default, linkpush without cache and push, plain Pingora, the peers.
     pub(crate) fn all() -> Vec<Self> {
         let linkpush = |name, settings, pushes, caches| Self {
             name,
@@ -54,12 +54,12 @@ impl Contestant {
         all
     }
 
-    /// Whether it is one of those that linkpush is measured against.
+    /// Returns whether it is another project's server.
     pub(crate) fn is_peer(&self) -> bool {
         matches!(self.kind, Kind::Peer(_))
     }
 
-    /// Starts it; none, and a word about it, if it cannot be.
+    /// Starts the server. Prints why and returns `None` if it cannot start.
     pub(crate) fn start(&self, site: &Site) -> Option<Server> {
         match self.kind {
             Kind::Linkpush(settings) => site.linkpush(self.name, settings),
@@ -71,5 +71,5 @@ impl Contestant {
     }
 }
 
-/// The one whose ratios are shown.
+/// The contestant whose ratios to the others are shown.
 pub(crate) const LINKPUSH: &str = "linkpush";

@@ -1,8 +1,8 @@
-//! Load by `h2load`, which refuses pushes: so many requests of one URL, and whether all were answered in full.
+//! Runs `h2load`, which refuses pushes: requests one URL many times, and checks that each response is complete.
 
 use std::{net::SocketAddr, process::Command};
 
-/// How often a path is asked for, and how many bytes each answer must have.
+/// A path, the number of its requests, and the bytes that each response must have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requests {
     pub(crate) path: &'static str,
@@ -10,7 +10,7 @@ pub(crate) struct Requests {
     pub(crate) number: u64,
 }
 
-/// How long it took, in seconds; or what was wrong.
+/// Runs the load. Returns its duration in seconds, or why the load is invalid.
 pub(crate) fn run(address: SocketAddr, requests: Requests) -> Result<f64, String> {
     let Requests { path, bytes, number } = requests;
     let output = Command::new("h2load")
@@ -41,11 +41,11 @@ pub(crate) fn run(address: SocketAddr, requests: Requests) -> Result<f64, String
     seconds.ok_or_else(|| format!("h2load: {}", line("finished in ")))
 }
 
-/// Connections, and requests at a time on each: 512 in all.
+/// Connections, and concurrent requests on each: 512 together.
 const CONNECTIONS: &str = "32";
 const STREAMS: &str = "16";
 
-/// `1.07s,`, `953.20ms,`, `80us,`
+/// Parses a duration of h2load, such as `1.07s,`, `953.20ms,` or `80us,`.
 fn seconds(text: &str) -> Option<f64> {
     let text = text.trim_end_matches(',');
     let number = text.trim_end_matches(char::is_alphabetic);

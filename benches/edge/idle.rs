@@ -1,4 +1,4 @@
-//! HTTP/2 connections that have had one request each, and then nothing.
+//! Opens HTTP/2 connections that have one request each, and are idle from then on.
 
 use std::net::SocketAddr;
 
@@ -9,11 +9,11 @@ use tokio::{net::TcpStream, task::JoinHandle};
 
 use super::support::client::{Connection, Failure, read_to_end};
 
-/// Connections that are open.
+/// Idle connections.
 #[derive(Debug)]
 pub(crate) struct Idle(Vec<Open>);
 
-/// One connection; without its sender it would be closed.
+/// One connection. Dropping its sender would close it.
 #[derive(Debug)]
 struct Open {
     _sender: SendRequest<Bytes>,
@@ -21,7 +21,7 @@ struct Open {
 }
 
 impl Idle {
-    /// Opens so many, 64 at a time, each with one request.
+    /// Opens this many connections, 64 at a time, and sends one request on each.
     pub(crate) async fn open(address: SocketAddr, number: usize) -> Result<Self, Failure> {
         let openers: Vec<JoinHandle<Result<Vec<Open>, Failure>>> = (0..AT_A_TIME)
             .map(|opener| {
@@ -42,7 +42,7 @@ impl Idle {
         Ok(Self(all))
     }
 
-    /// How many the server has closed.
+    /// Returns the number of connections that the server has closed.
     pub(crate) fn closed(&self) -> usize {
         self.0.iter().filter(|open| open.task.is_finished()).count()
     }

@@ -1,13 +1,13 @@
-//! The machine: which processors do what, how many files may be open, and what it is.
+//! Prepares and describes the machine: assigns processors, raises the limit on open files, names the processor.
 
 use std::{fs, process::Command};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Leaves the last processor to the servers, takes the others for this process (load and origin), and
-/// returns what a server's command begins with. On a machine of one processor, nothing.
+/// Pins this process (load and origin) to all processors but the last, and returns the beginning of a server's command,
+/// which pins the server to the last. Pins nothing on a machine of one processor.
 ///
-/// To be called before any thread is started.
+/// Must be called before any thread is started, since threads inherit the setting.
 pub(crate) fn share_processors() -> Vec<String> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let Some(others) = processors.checked_sub(2) else {
@@ -27,7 +27,7 @@ pub(crate) fn share_processors() -> Vec<String> {
     }
 }
 
-/// Lets this process, and what it starts, open so many files. If that cannot be: how many they may.
+/// Raises the limit on open files of this process and its children. Returns the limit that holds if it is lower.
 pub(crate) fn allow_files(wanted: u64) -> Result<(), u64> {
     let limit = getrlimit(Resource::Nofile);
     let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
@@ -47,7 +47,7 @@ pub(crate) fn allow_files(wanted: u64) -> Result<(), u64> {
     setrlimit(Resource::Nofile, raised).map_err(|_| limit.maximum.unwrap_or(wanted))
 }
 
-/// Processor, number of processors, kernel.
+/// Returns the processor, the number of processors, and the kernel.
 pub(crate) fn description() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let models: Vec<&str> = processors

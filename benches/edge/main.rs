@@ -1,14 +1,14 @@
-//! What a request, a page with pushes, a stream and an idle connection cost: in linkpush, in plain
-//! Pingora, and in every other proxy that is installed, in one run.
+//! Measures the cost of a request, a page with pushes, a stream and an idle connection, in linkpush, in plain Pingora,
+//! and in every other proxy that is installed, in one run.
 //!
-//! All stand in front of the same origin, which answers from memory; each has one worker, pinned to
-//! the last processor, while load and origin have the others. Rounds are interleaved, figures are
-//! medians. CPU is user and system time of a server's processes: it is what to trust; times per second
-//! depend on what else the machine does. Where anything went wrong, an answer failed or was short, a push
-//! was missing, the cache was not used, the table says so in place of a figure.
+//! All servers stand in front of one origin, which responds from memory. Each server has one worker, pinned to the last
+//! processor; load and origin have the other processors. Rounds are interleaved, figures are medians. CPU time is user
+//! and system time of a server's processes, and is the figure to trust: rates depend on the machine's other work. The
+//! table has a remark instead of a figure if a response failed or was short, a push was missing, or the cache was not
+//! used.
 //!
-//! Reading order: `contestant` (who), `measure` (what, and how), `origin`, the loads (`h2load`, `pages`,
-//! `idle`), `machine`, `report`. How each is configured, and what it used, is in `benches/support`.
+//! Reading order: `contestant` (the servers), `measure` (the figures), `origin`, the loads (`h2load`, `pages`, `idle`),
+//! `machine`, `report`. Configurations of the servers, and their use of CPU and memory, are in `benches/support`.
 //!
 //! `make bench`, or `cargo bench --bench edge -- --help`
 
@@ -49,40 +49,40 @@ use support::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What a request, a page with pushes, a stream and an idle connection cost, in linkpush and in others.
+/// Measure the cost of a request, a page with pushes, a stream and an idle connection, in linkpush and in others.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only these.
+    /// Only these measurements
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Only these servers, by their names in the table without a version.
+    /// Only these servers, by their names in the table, without a version
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
     /// Rounds of each figure of CPU [default: 5]
     #[arg(long)]
     rounds: Option<usize>,
-    /// One short round of everything: to try it.
+    /// One short round of everything, to try the benchmark
     #[arg(long)]
     quick: bool,
-    /// Measure this linkpush instead of the one that was built.
+    /// Measure this binary of linkpush instead of the one that was built
     #[arg(long)]
     linkpush: Option<PathBuf>,
-    /// Serve as plain Pingora: an address to listen on, and the origin's.
+    /// Serve as plain Pingora: an address to listen on, and the origin's
     #[arg(long, hide = true, num_args = 2)]
     serve_plain: Vec<SocketAddr>,
-    /// What Cargo says to a benchmark.
+    /// Cargo's own argument for benchmarks
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What can be left out.
+/// A group of measurements that can be selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// CPU a request of 1 KB, 64 KB and 1 MB
+    /// CPU time of a request of 1 KB, 64 KB and 1 MB
     Plain,
-    /// CPU a page with three pushes
+    /// CPU time of a page with three pushes
     Push,
-    /// The same with cached assets, and a cached asset
+    /// CPU time of a page with three cached pushes, and of a cached asset
     Cache,
     /// Memory with 512 streams of 1 MB
     Memory,
@@ -128,7 +128,7 @@ fn run(args: &Args, site: &Site, origin: &Origin) {
         period,
     };
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
-    // Before servers are started: they inherit it.
+    // Before servers are started, since they inherit the limit.
     let files = machine::allow_files(connections as u64 + FILES_BESIDES);
 
     let mut running: Vec<Running> = Vec::new();
@@ -182,5 +182,5 @@ fn run(args: &Args, site: &Site, origin: &Origin) {
     );
 }
 
-/// Files that a process has open besides the idle connections.
+/// Open files of a process besides the idle connections.
 const FILES_BESIDES: u64 = 1500;

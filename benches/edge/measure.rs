@@ -1,5 +1,5 @@
-//! What is measured, and how: each figure is the median of rounds that are interleaved between the
-//! servers, and there is none where anything went wrong.
+//! Measures each quantity on each server. A figure is the median of rounds that are interleaved between the servers; a
+//! problem in one round voids the figure.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,31 +20,31 @@ use super::{
     },
 };
 
-/// Something that costs CPU time.
+/// A kind of work that costs CPU time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work {
-    /// For programs.
+    /// Its key in the JSON file.
     key: &'static str,
-    /// For people.
+    /// Its title in the table.
     title: &'static str,
     load: Load,
-    /// How much of it is done before anything is measured, and at least in a round.
+    /// Requests or pages of the warm-up, and the least of a round.
     least: u64,
-    /// The same work without a cache.
+    /// The key of the same work without a cache.
     pub(crate) without_cache: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Load {
-    /// Requests of this path, with answers of so many bytes.
+    /// Requests of a path, with responses of this many bytes.
     Path(&'static str, u64),
-    /// Requests of this path, answered from a cache.
+    /// Requests of a path, with stored responses of this many bytes.
     CachedPath(&'static str, u64),
     /// Pages with their assets.
     Pages(Pages),
 }
 
-/// Without push.
+/// Work without push.
 pub(crate) const PLAIN: [Work; 4] = [
     Work {
         key: "1k",
@@ -85,7 +85,7 @@ pub(crate) const PUSH: Work = Work {
     without_cache: None,
 };
 
-/// The same from caches; then an asset of it that the client asks for.
+/// Work with stored responses: a page with three pushed assets, and an asset that the client requests.
 pub(crate) const CACHE: [Work; 2] = [
     Work {
         key: "cached-page",
@@ -103,35 +103,35 @@ pub(crate) const CACHE: [Work; 2] = [
     },
 ];
 
-/// A contestant that is running.
+/// A running contestant.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) contestant: Contestant,
     pub(crate) server: Server,
 }
 
-/// What measuring needs.
+/// The parts that measurements share.
 #[derive(Debug)]
 pub(crate) struct Bench<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) origin: &'a Origin,
     pub(crate) rounds: usize,
-    /// Of one round of one server, about.
+    /// The approximate duration of one round of one server.
     pub(crate) period: Duration,
 }
 
 /// One round of one server.
 struct Round {
     seconds: f64,
-    /// Requests or pages.
+    /// The number of requests or pages.
     number: f64,
-    /// Of which the assets were pushed.
+    /// The number of pages whose assets were all pushed.
     pushed: f64,
     cpu: Cpu,
 }
 
 impl Bench<'_> {
-    /// CPU time and throughput of one kind of work: two rows.
+    /// Measures CPU time and throughput of one kind of work: two rows.
     pub(crate) fn cpu(&self, work: Work, running: &[Running]) -> [Row; 2] {
         let mut numbers = Vec::new();
         for each in running {
@@ -175,7 +175,7 @@ impl Bench<'_> {
         ]
     }
 
-    /// How much of it a server does in the period: known by trying, which warms it up.
+    /// Returns the requests or pages that a server completes in the period, by a trial that also warms the server up.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -187,7 +187,7 @@ impl Bench<'_> {
         Ok((number as u64).max(work.least))
     }
 
-    /// A round, with proof of where the assets came from.
+    /// Runs a round, and checks at the origin that assets came from the expected place.
     fn round(&self, work: Work, on: &Running, number: u64) -> Result<Round, String> {
         let before = self.origin.assets();
         let round = self.attempt(work, on, number)?;
@@ -229,7 +229,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Memory with 512 responses of 1 MB under way: its peak, and what remains. A new process each time.
+    /// Measures memory with 512 concurrent responses of 1 MB, at the peak and afterwards. Each round has a new process.
     pub(crate) fn streams(&self, contestants: &[Contestant], site: &Site) -> [Row; 2] {
         let mut peaks: Vec<Cell> = contestants.iter().map(|_| Cell::default()).collect();
         let mut remains = peaks.clone();
@@ -259,7 +259,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Memory with so many idle connections. A new process for each.
+    /// Measures memory with this many idle connections. Each server has a new process.
     pub(crate) fn idle(&self, contestants: &[Contestant], site: &Site, number: usize) -> [Row; 2] {
         let mut totals = Vec::new();
         let mut shares = Vec::new();
@@ -301,7 +301,7 @@ impl Load {
 }
 
 impl Work {
-    /// A server's figures, if all its rounds were as they should be.
+    /// Returns a server's figures, or the problem of a round.
     fn cell(self, each: &Running, rounds: &Result<Vec<Round>, String>, of: fn(&Round) -> f64) -> Cell {
         let rounds = match rounds {
             Ok(rounds) => rounds,
@@ -355,7 +355,7 @@ fn streams(server: &Server) -> Result<process::Resident, String> {
     Ok(process::resident(server.process()))
 }
 
-/// Memory before and with so many connections.
+/// Returns the resident memory before and with this many connections.
 async fn idle(server: &Server, number: usize) -> Result<(u64, u64), Failure> {
     drop(Idle::open(server.address, 1).await?);
     let before = process::resident(server.process()).now;
@@ -363,7 +363,7 @@ async fn idle(server: &Server, number: usize) -> Result<(u64, u64), Failure> {
         Ok(connections) => connections?,
         Err(_) => return Err(format!("not all were served within {} s", LIMIT.as_secs()).into()),
     };
-    // What is freed soon after, is.
+    // Gives the server time to free memory of the handshakes.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let after = process::resident(server.process()).now;
     match connections.closed() {
@@ -376,8 +376,8 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }
 
-/// What takes longer has failed.
+/// Time limit of one load.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The share of pages that may lack a push: Apache's diary takes some new URLs for known ones.
+/// The fraction of pages that may lack a push: Apache's diary takes some new URLs for known ones.
 const FORGIVEN: f64 = 0.01;

@@ -1,10 +1,10 @@
-//! The application: answers from memory, keeps its connections, and counts what assets it was asked for.
+//! Responds as the application: from memory, on persistent connections, with a count of requested assets.
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
-//! | `/1k`, `/64k`, `/1m` | so many bytes, no `Link` |
-//! | `/page/N` | 1 KB that links to three assets of 1 KB, `/asset/N.css`, `.js`, `.woff2`, which say nothing of caching |
-//! | `/cached-page/N` | the same with `/cached/N.css` and so on, which are fresh for an hour |
+//! | `/1k`, `/64k`, `/1m` | content of that size, no `Link` |
+//! | `/page/N` | 1 KB that links to three assets of 1 KB, `/asset/N.css`, `.js`, `.woff2`, without Cache-Control |
+//! | `/cached-page/N` | 1 KB that links to `/cached/N.css` and so on, which are fresh for an hour |
 
 use std::{
     net::SocketAddr,
@@ -24,7 +24,7 @@ use super::support::origin::NOT_FOUND;
 /// Bytes of a page, and of each asset.
 pub(crate) const SMALL: usize = 1024;
 
-/// The three assets of a page: ending, content type, and what the link says.
+/// The three assets of a page: ending, content type, and the link's `as`.
 pub(crate) const ASSETS: [(&str, &str, &str); 3] = [
     ("css", "text/css", "style"),
     ("js", "text/javascript", "script"),
@@ -39,7 +39,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Starts it in a thread of its own.
+    /// Starts the origin in a thread of its own.
     pub(crate) fn start() -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
@@ -58,7 +58,7 @@ impl Origin {
         Self { address, assets }
     }
 
-    /// How often it was asked for an asset.
+    /// Returns the number of requests for assets.
     pub(crate) fn assets(&self) -> u64 {
         self.assets.load(Ordering::Relaxed)
     }
@@ -86,7 +86,7 @@ async fn serve(mut stream: TcpStream, assets: Arc<AtomicU64>) -> std::io::Result
     }
 }
 
-/// The path of a request line.
+/// Returns the path of a request line.
 fn path(request: &[u8]) -> &str {
     let mut words = request.split(|byte| *byte == b' ');
     words
@@ -95,7 +95,7 @@ fn path(request: &[u8]) -> &str {
         .unwrap_or_default()
 }
 
-/// Writes an answer, but for a large body, which it returns.
+/// Writes a response. Large content is returned instead of written.
 fn respond(path: &str, answer: &mut Vec<u8>) -> &'static [u8] {
     let asset = |name: &str| {
         let ending = name.rsplit_once('.').map_or(name, |(_, ending)| ending);
@@ -128,13 +128,13 @@ fn respond(path: &str, answer: &mut Vec<u8>) -> &'static [u8] {
     &[]
 }
 
-/// What a page says of its assets.
+/// Returns the `Link` field of a page.
 fn links(folder: &str, number: &str) -> String {
     let links = ASSETS.map(|(ending, _, kind)| format!("<{folder}/{number}.{ending}>; rel=preload; as={kind}"));
     format!("link: {}\r\n", links.join(", "))
 }
 
-/// Paths of plain bodies, and their sizes.
+/// Paths of plain content, and its sizes.
 const BODIES: [(&str, usize); 3] = [("/1k", SMALL), ("/64k", 65_536), ("/1m", 1_048_576)];
 
 static BODY: [u8; 1_048_576] = [b'x'; 1_048_576];

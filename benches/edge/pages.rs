@@ -1,9 +1,8 @@
-//! Load by a client that takes pushes: so many pages with three assets each.
+//! Loads pages with three assets each, as a client that accepts pushes.
 //!
-//! 32 connections, one page at a time on each; a connection loads 256 pages, then a new one takes its
-//! place. No asset belongs to two pages of one connection, so that a server that remembers what it
-//! pushed on a connection pushes every time. Assets that were not pushed are asked for, all at once, when
-//! the page is complete.
+//! 32 connections load one page at a time each. A connection loads 256 pages, then a new connection takes its place. No
+//! asset belongs to two pages of one connection, so that a server that remembers its pushes on a connection pushes
+//! every time. Assets that were not pushed are requested together when the page is complete.
 
 use std::{
     collections::HashSet,
@@ -24,24 +23,24 @@ use super::{
     support::client::{Failure, Taking, connect, read_to_end},
 };
 
-/// Which pages.
+/// A kind of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pages {
-    /// With assets that may not be cached. Each connection has pages of its own.
+    /// Pages whose assets may not be cached. Each connection has pages of its own.
     Plain,
-    /// With assets that may be cached. All connections load the same pages.
+    /// Pages whose assets may be cached. All connections load the same pages.
     Cached,
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Loaded {
     pub(crate) seconds: f64,
-    /// Pages of which all assets were pushed.
+    /// The number of pages whose assets were all pushed.
     pub(crate) pushed: u64,
 }
 
-/// Loads so many pages.
+/// Loads this many pages.
 pub(crate) async fn load(address: SocketAddr, pages: Pages, number: u64) -> Result<Loaded, Failure> {
     let begin = Instant::now();
     let left = Arc::new(AtomicU64::new(number));
@@ -58,7 +57,7 @@ pub(crate) async fn load(address: SocketAddr, pages: Pages, number: u64) -> Resu
     })
 }
 
-/// One connection after another, until no page is left. Returns how many pages were pushed whole.
+/// Opens one connection after another until no page is left. Returns the number of pages whose assets were all pushed.
 async fn visit(address: SocketAddr, pages: Pages, visitor: u64, left: Arc<AtomicU64>) -> Result<u64, Failure> {
     let mut pushed = 0;
     loop {
@@ -76,7 +75,7 @@ async fn visit(address: SocketAddr, pages: Pages, visitor: u64, left: Arc<Atomic
             }
             let (name, folder, number) = match pages {
                 Pages::Plain => ("page", "asset", visitor * PAGES_PER_CONNECTION + turn),
-                // Each begins elsewhere, so that they do not all ask for the same at the same time.
+                // Connections begin at different pages, so that they do not all request the same page together.
                 Pages::Cached => {
                     let first = visitor * PAGES_PER_CONNECTION / CONNECTIONS;
                     ("cached-page", "cached", (first + turn) % PAGES_PER_CONNECTION)
@@ -91,7 +90,7 @@ async fn visit(address: SocketAddr, pages: Pages, visitor: u64, left: Arc<Atomic
     }
 }
 
-/// Loads one page; returns how many of its assets were pushed.
+/// Loads one page, and returns the number of its pushed assets.
 async fn one(
     sender: &mut SendRequest<Bytes>,
     address: SocketAddr,
@@ -118,7 +117,7 @@ async fn one(
         if !assets.iter().any(|asset| asset == path) || came.contains(path) {
             return Err(format!("a promise of {path}").into());
         }
-        // A push may fail; then the asset is asked for.
+        // The asset of a failed push is requested.
         if let Ok(response) = response.await {
             whole(response).await?;
             came.insert(path.to_owned());
@@ -135,7 +134,7 @@ async fn one(
     Ok(came.len())
 }
 
-/// Reads a body; an error, if it is not what the origin sent.
+/// Reads content, and checks its length.
 async fn whole(response: Response<RecvStream>) -> Result<(), Failure> {
     let (head, body) = response.into_parts();
     let size = read_to_end(body).await?;

@@ -1,4 +1,4 @@
-//! Pingora's own proxy with its own HTTP/2 server, and nothing of ours: what linkpush is built on.
+//! Serves as plain Pingora: its own proxy and HTTP/2 server, without linkpush.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use pingora::{
 };
 use pingora_proxy::{ProxyHttp, Session, http_proxy};
 
-/// Serves for ever, with one thread.
+/// Serves with one thread, and never returns.
 pub(crate) fn serve(listen: SocketAddr, origin: SocketAddr) {
     let conf = ServerConf {
         threads: 1,

@@ -1,4 +1,4 @@
-//! What was measured: a table for people, and figures for programs.
+//! Reports the results: a table on the terminal, and a JSON file.
 
 use serde_json::{Value, json};
 
@@ -7,18 +7,18 @@ use super::{
     support::figures::median,
 };
 
-/// One quantity, of every contestant.
+/// One quantity of every contestant.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) key: &'static str,
     pub(crate) title: String,
     pub(crate) unit: &'static str,
     pub(crate) better: Better,
-    /// In the order of the contestants.
+    /// The figures, in the order of the contestants.
     pub(crate) cells: Vec<Cell>,
 }
 
-/// Which figures are better.
+/// The direction in which figures are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Better {
     Less,
@@ -28,7 +28,7 @@ pub(crate) enum Better {
 /// One quantity of one contestant.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cell {
-    /// One of each round; none if it does not take part, or there was a problem.
+    /// A value for each round; empty if the contestant does not take part, or had a problem.
     pub(crate) values: Vec<f64>,
     pub(crate) standing: Standing,
     pub(crate) problem: Option<String>,
@@ -36,15 +36,15 @@ pub(crate) struct Cell {
     pub(crate) details: Value,
 }
 
-/// What a figure says.
+/// The meaning of a figure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// What the row says.
+    /// The figure is that of the row's work.
     #[default]
     Own,
-    /// It does not push: the client asked for the assets.
+    /// The contestant does not push: the client requested the assets.
     Asked,
-    /// It has no cache: the figure is that of the same work without a cache.
+    /// The contestant has no cache: the figure is that of the same work without a cache.
     Uncached,
 }
 
@@ -72,7 +72,7 @@ impl Cell {
 }
 
 impl Row {
-    /// For those that do not cache, the figures of the same work without a cache.
+    /// Fills in the figures of the same work without a cache, for contestants without a cache.
     pub(crate) fn complete(&mut self, without_cache: &Self) {
         for (cell, other) in self.cells.iter_mut().zip(&without_cache.cells) {
             if cell.values.is_empty() && cell.problem.is_none() {
@@ -89,7 +89,7 @@ impl Row {
         }
     }
 
-    /// The best peer at what the row says; one that cannot push is none.
+    /// Returns the best peer at the row's work. Peers that cannot push do not count.
     fn best(&self, contestants: &[Contestant]) -> Option<(usize, f64)> {
         let peers = self.cells.iter().zip(contestants).enumerate();
         let figures = peers.filter(|(_, (cell, contestant))| contestant.is_peer() && cell.standing != Standing::Asked);
@@ -106,7 +106,7 @@ impl Row {
     }
 }
 
-/// A table in Markdown; below it, what there is to say.
+/// Formats a table in Markdown, with notes below.
 pub(crate) fn table(rows: &[Row], contestants: &[Contestant], names: &[String]) -> String {
     let mut lines = Vec::new();
     let mut header = vec![String::new()];
@@ -157,7 +157,7 @@ pub(crate) fn table(rows: &[Row], contestants: &[Contestant], names: &[String]) 
     text
 }
 
-/// All there is.
+/// Returns all results as JSON.
 pub(crate) fn figures(rows: &[Row], contestants: &[Contestant], names: &[String]) -> Value {
     let of_row = |row: &Row| {
         let best = row.best(contestants).map(|(_, figure)| figure);
@@ -194,7 +194,7 @@ pub(crate) fn figures(rows: &[Row], contestants: &[Contestant], names: &[String]
     rows.iter().map(of_row).collect()
 }
 
-/// Lines of cells as a table in Markdown; the first is its header. Figures to the right.
+/// Formats lines of cells as a table in Markdown. The first line is the header; figures are aligned to the right.
 fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns)

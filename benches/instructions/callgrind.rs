@@ -1,7 +1,7 @@
-//! Runs a server under valgrind's callgrind, and asks it for what it counted so far.
+//! Runs a server under valgrind's callgrind, and reads its counts.
 //!
-//! The server counts from its start. `vgdb`, which comes with valgrind, sets the counts to zero and has them written;
-//! its pipes and the files are in the benchmark's folder.
+//! callgrind counts from the server's start. `vgdb`, which comes with valgrind, sets the counts to zero and has
+//! callgrind write them; its pipes and the files are in the benchmark's folder.
 
 use std::{
     fs,
@@ -16,8 +16,8 @@ use super::{
     support::{process, servers::Server},
 };
 
-/// What the command of a server begins with. Load and origin go before it: so its queues are full, and what it does at a
-/// time is the same each time.
+/// Returns the beginning of a server's command. Load and origin have a higher priority, so that the server's queues are
+/// full, and it handles equally much at a time in each round.
 pub(crate) fn command(folder: &Path) -> Vec<String> {
     let folder = folder.display();
     vec![
@@ -40,7 +40,7 @@ pub(crate) struct Counts<'a> {
 }
 
 impl<'a> Counts<'a> {
-    /// Those of a server that was started with [`command`].
+    /// Returns the counts of a server that was started with [`command`].
     pub(crate) const fn of(server: &'a Server, folder: &'a Path) -> Self {
         Self {
             server,
@@ -55,7 +55,7 @@ impl<'a> Counts<'a> {
         self.tell("zero")
     }
 
-    /// Returns what was counted since the last call of this or of `zero`, once the server is at rest.
+    /// Returns the counts since the last call of `take` or `zero`, once the server is at rest.
     pub(crate) fn take(&mut self) -> Result<Profile, String> {
         self.settle();
         self.tell("dump")?;
@@ -68,7 +68,7 @@ impl<'a> Counts<'a> {
         Profile::parse(&text).ok_or_else(|| format!("{}: not as callgrind writes it", file.display()))
     }
 
-    /// Waits until the server has done what a load left to it: closed its connections, freed what they had.
+    /// Waits until the server has finished the work of a load: has closed its connections and freed their memory.
     fn settle(&self) {
         let deadline = Instant::now() + LONGEST_WORK;
         let used = || {
@@ -89,7 +89,7 @@ impl<'a> Counts<'a> {
         let output = Command::new("vgdb")
             .arg(format!("--vgdb-prefix={}/vgdb", self.folder.display()))
             .arg(format!("--pid={}", self.server.process()))
-            // Seconds for the server's answer; it is asked once.
+            // Seconds until the server must respond, and milliseconds after which vgdb interrupts it.
             .args(["--wait=10", "--max-invoke-ms=100"])
             .arg(words)
             .output()
@@ -102,10 +102,11 @@ impl<'a> Counts<'a> {
     }
 }
 
-/// How often the server's CPU time is looked at, and the seconds of it in that time that are nearly none.
+/// The interval at which the server's CPU time is read.
 const PAUSE: Duration = Duration::from_millis(150);
+/// Seconds of CPU time in an interval below which the server counts as at rest.
 const AT_REST: f64 = 0.015;
-/// On a busy machine a server may have to wait for the processor, and looks as if it were at rest.
+/// Intervals at rest in a row: on a busy machine a server that waits for the processor looks as if it were at rest.
 const QUIET_LOOKS: u32 = 3;
-/// After that it is measured as it is.
+/// Time limit of the wait; the server is measured all the same.
 const LONGEST_WORK: Duration = Duration::from_secs(10);

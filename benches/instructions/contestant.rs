@@ -1,4 +1,4 @@
-//! Who is compared.
+//! Lists the servers that are compared.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use super::{
     },
 };
 
-/// One that is compared, whether it is installed or not.
+/// A server that is compared, whether or not it is installed.
 #[derive(Debug)]
 pub(crate) struct Contestant {
-    /// Without a version.
+    /// Its name in the table, without a version.
     pub(crate) name: &'static str,
-    /// Whether it pushes what a response links to.
+    /// Whether it pushes the assets that a response links to.
     pub(crate) pushes: bool,
     /// Whether it caches assets below `/cached/`.
     pub(crate) caches: bool,
@@ -29,7 +29,7 @@ enum Kind {
 }
 
 impl Contestant {
-    /// The linkpush that was built, the one beside it if there is one, and the peers.
+    /// Returns all: the linkpush that was built, another build of linkpush if one is given, and the peers.
     pub(crate) fn all(site: &Site, beside: Option<&Path>) -> Vec<Self> {
         let linkpush = |name, program: &Path| Self {
             name,
@@ -57,12 +57,12 @@ impl Contestant {
         builds.into_iter().flatten().chain(peers).collect()
     }
 
-    /// Whether it is a build of linkpush, whose sources are known.
+    /// Returns whether it is a build of linkpush, whose sources are known.
     pub(crate) const fn is_linkpush(&self) -> bool {
         matches!(self.kind, Kind::Linkpush(_))
     }
 
-    /// Starts it; none, and a word about it, if it cannot be.
+    /// Starts the server. Prints why and returns `None` if it cannot start.
     pub(crate) fn start(&self, site: &mut Site, cache: Cache) -> Option<Server> {
         match &self.kind {
             Kind::Peer(peer) => site.peer(peer),
@@ -78,13 +78,13 @@ impl Contestant {
     }
 }
 
-/// The one that was built.
+/// The name of the build under test.
 pub(crate) const LINKPUSH: &str = "linkpush";
 
-/// The one that is measured beside it.
+/// The name of the build that is measured beside it.
 pub(crate) const OTHER: &str = "the other linkpush";
 
-/// The peers, and the arguments with which the process that is started is the one that works.
+/// The peers, and the arguments with which the started process itself serves, without workers.
 const SINGLE: [(&str, &[&str]); 3] = [
     ("nginx", &["-c", "CONFIG", "-g", "master_process off;"]),
     ("nghttpx", &["--conf=CONFIG", "--single-process"]),

@@ -1,19 +1,20 @@
-//! Instructions that a request or a page costs in user space: in linkpush, and in nginx, nghttpx and HAProxy where they
-//! are installed.
+//! Counts the instructions of a request or a page in user space: in linkpush, and in nginx, nghttpx and HAProxy where
+//! they are installed.
 //!
-//! Instructions are what callgrind counts. They repeat far better than CPU time does: how far they do not is in the table.
-//! The rest is timers, the allocator's, which go by the clock, and how much comes at a time, most of all at 64 KB: so it
-//! grows with what else the machine does. They leave out what the kernel does, and what caches and branches cost: a ratio of
-//! instructions is not one of time.
+//! callgrind counts the instructions. Counts repeat far better than CPU time; the table has their spread. The spread
+//! comes from timers, the allocator's among them, and from the number of bytes that arrive together, most of all at 64
+//! KB, so it grows with the machine's other work. Counts leave out the kernel, cache misses and mispredicted branches:
+//! a ratio of instructions is not a ratio of times.
 //!
-//! Each server has one worker and runs under callgrind, which makes it about fifty times slower; origin and load do not,
-//! so it is busy throughout. After a warm-up it serves a number of requests, then twice as many, over as many
-//! connections: the difference is neither start-up nor handshakes. Loads, pages and origin are those of
-//! `benches/edge`: 32 connections, and 16 requests or one page at a time on each. Each round has processes of its own.
-//! Figures are medians. There is none where an answer failed or was short, a push was missing, or the cache was not used.
+//! Each server has one worker and runs under callgrind, about fifty times slower than usual. Origin and load run at
+//! full speed, so the server is always busy. After a warm-up it serves a number of requests, then twice as many over as
+//! many connections: the difference of both leaves out start-up and handshakes. Loads, pages and origin are those of
+//! `benches/edge`: 32 connections, with 16 requests or one page at a time on each. Each round has new processes.
+//! Figures are medians. There is no figure if a response failed or was short, a push was missing, or the cache was not
+//! used.
 //!
-//! Reading order: `contestant` (who), `measure` (what, and how), `callgrind` (counts), `profile` (what it wrote),
-//! `share` (the part of HTTP/2), `report`.
+//! Reading order: `contestant` (the servers), `measure` (the figures), `callgrind` (counting), `profile` (callgrind's
+//! files), `share` (the part of HTTP/2), `report`.
 //!
 //! `make bench-instructions`, or `cargo bench --bench instructions -- --help`
 
@@ -53,25 +54,25 @@ use support::{
     servers::{Site, installed},
 };
 
-/// Instructions that a request or a page costs, in linkpush and in others.
+/// Count the instructions of a request or a page, in linkpush and in others.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only these rows; that of HTTP/2 comes with `1k`.
+    /// Only these rows; the part of HTTP/2 comes with `1k`
     #[arg(long, value_delimiter = ',')]
     only: Vec<Work>,
-    /// Only these servers, by their names in the table without a version; `linkpush` is both builds.
+    /// Only these servers, by their names in the table, without a version; `linkpush` selects both builds
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
     /// Rounds, each with new processes [default: 3]
     #[arg(long)]
     rounds: Option<usize>,
-    /// One short round: to try it.
+    /// One short round, to try the benchmark
     #[arg(long)]
     quick: bool,
-    /// Measure this linkpush, too, beside the one that was built.
+    /// Measure this binary of linkpush beside the one that was built
     #[arg(long)]
     linkpush: Option<PathBuf>,
-    /// What Cargo says to a benchmark.
+    /// Cargo's own argument for benchmarks
     #[arg(long, hide = true)]
     bench: bool,
 }

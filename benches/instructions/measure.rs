@@ -1,4 +1,4 @@
-//! What is measured, and how.
+//! Measures each kind of work on each server.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{
     support::servers::Site,
 };
 
-/// Something that costs instructions: a row.
+/// A kind of work that costs instructions: a row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Work {
     /// A request of 1 KB, and the part of HTTP/2 in it
@@ -33,7 +33,7 @@ pub(crate) enum Work {
     CachedAsset,
 }
 
-/// What linkpush is told to cache for it; peers cache what is below `/cached/`.
+/// The cache setting of linkpush for a kind of work. Peers always cache assets below `/cached/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cache {
     Off,
@@ -42,14 +42,14 @@ pub(crate) enum Cache {
 
 #[derive(Debug, Clone, Copy)]
 enum Load {
-    /// Requests of this path, with answers of so many bytes.
+    /// Requests of a path, with responses of this many bytes.
     Path(&'static str, u64),
     /// Pages with their assets.
     Pages(Pages),
 }
 
 impl Work {
-    /// In the order of the table.
+    /// All kinds, in the order of the table.
     pub(crate) const ALL: [Self; 5] = [
         Self::OneKb,
         Self::Large,
@@ -58,7 +58,7 @@ impl Work {
         Self::CachedAsset,
     ];
 
-    /// For people.
+    /// Returns the title in the table.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::OneKb => "1 KB",
@@ -86,7 +86,7 @@ impl Work {
         }
     }
 
-    /// Requests or pages of the shorter of the two loads whose difference counts: enough for one percent.
+    /// Returns the requests or pages of the shorter of the two loads whose difference counts: enough for 1 % precision.
     const fn number(self) -> u64 {
         match self {
             Self::OneKb => 1024,
@@ -97,18 +97,19 @@ impl Work {
     }
 }
 
-/// What measuring needs.
+/// The parts that measurements share.
 #[derive(Debug)]
 pub(crate) struct Bench<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) origin: &'a Origin,
     pub(crate) folder: &'a Path,
-    /// Of all numbers.
+    /// The divisor of all numbers of requests and pages.
     pub(crate) divisor: u64,
 }
 
 impl Bench<'_> {
-    /// Measures each work once, with new processes. Returns the server's name with its version, if it could be started.
+    /// Measures each kind of work once, with new processes. Returns the server's name and version, if the server
+    /// started.
     pub(crate) fn round(
         &self,
         contestant: &Contestant,
@@ -167,7 +168,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Opens connections to the origin, has memory asked of the system, and fills the cache: until all is in it.
+    /// Warms the server up: its connections to the origin, its memory, and its cache until that has every asset.
     fn warm_up(&self, work: Work, address: SocketAddr, number: u64) -> Result<(), String> {
         if work.cache() == Cache::Assets {
             // linkpush stores only what a page preloads.
@@ -183,7 +184,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// One load, with proof that the assets came from where they are to come from.
+    /// Runs one load, and checks at the origin that assets came from the expected place.
     fn load(&self, work: Work, contestant: &Contestant, address: SocketAddr, number: u64) -> Result<(), String> {
         let before = self.origin.assets();
         let pushed = self.attempt(work, address, number)?;
@@ -203,7 +204,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Returns the number of pages of which all was pushed.
+    /// Runs one load, and returns the number of pages whose assets were all pushed.
     fn attempt(&self, work: Work, address: SocketAddr, number: u64) -> Result<u64, String> {
         match work.load() {
             Load::Path(path, bytes) => h2load::run(address, Requests { path, bytes, number }).map(|_| 0),
@@ -219,9 +220,10 @@ impl Bench<'_> {
     }
 }
 
-/// The first of them stores, the second may find what two had asked for at the same time.
+/// Loads of a warm-up at most. The first fills the cache; a second may be needed for assets that were requested twice
+/// at a time.
 const WARM_UPS: usize = 5;
 const WARM_UP_PAGES: u64 = 64;
 
-/// Pages that take longer have failed.
+/// Time limit of a load of pages.
 const LIMIT: Duration = Duration::from_secs(300);

@@ -1,8 +1,7 @@
-//! What callgrind wrote: which function spent how many instructions in code of which source file, and which called which.
+//! Parses callgrind's files: the instructions of each function by source file, and the calls between functions.
 //!
-//! The format is in valgrind's manual, "Callgrind Format Specification". Names are written once and then referred to by
-//! number. Code that the compiler inlined stands in the function that it was inlined into, with the source file
-//! that it came from.
+//! The format is in valgrind's manual, "Callgrind Format Specification". A name is written once, and then referred to
+//! by its number. Inlined code counts for the function that contains it, with the source file of the inlined code.
 
 use std::collections::HashMap;
 
@@ -13,20 +12,20 @@ use super::share::Owner;
 pub(crate) struct Profile {
     /// All instructions.
     pub(crate) total: u64,
-    /// By callgrind's numbers, which all files of one process share.
+    /// Functions by callgrind's numbers, which all files of one process share.
     pub(crate) functions: HashMap<u32, Function>,
     pub(crate) calls: HashMap<Edge, Calls>,
 }
 
-/// A function, without those that it calls.
+/// A function, without the functions that it calls.
 #[derive(Debug, Default)]
 pub(crate) struct Function {
     pub(crate) name: String,
-    /// Instructions by who owns their source, in the order of [`Owner`].
+    /// Instructions by the owner of their source file, in the order of [`Owner`].
     pub(crate) own: [u64; 3],
 }
 
-/// Who calls, the owner of the calling source, and who is called.
+/// A caller, the owner of the calling source file, and a callee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Edge {
     pub(crate) caller: u32,
@@ -34,23 +33,23 @@ pub(crate) struct Edge {
     pub(crate) callee: u32,
 }
 
-/// How often, and instructions with all that was called from there.
+/// The number of calls, and their instructions with all further calls.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Calls {
     pub(crate) number: u64,
     pub(crate) inclusive: u64,
-    /// The part of `inclusive` that moves something large into a box.
+    /// The part of `inclusive` that moves a large value into a box.
     pub(crate) boxing: u64,
 }
 
 impl Profile {
-    /// Parses a file; none if it is not one of instructions by source line.
+    /// Parses a file; `None` if the file does not count instructions by source line.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut profile = Self::default();
         let mut files: HashMap<u32, (Owner, bool)> = HashMap::new();
         let (mut function, mut callee) = (0, 0);
         let (mut owner, mut boxes) = (Owner::Shared, false);
-        // Of the call whose cost is in the next line.
+        // The number of calls whose cost is in the next line.
         let mut called: Option<u64> = None;
         for line in text.lines() {
             if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) {
@@ -108,7 +107,7 @@ impl Profile {
         (profile.total > 0).then_some(profile)
     }
 
-    /// How often memory was asked for, of libc or mimalloc; an allocator's calls of its own functions are not counted.
+    /// Returns the number of allocations by libc or mimalloc, without an allocator's calls of its own functions.
     pub(crate) fn allocations(&self) -> u64 {
         let name = |number| {
             self.functions
@@ -121,18 +120,18 @@ impl Profile {
     }
 }
 
-/// `(12) name`, or `(12)` once the name is known.
+/// Parses a reference: `(12) name`, or `(12)` once the name is known.
 fn reference(value: &str) -> Option<(u32, Option<&str>)> {
     let (number, name) = value.strip_prefix('(')?.split_once(')')?;
     let name = name.strip_prefix(' ');
     Some((number.parse().ok()?, name))
 }
 
-/// Source of the standard library that moves values into boxes.
+/// The source file of the standard library that moves values into boxes.
 const BOXES: &str = "/alloc/src/boxed.rs";
 
-/// Instructions of a call from there that moves some KB. The processor has one instruction for such a move, callgrind
-/// counts one for each byte; shorter ones take less than a hundred.
+/// Instructions of a call from that file beyond which the call moves a large value. The processor has one instruction
+/// for such a move, of which callgrind counts one for each byte; moves of small values take less than a hundred.
 const LARGE: u64 = 1024;
 
 fn allocates(function: &str) -> bool {

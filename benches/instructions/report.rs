@@ -1,4 +1,4 @@
-//! What was measured: tables for people, and figures for programs.
+//! Reports the results: tables on the terminal, and a JSON file.
 
 use std::path::Path;
 
@@ -11,18 +11,18 @@ use super::{
     support::figures,
 };
 
-/// One round of one work of one contestant: of each request or page.
+/// The figures of one round of one kind of work of one contestant, for each request or page.
 #[derive(Debug)]
 pub(crate) struct Figure {
     pub(crate) instructions: f64,
     pub(crate) allocations: f64,
     /// Instructions of HTTP/2 by function.
     pub(crate) http2: Option<Shares>,
-    /// The client had to ask for the assets.
+    /// Whether the client had to request the assets.
     pub(crate) asked: bool,
 }
 
-/// All rounds.
+/// All rounds of one kind of work of one contestant.
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
     figures: Vec<Figure>,
@@ -30,7 +30,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// Adds a round; a problem in one of them is one of the whole.
+    /// Adds a round. A problem in one round voids the cell.
     pub(crate) fn add(&mut self, figure: Result<Figure, String>) {
         match figure {
             Ok(figure) => self.figures.push(figure),
@@ -47,9 +47,9 @@ impl Cell {
 /// A line of a table.
 struct Line {
     title: String,
-    /// The rounds of each contestant.
+    /// The values of the rounds, by contestant.
     values: Vec<Vec<f64>>,
-    /// Which contestants pushed nothing.
+    /// Whether a contestant pushed nothing, by contestant.
     asked: Vec<bool>,
 }
 
@@ -103,19 +103,19 @@ fn lines(works: &[Work], columns: &[Vec<Cell>], of: fn(&Figure) -> Option<f64>) 
     works.iter().enumerate().map(line).collect()
 }
 
-/// The middle of the rounds, if there are any.
+/// Returns the median of the rounds, if there are any.
 fn middle(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| figures::median(values.iter().copied()))
 }
 
-/// How far apart the rounds are, in percent of their middle; none of a single one.
+/// Returns the range of the rounds in percent of their median; `None` for a single round.
 fn spread(values: &[f64]) -> Option<f64> {
     let most = values.iter().copied().reduce(f64::max)?;
     let least = values.iter().copied().reduce(f64::min)?;
     (values.len() > 1).then_some((most - least) / middle(values)? * 100.0)
 }
 
-/// A table in Markdown, with linkpush to the other build if there are two.
+/// Formats a table in Markdown, with the ratio of both builds of linkpush if there are two.
 fn table(names: &[String], lines: &[Line]) -> String {
     let two_builds = matches!(names, [first, second, ..] if first == LINKPUSH && second == OTHER);
     let mut cells = vec![vec![String::new()]];
@@ -163,7 +163,7 @@ fn table(names: &[String], lines: &[Line]) -> String {
     text
 }
 
-/// `106,000`; one digit after the point below 100.
+/// Formats a number with commas (`106,000`), and with one decimal below 100.
 fn grouped(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.1}");
@@ -179,7 +179,7 @@ fn grouped(value: f64) -> String {
     text
 }
 
-/// All there is.
+/// Returns all results as JSON.
 fn to_json(works: &[Work], names: &[String], columns: &[Vec<Cell>]) -> Value {
     let figure = |figure: &Figure| {
         json!({
@@ -201,7 +201,7 @@ fn to_json(works: &[Work], names: &[String], columns: &[Vec<Cell>]) -> Value {
     works.iter().enumerate().map(row).collect()
 }
 
-/// The functions with the most instructions of HTTP/2.
+/// Returns the functions with the most instructions of HTTP/2.
 fn most(shares: &Shares) -> Vec<Value> {
     let mut shares: Vec<(&String, &f64)> = shares.iter().collect();
     shares.sort_by(|a, b| b.1.total_cmp(a.1));
@@ -212,7 +212,7 @@ fn most(shares: &Shares) -> Vec<Value> {
 
 const HTTP2: &str = "HTTP/2 part of 1 KB";
 
-/// See `share`.
+/// The rule of `share` in brief, printed below the table.
 const RULE: &str = "source in src/h2 or src/hpack, the h2 crate or one of HPACK, with its share of std, allocator, bytes, http, tokio\n\
                     and libc (inlined there or called from there); no other code of linkpush, not Pingora, not tokio's scheduler, not the\n\
                     move of Pingora's future of the request into a box.";

@@ -1,29 +1,29 @@
-//! The part of HTTP/2 in what linkpush does.
+//! Computes the part of HTTP/2 in linkpush's instructions.
 //!
-//! The rule: an instruction is HTTP/2's if its source file is in `src/h2` or `src/hpack`, in the h2 crate or in a crate of HPACK. The
-//! rest of linkpush's sources and Pingora's crates are not. All other code (std, allocator, bytes, http, tokio, libc)
-//! is shared: where it is inlined into a function it goes with the known owners of that function's instructions, and
-//! otherwise with its callers, both in proportion. So tokio's scheduler and poller, which nobody calls, are not HTTP/2's;
-//! reads and writes of the client's socket, the start of a request's task, and header maps that HTTP/2 builds are. One
-//! thing is left out: the move of the request's future, which is Pingora's and has 14 KB, into its box, since callgrind
-//! counts an instruction for each byte of it.
+//! An instruction belongs to HTTP/2 if its source file is in `src/h2` or `src/hpack`, in the h2 crate or in a crate of
+//! HPACK. The rest of linkpush's sources and Pingora's crates do not belong. All other code (std, allocator, bytes,
+//! http, tokio, libc) is shared: inlined code is divided like the other instructions of its function, and called code
+//! like the calls of its callers. So tokio's scheduler and poller, which nothing calls, do not belong to HTTP/2; reads
+//! and writes of the client's socket, the start of a request's task, and header maps that HTTP/2 builds do. The move of
+//! the request's future into its box is left out: the future is Pingora's and has 14 KB, and callgrind counts an
+//! instruction for each byte.
 
 use std::collections::HashMap;
 
 use super::profile::{Calls, Edge, Profile};
 
-/// Whose a source file is.
+/// The owner of a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Owner {
     Http2,
-    /// linkpush but for HTTP/2, and Pingora.
+    /// linkpush without HTTP/2, and Pingora.
     Rest,
-    /// Code that does what others ask of it.
+    /// Code that counts for its callers.
     Shared,
 }
 
 impl Owner {
-    /// By its path, as the compiler was told it.
+    /// Returns the owner of a file, by the path that the compiler was given.
     pub(crate) fn of(file: &str) -> Self {
         if file.starts_with("/rust") || !file.ends_with(".rs") {
             return Self::Shared;
@@ -41,10 +41,10 @@ impl Owner {
     }
 }
 
-/// Instructions of HTTP/2 by function, each without those that it calls.
+/// Instructions of HTTP/2 by function, without the functions that each calls.
 pub(crate) type Shares = HashMap<String, f64>;
 
-/// What is HTTP/2's, by the rule.
+/// Returns the instructions that belong to HTTP/2.
 pub(crate) fn of_http2(profile: &Profile) -> Shares {
     let known: HashMap<u32, f64> = profile
         .functions
@@ -85,7 +85,7 @@ pub(crate) fn of_http2(profile: &Profile) -> Shares {
     by_name
 }
 
-/// What the longer of two loads took more, of each of the requests that it had more.
+/// Returns the difference of two loads, for each of the `number` requests by which they differ.
 pub(crate) fn difference(once: &Shares, twice: &Shares, number: f64) -> Shares {
     let names = twice.iter();
     let each = names.map(|(name, part)| {
@@ -95,5 +95,6 @@ pub(crate) fn difference(once: &Shares, twice: &Shares, number: f64) -> Shares {
     each.collect()
 }
 
-/// Shares settle after as many rounds as shared functions call one another in a row; more than any do.
+/// Rounds of the computation: shares settle after as many rounds as the longest chain of shared functions that call one
+/// another, which is shorter.
 const LONGEST_CHAIN: usize = 64;

@@ -1,6 +1,6 @@
-//! A model of a browser. It asks for the page; when the HTML is complete, for what that names; when
-//! the stylesheet is complete, for the font; and as soon as it learns of a preload, in a 103 or in the
-//! page's header, for that. It takes what is pushed, and never asks twice.
+//! Models a browser, which requests the page; the stylesheet and the script when the HTML is complete; the font when
+//! the stylesheet is complete; and a preload as soon as a 103 or the page's head names it. The browser accepts pushes,
+//! and requests nothing twice.
 
 use std::{
     collections::HashSet,
@@ -27,20 +27,20 @@ use super::{
 /// One page load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Load {
-    /// Until page and assets were complete.
+    /// The time until page and assets were complete.
     pub(crate) complete: Duration,
-    /// Assets that were pushed and used.
+    /// The number of assets that were pushed and used.
     pub(crate) pushed: usize,
-    /// Interim responses.
+    /// The number of interim responses.
     pub(crate) hints: usize,
 }
 
-/// What happens on the connection, in its order.
+/// An event on the connection, in order of arrival.
 enum Event {
     Promised(String, PushedResponseFuture),
     /// The preloads of a 103.
     Interim(Vec<String>),
-    /// The preloads of the page's header.
+    /// The preloads of the page's final head.
     Header(Vec<String>),
     Complete(String),
     Failed(Failure),
@@ -65,7 +65,7 @@ async fn unlimited(address: SocketAddr, taking: Taking) -> Result<Load, Failure>
         let event = happens.recv().await.ok_or("the connection ended")?;
         let next: Vec<String> = match event {
             Event::Promised(path, response) => {
-                // What was asked for already is not wanted a second time; to drop it resets it.
+                // Dropping the promise of an asset that was already requested resets the promise.
                 if wanted.insert(path.clone()) {
                     pushed += 1;
                     let events = events.clone();
@@ -121,7 +121,7 @@ fn ask(sender: &mut SendRequest<bytes::Bytes>, address: SocketAddr, path: &str) 
 
 type Events = mpsc::UnboundedSender<Event>;
 
-/// Follows the page. Promises first: they were sent before the header that names the same assets.
+/// Follows the page. Promises are reported before the head that names the same assets, since they were sent first.
 async fn page(mut response: ResponseFuture, events: Events) {
     let mut promises = response.push_promises();
     let mut promises_ended = false;
@@ -131,7 +131,7 @@ async fn page(mut response: ResponseFuture, events: Events) {
                 promises_ended = !promised(promise, &events);
             }
             header = poll_fn(|cx| poll_header(&mut response, cx)) => {
-                // Those that came before this header are here by now.
+                // Promises that were sent before this head have arrived.
                 let mut now = Context::from_waker(Waker::noop());
                 while let Poll::Ready(Some(promise)) = promises.poll_push_promise(&mut now) {
                     promised(Some(promise), &events);
@@ -155,7 +155,7 @@ async fn page(mut response: ResponseFuture, events: Events) {
     }
 }
 
-/// Whether there may be more.
+/// Reports a promise. Returns whether there may be more.
 fn promised(promise: Option<Result<PushPromise, h2::Error>>, events: &Events) -> bool {
     let Some(Ok(promise)) = promise else { return false };
     let (request, response) = promise.into_parts();
@@ -175,7 +175,7 @@ fn poll_header(response: &mut ResponseFuture, cx: &mut Context<'_>) -> Poll<Head
     Pin::new(response).poll(cx).map(Header::Final)
 }
 
-/// The paths that these fields want preloaded.
+/// Returns the paths that `Link` fields ask to preload.
 fn preloads(fields: &HeaderMap) -> Vec<String> {
     let values = fields.get_all(header::LINK).iter();
     let links = values.flat_map(|value| link::parse(value.as_bytes())).flatten();
@@ -193,7 +193,7 @@ async fn body(path: String, response: Result<Response<RecvStream>, h2::Error>, e
     let _ = events.send(event);
 }
 
-/// Reads a body to its end, and checks that all of it came.
+/// Reads content to its end, and checks its length.
 async fn whole(path: &str, response: Result<Response<RecvStream>, h2::Error>) -> Result<(), Failure> {
     let size = read_to_end(response?.into_body()).await?;
     let expected = resource(path).map(|(_, size, _)| size);

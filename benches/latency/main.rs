@@ -1,14 +1,13 @@
-//! When a page and its assets are complete over a connection with latency: through linkpush, and
+//! Measures the time until a page and its assets are complete over a connection with latency, through linkpush and
 //! through every other proxy that is installed, in one run.
 //!
-//! The origin thinks 100 ms about the page, which links to a stylesheet and a script; the stylesheet
-//! needs a font; all three are preloaded. Between client and proxy every byte is delayed by half a
-//! round trip each way; nothing limits the rate, and connecting is not delayed. Rounds are
-//! interleaved, the figures are medians. Times are made by the delays, so they mean something on any
-//! machine that is not overloaded.
+//! The origin takes 100 ms for the page, which links to a stylesheet and a script; the stylesheet needs a font; all
+//! three are preloaded. Between client and proxy every byte is delayed by half a round trip each way. Nothing limits
+//! the rate, and connecting is not delayed. Rounds are interleaved, figures are medians. The delays determine the
+//! times, which are therefore valid on any machine that is not overloaded.
 //!
-//! Reading order: `relay` (the delay), `origin`, `browser` (what loads the page), `report`; the servers
-//! that are compared, and how each is configured, are in `benches/support`.
+//! Reading order: `relay` (the delay), `origin`, `browser` (loads the page), `report`. The compared servers and their
+//! configurations are in `benches/support`.
 //!
 //! `make bench-latency`, or `cargo bench --bench latency [-- --rounds N]`
 
@@ -39,10 +38,10 @@ use support::{
     servers::{Server, Site},
 };
 
-/// Round trips that are measured.
+/// Round trip times that are measured.
 const ROUND_TRIPS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
 
-/// What the origin needs for the page.
+/// The time that the origin takes for the page.
 const THINK: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -62,7 +61,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Loads the page through each server, by each client, at each round trip.
+/// Loads the page through each server, by each kind of client, at each round trip time.
 async fn measure(servers: &[Server], rounds: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for taking in [Taking::Pushes, Taking::None] {
@@ -75,7 +74,7 @@ async fn measure(servers: &[Server], rounds: usize) -> Vec<Row> {
         for server in servers {
             relays.push(relay::start(server.address, round_trip / 2).await);
         }
-        // The first round is not counted: connections to the origin are opened, and what is learned is learned.
+        // The first round does not count: it opens connections to the origin, and linkpush learns.
         for round in 0..=rounds {
             for row in &mut rows {
                 let at = servers

@@ -1,4 +1,4 @@
-//! The application: one page that takes its time, and three assets that are there at once.
+//! Responds as the application: to a page after a delay, to three assets at once.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use super::support::origin::{Application, NOT_FOUND};
 
 /// The page.
 pub(crate) const PAGE: &str = "/";
-/// What the page's HTML names.
+/// The stylesheet, named by the page's HTML.
 pub(crate) const STYLE: &str = "/main.css";
-/// What the page's HTML names, too.
+/// The script, named by the page's HTML.
 pub(crate) const SCRIPT: &str = "/app.js";
-/// What the stylesheet names.
+/// The font, named by the stylesheet.
 pub(crate) const FONT: &str = "/text.woff2";
 
-/// What is at a path: its type, its size in bytes, further fields.
+/// Returns the resource at a path: type, size in bytes, further fields.
 pub(crate) fn resource(path: &str) -> Option<(&'static str, usize, &'static str)> {
     match path {
         PAGE => Some((
@@ -32,7 +32,7 @@ pub(crate) fn resource(path: &str) -> Option<(&'static str, usize, &'static str)
     }
 }
 
-/// The application; it takes this long over the page.
+/// The application, which takes this long for the page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Thinking(pub(crate) Duration);
 

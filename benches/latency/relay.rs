@@ -1,4 +1,4 @@
-//! A connection with latency: every byte arrives later by the same time, at whatever rate.
+//! Relays connections with latency: delays every byte by the same time, at any rate.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Starts a relay to an address that delays each way by `delay`; returns where it listens.
+/// Starts a relay to an address that delays each direction by `delay`. Returns the address on which the relay listens.
 pub(crate) async fn start(to: SocketAddr, delay: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -53,5 +53,5 @@ async fn one_way(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duratio
     let _ = to.shutdown().await;
 }
 
-/// Chunks; far more than one page has, so that it never limits the rate.
+/// Chunks in the queue of a direction: more than a page has, so that the queue never limits the rate.
 const MAX_ON_THE_WAY: usize = 4096;

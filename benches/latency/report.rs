@@ -1,4 +1,4 @@
-//! What was measured: a table for people, and a file for programs.
+//! Reports the results: a table on the terminal, and a JSON file.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::{
     support::{client::Taking, figures, servers::Server},
 };
 
-/// One server with one kind of client.
+/// The loads of one kind of client through one server.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) server: String,
     pub(crate) taking: Taking,
     is_peer: bool,
-    /// By round trip.
+    /// The loads, by round trip time.
     pub(crate) loads: [Vec<Load>; ROUND_TRIPS.len()],
 }
 
@@ -30,7 +30,7 @@ impl Row {
         }
     }
 
-    /// What loads, as the table calls it.
+    /// Returns the client's name in the table.
     pub(crate) const fn client(&self) -> &'static str {
         match self.taking {
             Taking::Pushes => "takes pushes",
@@ -38,7 +38,7 @@ impl Row {
         }
     }
 
-    /// Milliseconds, sorted.
+    /// Returns the times in milliseconds, sorted.
     fn times(&self, column: usize) -> Vec<f64> {
         let mut times: Vec<Duration> = self.loads[column].iter().map(|load| load.complete).collect();
         times.sort();
@@ -49,7 +49,7 @@ impl Row {
         figures::median(self.times(column))
     }
 
-    /// How its assets came: what most loads had.
+    /// Returns how the assets arrived, by the medians of pushes and hints.
     fn way(&self) -> String {
         let loads: Vec<&Load> = self.loads.iter().flatten().collect();
         let most = |of: fn(&Load) -> usize| {
@@ -66,7 +66,7 @@ impl Row {
     }
 }
 
-/// The best median among the peers, for one kind of client at one round trip.
+/// Returns the best median among the peers, for one kind of client at one round trip time.
 fn best_peer(rows: &[Row], taking: Taking, column: usize) -> Option<f64> {
     let peers = rows.iter().filter(|row| row.is_peer && row.taking == taking);
     peers.map(|row| row.median(column)).min_by(f64::total_cmp)

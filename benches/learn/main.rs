@@ -1,5 +1,5 @@
-//! Learning, measured: a million documents offered to a store bounded to ten thousand, what a look-up
-//! costs on the way of a request, and what is learned of a synthetic site.
+//! Measures learning: memory with a million documents in a store bounded to ten thousand, the time of a request's
+//! look-up, and how much is learned of a synthetic site.
 //!
 //! `cargo bench --bench learn`
 
@@ -24,7 +24,7 @@ use linkpush::{
 use site::{Kind, Setting, Tally};
 use support::{figures::median, process};
 
-/// As in the program itself.
+/// The allocator of the linkpush binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -38,7 +38,7 @@ fn main() {
 const OFFERED: u32 = 1_000_000;
 const RETURNING: u32 = 2_000;
 
-/// A crawler asks for a million documents once each, while people return to two thousand others.
+/// Measures memory while a crawler requests a million documents once each, and people return to two thousand others.
 fn memory(store: &ManifestStore) {
     println!("A crawler offers {OFFERED} documents once; every fifth request is for one of {RETURNING} others.\n");
     println!("| offered | documents in the store | resident, MB |\n|--:|--:|--:|");
@@ -71,7 +71,7 @@ fn key(store: &ManifestStore, path: &str) -> DocumentKey {
         .document(&LearnPolicy::default(), document, &HeaderMap::new())
 }
 
-/// A request and its response, as the proxy does it.
+/// Handles a request and its response as the proxy does.
 fn respond(store: &ManifestStore, path: &str) {
     let policy = LearnPolicy::default();
     let key = key(store, path);
@@ -101,12 +101,12 @@ fn respond(store: &ManifestStore, path: &str) {
 
 const NOW: u64 = 1_000_000;
 
-/// Resident memory of this process in MB.
+/// Returns the resident memory of this process in MB.
 fn resident() -> f64 {
     process::own_resident() as f64 / 1_048_576.0
 }
 
-/// What a request pays before its origin is asked: the key, and the links that are known.
+/// Measures the part of learning before a request goes to its origin: the key, and the learned links.
 fn look_up(store: &ManifestStore) {
     let paths: Vec<String> = (0..RETURNING).map(|n| format!("/returning/{n}")).collect();
     let unknown: Vec<String> = (0..RETURNING).map(|n| format!("/nothing/{n}")).collect();

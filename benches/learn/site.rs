@@ -1,5 +1,5 @@
-//! A synthetic site and its visitors, from a seed: what documents link to, who asks for which, and
-//! what a store of manifests makes of it. Used by the benchmark and by a test.
+//! Simulates a site and its visitors from a seed, and counts how well a store of manifests predicts the links of the
+//! site's documents. Used by the benchmark and by a test.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,20 +12,20 @@ use linkpush::{
     push::Source,
 };
 
-/// What is simulated.
+/// The settings of a simulation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
     pub(crate) seed: u64,
     pub(crate) documents: u32,
     pub(crate) visitors: u32,
     pub(crate) requests: u32,
-    /// Times that all assets get new names.
+    /// The number of deploys, each of which renames all assets.
     pub(crate) deploys: u32,
-    /// Documents that the store may hold.
+    /// The store's limit on documents.
     pub(crate) limit: u32,
 }
 
-/// Kinds of documents, by turns.
+/// Kinds of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// The same links for everybody.
@@ -51,15 +51,15 @@ impl Kind {
     }
 }
 
-/// What came of it, for one kind of document.
+/// The results for one kind of document.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tally {
     pub(crate) requests: u64,
     /// Links delivered early that the response had.
     pub(crate) right: u64,
-    /// Those that it did not have.
+    /// Links delivered early that the response did not have.
     pub(crate) wrong: u64,
-    /// Links of responses that everybody gets, all in all.
+    /// Links of the responses that every visitor gets.
     pub(crate) common: u64,
     pub(crate) wasted_bytes: u64,
     pub(crate) used_bytes: u64,
@@ -67,12 +67,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Of what was delivered early, the share that was right.
+    /// Returns the fraction of links delivered early that the response had.
     pub(crate) fn precision(&self) -> f64 {
         share(self.right, self.right + self.wrong)
     }
 
-    /// Of what could have been delivered early, the share that was.
+    /// Returns the ratio of links delivered rightly to links common to all visitors.
     pub(crate) fn recall(&self) -> f64 {
         share(self.right, self.common)
     }
@@ -88,17 +88,17 @@ impl Tally {
     }
 }
 
-/// What came of the whole simulation.
+/// The results of a simulation.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) by_kind: HashMap<Kind, Tally>,
     /// Personal URLs delivered to somebody else.
     pub(crate) leaked: u64,
-    /// Responses with links of an earlier deploy delivered for them.
+    /// Responses before which links of an earlier deploy were delivered.
     pub(crate) stale_responses: u64,
-    /// The most of them for one document after one deploy.
+    /// The largest number of such responses for one document after one deploy.
     pub(crate) most_stale: u32,
-    /// Documents that were asked for after a deploy, summed over deploys.
+    /// Documents that were requested after a deploy, summed over deploys.
     pub(crate) documents_deployed: u64,
     /// Documents in the store at the end.
     pub(crate) held: u64,
@@ -116,7 +116,7 @@ fn share(part: u64, of: u64) -> f64 {
     if of == 0 { 1.0 } else { part as f64 / of as f64 }
 }
 
-/// Numbers that look random (SplitMix64), the same from the same seed.
+/// A generator of pseudo-random numbers (SplitMix64).
 #[derive(Debug)]
 pub(crate) struct Random(pub(crate) u64);
 
@@ -134,7 +134,7 @@ impl Random {
     }
 }
 
-/// Which of `count` is asked for: the nth in proportion to 1/n (Zipf).
+/// A Zipf distribution: the nth number has a probability in proportion to 1/n.
 struct Zipf(Vec<f64>);
 
 impl Zipf {
@@ -154,7 +154,7 @@ impl Zipf {
     }
 }
 
-/// One visit: who asks, with which fields.
+/// One visit: the visitor and the fields of the request.
 struct Visit {
     visitor: u32,
     address: IpAddr,
@@ -163,8 +163,9 @@ struct Visit {
 }
 
 impl Visit {
-    /// A third has no cookie, a sixth a consent cookie alone; the others a session, and statistics that
-    /// change with each request. Four share a network; one visit in ten comes from another.
+    /// Creates a visit. A third of the visitors has no cookie, a sixth a consent cookie alone, the others a session,
+    /// and statistics that change with each request. Four visitors share a network; a tenth of the visits comes from
+    /// others.
     fn of(visitor: u32, random: &mut Random) -> Self {
         let home = visitor / 4;
         let network = if random.below(10) == 0 {
@@ -223,7 +224,7 @@ fn links(document: u32, deploy: u32, visit: &Visit, random: &mut Random) -> (Vec
     (links, common)
 }
 
-/// Bytes of what a link points at.
+/// Returns the bytes of a link's asset.
 fn bytes(link: &str) -> u64 {
     match link {
         link if link.contains("as=style") => 20_000,
@@ -232,7 +233,7 @@ fn bytes(link: &str) -> u64 {
     }
 }
 
-/// Runs it: one request after the other, one a second.
+/// Runs a simulation, with one request a second.
 pub(crate) fn run(setting: Setting) -> Outcome {
     let policy = LearnPolicy::default();
     let limits = ManifestLimits {

@@ -1,4 +1,4 @@
-//! The client's side of HTTP/2: how a connection is opened, and how a body is read.
+//! Opens HTTP/2 connections as a client, and reads content.
 
 use std::net::SocketAddr;
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 use h2::{RecvStream, client::SendRequest};
 use tokio::{net::TcpStream, task::JoinHandle};
 
-/// Whatever went wrong.
+/// Any error.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a client takes.
+/// A client's setting for pushes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taking {
     /// Push is enabled.
@@ -18,13 +18,13 @@ pub(crate) enum Taking {
     None,
 }
 
-/// Bytes of a window as large as a browser's, so that none holds anything up.
+/// Bytes of a window as large as a browser's, which never delays a load here.
 pub(crate) const BROWSER_WINDOW: u32 = 16 * 1024 * 1024;
 
-/// What moves a connection; ends with it.
+/// The task that drives a connection, and ends with the connection.
 pub(crate) type Connection = JoinHandle<Result<(), h2::Error>>;
 
-/// Opens a connection, by prior knowledge. The window is that of each stream and of the connection, in bytes.
+/// Opens a connection by prior knowledge. `window` is the window of each stream and of the connection, bytes.
 pub(crate) async fn connect(
     address: SocketAddr,
     taking: Taking,
@@ -41,7 +41,7 @@ pub(crate) async fn connect(
     Ok((sender, tokio::spawn(connection)))
 }
 
-/// Reads a body to its end; returns how many bytes it had.
+/// Reads content to its end, and returns its bytes.
 pub(crate) async fn read_to_end(mut body: RecvStream) -> Result<usize, h2::Error> {
     let mut size = 0;
     while let Some(bytes) = body.data().await {

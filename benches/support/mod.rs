@@ -1,8 +1,8 @@
-//! What benchmarks share.
+//! Parts that benchmarks share.
 //!
-//! Reading order: `program` (arguments, runtime, folder), `servers` (starting and stopping one), `peers` (the other
-//! proxies, and how each is configured), `origin` (what stands behind them), `client` (what asks), `process` (what a
-//! server used), `figures` (where the figures go).
+//! Reading order: `program` (arguments, runtime, folder), `servers` (starting and stopping a server), `peers` (the
+//! other proxies and their configurations), `origin` (the origin behind them), `client` (HTTP/2 connections), `process`
+//! (a server's CPU time and memory), `figures` (the file of results).
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]

@@ -1,7 +1,7 @@
-//! An origin that keeps its connections: it reads what is asked for, an application answers.
+//! Serves as an origin with persistent connections: reads requests, and has an application respond.
 //!
-//! The one of `benches/edge` is apart: its work would be measured with that of the load, so it makes no allocation
-//! that it can do without.
+//! `benches/edge` has an origin of its own with as few allocations as possible, since it shares processors with the
+//! load.
 
 use std::{io, net::SocketAddr};
 
@@ -10,16 +10,16 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What answers.
+/// An application.
 pub(crate) trait Application: Copy + Send + Sync + 'static {
-    /// Writes the answer to a request of this path.
+    /// Writes the response to a request of this path.
     fn answer(self, path: &str, stream: &mut TcpStream) -> impl Future<Output = io::Result<()>> + Send;
 }
 
-/// The whole answer to what is not there.
+/// The whole response for a path without a resource.
 pub(crate) const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
 
-/// Starts one; returns where it listens.
+/// Starts an origin, and returns the address on which it listens.
 pub(crate) async fn start(application: impl Application) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");

@@ -1,26 +1,26 @@
-//! The other proxies, with one worker each, push switched on where they have it, and no access log.
-//! All speak HTTP/2 in cleartext, by prior knowledge, and keep their connections to the origin.
+//! Lists the other proxies, with one worker each, push enabled where they have it, and no access log. All speak HTTP/2
+//! in cleartext by prior knowledge, and have persistent connections to the origin.
 
-/// One other proxy: its program, how it tells its version, its configuration and arguments.
+/// Another proxy.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// As people call it.
+    /// Its usual name.
     pub(crate) name: &'static str,
     /// Its command.
     pub(crate) program: &'static str,
-    /// The argument that makes it tell its version.
+    /// The argument that makes the command print its version.
     pub(crate) version: &'static str,
-    /// `LISTEN`, which is `HOST` and `PORT`, `ORIGIN`, `ORIGIN_PORT` and `FOLDER` are filled in.
+    /// Its configuration. `LISTEN` (which is `HOST` and `PORT`), `ORIGIN`, `ORIGIN_PORT` and `FOLDER` are filled in.
     pub(crate) config: &'static str,
-    /// `CONFIG` is the file's path; the others as above.
+    /// Its arguments. `CONFIG`, the path of the configuration, is filled in, and the words of `config`.
     pub(crate) args: &'static [&'static str],
-    /// Whether it pushes what a response links to.
+    /// Whether it pushes the assets that a response links to.
     pub(crate) pushes: bool,
-    /// Whether it is configured to cache what is below `/cached/`.
+    /// Whether it is configured to cache assets below `/cached/`.
     pub(crate) caches: bool,
 }
 
-/// All of them.
+/// All peers.
 pub(crate) const PEERS: [Peer; 6] = [
     Peer {
         name: "nginx",

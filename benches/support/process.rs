@@ -1,4 +1,4 @@
-//! What a server used: CPU time and memory of its process and all its children, from `/proc`.
+//! Reads the CPU time and memory of a server's process and its descendants from `/proc`.
 
 use std::{collections::HashMap, fs};
 
@@ -10,7 +10,7 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// What was used since then.
+    /// Returns the difference to an earlier reading.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             user: self.user - before.user,
@@ -19,18 +19,18 @@ impl Cpu {
     }
 }
 
-/// Memory that is resident, in bytes. Pages that processes share are counted for each.
+/// Resident memory, bytes. Pages that processes share count for each process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Resident {
     pub(crate) now: u64,
-    /// The sum of each process's peak.
+    /// The sum of the peaks of all processes.
     pub(crate) peak: u64,
 }
 
-/// What a process and its children used, those that have ended included.
+/// Returns the CPU time of a process and its descendants, ended ones included.
 pub(crate) fn cpu(root: u32) -> Cpu {
-    // User and system time, and those of children that have ended: fields 14 to 17 of stat, of which the
-    // second, a name, may hold spaces.
+    // Fields 14 to 17 of stat: user and system time, and those of ended children. `stat` returns fields from the third
+    // on, since the second, a name, may have spaces.
     let times = tree(root).into_iter().filter_map(|pid| {
         let stat = stat(pid)?;
         let fields: Vec<f64> = stat
@@ -49,7 +49,7 @@ pub(crate) fn cpu(root: u32) -> Cpu {
     })
 }
 
-/// What a process and its children occupy.
+/// Returns the resident memory of a process and its descendants.
 pub(crate) fn resident(root: u32) -> Resident {
     tree(root).into_iter().fold(Resident::default(), |sum, pid| {
         let one = resident_alone(pid);
@@ -60,12 +60,12 @@ pub(crate) fn resident(root: u32) -> Resident {
     })
 }
 
-/// What this process occupies itself, in bytes. No other is looked at, so it may be asked often.
+/// Returns the resident memory of this process, bytes. Cheap, since no other process is read.
 pub(crate) fn own_resident() -> u64 {
     resident_alone(std::process::id()).now
 }
 
-/// What one process occupies; nothing, if it is gone.
+/// Returns the resident memory of one process; zeros if the process has ended.
 fn resident_alone(pid: u32) -> Resident {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let bytes = |name: &str| -> u64 {
@@ -79,7 +79,7 @@ fn resident_alone(pid: u32) -> Resident {
     }
 }
 
-/// Lets the peaks begin anew, at what is resident now.
+/// Resets the peaks of a process and its descendants to the memory that is resident now.
 pub(crate) fn forget_peak(root: u32) {
     for pid in tree(root) {
         // proc(5): "5" resets VmHWM.
@@ -87,7 +87,7 @@ pub(crate) fn forget_peak(root: u32) {
     }
 }
 
-/// A process, its children, their children.
+/// Returns a process and its descendants.
 fn tree(root: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -108,7 +108,7 @@ fn tree(root: u32) -> Vec<u32> {
     found
 }
 
-/// The fields of a process's stat from the third on; none, if it is gone.
+/// Returns the fields of a process's stat from the third on; `None` if the process has ended.
 fn stat(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')').map(|(_, fields)| fields.to_owned())

@@ -1,4 +1,4 @@
-//! Starts a server in front of an origin, and stops it.
+//! Starts and stops servers in front of an origin.
 
 use std::{
     fs,
@@ -20,27 +20,27 @@ use super::{
 pub(crate) struct Server {
     /// Its name in the table, with its version if it is a peer.
     pub(crate) name: String,
-    /// Whether it is one of those that linkpush is compared with.
+    /// Whether it is another project's server.
     pub(crate) is_peer: bool,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
     process: Child,
 }
 
 impl Server {
-    /// The process that was started; it may have children.
+    /// Returns the process that was started, which may have children.
     pub(crate) fn process(&self) -> u32 {
         self.process.id()
     }
 
-    /// CPU that it has used, workers included.
+    /// Returns the CPU time that the server has used, workers included.
     pub(crate) fn cpu(&self) -> Cpu {
         process::cpu(self.process())
     }
 }
 
 impl Drop for Server {
-    /// Asks first: a killed parent would leave its workers behind.
+    /// Terminates the server by SIGTERM, as a killed parent would leave its workers behind; kills it after ten seconds.
     fn drop(&mut self) {
         if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
@@ -57,23 +57,23 @@ impl Drop for Server {
     }
 }
 
-/// What servers are started with.
+/// Settings that servers are started with.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// For their configurations and logs.
+    /// The folder of their configurations and logs.
     pub(crate) folder: PathBuf,
-    /// Where they listen.
+    /// The address on which they listen.
     pub(crate) host: IpAddr,
-    /// What they stand in front of.
+    /// The origin behind them.
     pub(crate) origin: SocketAddr,
-    /// The linkpush to start.
+    /// The binary of linkpush.
     pub(crate) linkpush: PathBuf,
-    /// What each command begins with: `taskset` and its arguments, or nothing.
+    /// The beginning of each command, such as `taskset` and its arguments; empty for none.
     pub(crate) prefix: Vec<String>,
 }
 
 impl Site {
-    /// In front of this origin, with the linkpush that was built and no prefix.
+    /// Creates settings for this origin, with the linkpush that was built and no prefix.
     pub(crate) fn new(folder: &Path, host: IpAddr, origin: SocketAddr) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -84,7 +84,7 @@ impl Site {
         }
     }
 
-    /// linkpush with one thread and one route that has these settings, `push: auto, learn: on`.
+    /// Starts linkpush with one thread, and one route with these settings, such as `push: auto, learn: on`.
     pub(crate) fn linkpush(&self, name: &str, settings: &str) -> Option<Server> {
         let address = free_port(self.host);
         let key: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -102,7 +102,7 @@ impl Site {
         self.start(name, address, command, &key, None)
     }
 
-    /// A peer, if it is installed and starts; says so if not.
+    /// Starts a peer. Prints why and returns `None` if the peer is not installed or does not start.
     pub(crate) fn peer(&self, peer: &Peer) -> Option<Server> {
         let Some(program) = installed(peer.program) else {
             eprintln!("{} is left out: {} is not installed", peer.name, peer.program);
@@ -131,7 +131,7 @@ impl Site {
         self.start(&name, address, command, peer.program, Some(peer))
     }
 
-    /// This program itself, which serves when its arguments say so.
+    /// Starts this program itself, with arguments that make it serve.
     pub(crate) fn this_program(&self, name: &str, args: impl FnOnce(SocketAddr) -> Vec<String>) -> Option<Server> {
         let address = free_port(self.host);
         let mut command = self.command(&std::env::current_exe().expect("this program"));
@@ -139,7 +139,7 @@ impl Site {
         self.start(name, address, command, "this", None)
     }
 
-    /// A command, after the prefix.
+    /// Returns a command that begins with the prefix.
     fn command(&self, program: &Path) -> Command {
         let mut words = self.prefix.iter();
         words.next().map_or_else(
@@ -188,9 +188,9 @@ impl Site {
 }
 
 impl Server {
-    /// Waits until it takes connections, or is gone.
+    /// Waits until the server accepts connections. Returns `false` if it ends before, or after 60 seconds.
     fn listens(&mut self) -> bool {
-        // One that runs under callgrind on a busy machine takes half of it.
+        // A server under callgrind on a busy machine takes 30 seconds.
         let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(self.address).is_err() {
             if Instant::now() > deadline || !matches!(self.process.try_wait(), Ok(None)) {
@@ -202,7 +202,7 @@ impl Server {
     }
 }
 
-/// Where a program is; Debian's servers are not in every user's `PATH`.
+/// Returns the path of a program. Debian's servers are in `/usr/sbin`, which is not in every user's `PATH`.
 pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -211,7 +211,7 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// The first word with a dot between digits in what a program says of itself.
+/// Returns a program's version: the first word of its output that is digits with a dot between them.
 fn version(program: &Path, argument: &str) -> String {
     let output = Command::new(program).arg(argument).output();
     let text = output.map_or_else(

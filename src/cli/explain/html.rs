@@ -1,4 +1,4 @@
-//! What the page's HTML makes a browser fetch, read from a file.
+//! Reads a page's HTML from a file, and finds the assets that it makes a browser fetch.
 
 use std::{fs::File, io::Read as _, path::Path};
 
@@ -10,17 +10,18 @@ use crate::{
     link::Document,
 };
 
-/// A page that was read, or why it teaches nothing.
+/// A page that was read.
 #[derive(Debug)]
 pub(super) struct ParsedPage {
+    /// The assets in its head, or why the page teaches nothing.
     pub(super) found: Result<Found, HtmlReason>,
-    /// What it makes a browser fetch, as `Link` field values.
+    /// The connections and assets, as `Link` field values.
     pub(super) values: Vec<String>,
 }
 
 impl ParsedPage {
-    /// Reads a page as it was written, without content coding; `-` is the standard input. Of the response's head the media
-    /// type and the disposition count; without one it is HTML in an encoding that is not sure.
+    /// Reads a page without content coding from a file; `-` is the standard input. Content-Type and Content-Disposition of
+    /// `head` count. Without a `head` the page is HTML, in an encoding that is guessed.
     pub(super) fn read(file: &Path, document: &Document, head: Option<&HeaderMap>) -> anyhow::Result<Self> {
         let limits = Limits::default();
         let most = u64::try_from(limits.text_bytes)?.saturating_add(1);
@@ -41,7 +42,7 @@ impl ParsedPage {
         reader.feed(&html);
         let found = reader.finish(End::Whole);
         let links = found.as_ref().map_or(&[][..], |found| &found.links);
-        // Connections first: they are to stand before the fetches that there is no room for.
+        // Connections stand first, so that they come before the fetches for which there is no room.
         let connections = preconnects(links, document, MANY);
         let values = connections.iter().chain(links).map(|link| link.field_value());
         Ok(Self {
@@ -51,5 +52,5 @@ impl ParsedPage {
     }
 }
 
-/// Fetches from one other origin from which on a connection to it is hinted, too.
+/// Fetches from one other origin that make a connection to that origin worth a hint.
 const MANY: usize = 4;
