@@ -9,7 +9,7 @@
 //! |---|---|---|---|---|
 //! | `Arc<ClientConnection>` | `ProxyDigest::user_data` of the client's connection | `listen/io/client_io.rs`, on accept; `h2/accept/serve.rs`, again with what HTTP/2 knows | `listen/io/client_io.rs`, `h2/accept/serve.rs`; `proxy/pingora/session.rs` | at the beginning of a connection, and of each request |
 //! | `ResponseDate` | `ClientConnection::date` | `proxy/pingora/respond.rs`, with each final response to HTTP/1.x | `listen/io/client_io.rs` | when the head of the response is written |
-//! | `Arc<Exchange>` | `ProxyDigest::user_data` of a connection to an origin | `upstream/transport/paced.rs`, on connect | `proxy/pingora/mod.rs`, by `upstream::exchange` | when an attempt has its connection |
+//! | `Arc<OriginExchange>` | `ProxyDigest::user_data` of a connection to an origin | `upstream/transport/paced.rs`, on connect | `proxy/pingora/mod.rs`, by `upstream::exchange` | when an attempt has its connection |
 //! | `PushedBy` | extensions of a request | `h2/respond/push.rs`, with each PUSH_PROMISE | `proxy/exchange.rs` | when the promised request begins |
 //! | `Arc<Received>` | extensions of a request | `proxy/rules/delivery.rs`, with each promise that is planned for a trusted peer | `proxy/hit.rs`, `proxy/exchange.rs` | when the promised request begins |
 //! | `ResponseLimit` | extensions of a request | `proxy/pingora/origin.rs`, when the request is sent to an origin | `h2/respond/session.rs` | while the response is awaited |

@@ -51,7 +51,7 @@ pub struct Exchange {
     /// The chosen server, which counts the request as under way.
     pub(super) server: Option<InFlight>,
     /// Our end of the connection to the server.
-    pub(super) origin: Option<Arc<upstream::Exchange>>,
+    pub(super) origin: Option<Arc<upstream::OriginExchange>>,
     /// The last server at which the request failed.
     pub(super) failed_server: Option<SocketAddr>,
     /// Servers at which the request failed, and to which it is not sent again.

@@ -30,4 +30,4 @@ pub use policy::{
     Balance, EjectionPolicy, HashKey, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
     Verify,
 };
-pub use transport::{duplex::Exchange, head::is_doubled, pace, paced::exchange};
+pub use transport::{duplex::OriginExchange, head::is_doubled, pace, paced::exchange};

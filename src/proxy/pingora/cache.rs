@@ -12,7 +12,7 @@ use crate::proxy::{
             request,
             storing::{self, Size},
         },
-        failure::Refusal,
+        failure::RuleRefusal,
     },
 };
 
@@ -58,7 +58,7 @@ pub(super) fn validated(
     exchange: &mut Exchange,
 ) -> Result<()> {
     let checked = storing::validated(session.cache.phase(), response, exchange);
-    if matches!(checked, Err(Refusal::NotValidated(_))) && !exchange.is_update {
+    if matches!(checked, Err(RuleRefusal::NotValidated(_))) && !exchange.is_update {
         session.cache.disable(NoCacheReason::UpstreamError);
         let parts = &edge.cache;
         session

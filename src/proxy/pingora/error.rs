@@ -5,7 +5,7 @@ use pingora::{BError, Error, ErrorSource, ErrorType};
 
 use crate::{
     peer::ResponseLimit,
-    proxy::rules::failure::{Failure, Kind, Refusal, Side},
+    proxy::rules::failure::{FailureKind, FailureSide, RequestFailure, RuleRefusal},
 };
 
 /// The names by which Pingora knows our own errors.
@@ -13,43 +13,45 @@ const NOT_PUSHABLE: &str = "NotPushable";
 const NOBODY_READS: &str = "NobodyReads";
 const NOT_VALIDATED: &str = "NotValidated";
 
-impl From<Refusal> for BError {
-    fn from(refusal: Refusal) -> Self {
+impl From<RuleRefusal> for BError {
+    fn from(refusal: RuleRefusal) -> Self {
         match refusal {
-            Refusal::NotPushable => Error::new(ErrorType::Custom(NOT_PUSHABLE)),
-            Refusal::NobodyReads => Error::explain(ErrorType::Custom(NOBODY_READS), refusal.to_string()),
-            Refusal::NotValidated(_) => Error::explain(ErrorType::Custom(NOT_VALIDATED), refusal.to_string()).into_up(),
-            Refusal::Framing(_) | Refusal::UnclearNotModified => {
+            RuleRefusal::NotPushable => Error::new(ErrorType::Custom(NOT_PUSHABLE)),
+            RuleRefusal::NobodyReads => Error::explain(ErrorType::Custom(NOBODY_READS), refusal.to_string()),
+            RuleRefusal::NotValidated(_) => {
+                Error::explain(ErrorType::Custom(NOT_VALIDATED), refusal.to_string()).into_up()
+            }
+            RuleRefusal::Framing(_) | RuleRefusal::UnclearNotModified => {
                 Error::explain(ErrorType::InvalidHTTPHeader, refusal.to_string()).into_up()
             }
-            Refusal::NoServer(_) => Error::new(ErrorType::HTTPStatus(StatusCode::SERVICE_UNAVAILABLE.as_u16())),
-            Refusal::NoPool => Error::explain(ErrorType::InternalError, refusal.to_string()),
+            RuleRefusal::NoServer(_) => Error::new(ErrorType::HTTPStatus(StatusCode::SERVICE_UNAVAILABLE.as_u16())),
+            RuleRefusal::NoPool => Error::explain(ErrorType::InternalError, refusal.to_string()),
         }
     }
 }
 
 /// Returns what rules know of an error.
-pub(super) fn failure(error: &Error) -> Failure {
-    Failure {
+pub(super) fn failure(error: &Error) -> RequestFailure {
+    RequestFailure {
         side: match error.esource() {
-            ErrorSource::Downstream => Side::Client,
-            ErrorSource::Upstream => Side::Origin,
-            ErrorSource::Internal | ErrorSource::Unset => Side::Own,
+            ErrorSource::Downstream => FailureSide::Client,
+            ErrorSource::Upstream => FailureSide::Origin,
+            ErrorSource::Internal | ErrorSource::Unset => FailureSide::Own,
         },
         kind: match error.etype() {
-            ErrorType::Custom(NOT_PUSHABLE) => Kind::NotPushable,
-            ErrorType::Custom(NOBODY_READS) => Kind::NobodyReads,
-            ErrorType::Custom(NOT_VALIDATED) => Kind::NotValidated,
-            ErrorType::Custom(ResponseLimit::PASSED) => Kind::FirstByteTimeout,
-            ErrorType::HTTPStatus(code) => Kind::Status(*code),
-            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Kind::TimeLimit,
-            ErrorType::ReadTimedout => Kind::ReadTimeout,
-            ErrorType::WriteTimedout => Kind::WriteTimeout,
-            ErrorType::ConnectionClosed => Kind::Closed,
-            ErrorType::ReadError => Kind::Read,
-            ErrorType::WriteError => Kind::Write,
-            ErrorType::InternalError => Kind::Internal,
-            _ => Kind::Other,
+            ErrorType::Custom(NOT_PUSHABLE) => FailureKind::NotPushable,
+            ErrorType::Custom(NOBODY_READS) => FailureKind::NobodyReads,
+            ErrorType::Custom(NOT_VALIDATED) => FailureKind::NotValidated,
+            ErrorType::Custom(ResponseLimit::PASSED) => FailureKind::FirstByteTimeout,
+            ErrorType::HTTPStatus(code) => FailureKind::Status(*code),
+            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => FailureKind::TimeLimit,
+            ErrorType::ReadTimedout => FailureKind::ReadTimeout,
+            ErrorType::WriteTimedout => FailureKind::WriteTimeout,
+            ErrorType::ConnectionClosed => FailureKind::Closed,
+            ErrorType::ReadError => FailureKind::Read,
+            ErrorType::WriteError => FailureKind::Write,
+            ErrorType::InternalError => FailureKind::Internal,
+            _ => FailureKind::Other,
         },
     }
 }
@@ -72,30 +74,45 @@ mod tests {
     #[test]
     fn a_refusal_is_known_again() {
         for (refusal, side, kind, text) in [
-            (Refusal::NotPushable, Side::Own, Kind::NotPushable, " NotPushable"),
-            (Refusal::NobodyReads, Side::Own, Kind::NobodyReads, " NobodyReads"),
             (
-                Refusal::Framing(BadFraming::Both),
-                Side::Origin,
-                Kind::Other,
+                RuleRefusal::NotPushable,
+                FailureSide::Own,
+                FailureKind::NotPushable,
+                " NotPushable",
+            ),
+            (
+                RuleRefusal::NobodyReads,
+                FailureSide::Own,
+                FailureKind::NobodyReads,
+                " NobodyReads",
+            ),
+            (
+                RuleRefusal::Framing(BadFraming::Both),
+                FailureSide::Origin,
+                FailureKind::Other,
                 "Upstream InvalidHTTPHeader",
             ),
             (
-                Refusal::UnclearNotModified,
-                Side::Origin,
-                Kind::Other,
+                RuleRefusal::UnclearNotModified,
+                FailureSide::Origin,
+                FailureKind::Other,
                 "Upstream InvalidHTTPHeader",
             ),
             (
-                Refusal::NoServer(NoServer::Unresolved),
-                Side::Own,
-                Kind::Status(503),
+                RuleRefusal::NoServer(NoServer::Unresolved),
+                FailureSide::Own,
+                FailureKind::Status(503),
                 " HTTPStatus",
             ),
-            (Refusal::NoPool, Side::Own, Kind::Internal, " InternalError"),
+            (
+                RuleRefusal::NoPool,
+                FailureSide::Own,
+                FailureKind::Internal,
+                " InternalError",
+            ),
         ] {
             let error = BError::from(refusal);
-            assert_eq!(failure(&error), Failure { side, kind }, "{refusal:?}");
+            assert_eq!(failure(&error), RequestFailure { side, kind }, "{refusal:?}");
             let said = format!("{} {}", error.esource().as_str(), error.etype().as_str());
             assert_eq!(said, text, "{refusal:?}");
         }
@@ -104,19 +121,19 @@ mod tests {
     #[test]
     fn time_limits_and_losses_are_told_apart() {
         for (kind, expected) in [
-            (ErrorType::ConnectTimedout, Kind::TimeLimit),
-            (ErrorType::TLSHandshakeTimedout, Kind::TimeLimit),
-            (ErrorType::ReadTimedout, Kind::ReadTimeout),
-            (ErrorType::WriteTimedout, Kind::WriteTimeout),
-            (ErrorType::Custom(ResponseLimit::PASSED), Kind::FirstByteTimeout),
-            (ErrorType::ConnectionClosed, Kind::Closed),
-            (ErrorType::ReadError, Kind::Read),
-            (ErrorType::WriteError, Kind::Write),
-            (ErrorType::ConnectRefused, Kind::Other),
-            (ErrorType::Custom("anything"), Kind::Other),
+            (ErrorType::ConnectTimedout, FailureKind::TimeLimit),
+            (ErrorType::TLSHandshakeTimedout, FailureKind::TimeLimit),
+            (ErrorType::ReadTimedout, FailureKind::ReadTimeout),
+            (ErrorType::WriteTimedout, FailureKind::WriteTimeout),
+            (ErrorType::Custom(ResponseLimit::PASSED), FailureKind::FirstByteTimeout),
+            (ErrorType::ConnectionClosed, FailureKind::Closed),
+            (ErrorType::ReadError, FailureKind::Read),
+            (ErrorType::WriteError, FailureKind::Write),
+            (ErrorType::ConnectRefused, FailureKind::Other),
+            (ErrorType::Custom("anything"), FailureKind::Other),
         ] {
-            let expected = Failure {
-                side: Side::Client,
+            let expected = RequestFailure {
+                side: FailureSide::Client,
                 kind: expected,
             };
             assert_eq!(failure(&Error::new_down(kind)), expected);

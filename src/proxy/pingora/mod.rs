@@ -34,10 +34,10 @@ use super::{
         finish::{self, Sent},
         head::{
             date,
-            hops::{self, End},
+            hops::{self, BodyEnd},
         },
         learning, response,
-        route::{self, Begun},
+        route::{self, BegunRequest},
     },
 };
 use crate::upstream::{self, pace::release};
@@ -64,13 +64,13 @@ impl ProxyHttp for Edge {
             http1.set_ignore_info_resp(true);
         }
         match route::begin(self, session.req_header(), exchange)? {
-            Begun::Routed(plan) if plan.is_empty() => return Ok(false),
-            Begun::Routed(plan) => {
+            BegunRequest::Routed(plan) if plan.is_empty() => return Ok(false),
+            BegunRequest::Routed(plan) => {
                 respond::deliver(session, plan).await?;
                 return Ok(false);
             }
-            Begun::AsksServer => respond::abilities(session).await?,
-            Begun::NoRoute => respond::page(session, StatusCode::NOT_FOUND).await?,
+            BegunRequest::AsksServer => respond::abilities(session).await?,
+            BegunRequest::NoRoute => respond::page(session, StatusCode::NOT_FOUND).await?,
         }
         Ok(true)
     }
@@ -216,7 +216,7 @@ impl ProxyHttp for Edge {
             attempt::succeeded(session.cache.phase(), exchange);
             respond::keep_date(session, response);
         }
-        if hops::cross(response, session.req_header().version) == End::OfConnection {
+        if hops::cross(response, session.req_header().version) == BodyEnd::OfConnection {
             session.set_keepalive(None);
         }
         let cache = session::cache(session);

@@ -16,8 +16,8 @@ use crate::{
     proxy::{
         exchange::Exchange,
         rules::{
-            attempt::{self, Progress, Verdict},
-            failure::Kind,
+            attempt::{self, Progress, RetryVerdict},
+            failure::FailureKind,
             forwarded, response,
         },
     },
@@ -63,7 +63,7 @@ pub(super) fn send(session: &mut Session, to_origin: &mut RequestHeader, exchang
 
 /// Checks the head of a response before anything else sees it.
 pub(super) fn check(session: &mut Session, response: &mut ResponseHeader, exchange: &mut Exchange) -> Result<()> {
-    // RequestFacts of errors alone, where it matters.
+    // Built for errors alone: other responses have no use for it.
     let has_content = response::is_error(response.status) && !session.is_body_empty();
     Ok(response::check(session.req_header(), has_content, response, exchange)?)
 }
@@ -93,12 +93,12 @@ pub(super) fn attempt_failed(
         is_abandoned: upstream::pace::is_abandoned(),
     };
     match attempt::judge(error::failure(&error), &progress, exchange) {
-        Verdict::Abandoned => return error.into_down(),
-        Verdict::AskForWhole => error.set_retry(true),
-        Verdict::NotOrigins => {}
-        Verdict::Origins(kind) => {
+        RetryVerdict::Abandoned => return error.into_down(),
+        RetryVerdict::AskForWhole => error.set_retry(true),
+        RetryVerdict::NotOrigins => {}
+        RetryVerdict::Origins(kind) => {
             error.as_up();
-            if kind == Kind::FirstByteTimeout {
+            if kind == FailureKind::FirstByteTimeout {
                 error::say_late(&mut error);
             }
             let method = &session.req_header().method;

@@ -14,7 +14,7 @@ use crate::{
         edge::Edge,
         exchange::Exchange,
         rules::{
-            finish::{self, Ending},
+            finish::{self, FailureEnding},
             head::date,
         },
     },
@@ -85,19 +85,19 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, exch
     let ending = finish::fail(edge, session.req_header(), failure, written, words, exchange);
     let mut code = 0;
     match ending {
-        Ending::Nothing => {}
-        Ending::CancelPromise => {
+        FailureEnding::Nothing => {}
+        FailureEnding::CancelPromise => {
             if let ServerSession::Custom(pushed) = &mut *session.downstream_session {
                 pushed.shutdown(CANCEL, "not pushable").await;
             }
         }
-        Ending::BreakOff { is_time_limit } => match &mut *session.downstream_session {
+        FailureEnding::BreakOff { is_time_limit } => match &mut *session.downstream_session {
             ServerSession::Custom(stream) if is_time_limit => {
                 stream.shutdown(CANCEL, "a time limit has passed").await;
             }
             other => other.shutdown().await,
         },
-        Ending::Page(status) => {
+        FailureEnding::Page(status) => {
             code = status.as_u16();
             if let Err(e) = page(session, status).await {
                 debug!("the client left before its {code}: {e}");

@@ -9,7 +9,7 @@ use std::{
 use http::{Method, StatusCode, Version, header, request::Parts};
 use pingora_cache::CachePhase;
 
-use super::failure::{Failure, Kind, Refusal, Side};
+use super::failure::{FailureKind, FailureSide, RequestFailure, RuleRefusal};
 use crate::{
     proxy::exchange::Exchange,
     upstream::{self, Balance, HashKey, NoServer, OriginServer, Pool, PoolPolicy},
@@ -19,13 +19,13 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`Refusal::NoServer`]: there is none.
+/// [`RuleRefusal::NoServer`]: there is none.
 pub(in crate::proxy) async fn choose<P>(
     request: &Parts,
     exchange: &mut Exchange,
     connect: impl FnOnce(&Pool, &Arc<OriginServer>) -> P,
-) -> Result<P, Refusal> {
-    let pool = exchange.pool().map(Arc::clone).ok_or(Refusal::NoPool)?;
+) -> Result<P, RuleRefusal> {
+    let pool = exchange.pool().map(Arc::clone).ok_or(RuleRefusal::NoPool)?;
     let client = || exchange.client_address(&request.headers);
     let mut octets = [0; 16];
     let key = hash_key(pool.policy(), request, client, &mut octets);
@@ -89,7 +89,7 @@ fn hash_key<'k>(
 }
 
 /// Notes the connection to the server.
-pub(in crate::proxy) fn connected(origin: Option<Arc<upstream::Exchange>>, exchange: &mut Exchange) {
+pub(in crate::proxy) fn connected(origin: Option<Arc<upstream::OriginExchange>>, exchange: &mut Exchange) {
     exchange.origin = origin;
     if let Some(origin) = &exchange.origin {
         origin.begin(exchange.storing.is_some());
@@ -139,10 +139,10 @@ pub(in crate::proxy) fn succeeded(cache: CachePhase, exchange: &mut Exchange) {
 
 /// Notes that a server cannot be connected to, for this reason. Returns whether another one is to be asked: the server was
 /// sent nothing, so any request may go to another one.
-pub(in crate::proxy) fn connect_failed(kind: Kind, reason: &str, exchange: &mut Exchange) -> bool {
+pub(in crate::proxy) fn connect_failed(kind: FailureKind, reason: &str, exchange: &mut Exchange) -> bool {
     record_failure(reason, exchange);
     // A lack of this machine, such as one of ports, is there for the next server as well.
-    kind != Kind::Internal && give_up_on_server(exchange)
+    kind != FailureKind::Internal && give_up_on_server(exchange)
 }
 
 /// The progress that an attempt had made when it failed.
@@ -172,7 +172,7 @@ impl Progress {
 
 /// The consequence of a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum Verdict {
+pub(in crate::proxy) enum RetryVerdict {
     /// Nobody waits any more, and the server has done nothing wrong.
     Abandoned,
     /// The server has responded, and a request that asks for the whole is sent to it.
@@ -180,29 +180,29 @@ pub(in crate::proxy) enum Verdict {
     /// The error is not the origin's.
     NotOrigins,
     /// The error is the origin's, and of this kind.
-    Origins(Kind),
+    Origins(FailureKind),
 }
 
 /// Judges the failure of an attempt that had begun to send its request.
-pub(in crate::proxy) fn judge(failure: Failure, progress: &Progress, exchange: &mut Exchange) -> Verdict {
+pub(in crate::proxy) fn judge(failure: RequestFailure, progress: &Progress, exchange: &mut Exchange) -> RetryVerdict {
     let has_left = || {
         let origin = exchange.origin.as_ref();
         progress.written.is_none() && origin.is_some_and(|origin| origin.valve().has_client_left())
     };
     if !exchange.is_update && (progress.is_abandoned || has_left()) {
         exchange.failure = Some("the client left".to_owned());
-        return Verdict::Abandoned;
+        return RetryVerdict::Abandoned;
     }
     match failure.kind {
-        Kind::NotValidated if exchange.is_update => Verdict::NotOrigins,
-        Kind::NotValidated => Verdict::AskForWhole,
+        FailureKind::NotValidated if exchange.is_update => RetryVerdict::NotOrigins,
+        FailureKind::NotValidated => RetryVerdict::AskForWhole,
         // It was noticed at the client's side, where Pingora waits for both.
-        Kind::FirstByteTimeout => Verdict::Origins(Kind::FirstByteTimeout),
-        _ if failure.side != Side::Origin => Verdict::NotOrigins,
-        Kind::ReadTimeout if progress.is_cached && progress.written.is_none() && has_limit(exchange) => {
-            Verdict::Origins(Kind::FirstByteTimeout)
+        FailureKind::FirstByteTimeout => RetryVerdict::Origins(FailureKind::FirstByteTimeout),
+        _ if failure.side != FailureSide::Origin => RetryVerdict::NotOrigins,
+        FailureKind::ReadTimeout if progress.is_cached && progress.written.is_none() && has_limit(exchange) => {
+            RetryVerdict::Origins(FailureKind::FirstByteTimeout)
         }
-        kind => Verdict::Origins(kind),
+        kind => RetryVerdict::Origins(kind),
     }
 }
 
@@ -217,7 +217,7 @@ fn has_limit(exchange: &Exchange) -> bool {
 /// Pingora would repeat any idempotent request, but only on a connection that an earlier request had left.
 pub(in crate::proxy) fn failed(
     method: &Method,
-    kind: Kind,
+    kind: FailureKind,
     reason: &str,
     progress: &Progress,
     exchange: &mut Exchange,
@@ -228,7 +228,7 @@ pub(in crate::proxy) fn failed(
         !has_response && may_repeat(method, progress.body_read, progress.is_body_lost) && may_try_again(kind);
     let was_lost_idle = progress.was_reused && kind.is_loss() && !has_response;
     // A stream of events, or a tunnel, may be quiet for as long as it likes: that is no failure of its server.
-    let is_quiet = has_response && kind == Kind::ReadTimeout;
+    let is_quiet = has_response && kind == FailureKind::ReadTimeout;
     let has_server = if is_quiet {
         false
     } else if was_lost_idle {
@@ -253,8 +253,8 @@ fn may_repeat(method: &Method, body_read: usize, is_body_lost: bool) -> bool {
 
 /// Returns whether another server may do better. A request that made one busy for the whole of `read_timeout` would make the
 /// next one as busy; `first_byte_timeout` is there to set that right.
-const fn may_try_again(kind: Kind) -> bool {
-    kind.is_loss() || matches!(kind, Kind::FirstByteTimeout)
+const fn may_try_again(kind: FailureKind) -> bool {
+    kind.is_loss() || matches!(kind, FailureKind::FirstByteTimeout)
 }
 
 /// Counts the failure against the server, to which this request is not sent again. Returns whether it may go to another one.
@@ -374,9 +374,9 @@ mod tests {
             is_cached: true,
             ..AT_FIRST
         };
-        use Kind::{Closed, FirstByteTimeout, NotValidated, ReadTimeout};
-        use Side::{Client, Origin, Own};
-        use Verdict::{Abandoned, AskForWhole, NotOrigins, Origins};
+        use FailureKind::{Closed, FirstByteTimeout, NotValidated, ReadTimeout};
+        use FailureSide::{Client, Origin, Own};
+        use RetryVerdict::{Abandoned, AskForWhole, NotOrigins, Origins};
         for (side, kind, progress, is_update, expected) in [
             (Origin, Closed, AT_FIRST, false, Origins(Closed)),
             (Origin, Closed, abandoned, false, Abandoned),
@@ -392,7 +392,7 @@ mod tests {
         ] {
             let mut exchange = exchange();
             exchange.is_update = is_update;
-            let verdict = judge(Failure { side, kind }, &progress, &mut exchange);
+            let verdict = judge(RequestFailure { side, kind }, &progress, &mut exchange);
             assert_eq!(verdict, expected, "{side:?} {kind:?} {progress:?} {is_update}");
         }
     }

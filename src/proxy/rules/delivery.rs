@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use http::{HeaderMap, StatusCode, request::Parts};
 use log::debug;
 
-use super::failure::Refusal;
+use super::failure::RuleRefusal;
 use crate::{
     forwarded::Received,
     learn::LearnedLink,
@@ -97,13 +97,13 @@ fn carry_over(plan: &mut Plan, document: &HeaderMap, authority: &str) {
 ///
 /// # Errors
 ///
-/// [`Refusal::NotPushable`]: it may not.
+/// [`RuleRefusal::NotPushable`]: it may not.
 pub(in crate::proxy) fn judge(
     edge: &Edge,
     request: &Parts,
     (status, fields): (StatusCode, &HeaderMap),
     exchange: &mut Exchange,
-) -> Result<(), Refusal> {
+) -> Result<(), RuleRefusal> {
     let Some(route) = exchange.route() else {
         return Ok(());
     };
@@ -112,7 +112,7 @@ pub(in crate::proxy) fn judge(
         debug!("pushed response of {} not delivered: {bad}", request.uri);
         remember_bad(edge, request, exchange, bad.is_for_everybody(credentials));
         exchange.failure = Some(bad.to_string());
-        Refusal::NotPushable
+        RuleRefusal::NotPushable
     })
 }
 

@@ -1,4 +1,4 @@
-//! Tells why an exchange goes no further: [`Refusal`] is a rule's own reason, [`Failure`] the form in which rules see errors.
+//! Tells why an exchange goes no further: [`RuleRefusal`] is a rule's own reason, [`RequestFailure`] the form in which rules see errors.
 //!
 //! A driver makes its own errors of the one, and the other of its own errors.
 
@@ -9,7 +9,7 @@ use crate::{cache::OtherResponse, upstream::NoServer};
 
 /// The reason why a rule ends an exchange, or an attempt of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::proxy) enum Refusal {
+pub(in crate::proxy) enum RuleRefusal {
     /// A pushed response that is not delivered.
     #[error("a pushed response that is not delivered")]
     NotPushable,
@@ -35,16 +35,16 @@ pub(in crate::proxy) enum Refusal {
 
 /// An error of an exchange, as far as the rules tell errors apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) struct Failure {
+pub(in crate::proxy) struct RequestFailure {
     /// The side whose error it is.
-    pub(in crate::proxy) side: Side,
+    pub(in crate::proxy) side: FailureSide,
     /// The kind of the error.
-    pub(in crate::proxy) kind: Kind,
+    pub(in crate::proxy) kind: FailureKind,
 }
 
 /// The side whose error ended an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum Side {
+pub(in crate::proxy) enum FailureSide {
     /// The client's.
     Client,
     /// The origin's.
@@ -55,12 +55,12 @@ pub(in crate::proxy) enum Side {
 
 /// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum Kind {
-    /// [`Refusal::NotPushable`].
+pub(in crate::proxy) enum FailureKind {
+    /// [`RuleRefusal::NotPushable`].
     NotPushable,
-    /// [`Refusal::NobodyReads`].
+    /// [`RuleRefusal::NobodyReads`].
     NobodyReads,
-    /// [`Refusal::NotValidated`].
+    /// [`RuleRefusal::NotValidated`].
     NotValidated,
     /// One that names the status of the response.
     Status(u16),
@@ -84,21 +84,23 @@ pub(in crate::proxy) enum Kind {
     Other,
 }
 
-impl Failure {
+impl RequestFailure {
     /// Returns the status of a failed request; `None` if there is nobody to tell.
     pub(in crate::proxy) const fn status(self) -> Option<StatusCode> {
-        use Kind::{Closed, FirstByteTimeout, Read, ReadTimeout, Status, TimeLimit, Write, WriteTimeout};
+        use FailureKind::{Closed, FirstByteTimeout, Read, ReadTimeout, Status, TimeLimit, Write, WriteTimeout};
         Some(match (self.side, self.kind) {
             (_, Status(code)) => match StatusCode::from_u16(code) {
                 Ok(status) => status,
                 Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
             },
-            (Side::Origin, TimeLimit | ReadTimeout | WriteTimeout | FirstByteTimeout) => StatusCode::GATEWAY_TIMEOUT,
-            (Side::Origin, _) => StatusCode::BAD_GATEWAY,
-            (Side::Client, Write | Read | Closed | WriteTimeout) => return None,
-            (Side::Client, ReadTimeout) => StatusCode::REQUEST_TIMEOUT,
-            (Side::Client, _) => StatusCode::BAD_REQUEST,
-            (Side::Own, _) => StatusCode::INTERNAL_SERVER_ERROR,
+            (FailureSide::Origin, TimeLimit | ReadTimeout | WriteTimeout | FirstByteTimeout) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            (FailureSide::Origin, _) => StatusCode::BAD_GATEWAY,
+            (FailureSide::Client, Write | Read | Closed | WriteTimeout) => return None,
+            (FailureSide::Client, ReadTimeout) => StatusCode::REQUEST_TIMEOUT,
+            (FailureSide::Client, _) => StatusCode::BAD_REQUEST,
+            (FailureSide::Own, _) => StatusCode::INTERNAL_SERVER_ERROR,
         })
     }
 
@@ -106,12 +108,15 @@ impl Failure {
     pub(in crate::proxy) const fn is_time_limit(self) -> bool {
         matches!(
             self.kind,
-            Kind::TimeLimit | Kind::ReadTimeout | Kind::WriteTimeout | Kind::FirstByteTimeout
+            FailureKind::TimeLimit
+                | FailureKind::ReadTimeout
+                | FailureKind::WriteTimeout
+                | FailureKind::FirstByteTimeout
         )
     }
 }
 
-impl Kind {
+impl FailureKind {
     /// Returns whether the connection was lost.
     pub(in crate::proxy) const fn is_loss(self) -> bool {
         matches!(self, Self::Closed | Self::Read | Self::Write)
@@ -124,27 +129,27 @@ mod tests {
 
     #[test]
     fn each_failure_has_its_status() {
-        use Kind::{
+        use FailureKind::{
             Closed, FirstByteTimeout, Internal, Other, Read, ReadTimeout, Status, TimeLimit, Write, WriteTimeout,
         };
         for (side, kind, expected) in [
-            (Side::Own, Status(503), Some(503)),
-            (Side::Client, Status(413), Some(413)),
-            (Side::Origin, TimeLimit, Some(504)),
-            (Side::Origin, ReadTimeout, Some(504)),
-            (Side::Origin, WriteTimeout, Some(504)),
-            (Side::Origin, FirstByteTimeout, Some(504)),
-            (Side::Origin, Closed, Some(502)),
-            (Side::Origin, Other, Some(502)),
-            (Side::Client, Closed, None),
-            (Side::Client, Read, None),
-            (Side::Client, Write, None),
-            (Side::Client, WriteTimeout, None),
-            (Side::Client, ReadTimeout, Some(408)),
-            (Side::Client, Other, Some(400)),
-            (Side::Own, Internal, Some(500)),
+            (FailureSide::Own, Status(503), Some(503)),
+            (FailureSide::Client, Status(413), Some(413)),
+            (FailureSide::Origin, TimeLimit, Some(504)),
+            (FailureSide::Origin, ReadTimeout, Some(504)),
+            (FailureSide::Origin, WriteTimeout, Some(504)),
+            (FailureSide::Origin, FirstByteTimeout, Some(504)),
+            (FailureSide::Origin, Closed, Some(502)),
+            (FailureSide::Origin, Other, Some(502)),
+            (FailureSide::Client, Closed, None),
+            (FailureSide::Client, Read, None),
+            (FailureSide::Client, Write, None),
+            (FailureSide::Client, WriteTimeout, None),
+            (FailureSide::Client, ReadTimeout, Some(408)),
+            (FailureSide::Client, Other, Some(400)),
+            (FailureSide::Own, Internal, Some(500)),
         ] {
-            let status = Failure { side, kind }.status().map(|status| status.as_u16());
+            let status = RequestFailure { side, kind }.status().map(|status| status.as_u16());
             assert_eq!(status, expected, "{side:?} {kind:?}");
         }
     }

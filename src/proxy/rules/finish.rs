@@ -9,7 +9,7 @@ use super::{
         storing,
     },
     delivery,
-    failure::{Failure, Kind, Side},
+    failure::{FailureKind, FailureSide, RequestFailure},
     head::{Fields, name},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 
 /// The end of a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum Ending {
+pub(in crate::proxy) enum FailureEnding {
     /// Nobody waits.
     Nothing,
     /// The promised stream is reset, as no longer needed.
@@ -38,41 +38,41 @@ pub(in crate::proxy) enum Ending {
 pub(in crate::proxy) fn fail(
     edge: &Edge,
     request: &Parts,
-    failure: Failure,
+    failure: RequestFailure,
     written: Option<StatusCode>,
     words: impl FnOnce() -> String,
     exchange: &mut Exchange,
-) -> Ending {
-    let from_client = failure.side == Side::Client;
-    if failure.kind == Kind::NobodyReads && !exchange.is_update {
+) -> FailureEnding {
+    let from_client = failure.side == FailureSide::Client;
+    if failure.kind == FailureKind::NobodyReads && !exchange.is_update {
         // The client has had its response, or has left.
-        return Ending::Nothing;
+        return FailureEnding::Nothing;
     }
     if exchange.failure.is_none() {
         exchange.failure = Some(words());
     }
     if exchange.is_update {
-        if failure.kind != Kind::NotValidated {
+        if failure.kind != FailureKind::NotValidated {
             storing::note_failure(edge, exchange);
         }
         debug!(
             "a stored response is not renewed: {}",
             exchange.failure.as_deref().unwrap_or("-")
         );
-        return Ending::Nothing;
+        return FailureEnding::Nothing;
     }
     if exchange.pushed_by.is_some() {
-        if !from_client && failure.kind != Kind::NotPushable {
+        if !from_client && failure.kind != FailureKind::NotPushable {
             delivery::remember_bad(edge, request, exchange, false);
         }
-        return Ending::CancelPromise;
+        return FailureEnding::CancelPromise;
     }
     match failure.status().filter(|_| written.is_none()) {
         Some(StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) if !from_client && exchange.is_cut_off() => {
-            Ending::Page(StatusCode::GATEWAY_TIMEOUT)
+            FailureEnding::Page(StatusCode::GATEWAY_TIMEOUT)
         }
-        Some(status) => Ending::Page(status),
-        None => Ending::BreakOff {
+        Some(status) => FailureEnding::Page(status),
+        None => FailureEnding::BreakOff {
             is_time_limit: failure.is_time_limit(),
         },
     }
@@ -101,8 +101,10 @@ pub(in crate::proxy) struct Sent {
 }
 
 /// Returns whether a client has left a tunnel, as happens when a tab is closed.
-fn has_left_tunnel(sent: &Sent, failure: Failure) -> bool {
-    sent.status == Some(StatusCode::SWITCHING_PROTOCOLS) && failure.side == Side::Client && !failure.is_time_limit()
+fn has_left_tunnel(sent: &Sent, failure: RequestFailure) -> bool {
+    sent.status == Some(StatusCode::SWITCHING_PROTOCOLS)
+        && failure.side == FailureSide::Client
+        && !failure.is_time_limit()
 }
 
 /// Writes the access line. `failure` has with it the words that tell of it where nothing better does.
@@ -110,14 +112,14 @@ pub(in crate::proxy) fn log(
     cache: &CacheFacts<'_>,
     request: &Parts,
     sent: &Sent,
-    failure: Option<(Failure, String)>,
+    failure: Option<(RequestFailure, String)>,
     exchange: &Exchange,
 ) {
     let url = exchange.url(request);
     let observation = exchange.observation.as_ref();
     let is_failure = !failure
         .as_ref()
-        .is_some_and(|(failure, _)| has_left_tunnel(sent, *failure) || failure.kind == Kind::NobodyReads);
+        .is_some_and(|(failure, _)| has_left_tunnel(sent, *failure) || failure.kind == FailureKind::NobodyReads);
     let unnamed = failure.as_ref().map(|(_, words)| words.as_str());
     access::write(&Access {
         peer: exchange.connection.as_ref().map(|connection| connection.peer.address),
@@ -160,17 +162,17 @@ mod tests {
     #[test]
     fn a_client_may_leave_a_tunnel() {
         for (status, side, kind, expected) in [
-            (101, Side::Client, Kind::Closed, true),
-            (101, Side::Client, Kind::ReadTimeout, false),
-            (101, Side::Origin, Kind::Closed, false),
-            (200, Side::Client, Kind::Closed, false),
+            (101, FailureSide::Client, FailureKind::Closed, true),
+            (101, FailureSide::Client, FailureKind::ReadTimeout, false),
+            (101, FailureSide::Origin, FailureKind::Closed, false),
+            (200, FailureSide::Client, FailureKind::Closed, false),
         ] {
             let sent = Sent {
                 status: StatusCode::from_u16(status).ok(),
                 bytes: 0,
             };
             assert_eq!(
-                has_left_tunnel(&sent, Failure { side, kind }),
+                has_left_tunnel(&sent, RequestFailure { side, kind }),
                 expected,
                 "{status} {side:?}"
             );

@@ -13,7 +13,7 @@ use super::{
         status::{self, CacheFacts},
     },
     delivery,
-    failure::Refusal,
+    failure::RuleRefusal,
     head::{ResponseHead, framing},
     learning,
 };
@@ -28,13 +28,13 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`Refusal::Framing`]: its end is not clear.
+/// [`RuleRefusal::Framing`]: its end is not clear.
 pub(in crate::proxy) fn check(
     request: &Parts,
     has_content: bool,
     response: &mut impl ResponseHead,
     exchange: &mut Exchange,
-) -> Result<(), Refusal> {
+) -> Result<(), RuleRefusal> {
     if response.version() == Version::HTTP_10
         && response.fields().contains_key(header::TRANSFER_ENCODING)
         && let Some(origin) = &exchange.origin
@@ -86,14 +86,14 @@ fn may_be_large(request: &HeaderMap) -> bool {
 ///
 /// # Errors
 ///
-/// [`Refusal::NotPushable`]: the response to a promise is not delivered.
+/// [`RuleRefusal::NotPushable`]: the response to a promise is not delivered.
 pub(in crate::proxy) fn filter(
     edge: &Edge,
     cache: &CacheFacts<'_>,
     request: &Parts,
     response: &mut impl ResponseHead,
     exchange: &mut Exchange,
-) -> Result<Option<Plan>, Refusal> {
+) -> Result<Option<Plan>, RuleRefusal> {
     let Some(route) = exchange.route() else {
         return Ok(None);
     };

@@ -4,7 +4,7 @@ use std::{cell::LazyCell, sync::Arc, time::Instant};
 
 use http::{HeaderMap, Method, request::Parts};
 
-use super::{cache, delivery, failure::Refusal, learning};
+use super::{cache, delivery, failure::RuleRefusal, learning};
 use crate::{
     learn::Links,
     proxy::{edge::Edge, exchange::Exchange},
@@ -14,7 +14,7 @@ use crate::{
 
 /// The way on which a request goes after its beginning.
 #[derive(Debug)]
-pub(in crate::proxy) enum Begun {
+pub(in crate::proxy) enum BegunRequest {
     /// To the store or the origin, once this plan is delivered.
     Routed(Plan),
     /// Back to the client with 204: it asks for the abilities of the server itself (RFC 9110 section 9.3.7).
@@ -27,8 +27,12 @@ pub(in crate::proxy) enum Begun {
 ///
 /// # Errors
 ///
-/// [`Refusal::NotPushable`]: a promise of ours has no route.
-pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Exchange) -> Result<Begun, Refusal> {
+/// [`RuleRefusal::NotPushable`]: a promise of ours has no route.
+pub(in crate::proxy) fn begin(
+    edge: &Edge,
+    request: &Parts,
+    exchange: &mut Exchange,
+) -> Result<BegunRequest, RuleRefusal> {
     let url = exchange.url(request);
     let found = route::find(&exchange.snapshot.routes, &request.method, url.authority, url.path);
     exchange.route = found.map(|(index, _)| index);
@@ -39,15 +43,19 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
     }
     if exchange.route().is_some() {
         let learned = learning::begin(edge, request, exchange);
-        return Ok(Begun::Routed(early_plan(edge, request, exchange, &learned)));
+        return Ok(BegunRequest::Routed(early_plan(edge, request, exchange, &learned)));
     }
     if exchange.pushed_by.is_some() {
         delivery::remember_bad(edge, request, exchange, true);
         exchange.failure = Some("no route".to_owned());
-        return Err(Refusal::NotPushable);
+        return Err(RuleRefusal::NotPushable);
     }
     let asks_server = request.method == Method::OPTIONS && request.uri.path() == "*";
-    Ok(if asks_server { Begun::AsksServer } else { Begun::NoRoute })
+    Ok(if asks_server {
+        BegunRequest::AsksServer
+    } else {
+        BegunRequest::NoRoute
+    })
 }
 
 /// Returns whether a request may be for a part of a document: all but navigations.

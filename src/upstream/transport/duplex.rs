@@ -3,7 +3,7 @@
 //! Pingora 0.9.1 does not read a response while it writes a piece of the request's content. Then the refusal (413, 401)
 //! of an origin that leaves the upload unread arrives only when the origin closes, and an origin that responds while it
 //! reads waits for ever for its own bytes to be read. So `Duplex` accepts a write that would wait as soon as the origin
-//! has sent something, and writes it when the origin reads on. Once the response has [ended](Exchange::end), the rest
+//! has sent something, and writes it when the origin reads on. Once the response has [ended](OriginExchange::end), the rest
 //! of the content is dropped, as by a server that closes (RFC 9112 section 9.6), and the connection is not used again.
 
 use std::{
@@ -34,7 +34,7 @@ const MAX_WAITING: usize = 1024 * 1024;
 
 /// State that the proxy's request shares with its connection to the origin.
 #[derive(Debug, Default)]
-pub struct Exchange {
+pub struct OriginExchange {
     /// The response was read to its end.
     has_ended: AtomicBool,
     /// The head of the final response is still to come.
@@ -49,7 +49,7 @@ pub struct Exchange {
     writer: Mutex<Option<Waker>>,
 }
 
-impl Exchange {
+impl OriginExchange {
     /// Resets the state for another request on the connection. `may_be_stored`: the cache may store its response.
     pub fn begin(&self, may_be_stored: bool) {
         self.has_ended.store(false, Relaxed);
@@ -101,7 +101,7 @@ impl Exchange {
 #[derive(Debug)]
 pub(in crate::upstream) struct Duplex {
     io: Stream,
-    exchange: Arc<Exchange>,
+    exchange: Arc<OriginExchange>,
     /// Bytes read ahead, for the next read.
     ahead: BytesMut,
     /// The beginning of an incomplete head.
@@ -138,7 +138,7 @@ impl Duplex {
         &mut self.io
     }
 
-    pub(in crate::upstream) fn exchange(&self) -> &Arc<Exchange> {
+    pub(in crate::upstream) fn exchange(&self) -> &Arc<OriginExchange> {
         &self.exchange
     }
 

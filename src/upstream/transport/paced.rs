@@ -25,13 +25,13 @@ use tokio::{
 };
 
 use super::{
-    duplex::{Duplex, Exchange},
+    duplex::{Duplex, OriginExchange},
     pace::{self, TRICKLE_DELAY},
 };
 
 /// Returns the exchange of a connection from its `ProxyDigest`; `None` if the connection is not a `Paced` one.
-pub fn exchange(facts: &ProxyDigest) -> Option<Arc<Exchange>> {
-    facts.user_data.as_ref()?.downcast_ref::<Arc<Exchange>>().cloned()
+pub fn exchange(facts: &ProxyDigest) -> Option<Arc<OriginExchange>> {
+    facts.user_data.as_ref()?.downcast_ref::<Arc<OriginExchange>>().cloned()
 }
 
 /// A connection to an origin that is read at the pace of its current request.
@@ -77,7 +77,7 @@ impl Paced {
         self.io.get_ref().io()
     }
 
-    fn exchange(&self) -> &Exchange {
+    fn exchange(&self) -> &OriginExchange {
         self.io.get_ref().exchange()
     }
 

@@ -10,7 +10,7 @@ use crate::{
     proxy::{
         edge::Edge,
         exchange::{Exchange, Lookup, Storing, Validation},
-        rules::failure::Side,
+        rules::failure::FailureSide,
     },
     push::{self, Credentials, Mention},
     route::{CachePolicy, Caching},
@@ -144,8 +144,8 @@ pub(in crate::proxy) fn variance(edge: &Edge, meta: &CacheMeta, request: &Parts)
 
 /// Returns whether a stale response may be used, which Pingora has found to allow it: while it is validated, or because that
 /// failed on this side.
-pub(in crate::proxy) fn may_be_stale(exchange: &Exchange, failed: Option<Side>) -> bool {
-    !exchange.is_update && failed != Some(Side::Client)
+pub(in crate::proxy) fn may_be_stale(exchange: &Exchange, failed: Option<FailureSide>) -> bool {
+    !exchange.is_update && failed != Some(FailureSide::Client)
 }
 
 /// Returns whether a request wants a stored response or none (RFC 9111 section 5.2.1.7): 504 then.

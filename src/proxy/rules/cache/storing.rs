@@ -22,7 +22,7 @@ use crate::{
     proxy::{
         edge::Edge,
         exchange::{Exchange, Lookup, Validation},
-        rules::{failure::Refusal, head::hops},
+        rules::{failure::RuleRefusal, head::hops},
     },
 };
 
@@ -171,21 +171,21 @@ pub(in crate::proxy) enum Size {
 ///
 /// # Errors
 ///
-/// [`Refusal::NobodyReads`]: the request renews in the background what is not stored, or all readers have left.
+/// [`RuleRefusal::NobodyReads`]: the request renews in the background what is not stored, or all readers have left.
 pub(in crate::proxy) fn count(
     edge: &Edge,
     cache: CachePhase,
     request: &Parts,
     length: usize,
     exchange: &mut Exchange,
-) -> Result<Size, Refusal> {
+) -> Result<Size, RuleRefusal> {
     let is_update = exchange.is_update;
     let Some(storing) = &mut exchange.storing else {
         return Ok(Size::Fits);
     };
     let is_given_up = cache == CachePhase::Disabled(NoCacheReason::StorageError);
     if is_given_up || is_update && !is_enabled(cache) {
-        return Err(Refusal::NobodyReads);
+        return Err(RuleRefusal::NobodyReads);
     }
     if !is_enabled(cache) {
         return Ok(Size::Fits);
@@ -211,13 +211,13 @@ pub(in crate::proxy) fn count(
 ///
 /// # Errors
 ///
-/// The 304 validates nothing. After [`Refusal::NotValidated`] the request is to be repeated, and asks for the whole: a
+/// The 304 validates nothing. After [`RuleRefusal::NotValidated`] the request is to be repeated, and asks for the whole: a
 /// client's request then has [nothing](Lookup::Nothing) stored.
 pub(in crate::proxy) fn validated(
     cache: CachePhase,
     response: &mut ResponseHeader,
     exchange: &mut Exchange,
-) -> Result<(), Refusal> {
+) -> Result<(), RuleRefusal> {
     let Some(storing) = &mut exchange.storing else {
         return Ok(());
     };
@@ -230,7 +230,7 @@ pub(in crate::proxy) fn validated(
             update.apply(response, SystemTime::now());
             Ok(())
         }
-        Validation::Unclear => Err(Refusal::UnclearNotModified),
+        Validation::Unclear => Err(RuleRefusal::UnclearNotModified),
         Validation::Other(other) => {
             if !exchange.is_update {
                 storing.lookup = Lookup::Nothing;

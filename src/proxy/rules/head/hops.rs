@@ -10,7 +10,7 @@ use crate::fields::hop::{HOP_BY_HOP, KEEP_ALIVE, PROXY_CONNECTION};
 
 /// Where a response ends for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum End {
+pub(in crate::proxy) enum BodyEnd {
     /// Where its fields say.
     Told,
     /// Where its connection ends: the client's version of HTTP knows no other end.
@@ -18,10 +18,10 @@ pub(in crate::proxy) enum End {
 }
 
 /// Leaves in a response what goes on to a client of this version of HTTP, in a form that it knows.
-pub(in crate::proxy) fn cross(response: &mut impl ResponseHead, client: Version) -> End {
+pub(in crate::proxy) fn cross(response: &mut impl ResponseHead, client: Version) -> BodyEnd {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // The client's connection switches with the origin's.
-        return End::Told;
+        return BodyEnd::Told;
     }
     strip_nominated(response);
     // Pingora drops trailers, so nobody is to wait for them.
@@ -36,9 +36,9 @@ pub(in crate::proxy) fn cross(response: &mut impl ResponseHead, client: Version)
     if client == Version::HTTP_10 && response.fields().contains_key(header::TRANSFER_ENCODING) {
         // HTTP/1.0 knows no chunks; the end of the connection ends the content (RFC 9112 section 6.3).
         response.remove(&header::TRANSFER_ENCODING);
-        return End::OfConnection;
+        return BodyEnd::OfConnection;
     }
-    End::Told
+    BodyEnd::Told
 }
 
 /// Leaves in a response that is stored what is not of the origin's connection (RFC 9111 section 3.1).
@@ -97,19 +97,29 @@ mod tests {
             ("transfer-encoding", "chunked"),
         ];
         let table = [
-            (Version::HTTP_2, 200, End::Told, "connection x-two transfer-encoding"),
-            (Version::HTTP_11, 200, End::Told, "connection x-two transfer-encoding"),
-            (Version::HTTP_10, 200, End::OfConnection, "connection x-two"),
+            (
+                Version::HTTP_2,
+                200,
+                BodyEnd::Told,
+                "connection x-two transfer-encoding",
+            ),
+            (
+                Version::HTTP_11,
+                200,
+                BodyEnd::Told,
+                "connection x-two transfer-encoding",
+            ),
+            (Version::HTTP_10, 200, BodyEnd::OfConnection, "connection x-two"),
             (
                 Version::HTTP_11,
                 426,
-                End::Told,
+                BodyEnd::Told,
                 "connection x-two upgrade transfer-encoding",
             ),
             (
                 Version::HTTP_10,
                 101,
-                End::Told,
+                BodyEnd::Told,
                 "connection x-one x-two keep-alive trailer upgrade transfer-encoding",
             ),
         ];

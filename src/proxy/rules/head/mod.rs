@@ -11,16 +11,16 @@ pub(in crate::proxy) mod name;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use self::name::Name;
+use self::name::FieldName;
 
 /// The fields of a head that a rule changes. No head has so many that there is no room for another.
 pub(in crate::proxy) trait Fields {
     /// Returns all fields.
     fn fields(&self) -> &HeaderMap;
     /// Sets a field in the place of all its lines.
-    fn set(&mut self, name: &Name, value: HeaderValue);
+    fn set(&mut self, name: &FieldName, value: HeaderValue);
     /// Adds a line to a field.
-    fn add(&mut self, name: &Name, value: HeaderValue);
+    fn add(&mut self, name: &FieldName, value: HeaderValue);
     /// Adds a line to a field that was read.
     fn add_named(&mut self, name: &HeaderName, value: HeaderValue);
     /// Removes all lines of a field.
@@ -46,11 +46,11 @@ macro_rules! fields_of_pingora {
                 &self.headers
             }
 
-            fn set(&mut self, name: &Name, value: HeaderValue) {
+            fn set(&mut self, name: &FieldName, value: HeaderValue) {
                 let _ = self.insert_header(name.text, value);
             }
 
-            fn add(&mut self, name: &Name, value: HeaderValue) {
+            fn add(&mut self, name: &FieldName, value: HeaderValue) {
                 let _ = self.append_header(name.text, value);
             }
 
@@ -87,11 +87,11 @@ impl Fields for HeaderMap {
         self
     }
 
-    fn set(&mut self, name: &Name, value: HeaderValue) {
+    fn set(&mut self, name: &FieldName, value: HeaderValue) {
         let _ = self.try_insert(name.name.clone(), value);
     }
 
-    fn add(&mut self, name: &Name, value: HeaderValue) {
+    fn add(&mut self, name: &FieldName, value: HeaderValue) {
         let _ = self.try_append(name.name.clone(), value);
     }
 
@@ -109,11 +109,11 @@ impl Fields for response::Parts {
         &self.headers
     }
 
-    fn set(&mut self, name: &Name, value: HeaderValue) {
+    fn set(&mut self, name: &FieldName, value: HeaderValue) {
         self.headers.set(name, value);
     }
 
-    fn add(&mut self, name: &Name, value: HeaderValue) {
+    fn add(&mut self, name: &FieldName, value: HeaderValue) {
         self.headers.add(name, value);
     }
 

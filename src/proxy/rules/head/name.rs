@@ -4,14 +4,14 @@ use http::{HeaderName, header};
 
 /// The name of a field that a rule writes.
 #[derive(Debug)]
-pub(in crate::proxy) struct Name {
+pub(in crate::proxy) struct FieldName {
     /// In the case of HTTP/1.x: of a `HeaderName`, Pingora's heads make two copies.
     pub(super) text: &'static str,
     /// As other heads take it, without a copy.
     pub(super) name: HeaderName,
 }
 
-impl Name {
+impl FieldName {
     const fn new(text: &'static str, name: HeaderName) -> Self {
         Self { text, name }
     }
@@ -22,24 +22,25 @@ impl Name {
     }
 }
 
-pub(in crate::proxy) static AGE: Name = Name::new("Age", header::AGE);
-pub(in crate::proxy) static CACHE_CONTROL: Name = Name::new("Cache-Control", header::CACHE_CONTROL);
-pub(in crate::proxy) static CACHE_STATUS: Name = Name::new("cache-status", HeaderName::from_static("cache-status"));
-pub(in crate::proxy) static CONTENT_LENGTH: Name = Name::new("Content-Length", header::CONTENT_LENGTH);
-pub(in crate::proxy) static CONTENT_TYPE: Name = Name::new("Content-Type", header::CONTENT_TYPE);
-pub(in crate::proxy) static COOKIE: Name = Name::new("Cookie", header::COOKIE);
-pub(in crate::proxy) static DATE: Name = Name::new("Date", header::DATE);
-pub(in crate::proxy) static FORWARDED: Name = Name::new("Forwarded", header::FORWARDED);
-pub(in crate::proxy) static RETRY_AFTER: Name = Name::new("Retry-After", header::RETRY_AFTER);
-pub(in crate::proxy) static VIA: Name = Name::new("Via", header::VIA);
-pub(in crate::proxy) static X_FORWARDED_FOR: Name =
-    Name::new("X-Forwarded-For", HeaderName::from_static("x-forwarded-for"));
-pub(in crate::proxy) static X_FORWARDED_HOST: Name =
-    Name::new("X-Forwarded-Host", HeaderName::from_static("x-forwarded-host"));
-pub(in crate::proxy) static X_FORWARDED_PORT: Name =
-    Name::new("X-Forwarded-Port", HeaderName::from_static("x-forwarded-port"));
-pub(in crate::proxy) static X_FORWARDED_PROTO: Name =
-    Name::new("X-Forwarded-Proto", HeaderName::from_static("x-forwarded-proto"));
+pub(in crate::proxy) static AGE: FieldName = FieldName::new("Age", header::AGE);
+pub(in crate::proxy) static CACHE_CONTROL: FieldName = FieldName::new("Cache-Control", header::CACHE_CONTROL);
+pub(in crate::proxy) static CACHE_STATUS: FieldName =
+    FieldName::new("cache-status", HeaderName::from_static("cache-status"));
+pub(in crate::proxy) static CONTENT_LENGTH: FieldName = FieldName::new("Content-Length", header::CONTENT_LENGTH);
+pub(in crate::proxy) static CONTENT_TYPE: FieldName = FieldName::new("Content-Type", header::CONTENT_TYPE);
+pub(in crate::proxy) static COOKIE: FieldName = FieldName::new("Cookie", header::COOKIE);
+pub(in crate::proxy) static DATE: FieldName = FieldName::new("Date", header::DATE);
+pub(in crate::proxy) static FORWARDED: FieldName = FieldName::new("Forwarded", header::FORWARDED);
+pub(in crate::proxy) static RETRY_AFTER: FieldName = FieldName::new("Retry-After", header::RETRY_AFTER);
+pub(in crate::proxy) static VIA: FieldName = FieldName::new("Via", header::VIA);
+pub(in crate::proxy) static X_FORWARDED_FOR: FieldName =
+    FieldName::new("X-Forwarded-For", HeaderName::from_static("x-forwarded-for"));
+pub(in crate::proxy) static X_FORWARDED_HOST: FieldName =
+    FieldName::new("X-Forwarded-Host", HeaderName::from_static("x-forwarded-host"));
+pub(in crate::proxy) static X_FORWARDED_PORT: FieldName =
+    FieldName::new("X-Forwarded-Port", HeaderName::from_static("x-forwarded-port"));
+pub(in crate::proxy) static X_FORWARDED_PROTO: FieldName =
+    FieldName::new("X-Forwarded-Proto", HeaderName::from_static("x-forwarded-proto"));
 
 #[cfg(test)]
 mod tests {
