@@ -1,13 +1,14 @@
-//! Joins 103 responses that an origin sent one right after the other: browsers make use of the first only.
+//! Joins 103 responses that an origin sends in direct succession (RFC 8297): browsers use only the first one, while
+//! Rails sends one for each tag.
 //!
-//! Rails, for one, sends a 103 for each tag. Nothing is waited for: what is there at the same moment leaves as one.
+//! Only 103 responses that have come at the same time are joined: none waits for a later one.
 
 use http::StatusCode;
 use pingora::protocols::http::HttpTask;
 
 use crate::push::Plan;
 
-/// Moves the plan of a 103 into the 103 right before it; returns the task where it is to be carried out by itself.
+/// Moves the plan of a 103 into the 103 right before it; returns the task if one of the two is no 103 with a plan.
 pub(super) fn join(last: Option<&mut HttpTask>, mut task: HttpTask) -> Option<HttpTask> {
     let (Some(last), Some(next)) = (last.and_then(plan), plan(&mut task)) else {
         return Some(task);
@@ -16,7 +17,7 @@ pub(super) fn join(last: Option<&mut HttpTask>, mut task: HttpTask) -> Option<Ht
     None
 }
 
-/// Joins what came at once. Most of it begins with no 103, and stays as it is.
+/// Joins 103 responses in tasks that came at once. Tasks that do not begin with one, as most often, stay as they are.
 pub(super) fn join_all(mut tasks: Vec<HttpTask>) -> Vec<HttpTask> {
     if tasks.len() < 2 || tasks.first_mut().and_then(plan).is_none() {
         return tasks;
@@ -29,7 +30,7 @@ pub(super) fn join_all(mut tasks: Vec<HttpTask>) -> Vec<HttpTask> {
     joined
 }
 
-/// Returns the plan of a 103.
+/// Returns the plan of a task that is a 103 with a plan.
 fn plan(task: &mut HttpTask) -> Option<&mut Plan> {
     match task {
         HttpTask::Header(header, false) if header.status == StatusCode::EARLY_HINTS => {

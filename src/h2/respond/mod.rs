@@ -1,5 +1,6 @@
 //! Responds to requests and promises: from the store (`stored`), or by Pingora's application through a session of our
-//! own (`session`), which also sends the promises of a plan (`push`). `failure` maps errors to Pingora's.
+//! own (`session`), which joins 103 responses (`early`) and sends the promises of a plan (`push`). `failure` maps
+//! errors to Pingora's.
 
 mod early;
 mod failure;

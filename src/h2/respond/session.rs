@@ -142,7 +142,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             .map_err(write_error)
     }
 
-    /// Carries out an early plan. What goes wrong here never reaches the document.
+    /// Carries out an early plan. An error is only logged: it must not fail the document.
     fn write_informational(&mut self, plan: Plan) {
         push(&self.connection, &mut self.stream, plan.promises);
         if plan.hints.is_empty() {
@@ -210,12 +210,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         Ok(())
     }
 
-    /// Passes on what came from the origin; whether that was all.
+    /// Sends parts of the response that came from the origin; returns whether the response has ended.
     async fn pass_on(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         for task in join_all(tasks) {
             self.write_task(task)?;
             if let Some(mut patience) = self.outbox.patience.take() {
-                // Apart, as it is large: most writes, and the futures that they are part of, have no use for it.
+                // Boxed because it is large, and because most writes do not wait.
                 Box::pin(self.stream.drained(&mut patience))
                     .await
                     .map_err(write_error)?;
