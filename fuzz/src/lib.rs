@@ -22,6 +22,7 @@ pub mod configuration;
 pub mod freshness;
 pub mod h2;
 pub mod header_blocks;
+pub mod heads;
 pub mod links;
 pub mod listen;
 pub mod manifests;
@@ -33,6 +34,8 @@ mod fields;
 mod forwarded;
 #[path = "../../src/hpack/mod.rs"]
 mod hpack;
+#[path = "../../src/html/mod.rs"]
+mod html;
 mod input;
 #[path = "../../src/learn/mod.rs"]
 mod learn;

@@ -206,6 +206,15 @@ impl<'a> ResourceHint<'a> {
 const ABOUT: usize = 80;
 
 impl CrossOrigin {
+    /// Its value in `crossorigin`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::UseCredentials => "use-credentials",
+        }
+    }
+
     fn parse(value: &[u8]) -> Self {
         if value.eq_ignore_ascii_case(b"use-credentials") {
             Self::UseCredentials

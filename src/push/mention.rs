@@ -10,6 +10,8 @@ pub enum Source {
     Configured,
     /// The document linked to it a while ago.
     Learned,
+    /// The head of the document's HTML named it a while ago, and no `Link` field did.
+    Html,
     /// The origin's own 103.
     Early,
     /// The final response.
@@ -23,6 +25,7 @@ impl Source {
         match self {
             Self::Configured => "configured",
             Self::Learned => "learned",
+            Self::Html => "html",
             Self::Early => "early",
             Self::Response => "response",
         }

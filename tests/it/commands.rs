@@ -212,6 +212,69 @@ fn explain_knows_what_was_learned() {
 }
 
 #[test]
+fn explain_reads_the_html_of_a_page() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).expect("a file");
+        file.to_str().expect("UTF-8").to_owned()
+    };
+    let file = write(
+        "page.html",
+        "<link rel=stylesheet href=a.css crossorigin><link rel=stylesheet media=print href=p.css>\
+         <script defer src=/b.js></script><script src=//cdn.example/1.js></script></head>",
+    );
+    let link = "</c.css>; rel=preload; as=style";
+    let page = ["--html", &file, "http://h/learned/"];
+    let answer = explain(&[&["--learned", link], page.as_slice()].concat());
+    let promises = serde_json::json!([
+        {"url": "http://h/c.css", "as": "style", "source": "learned"},
+        {"url": "http://h/learned/a.css", "as": "style", "source": "html"},
+        {"url": "http://h/b.js", "as": "script", "source": "html"},
+    ]);
+    assert_eq!(answer["promises"], promises);
+    let skipped = serde_json::json!([
+        {"target": "p.css", "reason": "media"},
+        {"target": "http://cdn.example/1.js", "reason": "other_origin"},
+    ]);
+    assert_eq!(answer["skipped"], skipped);
+    let client = ["--client", "hint", "--header", "sec-fetch-mode: navigate"];
+    let answer = explain(&[client.as_slice(), &page].concat());
+    let hints = serde_json::json!([
+        "<http://h/learned/a.css>; rel=preload; as=style; crossorigin",
+        "<http://cdn.example/1.js>; rel=preload; as=script",
+        "<http://h/b.js>; rel=preload; as=script",
+    ]);
+    assert_eq!(answer["hints"], hints);
+    let answer = explain(&[&["--header", "if-none-match: *"], page.as_slice()].concat());
+    assert_eq!(answer["skipped"][1]["reason"], "returning");
+
+    let head = write("head", "HTTP/1.1 200 OK\ncontent-type: application/xhtml+xml\n");
+    let answer = explain(&[&["--response", &head], page.as_slice()].concat());
+    assert_eq!(answer["html"], "not_html");
+    assert_eq!(answer["promises"], serde_json::json!([]));
+    let long = write("long.html", &" ".repeat(200_000));
+    let said = text(&[
+        "explain",
+        "--config",
+        "conf/demo.yaml",
+        "--html",
+        &long,
+        "http://h/learned",
+    ]);
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(said.contains("html     teaches nothing  reason=too_long"), "{said}");
+    for (args, reason) in [
+        (["--html", &file, "http://h/"], "the route pages does not learn"),
+        (["--html", "no.html", "http://h/learned"], "--html no.html"),
+    ] {
+        let refused = text(&[&["explain", "--config", "conf/demo.yaml"], args.as_slice()].concat());
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+#[test]
 fn explain_takes_any_bytes() {
     let args = ["explain", "--config", "conf/demo.yaml", "--format", "json", "--link"].map(OsStr::new);
     let link = OsStr::from_bytes(b"-</\xff>; rel=preload, </ok>; rel=preload");

@@ -1,5 +1,6 @@
 //! `linkpush explain`: what would be delivered for a response, and why not the rest; whether it would be kept. No network.
 
+mod html;
 mod request;
 mod response;
 mod stored;
@@ -12,6 +13,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
 
 use self::{
+    html::ParsedPage,
     request::Request,
     response::{Response, field},
     stored::Stored,
@@ -58,6 +60,10 @@ pub struct Args {
     /// A Content-Security-Policy of the document: of its earlier responses, as a route with `learn: on` remembers it
     #[arg(long, value_name = "POLICY", allow_hyphen_values = true)]
     csp: Vec<OsString>,
+    /// The page's HTML without content coding, or - for the standard input: what its head makes a browser fetch is
+    /// delivered as what the document had before, behind its links
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// The document is itself a pushed response
     #[arg(long)]
     pushed_parent: bool,
@@ -95,8 +101,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let found = route::find(&config.routes, &request.method, &request.authority, request.uri.path());
     let route = found.map(|(_, route)| route);
-    if let Some(route) = route.filter(|route| route.learn.learning == Learning::Off && !args.learned.is_empty()) {
-        eprintln!("--learned: the route {} does not learn; it needs learn: on", route.name);
+    let of_learning = [("--learned", !args.learned.is_empty()), ("--html", args.html.is_some())];
+    let used = of_learning.into_iter().find(|(_, is_used)| *is_used);
+    let silent = route.filter(|route| route.learn.learning == Learning::Off);
+    if let (Some((argument, _)), Some(route)) = (used, silent) {
+        eprintln!(
+            "{argument}: the route {} does not learn; it needs learn: on",
+            route.name
+        );
         return Ok(ExitCode::from(USAGE));
     }
     let explanation = explain(args, &request, route, config.server.cache.object);
@@ -122,6 +134,9 @@ fn request(args: &Args) -> anyhow::Result<Request> {
         .filter(|status| (200..600).contains(status))
         .with_context(|| format!("--status {}: must be a final status, 200 to 599", args.status))?;
     let response = args.response.as_deref().map(Response::read).transpose()?;
+    let head = response.as_ref().map(|response| &response.headers);
+    let page = args.html.as_deref().map(|file| ParsedPage::read(file, &document, head));
+    let page = page.transpose()?;
     let status = match &response {
         Some(response) => response.status,
         None => StatusCode::from_u16(status)?,
@@ -140,6 +155,7 @@ fn request(args: &Args) -> anyhow::Result<Request> {
             .map(|text| field(text.as_bytes()).context("--header"))
             .collect::<anyhow::Result<_>>()?,
         response,
+        page,
         document,
         uri,
     })
@@ -157,6 +173,9 @@ struct Explanation {
     promises: Vec<ExplainedPromise>,
     hints: Vec<String>,
     skipped: Vec<ExplainedSkip>,
+    /// Why the page's HTML teaches nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<Stored>,
 }
@@ -197,7 +216,12 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
         .links
         .iter()
         .map(|link| (Source::Configured, link.as_bytes()));
-    let known = configured.chain(lines(Source::Learned, &args.learned)).collect();
+    let page = request.page.as_ref();
+    let of_page = page.into_iter().flat_map(|page| &page.values);
+    let of_page = of_page.map(|value| (Source::Html, value.as_bytes()));
+    let learned = lines(Source::Learned, &args.learned);
+    let known = configured.chain(learned).chain(of_page).collect();
+    explanation.add_page(page);
     let early = lines(Source::Early, &args.early).map(|line| (None, vec![line]));
     let from_response = response
         .into_iter()
@@ -252,6 +276,18 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
 }
 
 impl Explanation {
+    /// Tells which elements of a page are passed over, or why none is read.
+    fn add_page(&mut self, page: Option<&ParsedPage>) {
+        match page.map(|page| &page.found) {
+            Some(Ok(found)) => self.skipped.extend(found.skipped.iter().map(|skipped| ExplainedSkip {
+                target: skipped.target.to_string(),
+                reason: skipped.reason.label(),
+            })),
+            Some(Err(reason)) => self.html = Some(reason.label()),
+            None => {}
+        }
+    }
+
     fn add(&mut self, plan: &Plan) {
         self.promises
             .extend(plan.promises.iter().map(|promise| ExplainedPromise {
@@ -285,6 +321,9 @@ impl std::fmt::Display for Explanation {
         }
         for skip in &self.skipped {
             writeln!(f, "skipped  {}  reason={}", skip.target.escape_debug(), skip.reason)?;
+        }
+        if let Some(reason) = self.html {
+            writeln!(f, "html     teaches nothing  reason={reason}")?;
         }
         if self.promises.is_empty() && self.hints.is_empty() {
             writeln!(f, "nothing is promised or hinted; the Link header passes through")?;

@@ -280,7 +280,7 @@ impl Planner<'_> {
             return Err(SkipReason::Nopush);
         }
         self.check_anchor(link)?;
-        if source == Source::Learned && self.facts.returning {
+        if matches!(source, Source::Learned | Source::Html) && self.facts.returning {
             return Err(SkipReason::Returning);
         }
         // A module is a script where its link does not say what else it is (HTML, "modulepreload").

@@ -16,6 +16,7 @@ const ROWS: &[&[&str]] = &[
     &["hpack"],
     &["url_hash"],
     &["link"],
+    &["html"],
     &["fields"],
     &["push"],
     &["peer"],

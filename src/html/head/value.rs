@@ -1,0 +1,203 @@
+//! What the values of attributes mean.
+
+use super::{
+    super::{link::FetchPriority, reason::HtmlSkip},
+    tag::{Attribute, Attributes},
+};
+use crate::link::CrossOrigin;
+
+/// Whether an attribute, or its absence, is a keyword.
+pub(super) fn is(value: Option<&str>, keyword: &str) -> bool {
+    value.unwrap_or_default().eq_ignore_ascii_case(keyword)
+}
+
+/// Whether a list of keywords has this one.
+pub(super) fn has_word(list: &str, keyword: &str) -> bool {
+    list.split_ascii_whitespace()
+        .any(|word| word.eq_ignore_ascii_case(keyword))
+}
+
+/// The language of a script that is run.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ScriptKind {
+    Classic,
+    Module,
+}
+
+/// By "prepare the script element": import maps, speculation rules, templates and data are not fetched.
+pub(super) fn script_kind(attributes: &Attributes) -> Result<ScriptKind, HtmlSkip> {
+    let language = attributes.get(Attribute::Language).unwrap_or_default();
+    let of_language;
+    let kind = match attributes.get(Attribute::Type) {
+        Some(kind) => kind,
+        None if language.is_empty() => "",
+        None => {
+            of_language = ["text/", language].concat();
+            &of_language
+        }
+    };
+    let trimmed = kind.trim_matches(|c: char| c.is_ascii_whitespace());
+    if kind.is_empty() || is_javascript(trimmed) {
+        Ok(ScriptKind::Classic)
+    } else if trimmed.eq_ignore_ascii_case("module") {
+        Ok(ScriptKind::Module)
+    } else {
+        Err(HtmlSkip::Type)
+    }
+}
+
+/// Whether a script with `for` and `event`, an idiom of old, is run like any other.
+pub(super) fn runs(attributes: &Attributes) -> bool {
+    let (Some(window), Some(event)) = (attributes.get(Attribute::For), attributes.get(Attribute::Event)) else {
+        return true;
+    };
+    let is = |text: &str, word: &str| {
+        text.trim_matches(|c: char| c.is_ascii_whitespace())
+            .eq_ignore_ascii_case(word)
+    };
+    is(window, "window") && (is(event, "onload") || is(event, "onload()"))
+}
+
+/// Whether each screen matches a media query list, whatever its size and its user's preferences.
+pub(super) fn is_for_every_screen(list: &str) -> bool {
+    let list = list.trim_matches(|c: char| c.is_ascii_whitespace());
+    let mut queries = list.split(',').map(|query| query.split_ascii_whitespace());
+    list.is_empty()
+        || queries.any(|mut words| {
+            let first = words.next().unwrap_or_default();
+            let media = if first.eq_ignore_ascii_case("only") {
+                words.next().unwrap_or_default()
+            } else {
+                first
+            };
+            words.next().is_none() && (media.eq_ignore_ascii_case("all") || media.eq_ignore_ascii_case("screen"))
+        })
+}
+
+/// The `as` of an element, if it is one of these.
+pub(super) fn one_of(attributes: &Attributes, names: &[&'static str]) -> Option<&'static str> {
+    let value = attributes.get(Attribute::As)?;
+    names.iter().copied().find(|name| value.eq_ignore_ascii_case(name))
+}
+
+/// Whether a preload's `type` is one that browsers fetch for its `as`.
+pub(super) fn check_type(destination: &str, attributes: &Attributes) -> Result<(), HtmlSkip> {
+    let media_type = essence(attributes.get(Attribute::Type).unwrap_or_default());
+    let is = |known: &[&str]| known.iter().any(|known| media_type.eq_ignore_ascii_case(known));
+    let is_fetched = media_type.is_empty()
+        || match destination {
+            "style" => is(&["text/css"]),
+            "script" => is_javascript(media_type),
+            "image" => is(IMAGES),
+            "font" => is(FONTS),
+            "track" => is(&["text/vtt"]),
+            _ => true,
+        };
+    if is_fetched { Ok(()) } else { Err(HtmlSkip::Type) }
+}
+
+/// A media type without its parameters.
+pub(super) fn essence(media_type: &str) -> &str {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    essence.trim_matches(|c: char| c.is_ascii_whitespace())
+}
+
+fn is_javascript(essence: &str) -> bool {
+    JAVASCRIPT.iter().any(|known| essence.eq_ignore_ascii_case(known))
+}
+
+pub(super) fn cross_origin(attributes: &Attributes) -> Option<CrossOrigin> {
+    attributes.get(Attribute::CrossOrigin).map(|mode| {
+        if mode.eq_ignore_ascii_case("use-credentials") {
+            CrossOrigin::UseCredentials
+        } else {
+            CrossOrigin::Anonymous
+        }
+    })
+}
+
+pub(super) fn priority(attributes: &Attributes) -> Option<FetchPriority> {
+    let text = attributes.get(Attribute::FetchPriority)?;
+    if text.eq_ignore_ascii_case("high") {
+        Some(FetchPriority::High)
+    } else if text.eq_ignore_ascii_case("low") {
+        Some(FetchPriority::Low)
+    } else {
+        None
+    }
+}
+
+/// Hashes and their options (Subresource Integrity, section 3.5), if there are any.
+pub(super) fn integrity(attributes: &Attributes) -> Result<Option<Box<str>>, HtmlSkip> {
+    let value = attributes.get(Attribute::Integrity).unwrap_or_default();
+    let hashes: Vec<&str> = value.split_ascii_whitespace().collect();
+    let is_hash = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'));
+    if !hashes.iter().all(|hash| is_hash(hash)) {
+        return Err(HtmlSkip::Integrity);
+    }
+    Ok(Some(hashes.join(" ").into()).filter(|_| !hashes.is_empty()))
+}
+
+/// What browsers preload: "translate a preload destination" of the HTML standard.
+pub(super) const PRELOADED: &[&str] = &["fetch", "font", "image", "script", "style", "track"];
+/// The destinations of modules that a `Link` field may name, too.
+pub(super) const SCRIPT_LIKE: &[&str] = &[
+    "script",
+    "worker",
+    "sharedworker",
+    "serviceworker",
+    "audioworklet",
+    "paintworklet",
+];
+/// The JavaScript MIME types (MIME Sniffing, section 4.6).
+const JAVASCRIPT: &[&str] = &[
+    "application/ecmascript",
+    "application/javascript",
+    "application/x-ecmascript",
+    "application/x-javascript",
+    "text/ecmascript",
+    "text/javascript",
+    "text/javascript1.0",
+    "text/javascript1.1",
+    "text/javascript1.2",
+    "text/javascript1.3",
+    "text/javascript1.4",
+    "text/javascript1.5",
+    "text/jscript",
+    "text/livescript",
+    "text/x-ecmascript",
+    "text/x-javascript",
+];
+/// Image types that a browser of today shows.
+const IMAGES: &[&str] = &[
+    "image/apng",
+    "image/avif",
+    "image/bmp",
+    "image/gif",
+    "image/jpeg",
+    "image/jpg",
+    "image/pjpeg",
+    "image/png",
+    "image/svg+xml",
+    "image/vnd.microsoft.icon",
+    "image/webp",
+    "image/x-icon",
+    "image/x-png",
+];
+/// Font types that a browser of today uses.
+const FONTS: &[&str] = &[
+    "font/collection",
+    "font/otf",
+    "font/sfnt",
+    "font/ttf",
+    "font/woff",
+    "font/woff2",
+    "application/font-otf",
+    "application/font-sfnt",
+    "application/font-ttf",
+    "application/font-woff",
+    "application/font-woff2",
+    "application/x-font-otf",
+    "application/x-font-ttf",
+    "application/x-font-woff",
+];

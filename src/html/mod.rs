@@ -1,0 +1,39 @@
+//! What the head of an HTML document makes a browser fetch first: bytes of a response body -> links. Pure.
+//!
+//! A [`HtmlReader`] takes a copy of the body as it passes, undoes its content coding and its character encoding, and reads it
+//! by the HTML standard up to the end of the head. [`HtmlReader::finish`] yields the fetches in the order in which a browser
+//! needs them, each as a [`HtmlLink`] that can be written as one `Link` field value. A body that is not understood up to
+//! the end of its head yields nothing, and a [`HtmlReason`].
+//!
+//! Reading order: `reader` (the stages, and their bounds), `content` (from the body to text), `head` (from text to elements,
+//! and to what they fetch), `link` (one fetch, and its field value), `reason`.
+//!
+//! ```
+//! use linkpush::html::{End, Limits, HtmlReader, ResponseFields};
+//! use linkpush::link::Document;
+//!
+//! let document = Document::new("https", "shop.example", "/p/index.html")?;
+//! let fields = ResponseFields { content_type: b"text/html; charset=utf-8", ..ResponseFields::default() };
+//! let mut reader = HtmlReader::new(Limits::default(), &document, fields);
+//! reader.feed(b"<!doctype html><title>t</title><script defer src=app.js></script>");
+//! reader.feed(b"<link rel=stylesheet href=/main.css crossorigin></head>");
+//! let found = reader.finish(End::Whole)?;
+//! let fields: Vec<String> = found.links.iter().map(|link| link.field_value()).collect();
+//! assert_eq!(fields, [
+//!     "<https://shop.example/main.css>; rel=preload; as=style; crossorigin",
+//!     "<https://shop.example/p/app.js>; rel=preload; as=script",
+//! ]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod content;
+mod head;
+mod link;
+mod reader;
+mod reason;
+#[cfg(test)]
+mod tests;
+
+pub use link::{FetchPriority, HtmlLink, Tier, preconnects};
+pub use reader::{End, Found, HtmlReader, Limits, ReaderState, ResponseFields, Skipped};
+pub use reason::{HtmlReason, HtmlSkip};
