@@ -1,4 +1,4 @@
-//! [`Valve`]: whoever reads a response that is stored as it comes can stop the reading of the origin's connection.
+//! Stops and resumes the reading of an origin's connection, for a response that is stored as it arrives: [`Valve`].
 
 use std::{
     sync::{
@@ -8,45 +8,46 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Stops and starts the reading of one connection to an origin, from anywhere.
+/// A switch for the reading of one connection to an origin, usable from any task.
 ///
-/// The task that reads the origin also writes to its own client, and may not wait for itself. So it takes what comes; the
-/// store shuts the valve when it holds more than it may, and opens it when its readers have caught up.
+/// The task that reads the origin also writes to its own client, so it cannot wait until the store takes more. Instead
+/// it hands every piece to the store, which shuts the valve when it holds too many bytes, and opens the valve when its
+/// readers have caught up.
 #[derive(Debug, Default)]
 pub struct Valve {
     is_shut: AtomicBool,
-    /// The client of the request has left; the response may go on without it.
+    /// The client of the request has left; other readers may still want the response.
     has_client_left: AtomicBool,
-    /// The task that reads the connection, to be woken when the valve opens or the client leaves.
+    /// The task that reads the connection: woken when the valve opens or the client leaves.
     waiting: Mutex<Option<Waker>>,
 }
 
 impl Valve {
-    /// Another request begins: nothing is known of it.
+    /// Opens the valve for another request, whose client has not left.
     pub fn reset(&self) {
         self.open();
         self.has_client_left.store(false, SeqCst);
     }
 
-    /// Nothing more is to be read for now.
+    /// Stops the reading.
     pub fn shut(&self) {
         self.is_shut.store(true, SeqCst);
     }
 
-    /// Reading may go on.
+    /// Resumes the reading.
     pub fn open(&self) {
         if self.is_shut.swap(false, SeqCst) {
             self.wake();
         }
     }
 
-    /// Whether reading may go on; if not, the task is woken when it may.
+    /// Waits until the valve is open.
     pub fn poll_open(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_shut.load(SeqCst) {
             return Poll::Ready(());
         }
         self.watch(cx);
-        // It may have been opened just before.
+        // The valve may have opened before `watch` stored the waker.
         if self.is_shut.load(SeqCst) {
             Poll::Pending
         } else {
@@ -54,7 +55,7 @@ impl Valve {
         }
     }
 
-    /// The task is woken when something happens here.
+    /// Has the task woken when the valve opens or the client leaves.
     pub fn watch(&self, cx: &Context<'_>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *waiting {
@@ -70,13 +71,13 @@ impl Valve {
         }
     }
 
-    /// The client of the request is gone.
+    /// Notes that the client of the request has left.
     pub fn note_client_left(&self) {
         self.has_client_left.store(true, SeqCst);
         self.wake();
     }
 
-    /// Whether the client of the request is gone.
+    /// Returns whether the client of the request has left.
     pub fn has_client_left(&self) -> bool {
         self.has_client_left.load(SeqCst)
     }
@@ -89,20 +90,20 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_is_woken_when_it_opens() {
+    async fn a_task_that_waits_is_woken_when_the_valve_opens() {
         let valve = Arc::new(Valve::default());
         poll_fn(|cx| valve.poll_open(cx)).await;
         valve.shut();
         let reader = Arc::clone(&valve);
         let mut reading = tokio::spawn(async move { poll_fn(|cx| reader.poll_open(cx)).await });
         let early = tokio::time::timeout(Duration::from_millis(20), &mut reading).await;
-        assert!(early.is_err(), "it is shut");
+        assert!(early.is_err(), "the valve is shut");
         valve.open();
         reading.await.expect("no panic");
     }
 
     #[test]
-    fn another_request_finds_it_open_and_its_client_there() {
+    fn a_reset_opens_the_valve_and_forgets_that_the_client_left() {
         let valve = Valve::default();
         valve.shut();
         valve.note_client_left();

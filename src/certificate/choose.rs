@@ -1,5 +1,5 @@
-//! Which certificate a client gets: by the host that it names (RFC 6066 section 3), and by the kind of
-//! key that it can check.
+//! Chooses the certificate for a client: by the host in its SNI (RFC 6066 section 3), and by the signature schemes that
+//! it supports.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,17 +7,17 @@ use rustls::{SignatureScheme, sign::CertifiedKey};
 
 use super::Certificate;
 
-/// Certificates by the hosts that they name.
+/// The certificates of a listener, by the hosts that they name.
 #[derive(Debug)]
 pub struct Chooser {
-    /// Whose first is for every other host.
+    /// All certificates, in the order of the configuration; the first one serves hosts that no certificate names.
     all: Vec<Arc<CertifiedKey>>,
-    /// `shop.example`, `*.shop.example`: the certificates that have this name, in their order.
+    /// The certificates with a name such as `shop.example` or `*.shop.example`, in the order of the configuration.
     by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
 }
 
 impl Chooser {
-    /// Chooses among these; `None` if there are none.
+    /// Makes a chooser of these certificates; `None` if there are none.
     #[must_use]
     pub fn new(certificates: Vec<Arc<Certificate>>) -> Option<Self> {
         let mut by_name: HashMap<Box<str>, Vec<_>> = HashMap::new();
@@ -34,8 +34,8 @@ impl Chooser {
         (!all.is_empty()).then_some(Self { all, by_name })
     }
 
-    /// The certificate for a host: one that names it, else one with a wildcard for it, else the first
-    /// of all. Among equals, the first whose key suits the client.
+    /// Returns the certificate for a host: one that names the host, else one with a wildcard for it, else one of all.
+    /// Among several, the first whose key the client supports, else the first.
     #[must_use]
     pub fn choose(&self, host: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let named = host.and_then(|host| {

@@ -1,7 +1,7 @@
-//! Certificates of TLS listeners: read from PEM files, checked, chosen by name.
+//! Reads the certificates of TLS listeners from PEM files, checks them, and chooses one for a client.
 //!
-//! `config` reads them with the configuration, so that a bad file is a problem of it and a reload
-//! reads them again; `listen` serves them. [`Chooser`] is in `choose`.
+//! `config` reads certificates with the configuration, so that a bad file is an error of the configuration, and a
+//! reload reads the files again; `listen` serves them. Reading order: this file, then `choose` ([`Chooser`]).
 
 mod choose;
 #[cfg(test)]
@@ -23,7 +23,7 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 
 pub use choose::Chooser;
 
-/// A certificate chain with its key, fit to be served.
+/// A certificate chain with its key, which match.
 #[derive(Debug)]
 pub struct Certificate {
     served: std::sync::Arc<CertifiedKey>,
@@ -31,7 +31,7 @@ pub struct Certificate {
     validity: Validity,
 }
 
-/// The chain of a certificate, its own first.
+/// A certificate chain, the server's own certificate first.
 #[derive(Debug)]
 pub struct Chain(Vec<CertificateDer<'static>>);
 
@@ -39,35 +39,35 @@ pub struct Chain(Vec<CertificateDer<'static>>);
 #[derive(Debug)]
 pub struct Key(PrivateKeyDer<'static>);
 
-/// From when until when a certificate may be used.
+/// The time in which a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Validity {
     not_before: SystemTime,
     not_after: SystemTime,
 }
 
-/// Why files make no certificate that can be served.
+/// Why files contain no certificate that can be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(Box<str>),
-    /// The file is too long for what it should be.
+    /// The file is longer than any certificate chain or key.
     #[error("it is longer than {MAX_FILE} bytes")]
     TooLong,
-    /// The file is broken as PEM.
+    /// The file is not valid PEM.
     #[error("it is not PEM: {0}")]
     Pem(Box<str>),
     /// The file has no certificate.
     #[error("it has no certificate")]
     NoCertificate,
-    /// A certificate that cannot be understood.
+    /// A certificate cannot be parsed.
     #[error("it has a certificate that cannot be understood: {0}")]
     Certificate(Box<str>),
-    /// The file has no private key.
+    /// The file has no private key, or an encrypted one.
     #[error("it has no private key, or an encrypted one, which cannot be used")]
     NoKey,
-    /// A key of a kind that is not supported.
+    /// The key is of a kind that is not supported.
     #[error("its key cannot be used: {0}")]
     Key(Box<str>),
     /// The key belongs to another certificate.
@@ -75,29 +75,30 @@ pub enum CertificateError {
     Mismatch,
 }
 
-/// What an operator should know of a certificate that can be served.
+/// A reason for clients to refuse a certificate, of which the operator should know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    /// Clients refuse it by now.
+    /// Its time of validity is over.
     #[error("it has expired")]
     Expired,
-    /// Clients refuse it for now.
+    /// Its time of validity has not begun.
     #[error("it is not valid yet")]
     NotYetValid,
-    /// Clients that look for a host refuse it.
+    /// It names no host, so clients that verify the host refuse it.
     #[error("it names no host")]
     Nameless,
 }
 
-/// A chain of ten large certificates has 30 KB.
+/// Bytes of a file at most, 1 MiB: a chain of ten large certificates has 30 KB.
 const MAX_FILE: u64 = 1024 * 1024;
 
 impl Chain {
-    /// Reads a PEM file: the certificate first, then those that vouch for it.
+    /// Reads a PEM file: the server's certificate first, then the intermediate ones, each of which signed the one
+    /// before.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or has no certificate, or a broken one.
+    /// The file cannot be read, or has no certificate, or an invalid one.
     pub fn read(file: &Path) -> Result<Self, CertificateError> {
         let pem = read(file)?;
         let chain = CertificateDer::pem_slice_iter(&pem)
@@ -131,11 +132,11 @@ impl Key {
 }
 
 impl Certificate {
-    /// A certificate with its key.
+    /// Joins a chain with its key.
     ///
     /// # Errors
     ///
-    /// The key is of no kind that can be used, or of another certificate.
+    /// The key is of a kind that is not supported, or belongs to another certificate.
     pub fn new(chain: Chain, key: &Key) -> Result<Self, CertificateError> {
         let signing = any_supported_type(&key.0).map_err(|e| CertificateError::Key(e.to_string().into()))?;
         let (names, validity) = match chain.0.first() {
@@ -154,13 +155,13 @@ impl Certificate {
         }
     }
 
-    /// The hosts that it names, in lower case: `shop.example`, `*.shop.example`.
+    /// Returns the hosts that the certificate names, in lower case: `shop.example`, `*.shop.example`.
     #[must_use]
     pub fn names(&self) -> &[Box<str>] {
         &self.names
     }
 
-    /// What speaks against serving it at this time.
+    /// Returns a reason for clients to refuse the certificate at this time, if there is one.
     #[must_use]
     pub fn doubt(&self, now: SystemTime) -> Option<Doubt> {
         if now > self.validity.not_after {
@@ -173,7 +174,7 @@ impl Certificate {
     }
 }
 
-/// The same chain: the same key, too, since it was found to match.
+/// Compares chains only: keys that match equal chains are equal.
 impl PartialEq for Certificate {
     fn eq(&self, other: &Self) -> bool {
         self.served.cert == other.served.cert
@@ -194,7 +195,7 @@ fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
     Ok(bytes)
 }
 
-/// What a certificate says of itself.
+/// Parses the names and the time of validity of a certificate.
 fn parsed(der: &CertificateDer<'_>) -> Result<(Vec<Box<str>>, Validity), CertificateError> {
     let bad = |reason: String| CertificateError::Certificate(reason.into());
     let (_, certificate) = X509Certificate::from_der(der).map_err(|e| bad(e.to_string()))?;
@@ -217,7 +218,7 @@ fn parsed(der: &CertificateDer<'_>) -> Result<(Vec<Box<str>>, Validity), Certifi
     ))
 }
 
-/// A time given in seconds since 1970; what is before that is as good as 1970.
+/// Converts seconds since 1970; an earlier time becomes 1970.
 fn time(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds.max(0).unsigned_abs())
 }

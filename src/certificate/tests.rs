@@ -1,4 +1,4 @@
-//! Certificates that are good, that are not, and which of them a client gets.
+//! Tests the reading of valid and invalid certificates, and the choice of one for a client.
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -33,7 +33,7 @@ fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names).expect("names")
 }
 
-/// A certificate and its key, both PEM.
+/// Returns a certificate and its key, both PEM.
 fn issue(params: &CertificateParams) -> (String, String) {
     let key = KeyPair::generate().expect("a key");
     let certificate = params.self_signed(&key).expect("a certificate");
@@ -48,13 +48,13 @@ fn load(params: &CertificateParams) -> Certificate {
 }
 
 #[test]
-fn names_are_those_of_the_certificate() {
+fn the_hosts_of_a_certificate_are_its_dns_names_in_lower_case() {
     let loaded = load(&params(&["Shop.Example", "*.shop.example", "127.0.0.1"]));
     assert_eq!(loaded.names(), ["shop.example".into(), Box::from("*.shop.example")]);
 }
 
 #[test]
-fn each_bad_file_is_told_apart() {
+fn each_kind_of_bad_file_has_its_own_error() {
     let files = Files::new();
     let (certificate, key) = issue(&params(&["a.example"]));
     let (_, other_key) = issue(&params(&["a.example"]));
@@ -94,7 +94,7 @@ fn each_bad_file_is_told_apart() {
 }
 
 #[test]
-fn doubts_depend_on_the_time() {
+fn expired_early_and_nameless_certificates_are_doubted() {
     let mut dated = params(&["a.example"]);
     dated.not_before = date_time_ymd(2020, 1, 1);
     dated.not_after = date_time_ymd(2030, 1, 1);
@@ -107,7 +107,7 @@ fn doubts_depend_on_the_time() {
 }
 
 #[test]
-fn the_host_chooses() {
+fn the_host_chooses_an_exact_name_before_a_wildcard_before_the_first() {
     let names: [&[&str]; 4] = [
         &["first.example"],
         &["*.shop.example", "shop.example"],
@@ -140,7 +140,7 @@ fn the_host_chooses() {
 }
 
 #[test]
-fn the_kind_of_key_chooses_among_equals() {
+fn among_certificates_for_a_host_the_client_gets_one_whose_key_it_supports() {
     let ecdsa = Arc::new(load(&params(&["a.example"])));
     let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
     let files = Files::new();
@@ -153,7 +153,7 @@ fn the_kind_of_key_chooses_among_equals() {
         let chosen = |schemes| chooser.choose(host, schemes).expect("one");
         assert!(Arc::ptr_eq(&chosen(ECDSA), &ecdsa.served));
         assert!(Arc::ptr_eq(&chosen(&[SignatureScheme::ED25519]), &ed25519.served));
-        // One that suits nobody is for the handshake to refuse.
+        // If the client supports no key, the first is served and the handshake fails.
         assert!(Arc::ptr_eq(
             &chosen(&[SignatureScheme::RSA_PSS_SHA256]),
             &ed25519.served

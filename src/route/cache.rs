@@ -1,52 +1,52 @@
-//! Which answers a route keeps in memory, and how that shows.
+//! Holds a route's settings of the cache: which responses it stores, and whether responses tell of it.
 
 use std::time::Duration;
 
-/// Which answers are kept at all.
+/// The URLs whose responses are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Caching {
-    /// None, and none that was kept before is used.
+    /// No URL; responses stored before are not used either.
     Off,
-    /// Those of URLs that a document has linked to with `rel=preload`.
+    /// URLs that a document has linked to with `rel=preload`.
     #[default]
     Assets,
-    /// Those of every URL.
+    /// Every URL.
     All,
 }
 
-/// Whether answers say in `Cache-Status` (RFC 9211) where they come from.
+/// Whether responses get a `Cache-Status` field (RFC 9211), which tells whether they come from the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StatusField {
-    /// They do not.
+    /// Responses get no field.
     #[default]
     Off,
-    /// They do.
+    /// Responses get the field.
     On,
 }
 
-/// Which answers to a request with a cookie are kept for others.
+/// Which responses to requests with a cookie are stored.
 ///
-/// An application that answers each visitor differently may forget to say `private`; what it says to
-/// somebody without a cookie is for everybody.
+/// An application may send each visitor another response and forget `private`. A response to a request without a cookie
+/// is the same for all visitors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CookieResponses {
-    /// Those that say `public` or `s-maxage`.
+    /// Responses with `public` or `s-maxage`.
     #[default]
     Public,
-    /// All that may be kept.
+    /// All storable responses.
     Any,
 }
 
-/// The settings of one route, complete with their defaults.
+/// The cache settings of one route, defaults filled in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CachePolicy {
-    /// Which answers are kept.
+    /// The URLs whose responses are stored.
     pub caching: Caching,
-    /// Whether answers say so.
+    /// Whether responses get `Cache-Status`.
     pub status: StatusField,
-    /// Which answers to requests with cookies are kept.
+    /// Which responses to requests with a cookie are stored.
     pub cookies: CookieResponses,
-    /// How long a request waits for the answer to another one for the same URL.
+    /// Time for which a request waits for the response to another request for the same URL.
     pub wait: Duration,
 }
 

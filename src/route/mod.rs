@@ -1,6 +1,6 @@
-//! Which route a request takes: host, path and method to a route, first match wins. Pure.
+//! Finds the route of a request by host, path and method; the first match wins. Pure.
 //!
-//! `cache` is what a route says of keeping answers; the cache itself is elsewhere.
+//! Reading order: this file, then `cache` (a route's settings of the cache).
 
 mod cache;
 
@@ -11,17 +11,17 @@ pub use cache::{CachePolicy, Caching, CookieResponses, StatusField};
 
 use crate::{forwarded::ForwardedField, learn::LearnPolicy, push::Policy};
 
-/// A host that a route answers to.
+/// A host, or the hosts, that a route matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostPattern {
     /// This host, in lower case, without a port.
     Exact(Box<str>),
-    /// Any host that ends in this suffix, which starts with a dot: `*.shop.example` is `.shop.example`.
+    /// Any longer host that ends in this suffix, which starts with a dot: `*.shop.example` is `.shop.example`.
     Suffix(Box<str>),
 }
 
 impl HostPattern {
-    /// Whether a host, without its port, is meant; ASCII case ignored.
+    /// Returns whether the pattern matches a host without its port, in any ASCII case.
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         match self {
@@ -36,12 +36,12 @@ impl HostPattern {
     }
 }
 
-/// What a request must look like to take a route. An empty list, or no path, matches everything.
+/// The conditions of a route. An empty list, or no path, matches every request.
 #[derive(Debug, Clone, Default)]
 pub struct Match {
     /// Hosts, one of which must match.
     pub hosts: Vec<HostPattern>,
-    /// Searched for in the path, without the query.
+    /// A pattern that must match anywhere in the path, without the query.
     pub path: Option<Regex>,
     /// Methods, one of which must be the request's.
     pub methods: Vec<Method>,
@@ -55,28 +55,28 @@ impl Match {
     }
 }
 
-/// One route: what it matches, where it leads, how it pushes.
+/// One route: its conditions, its upstream, and the settings of requests that take it.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Its name, unique, for logs and explanations.
+    /// The name, unique, for logs and explanations.
     pub name: Box<str>,
-    /// What it matches.
+    /// The conditions.
     pub matches: Match,
-    /// Index of its upstream in the list that the configuration holds.
+    /// Index of the upstream in the configuration's list.
     pub upstream: usize,
-    /// Whether its origins are told of clients in `Forwarded`, too.
+    /// Whether origins get `Forwarded` beside the `X-Forwarded` fields.
     pub forwarded: ForwardedField,
-    /// Clients are told of the origin's other services (RFC 7838), whose ports are the origin's own.
+    /// Whether the origin's `Alt-Svc` (RFC 7838) reaches clients, though its ports are the origin's own.
     pub alt_svc: bool,
-    /// How it delivers assets.
+    /// The settings of push and hints.
     pub push: Policy,
-    /// What it learns from its documents.
+    /// The settings of learning from documents.
     pub learn: LearnPolicy,
-    /// Which answers it keeps.
+    /// The settings of the cache.
     pub cache: CachePolicy,
 }
 
-/// The first route that accepts a request. `authority` may carry a port, which is not looked at.
+/// Returns the first route that matches a request, and its index. A port in `authority` is ignored.
 #[must_use]
 pub fn find<'r>(routes: &'r [Route], method: &Method, authority: &str, path: &str) -> Option<(usize, &'r Route)> {
     let host = without_port(authority);
@@ -86,7 +86,7 @@ pub fn find<'r>(routes: &'r [Route], method: &Method, authority: &str, path: &st
         .find(|(_, route)| route.matches.accepts(host, path, method))
 }
 
-/// The host of an authority: `[::1]:80` is `[::1]`, `a.example:80` is `a.example`.
+/// Returns the host of an authority: `[::1]:80` is `[::1]`, `a.example:80` is `a.example`.
 fn without_port(authority: &str) -> &str {
     let host_end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     match authority.get(host_end..).and_then(|rest| rest.find(':')) {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn first_match_wins() {
+    fn a_request_takes_the_first_route_that_matches() {
         let routes = [
             route("api", &[], Some("^/api"), &[Method::GET]),
             route("shop", &[HostPattern::Suffix(".shop.example".into())], None, &[]),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suffix_needs_a_label_before_it() {
+    fn a_suffix_matches_only_with_a_label_before_it() {
         let suffix = HostPattern::Suffix(".a.example".into());
         assert!(suffix.matches("x.a.example"));
         assert!(!suffix.matches(".a.example"));

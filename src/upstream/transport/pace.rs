@@ -9,7 +9,7 @@
 //!   does not fill before.
 //! - Then the session [grants](grant) bytes, each time it has passed on all that came before: the more responses are
 //!   under way, the less each is granted, so that their sum is bounded.
-//! - While at most [`UNPACED_RESPONSES`] are under way, nothing is held back: a full pipe costs less CPU.
+//! - While at most `UNPACED_RESPONSES` are under way, nothing is held back: a full pipe costs less CPU.
 //! - A session that takes no more bytes [releases](release) the pace, so that a response can still be stored
 //!   completely.
 //!
