@@ -1,37 +1,48 @@
-//! linkpush: an edge proxy that delivers what `Link: rel=preload` response headers name.
+//! linkpush: an HTTP edge that delivers the assets named by `Link: rel=preload` response headers.
 //!
-//! It stands directly behind TLS termination, talks HTTP/2 to clients and HTTP/1.1 to origins, and is
-//! built on Pingora. Pingora's own HTTP/2 server has no push and drops every 1xx, so the client's
-//! HTTP/2 connection is served here, by a server of our own, under Pingora's proxy.
+//! linkpush stands directly behind TLS termination or terminates TLS itself, speaks HTTP/2 and HTTP/1.x to clients and
+//! HTTP/1.1 to origins, and is built on Pingora. Pingora's own HTTP/2 server has no push and drops every 1xx
+//! response, so the module `h2` has an HTTP/2 server of its own, which calls Pingora's proxy for each request.
 //!
 //! # Words
 //!
-//! The *client* asks for a *document*, whose *links* name *assets*. A link that asks for preloading
-//! and resolves to a URL may become a *promise* (a `PUSH_PROMISE` and the stream that answers it) or
-//! a *hint* (a link in a `103`); together they are the document's *plan*. The *diary* of a connection
-//! knows what the client was pushed or fetched itself. *Delivery* is the route's setting: `auto`,
-//! `push`, `hint`, `off`.
+//! A *document* is a response whose *links* name *assets*. A link that asks for preloading and resolves to a URL may
+//! become a *promise* (a `PUSH_PROMISE` and the stream of its response) or a *hint* (a link in a `103` response);
+//! promises and hints together are the document's *plan*. The *diary* of a connection lists what was pushed to the
+//! client and what the client requested itself. *Delivery* is a route's setting: `auto`, `push`, `hint` or `off`.
 //!
 //! # A request's way
 //!
 //! ```text
-//! client ──► listen ──► h2 ──────────────► proxy ──────────────► upstream ──► origin
-//!            who, TLS,  accept, validate,  route, early plan,    which
-//!            protocol   Session            peer                  server
-//!                         ▲                   │
-//!                         │ promises, 103,    ▼ header of each answer
-//!                         │ header, body    push::plan(policy, facts, document, links)
-//!                         └─────────────── plan, in the header's extensions
+//! client ──► listen ──────► h2 ──────────────► proxy ──────────────► upstream ──► origin
+//!            PROXY header,  validate, start    route, cache,         choose a
+//!            TLS, protocol  by urgency         early plan            server
+//!                             ▲                  │
+//!                             │ promises, 103,   ▼ links of each response
+//!                             │ head, content  push::plan(policy, facts, document, links)
+//!                             └──────────────── plan, in the extensions of the response
 //! ```
 //!
-//! A promise starts a stream of its own, which takes the same way from `h2` on.
+//! A promise starts a stream of its own, whose request takes the same way from `h2` on. HTTP/1.x requests go from
+//! `listen` to `proxy`. The complete stored responses of [`cache`] are sent by `h2` without Pingora's proxy.
 //!
 //! # Modules
 //!
-//! Imports go to the left only: pure ([`url_hash`], [`link`], [`html`], [`fields`], [`push`], [`peer`], [`forwarded`], [`learn`],
-//! [`route`], and `hpack`), then state ([`cache`],
-//! [`certificate`], [`upstream`], [`telemetry`]), then [`exchange`] (what rides between edges), then edges (`listen`, `h2`, [`proxy`], [`config`]), which do not know each
-//! other, then assembly ([`server`], [`cli`]).
+//! A module imports only from modules above it in this list; tests check this. Modules within State and Edges do not
+//! know each other.
+//!
+//! - Pure, without I/O, clock or log, in order of their imports: `hpack` (compression of HTTP/2 fields), [`url_hash`]
+//!   (keyed hashes of URLs), [`link`] (`Link` headers and URLs), [`html`] (fetches in the head of an HTML document),
+//!   [`fields`] (fields of messages), [`push`] (the plan for a document), [`peer`] (the client of a connection, the
+//!   target of a request), [`forwarded`] (fields that tell origins about the client), [`learn`] (links that documents
+//!   had before), [`route`] (host, path and method to a route).
+//! - [`backpressure`] (stops the origin's connection while a client reads slowly).
+//! - State: [`cache`] (stored responses), [`certificate`] (TLS certificates), [`upstream`] (pools of origin servers),
+//!   [`telemetry`] (logs and metrics).
+//! - [`exchange`] (types that cross between the modules of the next row).
+//! - Edges: `listen` (accepted connections, HTTP/1.x), `h2` (HTTP/2 connections), [`proxy`] (the rules of a request),
+//!   [`config`] (the configuration file).
+//! - Assembly: [`server`] (the running process), then [`cli`] (the subcommands), then `main`.
 
 pub mod backpressure;
 pub mod cache;

@@ -1,4 +1,4 @@
-//! Arguments, log, subcommand, exit code.
+//! Parses the arguments, starts the log, runs the subcommand and returns its exit code.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use linkpush::{
     telemetry::Quiet,
 };
 
-/// Every proxied request allocates; this allocator makes that cheaper than the system's.
+/// The allocator: each proxied request allocates, and mimalloc is faster at that than the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -31,13 +31,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// `RUST_LOG` decides; without it: life cycle and access lines, and Pingora's warnings, but for those of its cache:
-/// a line for each stale answer and each client that leaves, which the access line tells.
+/// Starts the log. `RUST_LOG` chooses the lines; by default life cycle, access lines and Pingora's warnings. The
+/// warnings of Pingora's cache are off: one for each stale response and each client that leaves, which the access line
+/// has, too.
 fn init_log() {
     let env = env_logger::Env::default()
         .default_filter_or("info,pingora_core=warn,pingora_proxy=warn,pingora_proxy::proxy_cache=off");
     let logger = env_logger::Builder::from_env(env).format_timestamp_millis().build();
     log::set_max_level(logger.filter());
-    // Nobody was before us.
+    // Fails only if a logger was set before, and none was.
     let _ = log::set_boxed_logger(Box::new(Quiet::new(logger)));
 }

@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue, header};
 use linkpush::{
     learn::{DocumentKey, Evidence, LearnPolicy, ManifestLimits, ManifestStore, Observation, Observed},
     link::Spelled,
+    push::Source,
 };
 use site::{Kind, Setting, Tally};
 use support::{figures::median, process};
@@ -90,6 +91,7 @@ fn respond(store: &ManifestStore, path: &str) {
         evidence: &Evidence::Anonymous,
         network: 1,
         response: Observed::Document,
+        source: Source::Learned,
         links: &links,
         delivered: &delivered,
         policies: &[],

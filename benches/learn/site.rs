@@ -9,6 +9,7 @@ use std::{
 use linkpush::{
     learn::{Evidence, LearnPolicy, Links, ManifestLimits, ManifestStore, Observation, Observed, VisitorFacts},
     link::Spelled,
+    push::Source,
 };
 
 /// What is simulated.
@@ -279,6 +280,7 @@ pub(crate) fn run(setting: Setting) -> Outcome {
                 evidence: &evidence,
                 network: store.hasher().network(visit.address),
                 response: Observed::Document,
+                source: Source::Learned,
                 links: &values,
                 delivered: &delivered,
                 policies: &[],

@@ -1,7 +1,7 @@
 //! The reader of HTML heads.
 
 use crate::{
-    html::{End, Found, HtmlReason, Limits, HtmlReader, ResponseFields, State},
+    html::{End, Found, HtmlReader, HtmlReason, Limits, ReaderState, ResponseFields},
     input::Input,
     link::{Document, parse},
 };

@@ -27,7 +27,11 @@ fn finished(content: &[u8]) -> Vec<u8> {
 
 fn encoded(content: &Content<'_>) -> String {
     let documents = content.documents.iter().map(|saved| {
-        (saved.key, saved.last_seen, saved.links.iter().map(|link| link.as_bytes()).collect::<Vec<_>>())
+        (
+            saved.key,
+            saved.last_seen,
+            saved.links.iter().map(|link| link.as_bytes()).collect::<Vec<_>>(),
+        )
     });
     encode(&KeyHasher::new(content.secret), &documents.collect::<Vec<_>>()).expect("a text")
 }

@@ -1,6 +1,6 @@
-//! The URLs that documents have linked to with `rel=preload`: what a route with `cache: assets` keeps.
+//! Remembers the URLs that documents link to with `rel=preload`: a route with `cache: assets` stores their responses.
 //!
-//! Bounded, in memory only: a document that is asked for again names its assets again.
+//! The memory is bounded and not saved: the next response of a document names its assets again.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::{
     push::{Mention, Policy},
 };
 
-/// What documents have linked to.
+/// The URLs that documents preload.
 #[derive(Debug)]
 pub struct Assets {
     urls: Cache<UrlHash, (), TakeAsIs>,
-    /// Link fields whose targets are among `urls`, so that they need not be looked at again.
+    /// Hashes of Link fields whose targets are in `urls`, so that the fields need not be parsed again.
     fields: Cache<UrlHash, (), TakeAsIs>,
 }
 
-/// URLs that are remembered: far more than a site has, and some twenty megabytes at most.
+/// URLs that are remembered: far more than a site has, in about 20 MB at most.
 const MAX_URLS: u64 = 65_536;
 
-/// Link fields that are remembered, and for how long: what was forgotten meanwhile is noted again.
+/// Link fields that are remembered, and for how long: then URLs that `urls` has dropped meanwhile are noted again.
 const MAX_FIELDS: u64 = 4096;
 const FIELDS_FOR: Duration = Duration::from_secs(60);
 
@@ -42,7 +42,7 @@ impl Default for Assets {
 }
 
 impl Assets {
-    /// Whether a document has linked to it.
+    /// Returns whether a document preloads this URL.
     #[must_use]
     pub fn contains(&self, url: UrlHash) -> bool {
         self.urls.contains_key(&url)
@@ -50,15 +50,15 @@ impl Assets {
 
     /// Remembers a URL.
     pub fn note(&self, url: UrlHash) {
-        // To ask for it counts as a visit: what is used stays.
+        // `get` counts as a visit, which keeps URLs in use from being evicted.
         if self.urls.get(&url).is_none() {
             self.urls.insert(url, ());
         }
     }
 
-    /// Remembers what the Link fields of a document preload from its own origin, or from an authority that
-    /// its route lists. The document is given as scheme, authority, and path with query. What the fields
-    /// mention is asked for only if it is not remembered.
+    /// Remembers the URLs that the Link fields of a document preload from its own origin, or from an authority that its
+    /// route lists. The tuple is the document's scheme, authority, and path with query. `mentions`, the parsed fields,
+    /// is called only for fields that are not remembered.
     pub fn note_links<'f, 'm>(
         &self,
         hasher: &UrlHasher,
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_preloaded_from_here_is_an_asset() {
+    fn preloads_of_the_own_origin_and_of_listed_authorities_are_assets() {
         let assets = Assets::default();
         let field = "</a.css>; rel=preload, <b.js>; rel=preload; nopush, </c>; rel=prefetch, \
                      <//cdn.example/d>; rel=preload, <//other.example/e>; rel=preload";

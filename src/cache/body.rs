@@ -1,22 +1,22 @@
-//! The content of a kept answer: shared bytes, never copied for a client.
+//! Holds the content of a stored response: shared bytes, never copied for a client.
 
 use std::{ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 
-/// A whole content in pieces.
+/// Complete content, in pieces.
 #[derive(Debug, Clone, Default)]
 pub struct Body {
     pieces: Arc<[Bytes]>,
     length: usize,
 }
 
-/// The most that small pieces are joined to; as much as the transport takes at a time.
+/// Bytes up to which small pieces are joined: as many as the transport takes at a time.
 const PIECE: usize = 64 * 1024;
 
 impl Body {
-    /// Joins what came in small pieces, so that no allocation is kept for a few bytes. Long pieces are
-    /// taken as they are.
+    /// Joins small pieces up to `PIECE` bytes, so that no stored allocation holds only some bytes. Longer pieces are
+    /// shared as they are.
     #[must_use]
     pub fn new(pieces: impl IntoIterator<Item = Bytes>) -> Self {
         let mut joined = Vec::new();
@@ -39,25 +39,25 @@ impl Body {
         }
     }
 
-    /// Its bytes.
+    /// Returns the number of bytes.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether it has none.
+    /// Returns whether the content has no bytes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Its pieces, none of them empty.
+    /// Returns the pieces, none of them empty.
     #[must_use]
     pub fn pieces(&self) -> &[Bytes] {
         &self.pieces
     }
 
-    /// The rest of the piece that has this byte, up to `end`.
+    /// Returns the bytes from `range.start` to the end of their piece, or to `range.end` if that is earlier.
     pub(super) fn piece(&self, range: &Range<usize>) -> Option<Bytes> {
         let mut start = 0;
         for piece in self.pieces.iter() {
@@ -71,7 +71,7 @@ impl Body {
     }
 }
 
-/// One piece of a run. A single one is shared, not copied: it was made for its bytes alone.
+/// Joins the pieces of a run. A single piece is shared, not copied: its allocation holds no other bytes.
 fn join(run: &mut Vec<Bytes>, length: usize) -> Option<Bytes> {
     if run.len() <= 1 {
         return run.pop();

@@ -1,10 +1,11 @@
-//! Answers kept in memory, for pushes and requests alike.
+//! Stores responses in memory, for pushes and requests alike (RFC 9111).
 //!
-//! The semantics of RFC 9111 are pingora-cache's; the store under it is ours. Reading order: `rules` (what may be stored, for
-//! how long, and what of it answers a request), `object` and `body` (a stored response), `fill` (one on its way), `purge`
-//! (what is to be forgotten), `assets` (which URLs count as such), `store` (all of them, bounded).
+//! pingora-cache drives the look-ups; the rules and the store are linkpush's own. Reading order: `rules` (which
+//! responses may be stored, for how long, and how a request is answered with one), `object` and `body` (a stored
+//! response), `fill` (a response still arriving), `purge` (which stored responses to forget), `assets` (which URLs
+//! documents preload), `store` (all stored responses, bounded).
 //!
-//! Bodies are shared: whoever sends one holds references to the same bytes.
+//! Stored content is shared: every client that receives a response reads the same bytes.
 
 mod assets;
 mod body;

@@ -1,4 +1,4 @@
-//! A kept answer, and what it weighs.
+//! Holds a stored response, and computes its weight in the store.
 
 use std::time::SystemTime;
 
@@ -19,20 +19,20 @@ use crate::{
     push::{self, Credentials},
 };
 
-/// All of an answer but its content: made when its header came.
+/// A response without its content.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// The whole URL, as [`url_text`](super::url_text) writes it.
+    /// The target URI, as [`url_text`](super::url_text) writes it.
     pub url: Box<str>,
-    /// The upstream that answered.
+    /// The name of the upstream that sent the response.
     pub upstream: Box<str>,
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its fields, without those of the origin's connection.
+    /// The fields, without those of the origin's connection.
     pub fields: HeaderMap,
     pub(super) vary: Box<[HeaderName]>,
     pub(super) variance: Option<Variance>,
-    /// Since when it is kept; what was kept earlier under the same URL for other variants is not used.
+    /// When the response was stored. Variants of the same URL that were stored earlier are not used.
     pub(super) created: SystemTime,
     epoch: SystemTime,
     fresh_until: SystemTime,
@@ -40,10 +40,10 @@ pub struct Head {
     stale_if_error: u32,
 }
 
-/// A whole answer.
+/// A stored response.
 #[derive(Debug)]
 pub struct Object {
-    /// That of the fill that brought it, unless it was revalidated since.
+    /// The number of the fill that brought the response, or a new one since a revalidation.
     pub(super) id: u64,
     pub(super) head: Head,
     pub(super) body: Body,
@@ -51,7 +51,7 @@ pub struct Object {
 }
 
 impl Head {
-    /// The head that Pingora's record of an answer tells.
+    /// Makes a head from Pingora's record of a response.
     pub(super) fn of(meta: &CacheMeta, url: &str, upstream: &str) -> Self {
         let response = meta.response_header();
         let mut fields = response.headers.clone();
@@ -61,7 +61,7 @@ impl Head {
             upstream: upstream.into(),
             status: response.status,
             fields,
-            // What varies by too much was refused before.
+            // A response whose Vary cannot be used was refused before.
             vary: vary::names(&response.headers).unwrap_or_default(),
             variance: meta.variance(),
             created: meta.provenance(),
@@ -72,16 +72,15 @@ impl Head {
         }
     }
 
-    /// It varies by other fields than before, of which the request that revalidated it has these. What is kept of its URL for
-    /// other variants, by the old ones, is not used any more.
+    /// Notes that a revalidation changed `Vary`: `variance` hashes the new fields of the revalidating request. Variants
+    /// of the URL that were stored before `now`, by the old fields, are not used any more.
     pub(super) const fn vary_anew(&mut self, variance: Option<Variance>, now: SystemTime) {
         self.variance = variance;
         self.created = now;
     }
 
-    /// The same as Pingora's record, as far as that can be made anew.
-    ///
-    /// It counts the validity of variants from `created` and age from the epoch, so those are kept.
+    /// Makes Pingora's record of the response. Pingora compares variants by `created` and counts the age from the
+    /// epoch, so both are carried over.
     pub(super) fn meta(&self) -> CacheMeta {
         let mut response = Response::new(());
         *response.status_mut() = self.status;
@@ -102,17 +101,17 @@ impl Head {
         meta
     }
 
-    /// Bytes of content that it announces.
+    /// Returns the bytes of content that the fields announce.
     pub(super) fn length(&self) -> Option<usize> {
         announced_length(&self.fields)
     }
 
-    /// Whether it is fresh at this time.
+    /// Returns whether the response is fresh (RFC 9111 section 4.2).
     pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
         self.fresh_until >= now
     }
 
-    /// What it takes in memory.
+    /// Returns the bytes that the head takes in memory.
     pub(super) fn size(&self) -> usize {
         let fields = self.fields.iter();
         let fields: usize = fields
@@ -123,7 +122,7 @@ impl Head {
     }
 }
 
-/// Bytes of an entry besides what it holds: the object itself, and the place in the store.
+/// Bytes of an entry besides its texts and content: the object itself, and its place in the store.
 const HEAD: usize = 1024;
 
 /// Bytes of a field besides its name and value, in a map that is at most half empty.
@@ -132,16 +131,16 @@ const FIELD: usize = 150;
 /// Bytes of a piece of content besides its own.
 const PIECE: usize = 64;
 
-/// Percent of a head's size that it counts for: what a store of small responses has freed is of no use to the larger
-/// ones that follow, as some of them is left in nearly every page of the allocator. With this, what is resident after
-/// millions of responses of mixed sizes stays below 1.25 times the bound of the store (`benches/cache.rs`).
+/// Percent of its size that a head counts for. Memory that small responses have freed is of no use to larger ones, as
+/// some small response is left in nearly every page of the allocator. With this and [`CONTENT_SHARE`], resident memory
+/// after millions of responses of mixed sizes stays below 1.25 times the bound of the store (`benches/cache.rs`).
 const HEAD_SHARE: usize = 170;
 
-/// Percent of a content's size that it counts for, likewise.
+/// Percent of its size that content counts for.
 const CONTENT_SHARE: usize = 130;
 
 impl Object {
-    /// A whole answer: its length is known now.
+    /// Makes a stored response: Content-Length takes the place of Transfer-Encoding.
     pub(super) fn new(id: u64, mut head: Head, body: Body) -> Self {
         head.fields.remove(header::TRANSFER_ENCODING);
         head.fields
@@ -155,48 +154,48 @@ impl Object {
         }
     }
 
-    /// Its status, fields and URL.
+    /// Returns the status, fields and URL.
     #[must_use]
     pub const fn head(&self) -> &Head {
         &self.head
     }
 
-    /// Its content.
+    /// Returns the content.
     #[must_use]
     pub const fn body(&self) -> &Body {
         &self.body
     }
 
-    /// Whether it may be pushed to anybody (rule 10).
+    /// Returns whether the response may be pushed to any client: [`push::check_pushable`] without credentials.
     #[must_use]
     pub const fn is_pushable(&self) -> bool {
         self.is_pushable
     }
 
-    /// Whether it is fresh at this time.
+    /// Returns whether the response is fresh (RFC 9111 section 4.2).
     #[must_use]
     pub fn is_fresh(&self, now: SystemTime) -> bool {
         self.head.is_fresh(now)
     }
 
-    /// Seconds since it was new (RFC 9111 section 4.2.3).
+    /// Returns the age in seconds (RFC 9111 section 4.2.3).
     #[must_use]
     pub fn age(&self, now: SystemTime) -> u64 {
         now.duration_since(self.head.epoch).unwrap_or_default().as_secs()
     }
 
-    /// Seconds for which it is still fresh.
+    /// Returns the seconds for which the response stays fresh.
     #[must_use]
     pub fn time_left(&self, now: SystemTime) -> u64 {
         self.head.fresh_until.duration_since(now).unwrap_or_default().as_secs()
     }
 
-    /// Whether a request with these fields may be answered with it.
+    /// Returns whether a request with these fields selects this variant (RFC 9111 section 4.1).
     pub(super) fn matches(&self, hasher: &UrlHasher, request: &HeaderMap) -> bool {
         self.head.variance == vary::variance(hasher, &self.head.vary, request)
     }
 
-    /// What it counts for in the store: the bytes that it takes, and its share of the gaps between them.
+    /// Returns the weight in the store: the bytes of the response, and its share of the gaps between responses.
     pub(super) fn weight(&self) -> u32 {
         let content = self.body.len() + PIECE * self.body.pieces().len();
         let weight = self.head.size() * HEAD_SHARE / 100 + content * CONTENT_SHARE / 100;

@@ -1,5 +1,5 @@
-//! What is to be forgotten, and the memory of it: an answer that was asked for before a purge must not
-//! be kept after it.
+//! Names the stored responses to forget, and remembers past purges: a response requested before a purge must not be
+//! stored after it.
 
 use std::{collections::VecDeque, fmt};
 
@@ -7,42 +7,43 @@ use http::Uri;
 
 use super::rules::key::{UrlHash, url_text};
 
-/// What to forget.
+/// The stored responses to forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purge {
-    /// The answers of one URL, all variants of it.
+    /// All variants of one URL.
     Url(Box<str>),
-    /// Those of all URLs that begin like this.
+    /// All URLs that begin with this text.
     Prefix(Box<str>),
     /// Everything.
     All,
 }
 
-/// Why a text names no URL whose answers could be kept.
+/// A text that is no URL of a stored response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an absolute http or https URL without userinfo and fragment, such as https://shop.example/main.css")]
 pub struct BadUrl;
 
 impl Purge {
-    /// The answers of this URL.
+    /// Names the stored responses of one URL.
     ///
     /// # Errors
     ///
-    /// It is no URL.
+    /// The text is no such URL.
     pub fn url(text: &str) -> Result<Self, BadUrl> {
         Ok(Self::Url(normal(text)?.into()))
     }
 
-    /// The answers of all URLs that begin like this; an authority without a path is all of that.
+    /// Names the stored responses of all URLs that begin with this text; an authority without a path names all its
+    /// URLs.
     ///
     /// # Errors
     ///
-    /// It does not begin like a URL.
+    /// The text is no beginning of such a URL.
     pub fn prefix(text: &str) -> Result<Self, BadUrl> {
         Ok(Self::Prefix(normal(text)?.into()))
     }
 
-    /// Whether a URL is meant, given as [`url_text`] writes it.
+    /// Returns whether a URL, as [`url_text`] writes it, is among those to forget.
     #[must_use]
     pub fn reaches(&self, url: &str) -> bool {
         match self {
@@ -63,7 +64,7 @@ impl fmt::Display for Purge {
     }
 }
 
-/// A URL as it is kept.
+/// Returns a URL as [`url_text`] writes it.
 fn normal(text: &str) -> Result<String, BadUrl> {
     let uri: Uri = text.parse().map_err(|_| BadUrl)?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
@@ -78,7 +79,7 @@ fn normal(text: &str) -> Result<String, BadUrl> {
     Ok(url_text(scheme, authority.as_str(), path_and_query))
 }
 
-/// What had been purged and changed when a request began.
+/// The counts of purges and changes when a request began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Begun {
     purges: u64,
@@ -86,11 +87,11 @@ pub(super) struct Begun {
     changes: u32,
 }
 
-/// The last purges, and how often URLs were changed.
+/// Remembers the last [`RECENT`] purges, and counts the changes of URLs.
 ///
-/// A change is one URL, and as frequent as clients make it: it is counted in one of [`SLOTS`] places that share all URLs
-/// between them, by a hash that nobody outside can tell. A request for a URL of the same place is taken for one of
-/// the URL that was changed: its answer is not kept, and the next one is.
+/// A change concerns one URL, and clients cause as many as they like (RFC 9111 section 4.4). So [`SLOTS`] counters
+/// stand for all URLs, picked by a hash that no client can predict. A change stops the storing of responses under way
+/// for every URL with the same counter; their next responses are stored.
 #[derive(Debug)]
 pub(super) struct PurgeLog {
     count: u64,
@@ -98,13 +99,13 @@ pub(super) struct PurgeLog {
     changes: Box<[u32]>,
 }
 
-/// Purges that are told apart. Whatever was begun before the oldest of them is not kept at all.
+/// Purges that are remembered. A response requested before the oldest of them is not stored, whatever its URL.
 const RECENT: usize = 256;
 
-/// As many as an index of 16 bits has: 256 KiB.
+/// Counters of changes: one for each index of 16 bits, 256 KiB in all.
 const SLOTS: usize = 1 << 16;
 
-/// Picks one of [`SLOTS`] for a URL.
+/// Returns the counter of a URL, below [`SLOTS`].
 const fn slot(url: UrlHash) -> u16 {
     let [.., high, low] = url.to_bytes();
     u16::from_be_bytes([high, low])
@@ -121,7 +122,7 @@ impl Default for PurgeLog {
 }
 
 impl PurgeLog {
-    /// The mark of a request for this URL that begins now.
+    /// Returns the mark of a request for this URL that begins now.
     pub(super) fn begin(&self, url: UrlHash) -> Begun {
         let slot = slot(url);
         Begun {
@@ -139,14 +140,14 @@ impl PurgeLog {
         self.recent.push_back(purge);
     }
 
-    /// A URL was changed.
+    /// Counts a change of a URL.
     pub(super) fn change(&mut self, url: UrlHash) {
         if let Some(changes) = self.changes.get_mut(usize::from(slot(url))) {
             *changes = changes.wrapping_add(1);
         }
     }
 
-    /// Whether a URL was purged or changed since a request for it began.
+    /// Returns whether a URL was, or may have been, purged or changed since a request for it began.
     pub(super) fn reached(&self, begun: Begun, url: &str) -> bool {
         if self.changes_in(begun.slot) != begun.changes {
             return true;
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_purge_reaches_what_it_names() {
+    fn a_purge_reaches_the_urls_that_it_names() {
         assert!(Purge::Url(URL.into()).reaches(URL));
         assert!(!Purge::Url("https://shop.example/static/main.css?v=1".into()).reaches(URL));
         assert!(prefix("https://shop.example/static/").reaches(URL));
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_read_as_requests_name_them() {
+    fn urls_of_purges_are_normalized_like_those_of_requests() {
         let url = |text: &str| Purge::url(text).map(|purge| purge.to_string());
         assert_eq!(
             url("HTTPS://Shop.Example:443/A?b").as_deref(),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_began_before_is_reached() {
+    fn a_purge_reaches_only_requests_that_began_before_it() {
         let mut log = PurgeLog::default();
         let before = log.begin(hash(1));
         assert!(!log.reached(before, URL));
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_ago_to_tell_is_reached() {
+    fn a_request_older_than_the_remembered_purges_counts_as_purged() {
         let mut log = PurgeLog::default();
         let before = log.begin(hash(1));
         for _ in 0..RECENT {
@@ -241,7 +242,7 @@ mod tests {
         assert!(log.reached(before, URL));
         assert!(!log.reached(other, URL));
         assert!(!log.reached(after, URL));
-        // However many changes there are, requests for other URLs are not taken for older than can be told.
+        // Changes, however many, do not make requests for other URLs count as purged.
         for _ in 0..=RECENT {
             log.change(hash(1));
         }

@@ -1,4 +1,4 @@
-//! `linkpush check`: every problem of configuration files, at once.
+//! Checks configuration files (`linkpush check`), and prints all of their problems and warnings.
 
 use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 
@@ -10,6 +10,7 @@ pub struct Args {
     files: Vec<PathBuf>,
 }
 
+/// Checks each file.
 pub(super) fn run(args: &Args) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in &args.files {

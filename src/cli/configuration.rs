@@ -1,10 +1,10 @@
-//! The configuration file that a command names.
+//! Reads the configuration file that a command names.
 
 use std::path::Path;
 
 use crate::config::{self, Config};
 
-/// What a file configures; `None` if the file is wrong, which is told then.
+/// Reads a configuration file. Prints its problems and returns `None` if there are any.
 pub(super) fn configured(file: &Path) -> Option<Config> {
     match config::read(file) {
         Ok(config) => Some(config),

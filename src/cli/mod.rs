@@ -1,9 +1,12 @@
-//! The subcommands, one file each.
+//! Parses and runs the subcommands, one file or folder each.
+//!
+//! Shared by them: `configuration` (reads the file that a command names), `target` (finds the running server),
+//! `failure` (an error on the terminal).
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a command's answer goes to the terminal"
+    reason = "a command prints its result on the terminal"
 )]
 
 mod check;
@@ -25,22 +28,22 @@ use clap::Subcommand;
 
 pub use failure::report;
 
-/// What linkpush is asked to do.
+/// A subcommand with its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve, as a configuration says
+    /// Serve by a configuration file
     Run(run::Args),
     /// Make a running server read its configuration again
     Reload(reload::Args),
-    /// Make a running server forget answers that it keeps
+    /// Remove stored responses from a running server
     Purge(purge::Args),
-    /// Replace a running server by its binary of now, without a lost request
+    /// Replace a running server by the binary that is installed now, without a lost request
     Upgrade(upgrade::Args),
-    /// Tell every problem of configuration files
+    /// Print every problem of configuration files
     Check(check::Args),
-    /// Tell what would be delivered for a response, and why not the rest
+    /// Show which links of a response would be delivered, and why others would not
     Explain(Box<explain::Args>),
-    /// Fetch a page as a client that accepts pushes, and show what came
+    /// Fetch a page as a client that accepts pushes, and show what was pushed and hinted
     #[cfg(feature = "probe")]
     Probe(probe::Args),
     /// Serve a demonstration: a bundled origin, and the edge in front of it
@@ -51,7 +54,7 @@ pub enum Command {
 ///
 /// # Errors
 ///
-/// What kept it from being carried out.
+/// The command failed.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(&args),

@@ -1,4 +1,4 @@
-//! `linkpush purge`: a running server forgets answers that it keeps.
+//! Removes stored responses from a running server (`linkpush purge`), over its admin address or socket.
 
 use std::{
     io::{Read, Write},
@@ -21,20 +21,21 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true)))]
 pub struct Args {
-    /// The server's configuration file, which names its admin entrance
+    /// The server's configuration file, which names its admin address or socket
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Forget the answers of all URLs that begin like this
+    /// Remove the stored responses of all URLs that begin with this
     #[arg(long, value_name = "URL", group = "what")]
     prefix: Option<String>,
-    /// Forget everything
+    /// Remove all stored responses
     #[arg(long, group = "what")]
     all: bool,
-    /// The URL whose answers are forgotten
+    /// Remove the stored responses of this URL
     #[arg(value_name = "URL", group = "what")]
     url: Option<String>,
 }
 
+/// Sends the purge to the running server, and prints the number of removed responses.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(config) = super::configuration::configured(&args.config) else {
         return Ok(ExitCode::FAILURE);
@@ -51,30 +52,31 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         AdminEndpoint::Address(address) => {
             let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT)
                 .with_context(|| format!("cannot reach the server at {address}"))?;
-            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-            ask(stream, &request)
+            stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+            send(stream, &request)
         }
         AdminEndpoint::Socket(path) => {
             let stream =
                 UnixStream::connect(path).with_context(|| format!("cannot reach the server at {}", path.display()))?;
-            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-            ask(stream, &request)
+            stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+            send(stream, &request)
         }
     }?;
     println!("{purged} answers purged");
     Ok(ExitCode::SUCCESS)
 }
 
+/// Time limit of the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// It looks at everything that is kept: ten million answers take some seconds.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time limit of the server's response: a purge looks at every stored response, and ten million take seconds.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// More than it ever says.
-const MAX_ANSWER: u64 = 64 * 1024;
+/// Bytes of the longest response that is read; the server's have less than 1 KiB.
+const MAX_RESPONSE: u64 = 64 * 1024;
 
-/// Asks, and returns how many answers were purged.
-fn ask(mut stream: impl Read + Write, request: &PurgeRequest) -> anyhow::Result<u64> {
+/// Sends the purge over a connection, and returns the number of removed responses.
+fn send(mut stream: impl Read + Write, request: &PurgeRequest) -> anyhow::Result<u64> {
     let body = serde_json::to_string(request)?;
     let head = format!(
         "POST {PURGE_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
@@ -84,19 +86,19 @@ fn ask(mut stream: impl Read + Write, request: &PurgeRequest) -> anyhow::Result<
     stream.write_all([head, body].concat().as_bytes())?;
     let mut response = Vec::new();
     stream
-        .take(MAX_ANSWER)
+        .take(MAX_RESPONSE)
         .read_to_end(&mut response)
-        .context("the server does not answer")?;
+        .context("the server does not respond")?;
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = head.parse(&response).context("the server's answer is no HTTP")? else {
-        bail!("the server's answer is not complete");
+    let httparse::Status::Complete(length) = head.parse(&response).context("the server's response is not HTTP")? else {
+        bail!("the server's response is not complete");
     };
     let body = response.get(length..).unwrap_or_default();
     if head.code != Some(StatusCode::OK.as_u16()) {
-        let refused: Refused = serde_json::from_slice(body).context("the server refuses, and does not say why")?;
+        let refused: Refused = serde_json::from_slice(body).context("the server refuses, and gives no reason")?;
         bail!("the server refuses: {}", refused.error);
     }
-    let purged: Purged = serde_json::from_slice(body).context("the server's answer is no number")?;
+    let purged: Purged = serde_json::from_slice(body).context("the server's response has no number")?;
     Ok(purged.purged)
 }

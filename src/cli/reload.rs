@@ -1,4 +1,4 @@
-//! `linkpush reload`: a running server reads its configuration again.
+//! Has a running server read its configuration again (`linkpush reload`).
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -12,6 +12,7 @@ pub struct Args {
     config: PathBuf,
 }
 
+/// Checks the file, then signals the running server.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(running) = target::find(&args.config)? else {
         return Ok(ExitCode::FAILURE);

@@ -1,4 +1,4 @@
-//! `linkpush run`: serve, as a configuration says.
+//! Serves by a configuration file (`linkpush run`).
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -16,6 +16,7 @@ pub struct Args {
     take_over: bool,
 }
 
+/// Serves until the process is told to end.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(config) = super::configuration::configured(&args.config) else {
         return Ok(ExitCode::FAILURE);

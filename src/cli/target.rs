@@ -1,10 +1,11 @@
-//! The running server that a command speaks to.
+//! Finds the running server that a command signals.
 
 use std::path::Path;
 
 use crate::server::{ProcessError, RunningServer};
 
-/// The server of a configuration file; `None` if the file is wrong, which is told then.
+/// Finds the server by the pid file of its configuration. Prints the problems of the file and returns `None` if there
+/// are any.
 pub(super) fn find(file: &Path) -> anyhow::Result<Option<RunningServer>> {
     let Some(config) = super::configuration::configured(file) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! `linkpush upgrade`: a running server leaves its sockets to a new process of its binary.
+//! Has a running server hand its sockets over to a new process of its binary (`linkpush upgrade`).
 
 use std::{
     path::PathBuf,
@@ -18,9 +18,11 @@ pub struct Args {
     config: PathBuf,
 }
 
-/// A new process starts in less; Pingora gives up on a hand-over after five seconds.
+/// Time limit of the whole upgrade: Pingora gives up on a hand-over after five seconds, and the new process needs time
+/// to start.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Signals the running server, and waits until the pid file names another process.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(old) = target::find(&args.config)? else {
         return Ok(ExitCode::FAILURE);

@@ -10,7 +10,7 @@ use super::{
     settings::read_settings,
     value,
 };
-use crate::learn::{LearnKey, LearnPolicy, Learning, ManifestLimits, Returning};
+use crate::learn::{LearnKey, LearnPolicy, LearnSource, Learning, ManifestLimits, Returning};
 
 /// Where manifests are stored.
 ///
@@ -33,6 +33,9 @@ pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Findings<'_>) 
     }
     read_settings!(at, found, {
         "learning" => policy.learning, word(LEARNING);
+        "from" => policy.from, non_empty_list("a list of link and html", parse("link or html", |text| {
+            SOURCES.iter().find(|(name, _)| *name == text).map(|(_, source)| *source)
+        }));
         "key" => policy.key, key;
         "vary" => policy.vary, list("a list of request fields", parse("the name of a request field", |text| {
             HeaderName::from_bytes(text.as_bytes()).ok()
@@ -70,6 +73,7 @@ pub(super) fn manifests(at: &At<'_>, found: &mut Findings<'_>) -> Result<Manifes
 }
 
 const LEARNING: &[(&str, Learning)] = &[("on", Learning::On), ("off", Learning::Off)];
+const SOURCES: &[(&str, LearnSource)] = &[("link", LearnSource::Link), ("html", LearnSource::Html)];
 const RETURNING: &[(&str, Returning)] = &[("skip", Returning::Skip), ("push", Returning::Push)];
 
 const KEY: &[(&str, LearnKey)] = &[("path", LearnKey::Path), ("path_and_query", LearnKey::PathAndQuery)];

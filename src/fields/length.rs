@@ -1,9 +1,9 @@
-//! Where the content of a request ends, as Content-Length says it (RFC 9110 section 8.6), in every version of HTTP. Pure.
+//! Parses Content-Length (RFC 9110 section 8.6), for every version of HTTP. Pure.
 
-/// The greatest length: other servers hold it in 63 bits, and what is greater turns negative there.
+/// The greatest length: other servers use signed 64-bit integers, in which a greater length would be negative.
 pub const MAX_LENGTH: u64 = i64::MAX as u64;
 
-/// Reads the value of a Content-Length field. A list of the same length says it once; anything else but digits says none.
+/// Parses the value of a Content-Length field: digits, or a list of equal lengths; `None` for anything else.
 #[must_use]
 pub fn read(value: &[u8]) -> Option<u64> {
     let mut lengths = value.split(|&byte| byte == b',').map(|element| {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_is_digits_however_often() {
+    fn a_length_is_digits_or_a_list_of_equal_lengths() {
         let table: [(&[u8], Option<u64>); 22] = [
             (b"0", Some(0)),
             (b"5", Some(5)),

@@ -1,7 +1,7 @@
-//! Fields of messages in every version of HTTP: their lists and their values. Pure.
+//! Reads fields of requests and responses by the same rules in every version of HTTP. Pure.
 //!
-//! [`hop`] names the fields that go no further than one connection, [`length`] reads Content-Length, and `values` reads the
-//! only line of a field and frees values from the buffer that they were read into.
+//! Reading order: [`hop`] (hop-by-hop fields), [`length`] (Content-Length), `values` (the value of a field with one
+//! line, and values that hold no more memory than their own bytes).
 
 pub mod hop;
 pub mod length;

@@ -1,16 +1,16 @@
-//! Values of fields: what one line may say alone, and values that hold no more memory than their own bytes.
+//! Copies values of fields out of the buffer that they were read into, and reads fields that may have only one line.
 //!
-//! The values of a parsed header are parts of the buffer that it was read into, 4 KiB for the few hundred bytes of most
-//! answers. Whoever keeps one value keeps all of it: a kept answer, and the table by which the h2 crate compresses
-//! headers (RFC 7541 section 2.3.2), which would hold up to half a megabyte for a connection that way.
+//! The values of a parsed head are slices of the buffer that it was read into: 4 KiB, for a head of 200 to 500 bytes as
+//! most responses have. One value that outlives the response, as in a stored response, keeps the whole buffer.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Bytes that are kept together: less than their own allocations would take.
+/// Most bytes of values that share one buffer. A value holds at most this much memory of others; separate allocations
+/// for each would take more.
 const TOGETHER: usize = 1024;
 
-/// Copies the values into one buffer that has just room for them; each into its own, where they are long.
+/// Copies the values into one buffer of exactly their size; each into its own if they exceed [`TOGETHER`] bytes.
 pub fn compact(fields: &mut HeaderMap) {
     let length = fields.values().map(HeaderValue::len).sum();
     let mut rest = Bytes::new();
@@ -27,7 +27,7 @@ pub fn compact(fields: &mut HeaderMap) {
         } else {
             Bytes::copy_from_slice(value.as_bytes())
         };
-        // What was a value is one.
+        // The same bytes were a valid value before, so this never fails.
         if let Ok(mut copy) = HeaderValue::from_maybe_shared(bytes) {
             copy.set_sensitive(value.is_sensitive());
             *value = copy;
@@ -35,7 +35,8 @@ pub fn compact(fields: &mut HeaderMap) {
     }
 }
 
-/// The value of the only line of a field, without blanks round it: of several, nobody can tell which is meant.
+/// Returns the value of a field's only line, without white space round it; `None` for several lines, of which readers
+/// would choose different ones.
 pub(crate) fn only<'f>(fields: &'f HeaderMap, name: &HeaderName) -> Option<&'f [u8]> {
     let mut lines = fields.get_all(name).iter();
     let first = lines.next()?.as_bytes();
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_long_value_is_not_kept_for_the_sake_of_another() {
+    fn a_value_does_not_hold_the_memory_of_a_long_one() {
         let mut fields = HeaderMap::new();
         fields.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(LONG));
         fields.insert(header::ETAG, HeaderValue::from_static("one"));
@@ -67,7 +68,7 @@ mod tests {
     };
 
     #[test]
-    fn values_are_the_same_and_let_go_of_what_they_were_part_of() {
+    fn compact_values_are_equal_and_release_their_buffer() {
         let buffer = Bytes::from([b"/a.css one two secret".as_slice(), &[b' '; 4000]].concat());
         let part = |range| HeaderValue::from_maybe_shared(buffer.slice(range)).expect("a value");
         let mut fields = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! X-Forwarded-For: a list of addresses, the nearest last.
+//! Extends and reads X-Forwarded-For: a list of addresses, the nearest last. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,12 +7,12 @@ use http::{HeaderValue, header::GetAll};
 use super::text::{MAX_CHAIN, printable};
 use crate::peer::Trusted;
 
-/// A received chain with one more address at its end.
+/// Returns the received chain with one more address at its end.
 ///
-/// Readers go from right to left, as far as they trust, so what stands left may be anything that a
-/// client made up; it is kept, since some read `unknown` or ports there. From an element that is not
-/// printable ASCII, or beyond [`MAX_CHAIN`], everything to the left is dropped: no reader that is
-/// right comes so far.
+/// Correct readers go from right to left and stop at the first address that they do not trust, so the left part may be
+/// invented by a client. It stays, even where an element is no address: some proxies write `unknown` or ports. An
+/// element with other bytes than printable ASCII is dropped with everything to its left, and so is everything beyond
+/// [`MAX_CHAIN`].
 pub(super) fn append(received: Option<&GetAll<'_, HeaderValue>>, address: &[u8]) -> HeaderValue {
     let (mut kept, mut length) = (0, 0);
     for element in elements(received).rev() {
@@ -35,10 +35,10 @@ pub(super) fn append(received: Option<&GetAll<'_, HeaderValue>>, address: &[u8])
     printable(chain)
 }
 
-/// Whom a trusted peer speaks for: the right-most address of its chain that is not trusted itself.
+/// Returns the client of a trusted peer: the right-most address of its chain that is not trusted itself.
 ///
-/// The chain may break off, with an element that is no address or because all are trusted: then it
-/// is the last address before, the peer's own at least.
+/// If an element is no address, or all addresses are trusted, returns the last trusted address before; without any, the
+/// peer's own.
 pub(super) fn client(received: &GetAll<'_, HeaderValue>, trusted: &Trusted, peer: IpAddr) -> IpAddr {
     let mut nearest = peer;
     for element in elements(Some(received)).rev() {
@@ -51,7 +51,8 @@ pub(super) fn client(received: &GetAll<'_, HeaderValue>, trusted: &Trusted, peer
     nearest
 }
 
-/// `192.0.2.1`, `2001:db8::1`, and with ports as some proxies write them; `[2001:db8::1]`.
+/// Parses `192.0.2.1`, `2001:db8::1` or `[2001:db8::1]`, the first and last also with a port, as some proxies write
+/// them.
 fn address_of(element: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(element).ok()?;
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -63,7 +64,7 @@ fn address_of(element: &[u8]) -> Option<IpAddr> {
 
 const SEPARATOR: &[u8] = b", ";
 
-/// The elements of all field lines in order; empty ones are none (RFC 9110 section 5.6.1).
+/// Yields the elements of all field lines in order, without empty ones (RFC 9110 section 5.6.1).
 fn elements<'h>(received: Option<&'h GetAll<'_, HeaderValue>>) -> impl DoubleEndedIterator<Item = &'h [u8]> {
     received
         .into_iter()

@@ -1,4 +1,5 @@
-//! `Forwarded` (RFC 7239): a list of elements, each pairs of what one proxy saw.
+//! Extends and checks `Forwarded` (RFC 7239): a list of elements, each with the pairs `for=`, `host=`, `proto=` of one
+//! proxy. Pure.
 
 use std::{io::Write, net::IpAddr};
 
@@ -7,11 +8,11 @@ use http::{HeaderValue, header::GetAll};
 use super::text::{AddressText, MAX_CHAIN, printable};
 use crate::peer::Scheme;
 
-/// The received elements with one more at their end.
+/// Returns the received elements with one more at their end.
 ///
-/// All or nothing: if one received line is not as RFC 7239 section 4 has it, or all are longer than
-/// [`MAX_CHAIN`], only ours is sent. A quote that a client left open would else take the elements
-/// that follow, ours too, into its own; there is no reading such a list from its end.
+/// If a received line violates RFC 7239 section 4, or all lines together exceed [`MAX_CHAIN`], all received elements
+/// are dropped. An unclosed quote would make every later element, the new one too, part of a quoted string, and such a
+/// list cannot be read from its end.
 pub(super) fn append(
     received: Option<&GetAll<'_, HeaderValue>>,
     address: IpAddr,
@@ -38,18 +39,19 @@ pub(super) fn append(
         let quote: &[u8] = if host.iter().all(is_token) { b"" } else { b"\"" };
         value.extend([b";host=", quote, host, quote].concat());
     }
-    // A Vec takes all that is written.
+    // Writing to a Vec never fails.
     let _ = write!(value, ";proto={}", scheme.name());
     printable(value)
 }
 
 const SEPARATOR: &[u8] = b", ";
 
-/// `for="[0000:0000:0000:0000:0000:ffff:255.255.255.255]";host="";proto=https`
+/// Bytes of the new element without its host, at most:
+/// `for="[0000:0000:0000:0000:0000:ffff:255.255.255.255]";host="";proto=https` has 73.
 const ROOM: usize = 80;
 
-/// `forwarded-element` of RFC 7239 section 4, any number of them, in printable ASCII. White space
-/// around `;` is taken as well: the examples of the RFC have it.
+/// Returns whether a line is a list of `forwarded-element` (RFC 7239 section 4) in printable ASCII. White space around
+/// `;` is accepted: examples in the RFC have it.
 pub(super) fn is_well_formed(line: &[u8]) -> bool {
     let mut rest = skip_space(line);
     loop {
@@ -65,7 +67,7 @@ pub(super) fn is_well_formed(line: &[u8]) -> bool {
     }
 }
 
-/// What follows `token "=" ( token / quoted-string )`.
+/// Returns the text behind `token "=" ( token / quoted-string )`; `None` if the text does not begin so.
 fn after_pair(pair: &[u8]) -> Option<&[u8]> {
     let value = skip_token(pair).strip_prefix(b"=")?;
     if let Some(quoted) = value.strip_prefix(b"\"") {
@@ -75,7 +77,7 @@ fn after_pair(pair: &[u8]) -> Option<&[u8]> {
     Some(skip_token(value))
 }
 
-/// What follows the closing quote.
+/// Returns the text behind the closing quote; `None` without one.
 fn after_quoted(mut rest: &[u8]) -> Option<&[u8]> {
     loop {
         rest = match rest {
@@ -95,7 +97,7 @@ fn skip_space(text: &[u8]) -> &[u8] {
     text.trim_ascii_start()
 }
 
-/// `tchar` of RFC 9110 section 5.6.2.
+/// Returns whether a byte is a `tchar` (RFC 9110 section 5.6.2).
 fn is_token(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_told_from_what_only_looks_like_one() {
+    fn only_lists_by_rfc_7239_are_well_formed() {
         for good in [
             "",
             "for=192.0.2.43",

@@ -1,4 +1,4 @@
-//! A request, as far as origins are told of it.
+//! Holds the facts of a request that the fields for the origin are made from, and reads those of a trusted peer. Pure.
 
 use std::net::IpAddr;
 
@@ -7,14 +7,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::GetAll};
 use super::names::{Trust, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::peer::Scheme;
 
-/// One request, as far as it matters here.
+/// The facts of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwardedFacts<'r> {
-    /// Who sent it.
+    /// The peer's address.
     pub address: IpAddr,
-    /// Whether it is believed.
+    /// Whether the peer's fields are believed.
     pub trust: Trust,
-    /// What it spoke.
+    /// The scheme of the connection or request.
     pub scheme: Scheme,
     /// The request's own authority.
     pub authority: &'r str,
@@ -23,7 +23,8 @@ pub struct ForwardedFacts<'r> {
 }
 
 impl<'r> ForwardedFacts<'r> {
-    /// The scheme of the URL that the client asked for, as far as is known.
+    /// Returns the scheme of the client's URL: a trusted peer's X-Forwarded-Proto, else that of the connection or
+    /// request.
     #[must_use]
     pub fn url_scheme(&self) -> Scheme {
         self.said_once(X_FORWARDED_PROTO)
@@ -31,14 +32,14 @@ impl<'r> ForwardedFacts<'r> {
             .unwrap_or(self.scheme)
     }
 
-    /// Host and port of that URL, if a trusted peer says that they are others than the request's.
+    /// Returns the host and port of the client's URL, if a trusted peer sent X-Forwarded-Host.
     #[must_use]
     pub fn url_host(&self) -> Option<&'r HeaderValue> {
         self.said_once(X_FORWARDED_HOST)
             .filter(|host| is_authority(host.as_bytes()))
     }
 
-    /// The field lines of a trusted peer.
+    /// Returns the lines of a field; `None` from an untrusted peer.
     pub(super) fn said(&self, name: HeaderName) -> Option<GetAll<'r, HeaderValue>> {
         match self.trust {
             Trust::Trusted => Some(self.fields.get_all(name)),
@@ -46,7 +47,8 @@ impl<'r> ForwardedFacts<'r> {
         }
     }
 
-    /// The only field line of a trusted peer. Of several, nobody can tell which is meant.
+    /// Returns the only line of a trusted peer's field; `None` for several lines, of which readers would choose
+    /// different ones.
     pub(super) fn said_once(&self, name: HeaderName) -> Option<&'r HeaderValue> {
         let lines = self.said(name)?;
         let mut lines = lines.into_iter();
@@ -54,18 +56,19 @@ impl<'r> ForwardedFacts<'r> {
     }
 }
 
+/// Parses `http` or `https`.
 pub(super) fn scheme_of(value: &HeaderValue) -> Option<Scheme> {
     [Scheme::Http, Scheme::Https]
         .into_iter()
         .find(|scheme| value.as_bytes().eq_ignore_ascii_case(scheme.name().as_bytes()))
 }
 
-/// Whether a text may be told as host and port: nothing that would end a list's element, a pair of
-/// `Forwarded` or the host of a URL.
+/// Returns whether a text can be sent as host and port: no byte of it ends a list element, a pair of `Forwarded` or the
+/// host of a URL.
 pub(super) fn is_authority(text: &[u8]) -> bool {
     let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+=:[]".contains(b);
     (1..=MAX_AUTHORITY).contains(&text.len()) && text.iter().all(allowed)
 }
 
-/// A name of 253 bytes (RFC 1035), a colon, a port.
+/// Most bytes of an authority: a name of 253 (RFC 1035), a colon, a port of 5 digits.
 pub(super) const MAX_AUTHORITY: usize = 253 + 6;

@@ -1,14 +1,13 @@
-//! What origins are told of the client: X-Forwarded-For, -Proto, -Host, -Port, `Forwarded` (RFC
+//! Makes the fields that tell origins about the client: X-Forwarded-For, -Proto, -Host, -Port, and `Forwarded` (RFC
 //! 7239). Pure.
 //!
-//! Of a peer that is not trusted, nothing is believed: all it says of clients is replaced, or
-//! removed ([`is_foreign`]). What a trusted peer says is kept as far as it can be read, and its own
-//! address is appended. `proxy` calls this for each request to an origin; [`Received`] takes what a
-//! document's request said to the requests of its promises.
+//! The fields of an untrusted peer are replaced or removed ([`is_foreign`]). Fields of a trusted peer stay as far as
+//! they are well-formed, and the peer's own address is appended. `proxy` calls this for each request to an origin.
 //!
-//! Reading order: [`ForwardedFacts`] (a request), [`tell()`], `text`, `chain` (a list of addresses), `element` (RFC 7239), `names` (which fields say what),
-//! [`Received`],
-//! [`client()`] (whom a trusted peer speaks for).
+//! Reading order: `facts` ([`ForwardedFacts`], the request), `tell` ([`tell()`], the fields for the origin;
+//! [`client()`], the address for logs and balancing), `text` (parts of values), `chain` (X-Forwarded-For), `element`
+//! (`Forwarded`), `names` (which fields speak of the client or its URL), `received` ([`Received`], which carries the
+//! fields of a document's request to its promises).
 
 mod chain;
 mod element;

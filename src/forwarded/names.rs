@@ -1,25 +1,25 @@
-//! Fields by which a request says more than its target, method and connection do: one list, for all that match, store,
-//! learn and forward.
+//! Lists the fields by which a request names another client, URL or method than its connection, target and method do.
+//! Routing, cache, learning and forwarding share these lists. Pure.
 //!
 //! | | from a client | from a trusted peer | in the cache, and in learning |
 //! |---|---|---|---|
-//! | [`CLIENT`], X-Forwarded-For | goes no further | kept | says nothing of the answer |
-//! | [`URL`], other X-Forwarded-* | goes no further | kept | part of the key |
-//! | [`ANOTHER_URL`] | goes no further | kept | the request has no part in them |
-//! | [`ANOTHER_METHOD`] | kept | kept | the request has no part in them |
+//! | [`CLIENT`], X-Forwarded-For | removed | forwarded | ignored |
+//! | [`URL`], other X-Forwarded-* | removed | forwarded | part of the key |
+//! | [`ANOTHER_URL`] | removed | forwarded | the request is neither served from the cache, stored nor learned from |
+//! | [`ANOTHER_METHOD`] | forwarded | forwarded | likewise |
 //!
 //! CGI, WSGI and PHP read underscores as hyphens (`X_Forwarded_For` and `X-Forwarded-For` are both
-//! `HTTP_X_FORWARDED_FOR`), so they count as such here. From anybody, names of the first three rows with underscores go no
-//! further.
+//! `HTTP_X_FORWARDED_FOR`), so both spellings count. A name of the first three rows that is spelt with an underscore is
+//! removed even from a trusted peer.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Whether what a peer says of others is believed.
+/// Whether a peer's fields about its client are believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// It is a proxy of the operator's.
+    /// The peer is a proxy of the operator.
     Trusted,
-    /// It is a client.
+    /// The peer is a client.
     Untrusted,
 }
 
@@ -28,7 +28,8 @@ pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forw
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// Whether a field must not reach origins from such a peer, because they would take it for ours. `name` is in lower case.
+/// Returns whether a peer's field must be removed, since origins would take it for linkpush's own. `name` is in lower
+/// case.
 #[must_use]
 pub fn is_foreign(name: &str, trust: Trust) -> bool {
     match trust {
@@ -37,9 +38,9 @@ pub fn is_foreign(name: &str, trust: Trust) -> bool {
     }
 }
 
-/// Hands over what the fields of a trusted peer say of the URL that its client asked for, line by line: an
-/// origin may answer by it, so it belongs to what an answer is kept under. `false` if they say it together
-/// with who asks, in `Forwarded`.
+/// Passes each field line about the URL of a trusted peer's client to `tell`: an origin may respond by them, so they
+/// belong to the cache key. Returns `false` if `Forwarded` has the URL's host or scheme, which cannot be separated from
+/// the client's address.
 #[must_use]
 pub fn told_of_url(fields: &HeaderMap, tell: &mut dyn FnMut(&HeaderName, &HeaderValue)) -> bool {
     for (name, value) in fields {
@@ -62,19 +63,19 @@ pub fn told_of_url(fields: &HeaderMap, tell: &mut dyn FnMut(&HeaderName, &Header
     true
 }
 
-/// Whether a request asks for something else than its target and method say: an application that heeds these fields answers
-/// for a URL or method that is not the one which is matched, learned of and stored. Whoever sends them: a client's
-/// other URL goes no further, and still is no request that others are served by.
+/// Returns whether a request has fields of [`ANOTHER_URL`] or [`ANOTHER_METHOD`]: an application that obeys them
+/// responds for another URL or method than the one that is routed, stored and learned from. True even for an untrusted
+/// peer, whose fields of `ANOTHER_URL` are removed.
 #[must_use]
 pub fn ask_for_another(fields: &HeaderMap) -> bool {
     fields.keys().any(|name| {
         let name = name.as_str();
-        // Most names end here.
+        // Rejects most names by one comparison.
         name.starts_with('x') && (is_one_of(name, &ANOTHER_URL) || is_one_of(name, &ANOTHER_METHOD))
     })
 }
 
-/// Whether a field speaks of the client on whose behalf a request is made, or of the URL that it is for.
+/// Returns whether a field is about the client or its URL: one of X-Forwarded-*, `CLIENT`, `URL` or `ANOTHER_URL`.
 pub(super) fn is_of_family(name: &str) -> bool {
     starts(name, X_FORWARDED) || is_one_of(name, &CLIENT) || is_one_of(name, &URL) || is_one_of(name, &ANOTHER_URL)
 }
@@ -83,7 +84,7 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
     names.iter().any(|of| name.len() == of.len() && starts(name, of))
 }
 
-/// Underscores count as hyphens.
+/// Returns whether a name begins with `with`; underscores in the name count as hyphens.
 fn starts(name: &str, with: &str) -> bool {
     name.len() >= with.len()
         && name
@@ -94,7 +95,7 @@ fn starts(name: &str, with: &str) -> bool {
 
 const X_FORWARDED: &str = "x-forwarded";
 
-/// Who the client is, as proxies and applications read it, apart from X-Forwarded-For.
+/// Fields in which proxies and applications look for the client's address, apart from X-Forwarded-For.
 const CLIENT: [&str; 19] = [
     "forwarded",
     "forwarded-for",
@@ -114,11 +115,11 @@ const CLIENT: [&str; 19] = [
     "proxy-client-ip",
     "x-azure-clientip",
     "x-envoy-external-address",
-    // CGI makes HTTP_PROXY of it, which libraries take for the proxy that they are to use.
+    // CGI passes it as HTTP_PROXY, in which libraries look for the proxy to use ("httpoxy").
     "proxy",
 ];
 
-/// What of its URL the target does not say: the scheme, apart from X-Forwarded-*.
+/// Fields for the scheme of the client's URL, apart from X-Forwarded-*.
 const URL: [&str; 5] = [
     "x-url-scheme",
     "x-scheme",
@@ -127,9 +128,9 @@ const URL: [&str; 5] = [
     "cloudfront-forwarded-proto",
 ];
 
-/// By these applications and their servers are asked for another URL: Symfony, Zend and IIS (X-Original-URL,
-/// X-Rewrite-URL), Django and ASP.NET behind rewriting servers, Envoy, Next.js (x-middleware-subrequest leaves out its
-/// middleware). Each begins with `x`: see [`ask_for_another`].
+/// Fields that make applications and their servers respond for another URL: Symfony, Zend and IIS (X-Original-URL,
+/// X-Rewrite-URL), Django and ASP.NET behind rewriting servers, Envoy, Next.js (x-middleware-subrequest skips its
+/// middleware). Each must begin with `x`: see [`ask_for_another`].
 const ANOTHER_URL: [&str; 17] = [
     "x-original-url",
     "x-rewrite-url",
@@ -150,8 +151,8 @@ const ANOTHER_URL: [&str; 17] = [
     "x-http-destinationurl",
 ];
 
-/// By these frameworks are asked for another method than the request line has, which is the client's to say: browsers'
-/// scripts do, where a proxy lets no PUT through.
+/// Fields that make frameworks treat a request as one with another method. Clients may send them: scripts in browsers
+/// do, where a proxy blocks PUT. Each must begin with `x`, too.
 const ANOTHER_METHOD: [&str; 4] = [
     "x-http-method",
     "x-http-method-override",
@@ -177,9 +178,9 @@ mod tests {
         name.replace('-', "_").leak()
     }
 
-    /// Each name in each use, so that none is forgotten in one of them.
+    /// Checks each name of each list against every function.
     #[test]
-    fn every_use_knows_every_name() {
+    fn every_function_treats_a_name_by_its_list() {
         use Trust::{Trusted, Untrusted};
         for name in CLIENT.into_iter().chain(["x-forwarded-for"]) {
             assert!(is_foreign(name, Untrusted) && !is_foreign(name, Trusted), "{name}");

@@ -1,22 +1,22 @@
-//! What a trusted peer said of the client of a document, for the requests of its promises.
+//! Carries a trusted peer's fields about the client from a document's request to the requests of its promises. Pure.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::names::{X_FORWARDED_HOST, X_FORWARDED_PORT, is_of_family};
 
-/// The fields with which a trusted peer told of a document's client.
+/// A trusted peer's fields about the client of a document.
 ///
-/// They never go into a PUSH_PROMISE, which the client would see: they ride in the extensions of the
-/// promised request and are put into the request to the origin.
+/// The fields are never part of a PUSH_PROMISE, which the client would see: they are in the extensions of the promised
+/// request, and go into the request to the origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     fields: HeaderMap,
-    /// The document's.
+    /// The document's authority.
     authority: Box<str>,
 }
 
 impl Received {
-    /// Of a document's request; `None` if the peer said nothing.
+    /// Takes the fields of a document's request; `None` if there are none about the client.
     #[must_use]
     pub fn of(document: &HeaderMap, authority: &str) -> Option<Self> {
         let mut fields = HeaderMap::new();
@@ -31,15 +31,14 @@ impl Received {
         })
     }
 
-    /// The fields, as the document's request had them.
+    /// Returns the fields as the document's request had them.
     #[must_use]
     pub fn fields(&self) -> &HeaderMap {
         &self.fields
     }
 
-    /// What holds for a request of the same client to this authority, field lines in order.
-    ///
-    /// Hosts and ports that were said of the document are no other authority's.
+    /// Yields the field lines, in order, that hold for a request of the same client to this authority: for another
+    /// authority than the document's, all but X-Forwarded-Host and -Port.
     pub fn fields_for(&self, authority: &str) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         let is_same = self.authority.eq_ignore_ascii_case(authority);
         self.fields

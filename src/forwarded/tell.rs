@@ -1,4 +1,4 @@
-//! The fields that tell an origin of its request's client.
+//! Makes the fields that tell an origin about its request's client, and finds the client's address. Pure.
 
 use std::net::IpAddr;
 
@@ -12,35 +12,36 @@ use super::{
 };
 use crate::peer::{Peer, Scheme};
 
-/// Whether origins of a route are told in `Forwarded` (RFC 7239), too.
+/// Whether the origins of a route get `Forwarded` (RFC 7239) beside X-Forwarded-*.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ForwardedField {
-    /// In X-Forwarded-* only. A trusted peer's `Forwarded` passes as it is.
+    /// X-Forwarded-* only. A trusted peer's `Forwarded` is forwarded unchanged.
     #[default]
     Off,
-    /// In both.
+    /// Both.
     On,
 }
 
-/// Everything that is told.
+/// The fields for an origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// X-Forwarded-For.
     pub chain: HeaderValue,
     /// X-Forwarded-Proto: `http` or `https`.
     pub scheme: HeaderValue,
-    /// X-Forwarded-Host; `None` where the request names no host that could be told.
+    /// X-Forwarded-Host; `None` if the request has no valid host.
     pub host: Option<HeaderValue>,
     /// X-Forwarded-Port.
     pub port: HeaderValue,
-    /// Forwarded, if the route asks.
+    /// `Forwarded`, if the route asks for it.
     pub forwarded: Option<HeaderValue>,
 }
 
-/// What the origin of a request is told.
+/// Returns the fields that the origin of a request gets.
 #[must_use]
 pub fn tell(facts: &ForwardedFacts<'_>, forwarded: ForwardedField) -> Told {
-    // A listener on [::] sees IPv4 clients as ::ffff:192.0.2.1, which no list of networks has.
+    // A listener on [::] sees IPv4 clients as ::ffff:192.0.2.1, which an origin's list of IPv4 networks would not
+    // match.
     let address = facts.address.to_canonical();
     let scheme = facts.url_scheme();
     let host = facts.url_host().cloned().or_else(|| own_host(facts));
@@ -63,8 +64,8 @@ pub fn tell(facts: &ForwardedFacts<'_>, forwarded: ForwardedField) -> Told {
     }
 }
 
-/// On whose behalf a request came: whom its peer speaks for if that is trusted, else the peer itself.
-/// For logs and balancing; origins are told the whole chain.
+/// Returns the client's address for logs and balancing: by X-Forwarded-For if the peer is trusted, else the peer's.
+/// Origins get the whole chain.
 #[must_use]
 pub fn client(peer: &Peer, fields: &HeaderMap) -> IpAddr {
     let address = peer.address.ip().to_canonical();
@@ -74,7 +75,7 @@ pub fn client(peer: &Peer, fields: &HeaderMap) -> IpAddr {
     chain::client(&fields.get_all(X_FORWARDED_FOR), &peer.trusted, address)
 }
 
-/// The request's own authority; the Host field shares its bytes.
+/// Returns the request's own authority as a value; shares the bytes of Host where both are equal.
 fn own_host(facts: &ForwardedFacts<'_>) -> Option<HeaderValue> {
     if !is_authority(facts.authority.as_bytes()) {
         return None;
@@ -85,13 +86,14 @@ fn own_host(facts: &ForwardedFacts<'_>) -> Option<HeaderValue> {
     }
 }
 
-/// The port at the end of an authority.
+/// Returns the port at the end of an authority.
 fn port_of(authority: &[u8]) -> Option<u16> {
     let colon = authority.iter().rposition(|&b| b == b':')?;
-    // Else it is within an IPv6 address, whose last part has its bracket.
+    // A colon within an IPv6 address is no match: the text behind ends with a bracket, which is no digit.
     port_number(authority.get(colon + 1..)?)
 }
 
+/// Parses a port; 0 is none.
 fn port_number(text: &[u8]) -> Option<u16> {
     let digits = std::str::from_utf8(text)
         .ok()

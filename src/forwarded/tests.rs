@@ -1,4 +1,4 @@
-//! What is told, by table; and that nothing a client says is ever believed.
+//! Tests the fields for origins by tables, and that fields of an untrusted client are never believed.
 
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn fields(lines: &[(&str, &str)]) -> HeaderMap {
         .collect()
 }
 
-/// What an origin is told of 203.0.113.7 at https://shop.example/.
+/// Returns the fields for an origin about 203.0.113.7 at https://shop.example/.
 fn told(trust: Trust, lines: &[(&str, &str)]) -> Told {
     told_of("203.0.113.7", trust, Scheme::Https, "shop.example", lines)
 }
@@ -44,7 +44,7 @@ fn text(value: &HeaderValue) -> &str {
     value.to_str().expect("ASCII")
 }
 
-/// Chain, scheme, host, port.
+/// Returns chain, scheme, host and port.
 fn row(told: &Told) -> [&str; 4] {
     [
         text(&told.chain),
@@ -68,14 +68,14 @@ const SPOOFED: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn nothing_that_a_client_says_is_kept() {
+fn fields_of_an_untrusted_client_are_replaced() {
     let told = told(Trust::Untrusted, SPOOFED);
     assert_eq!(row(&told), ["203.0.113.7", "https", "shop.example", "443"]);
     assert_eq!(forwarded(&told), "for=203.0.113.7;host=shop.example;proto=https");
 }
 
 #[test]
-fn what_a_trusted_peer_says_is_kept_and_its_address_appended() {
+fn a_trusted_peers_fields_stay_and_its_address_is_appended() {
     let told = told(Trust::Trusted, SPOOFED);
     assert_eq!(
         row(&told),
@@ -88,7 +88,7 @@ fn what_a_trusted_peer_says_is_kept_and_its_address_appended() {
 }
 
 #[test]
-fn forwarded_is_told_only_if_asked_for() {
+fn forwarded_is_sent_only_if_the_route_asks() {
     let facts = ForwardedFacts {
         address: "203.0.113.7".parse().expect("an address"),
         trust: Trust::Trusted,
@@ -100,7 +100,7 @@ fn forwarded_is_told_only_if_asked_for() {
 }
 
 #[test]
-fn addresses_are_written_as_each_field_wants_them() {
+fn addresses_have_the_form_of_each_field() {
     let of = |address| told_of(address, Trust::Untrusted, Scheme::Http, "a", &[]);
     for (address, chain, element) in [
         ("192.0.2.1", "192.0.2.1", "for=192.0.2.1;host=a;proto=http"),
@@ -118,7 +118,7 @@ fn addresses_are_written_as_each_field_wants_them() {
 }
 
 #[test]
-fn a_received_chain_is_kept_from_its_end_as_far_as_it_can_be_read() {
+fn a_received_chain_stays_from_its_end_up_to_the_first_malformed_element() {
     let long = "9".repeat(MAX_CHAIN);
     let long = format!("{long}, 192.0.2.1");
     for (lines, kept) in [
@@ -141,7 +141,7 @@ fn a_received_chain_is_kept_from_its_end_as_far_as_it_can_be_read() {
 }
 
 #[test]
-fn a_scheme_is_kept_if_it_is_one() {
+fn a_received_scheme_stays_if_it_is_http_or_https() {
     for (lines, scheme) in [
         (&[][..], "https"),
         (&["http"], "http"),
@@ -158,7 +158,7 @@ fn a_scheme_is_kept_if_it_is_one() {
 }
 
 #[test]
-fn hosts_and_ports_go_together() {
+fn the_port_is_the_peers_or_that_of_the_sent_host() {
     let long = "a".repeat(MAX_AUTHORITY + 1);
     for (authority, scheme, said, host, port) in [
         ("a", Scheme::Http, &[][..], "a", "80"),
@@ -210,7 +210,7 @@ fn a_host_that_is_no_token_is_quoted() {
 }
 
 #[test]
-fn a_forwarded_list_is_kept_whole_or_not_at_all() {
+fn a_forwarded_list_stays_whole_or_is_dropped() {
     let ours = "for=203.0.113.7;host=shop.example;proto=https";
     let long = format!("for=\"{}\"", "a".repeat(MAX_CHAIN));
     for (lines, kept) in [
@@ -230,7 +230,7 @@ fn a_forwarded_list_is_kept_whole_or_not_at_all() {
 }
 
 #[test]
-fn what_a_trusted_peer_says_of_another_url_belongs_to_what_is_stored_and_teaches_nothing() {
+fn fields_for_another_url_are_part_of_the_key_and_ask_for_another_response() {
     for (name, is_told, is_another) in [
         ("x-original-url", true, true),
         ("x-rewrite-url", true, true),
@@ -248,7 +248,7 @@ fn what_a_trusted_peer_says_of_another_url_belongs_to_what_is_stored_and_teaches
 }
 
 #[test]
-fn foreign_fields_are_told_from_others() {
+fn only_fields_about_the_client_or_its_url_are_foreign() {
     for name in [
         "x-forwarded-for",
         "x-forwarded-prefix",
@@ -294,7 +294,7 @@ fn foreign_fields_are_told_from_others() {
 }
 
 #[test]
-fn a_promise_has_what_was_said_of_its_documents_client() {
+fn a_promise_gets_the_fields_about_its_documents_client() {
     let document = fields(&[
         ("cookie", "a=b"),
         ("x-forwarded-for", "192.0.2.1"),
@@ -367,7 +367,7 @@ fn the_client_is_the_nearest_address_that_is_not_trusted() {
     }
 }
 
-/// What fields of the family are made of, and bytes that no field of it should have.
+/// Parts of fields about clients, and bytes that no such field should have.
 const PIECES: [&[u8]; 11] = [
     b", ",
     b";",
@@ -396,7 +396,7 @@ const NAMES: [&str; 5] = [
 
 proptest! {
     #[test]
-    fn whatever_is_received_the_last_word_is_ours(
+    fn the_last_address_is_the_peers_whatever_is_received(
         lines in proptest::collection::vec((0..NAMES.len(), line()), 0..8),
         address in any::<IpAddr>(),
     ) {
@@ -412,7 +412,7 @@ proptest! {
         let last = text(&told.chain).rsplit(", ").next().expect("one");
         prop_assert_eq!(last, shown.as_str());
         prop_assert!(told.chain.len() <= MAX_CHAIN + shown.len());
-        // What stands before ours is a list of its own: no quote is open.
+        // The elements before the new one are a well-formed list: no quote is open.
         let ours = element::append(None, address.to_canonical(), told.host.as_ref(), scheme_of(&told.scheme).expect("one"));
         let before = forwarded(&told).strip_suffix(text(&ours));
         prop_assert!(before.is_some_and(|before| element::is_well_formed(before.as_bytes())), "{:?}", told.forwarded);

@@ -1,15 +1,15 @@
-//! One client's HTTP/2 connection: a server of our own, made for push.
+//! Serves one client's HTTP/2 connection (RFC 9113), with server push.
 //!
-//! A request goes down these rooms, its response comes back up:
+//! A request goes down this list of modules, its response comes back up:
 //!
-//! - `accept`: the driver of a connection ([`serve`]), which requests are served and when they start;
-//! - `respond`: Pingora's session, a stored response, a promise;
-//! - `stream`: one stream as its task has it, and what streams of a connection share;
+//! - `accept`: the driver of a connection ([`serve`]), and the decision when a request starts;
+//! - `respond`: responses from Pingora's application or from the store, and the promises of a plan;
+//! - `stream`: one stream as its task sees it, and the part of a connection that its streams share;
 //! - `core`: the connection as a pure state machine: bytes in, events out; commands in, bytes out;
-//! - `priority`: who sends next, and how much of pushes;
+//! - `priority`: which stream sends next, and how many bytes of pushes the path takes;
 //! - `wire`: frames as bytes. HPACK is a module of its own, `hpack`.
 //!
-//! A room knows those below it only.
+//! A module here imports only from the modules below it in this list.
 
 mod accept;
 mod core;
@@ -32,18 +32,18 @@ pub(crate) struct Limits {
     pub max_streams: u32,
     /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes.
     pub max_header_bytes: u32,
-    /// Fields of a request; the crumbs of a cookie count as one.
+    /// Number of fields in a request, without Cookie fields, which are joined.
     pub max_header_fields: usize,
-    /// Malformed requests after which the connection is closed.
+    /// Number of malformed requests at which the connection is closed.
     pub max_malformed: u32,
-    /// URLs that the diary remembers.
+    /// Number of URLs that the diary remembers.
     pub diary_entries: usize,
-    /// For the preface and the first SETTINGS.
+    /// Time limit for the client's preface and first SETTINGS.
     pub handshake_timeout: Duration,
-    /// Without a stream in flight.
+    /// Time limit for a connection without streams.
     pub idle_timeout: Duration,
-    /// For the next bytes of a request body.
+    /// Time limit for the next bytes of a request body.
     pub read_timeout: Duration,
-    /// For the client's window to take the next bytes of a response.
+    /// Time limit for the client to take the next bytes of a response.
     pub write_timeout: Duration,
 }

@@ -1,4 +1,5 @@
-//! The order of a whole connection: an application that answers at once, and a client of raw frames.
+//! Tests the order in which a whole connection sends its streams: the application answers at once, and the client reads
+//! raw frames.
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
@@ -37,10 +38,10 @@ const ASSETS: [(&str, Destination); 3] = [
     ("/script", Destination::Script),
 ];
 
-/// Answers everything with [`BIG`] bytes; a document plans [`ASSETS`], and waits for a permit.
+/// An application that answers every request with [`BIG`] bytes; a document plans [`ASSETS`], and waits for a permit.
 struct App {
     documents: Semaphore,
-    /// The path whose answer says that it is the most urgent.
+    /// The path of the asset whose response has the highest urgency.
     urgent: &'static str,
 }
 
@@ -91,7 +92,7 @@ impl HttpServerApp for App {
     }
 }
 
-/// No limit is reached.
+/// Limits that no test reaches.
 pub(super) const LIMITS: Limits = Limits {
     max_streams: 100,
     max_header_bytes: 16 * 1024,
@@ -104,7 +105,7 @@ pub(super) const LIMITS: Limits = Limits {
     write_timeout: DEADLINE,
 };
 
-/// Has nothing in it.
+/// An empty store.
 pub(super) struct Empty;
 
 impl ResponseSource for Empty {
@@ -113,7 +114,7 @@ impl ResponseSource for Empty {
     }
 }
 
-/// A frame as bytes.
+/// Returns a frame as bytes.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = bytes::BytesMut::new();
     let length = payload.len();
@@ -127,13 +128,13 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&bytes, payload].concat()
 }
 
-/// Reads frames as a client.
+/// A client that reads frames.
 struct Reader {
     io: DuplexStream,
     bytes: Vec<u8>,
 }
 
-/// Bytes of DATA frames, stream by stream, and what began and ended.
+/// Lengths of content in the order in which it came, by stream, and the numbers of responses that began and ended.
 #[derive(Default)]
 struct Seen(RefCell<Record>);
 
@@ -145,7 +146,7 @@ struct Record {
 }
 
 impl Seen {
-    fn frame(&self, frame: FrameHeader) {
+    fn record(&self, frame: FrameHeader) {
         let record = &mut *self.0.borrow_mut();
         record.begun += usize::from(frame.kind == kind::HEADERS);
         let may_end = matches!(frame.kind, kind::DATA | kind::HEADERS);
@@ -167,7 +168,7 @@ impl Seen {
 }
 
 impl Reader {
-    /// Reads until what was seen is enough.
+    /// Reads frames until `enough` returns `true`.
     async fn read_until(&mut self, seen: &Seen, enough: impl Fn(&Seen) -> bool) {
         let reading = async {
             let mut bytes = vec![0; 64 * 1024];
@@ -180,7 +181,7 @@ impl Reader {
                     let Some((_, rest)) = rest.split_at_checked(header.length) else {
                         break;
                     };
-                    seen.frame(header);
+                    seen.record(header);
                     self.bytes = rest.to_vec();
                 }
             }
@@ -194,9 +195,9 @@ impl Reader {
     }
 }
 
-/// A connection whose client has asked for a document; its own window is 64 KiB, those of streams do
-/// not matter.
-async fn asked_for_a_document(app: &Arc<App>) -> Reader {
+/// Starts a connection whose client has requested a document. The connection's window is 64 KiB - 1, and the windows
+/// of streams never fill.
+async fn request_a_document(app: &Arc<App>) -> Reader {
     let (mut io, server) = duplex(16 * 1024);
     let (sender, shutdown) = watch::channel(false);
     let responder = Responder {
@@ -222,13 +223,13 @@ async fn asked_for_a_document(app: &Arc<App>) -> Reader {
     Reader { io, bytes: Vec::new() }
 }
 
-/// In which order the streams are sent whose answers have all begun before the connection's window opens.
+/// Returns the order in which streams are sent after the connection's window opens, when all responses have begun.
 async fn order_of_streams(urgent: &'static str) -> Vec<u32> {
     let app = Arc::new(App {
         documents: Semaphore::new(1),
         urgent,
     });
-    let mut reader = asked_for_a_document(&app).await;
+    let mut reader = request_a_document(&app).await;
     let seen = Seen::default();
     reader
         .read_until(&seen, |seen| seen.0.borrow().begun == 4 && seen.bytes() == 65_535)
@@ -254,7 +255,7 @@ async fn the_document_goes_first_and_pushes_one_after_another_by_urgency() {
 }
 
 #[tokio::test]
-async fn the_origin_says_which_push_is_urgent() {
+async fn the_urgency_in_a_pushed_response_overrides_that_of_the_plan() {
     assert_eq!(
         order_of_streams("/image").await,
         [1, 2, 4, 6],
@@ -268,7 +269,7 @@ async fn a_document_overtakes_the_pushes_that_are_under_way() {
         documents: Semaphore::new(0),
         urgent: "",
     });
-    let mut reader = asked_for_a_document(&app).await;
+    let mut reader = request_a_document(&app).await;
     let seen = Seen::default();
     reader.open_window().await;
     reader.read_until(&seen, |seen| seen.bytes() > BIG / 2).await;

@@ -1,19 +1,19 @@
-//! Decodes blocks of fields.
+//! Decodes header blocks into fields (RFC 7541 sections 3 and 6).
 
 use super::field::{FieldSink, Name, Value};
 use super::{FIELD_OVERHEAD, huffman, integer};
 use super::{entry::TableEntry, table::Table};
 
-/// How much of the stack is there for the Huffman strings of a field; longer ones are decoded on the heap.
+/// Octets on the stack for the Huffman strings of one field; longer strings are decoded on the heap.
 const SCRATCH: usize = 256;
 
-/// Why a block is none. It is a COMPRESSION_ERROR of the connection, whose tables no longer agree.
+/// Why a block cannot be decoded: a COMPRESSION_ERROR of the connection, since the tables of both ends no longer agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {
     /// The block ends inside a field.
     #[error("the header block ends inside a field")]
     Truncated,
-    /// An integer has more octets than any that makes sense.
+    /// An integer has more octets than any size of a table or a block needs.
     #[error("an integer in the header block is too large")]
     Integer,
     /// An index is 0, or past the end of the dynamic table.
@@ -22,7 +22,7 @@ pub(crate) enum DecodeError {
     /// A Huffman string contains EOS, or ends in bad padding.
     #[error("a Huffman string in the header block is broken")]
     Huffman,
-    /// The dynamic table shall become larger than was agreed.
+    /// A size update asks for a larger table than the server has announced.
     #[error("the header block resizes the dynamic table above its limit")]
     TableSize,
     /// A size update follows a field.
@@ -30,30 +30,30 @@ pub(crate) enum DecodeError {
     LateTableSize,
 }
 
-/// Decodes the blocks of one connection, in the order in which they were sent.
+/// A decoder of one connection's blocks, in the order in which the client sent them.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     table: Table,
     max_table_size: usize,
 }
 
-/// A string as it was sent.
+/// A string literal as the client sent it (RFC 7541 section 5.2).
 #[derive(Clone, Copy)]
 struct Text<'a> {
     octets: &'a [u8],
     huffman: bool,
 }
 
-/// Where the name of a literal is.
-enum Named<'a> {
-    TableEntry(&'a TableEntry),
-    Literal(&'a [u8]),
+/// The name of a literal: an entry of a table, or octets of the block.
+enum LiteralName<'a> {
+    Entry(&'a TableEntry),
+    Octets(&'a [u8]),
 }
 
 impl Decoder {
-    /// Creates a decoder whose client may set its dynamic table to at most that size, the SETTINGS_HEADER_TABLE_SIZE that
-    /// the server announces. The table has 4,096 octets until the client sets another size, as the client need not know
-    /// the setting yet. Nothing is allocated before the first entry.
+    /// Creates a decoder whose client may set the dynamic table to `max_table_size` octets at most, the
+    /// SETTINGS_HEADER_TABLE_SIZE that the server announces. The table has 4,096 octets until the client sets another
+    /// size: the client need not know the setting yet. The first entry is the first allocation.
     pub(crate) fn new(max_table_size: usize) -> Self {
         Self {
             table: Table::new(),
@@ -85,7 +85,7 @@ impl Decoder {
         &self.table
     }
 
-    /// Obeys the size updates at the beginning of a block, and returns what follows them.
+    /// Applies the size updates at the beginning of a block, and returns the rest of the block.
     fn size_updates<'a>(&mut self, block: &'a [u8]) -> Result<&'a [u8], DecodeError> {
         let mut rest = block;
         while let Some((&first, mut after)) = rest.split_first()
@@ -101,7 +101,7 @@ impl Decoder {
         Ok(rest)
     }
 
-    /// Decodes a literal, whose first octet is already taken.
+    /// Decodes a literal whose first octet has been read.
     fn literal(&mut self, first: u8, rest: &mut &[u8], sink: &mut impl FieldSink) -> Result<(), DecodeError> {
         let (indexed, mask) = match first {
             0x40.. => (true, 0x3f),
@@ -130,24 +130,24 @@ impl Decoder {
         };
         let (name_room, value_room) = scratch.split_at_mut_checked(name.room()).ok_or(DecodeError::Huffman)?;
         let value = value.decode(value_room)?;
-        let (named, name_len) = if index == 0 {
+        let (literal_name, name_len) = if index == 0 {
             let name = name.decode(name_room)?;
-            (Named::Literal(name), name.len())
+            (LiteralName::Octets(name), name.len())
         } else {
             let entry = self.table.get(index).ok_or(DecodeError::Index)?;
-            (Named::TableEntry(entry), entry.name_len)
+            (LiteralName::Entry(entry), entry.name_len)
         };
 
         let size = name_len + value.len() + FIELD_OVERHEAD;
         let wanted = sink.admit(size);
-        let kept = indexed && self.table.fits(size);
-        if wanted || kept {
-            let name = match named {
-                Named::TableEntry(entry) => entry.name.clone(),
-                Named::Literal(name) => Name::parse(name),
+        let inserted = indexed && self.table.fits(size);
+        if wanted || inserted {
+            let name = match literal_name {
+                LiteralName::Entry(entry) => entry.name.clone(),
+                LiteralName::Octets(name) => Name::parse(name),
             };
-            let mut parsed = Value::parse(&name, value, kept);
-            if kept {
+            let mut parsed = Value::parse(&name, value, inserted);
+            if inserted {
                 self.table.make_room(size);
                 if wanted {
                     sink.field(name.clone(), parsed.clone());
@@ -168,7 +168,7 @@ impl Decoder {
 }
 
 impl<'a> Text<'a> {
-    /// Takes a string from the beginning of a block.
+    /// Reads a string literal from the beginning of `rest`.
     fn take(rest: &mut &'a [u8]) -> Result<Self, DecodeError> {
         let (&first, after) = rest.split_first().ok_or(DecodeError::Truncated)?;
         *rest = after;
@@ -181,7 +181,7 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// Returns how much room [`Self::decode`] needs.
+    /// Returns how many octets of scratch space [`Self::decode`] needs.
     fn room(self) -> usize {
         if self.huffman {
             huffman::room(self.octets.len())
@@ -190,7 +190,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Returns the string itself, which is in `scratch` if it has to be decoded.
+    /// Returns the plain string: in `scratch` if it was Huffman-encoded, else in the block.
     fn decode(self, scratch: &'a mut [u8]) -> Result<&'a [u8], DecodeError> {
         if !self.huffman {
             return Ok(self.octets);

@@ -1,4 +1,4 @@
-//! Encodes blocks of fields.
+//! Encodes fields into header blocks (RFC 7541 section 6), and decides which of them enter the dynamic table.
 
 use bytes::{BufMut, BytesMut};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -17,12 +17,12 @@ const SIZE_UPDATE: (u8, u8) = (0x20, 0x1f);
 const NEVER_INDEXED: (u8, u8) = (0x10, 0x0f);
 const NOT_INDEXED: (u8, u8) = (0, 0x0f);
 
-/// The longest string that is not worth the Huffman code if no table keeps it. An octet takes about 22 instructions to
-/// measure and encode, and four of them save one: `content-length`, `etag` and `last-modified`, which come with each
-/// response, would cost 1,080 instructions more, and save 12 octets.
+/// Octets of the longest string that is sent without the Huffman code if it enters no table. To measure and encode an
+/// octet takes about 22 instructions, and four octets save one: `content-length`, `etag` and `last-modified` of each
+/// response would cost 1,080 instructions more, and save 12 octets.
 const PLAIN_MAX: usize = 32;
 
-/// The longest value of `link` that is kept: a long one is that of a single document.
+/// Octets of the longest `link` value that enters the dynamic table: longer values belong to a single document.
 const LINK_MAX: usize = 128;
 
 /// The pseudo-headers of a request.
@@ -38,24 +38,24 @@ pub(crate) enum PseudoName {
     Path,
 }
 
-/// Encodes the blocks of one connection. They must be sent in the same order, and whole.
+/// An encoder of one connection's blocks, which must be sent whole and in the order of encoding.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     table: Recent,
-    /// The smallest size since the last block, if the size was changed.
+    /// The smallest size that the table had since the last block, if the size changed.
     resized: Option<usize>,
 }
 
-/// Whether a field gets into the dynamic table.
+/// Whether a field enters the dynamic table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Insertion {
-    /// It does if its name has none there, or the pair of both comes again.
+    /// The field enters if the table has no entry of its name, or if the pair of name and value comes again.
     Usual,
-    /// Each new value stays the same for a while.
+    /// The field always enters: each new value is repeated for a while.
     Always,
-    /// The value seldom comes again.
+    /// The field never enters: its value is seldom repeated.
     Not,
-    /// The value is a secret, which nobody on the way may put into a table either.
+    /// The field never enters any table, an intermediary's neither: its value is a secret (RFC 7541 section 7.1.3).
     Secret,
 }
 
@@ -66,7 +66,7 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// Creates an encoder with a dynamic table of 4,096 octets, for which nothing is allocated before the first entry.
+    /// Creates an encoder with a dynamic table of 4,096 octets. The first entry is the first allocation.
     pub(crate) fn new() -> Self {
         Self {
             table: Recent::new(INITIAL_TABLE),
@@ -74,8 +74,8 @@ impl Encoder {
         }
     }
 
-    /// Obeys the client's SETTINGS_HEADER_TABLE_SIZE, of which no more than 4,096 octets are used. The next block begins
-    /// with the size update that is due.
+    /// Applies the client's SETTINGS_HEADER_TABLE_SIZE, of which the encoder uses 4,096 octets at most. The next block
+    /// begins with the size update.
     pub(crate) fn set_max_table_size(&mut self, client_limit: u32) {
         let size = usize::try_from(client_limit)
             .unwrap_or(INITIAL_TABLE)
@@ -98,7 +98,7 @@ impl Encoder {
             404 => 13,
             500 => 14,
             _ => {
-                // Five octets are not worth an entry.
+                // A status takes five octets each time, too little for an entry of the table.
                 out.put_u8(index::STATUS);
                 plain(status.as_str().as_bytes(), out);
                 return;
@@ -150,7 +150,7 @@ impl Encoder {
         }
     }
 
-    /// Puts out the size update that is due at the beginning of a block.
+    /// Writes the size update that is due at the beginning of a block, if any.
     #[inline]
     fn begin(&mut self, out: &mut BytesMut) {
         if self.resized.is_some() {
@@ -158,7 +158,8 @@ impl Encoder {
         }
     }
 
-    /// Puts out the smallest size since the last block, at which the client evicts what was evicted here, and the last.
+    /// Writes the smallest size since the last block, at which the client evicts the entries that were evicted here, and
+    /// the current size (RFC 7541 section 4.2).
     #[cold]
     fn size_updates(&mut self, out: &mut BytesMut) {
         let last = self.table.max_size();
@@ -170,12 +171,12 @@ impl Encoder {
         integer::encode(SIZE_UPDATE.0, SIZE_UPDATE.1, last, out);
     }
 
-    /// Encodes `:authority`, which all promises of a connection share.
+    /// Encodes `:authority`, which most promises of a connection share, and which therefore enters the table.
     fn authority(&mut self, value: &[u8], out: &mut BytesMut) {
         let hash = Hash::AUTHORITY;
         match self.table.find_authority(hash, value) {
             RecentMatch::Pair(age) => integer::encode(INDEXED.0, INDEXED.1, FIRST_DYNAMIC + age, out),
-            _ if self.worth_keeping(AUTHORITY.len() + value.len()) => {
+            _ if self.is_small(AUTHORITY.len() + value.len()) => {
                 out.put_u8(INCREMENTAL.0 | index::AUTHORITY);
                 text(value, 0, out);
                 self.table.insert(hash, EntryName::Authority, value);
@@ -187,12 +188,12 @@ impl Encoder {
         }
     }
 
-    /// Tells whether a field of that length is no more than a quarter of the table.
-    fn worth_keeping(&self, length: usize) -> bool {
+    /// Returns whether a field of this length takes a quarter of the table at most.
+    fn is_small(&self, length: usize) -> bool {
         length + FIELD_OVERHEAD <= self.table.max_size() / 4
     }
 
-    /// Encodes a field that is in no table.
+    /// Encodes a field as a literal, since neither table has its pair of name and value.
     #[inline(never)]
     fn literal(
         &mut self,
@@ -216,7 +217,7 @@ impl Encoder {
         let name_len = name.as_str().len();
         let insert = match policy {
             Insertion::Secret | Insertion::Not => false,
-            Insertion::Usual | Insertion::Always if !self.worth_keeping(name_len + value.len()) => false,
+            Insertion::Usual | Insertion::Always if !self.is_small(name_len + value.len()) => false,
             Insertion::Always => true,
             Insertion::Usual => found == RecentMatch::Nothing || self.table.came_before(hash, value),
         };
@@ -244,7 +245,7 @@ impl Encoder {
 }
 
 impl Insertion {
-    /// Returns the policy for a value of a name in the static table.
+    /// Returns the policy for a value by the static index of its name, 0 for other names.
     fn of(static_index: u8, value: &[u8]) -> Self {
         match static_index {
             index::DATE => Self::Always,
@@ -265,7 +266,7 @@ impl Insertion {
     }
 }
 
-/// Encodes a string, with the Huffman code if it is longer than `plain_max` and becomes shorter by it.
+/// Encodes a string, with the Huffman code if the string is longer than `plain_max` octets and becomes shorter.
 fn text(value: &[u8], plain_max: usize, out: &mut BytesMut) {
     if value.len() > plain_max {
         let encoded = huffman::encoded_len(value);
@@ -278,7 +279,7 @@ fn text(value: &[u8], plain_max: usize, out: &mut BytesMut) {
     plain(value, out);
 }
 
-/// Encodes a string as it is.
+/// Encodes a string without the Huffman code.
 fn plain(value: &[u8], out: &mut BytesMut) {
     integer::encode(0, 0x7f, value.len(), out);
     out.put_slice(value);

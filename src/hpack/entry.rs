@@ -1,20 +1,20 @@
-//! One entry of a table (RFC 7541 section 2.3).
+//! Holds one entry of a static or dynamic table (RFC 7541 section 2.3).
 
 use super::{FIELD_OVERHEAD, Name, Value};
 
-/// A field in a table. Its name and its value are parsed already, so that an indexed field costs no more than two handles.
+/// A field in a table. Its name and value are already parsed, so that an indexed field costs two cloned handles.
 #[derive(Debug)]
 pub(super) struct TableEntry {
     pub(super) name: Name,
     pub(super) value: Value,
-    /// The length of the name as it was sent: a malformed one is not kept.
+    /// Octets of the name as the client sent it: [`Name::Malformed`] does not hold them.
     pub(super) name_len: usize,
-    /// The size as RFC 7541 section 4.1 has it.
+    /// The size by RFC 7541 section 4.1, octets.
     pub(super) size: usize,
 }
 
 impl TableEntry {
-    /// Creates an entry from a name and a value that had that many octets when they were sent.
+    /// Creates an entry from a name and a value, and their lengths in octets as sent.
     pub(super) const fn new(name: Name, name_len: usize, value: Value, value_len: usize) -> Self {
         Self {
             name,

@@ -1,4 +1,4 @@
-//! A decoded field: its name and its value, parsed once.
+//! Parses the names and values of decoded fields, once.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -20,31 +20,30 @@ pub(crate) enum Name {
     Status,
     /// The name of a regular field.
     Field(HeaderName),
-    /// No name that a field may have: empty, with an upper-case letter or another forbidden byte, or an unknown
-    /// pseudo-header. Its value is always [`Value::Malformed`].
+    /// A malformed name: empty, with an upper-case letter or another forbidden byte, or an unknown pseudo-header. The
+    /// value of such a field is always [`Value::Malformed`].
     Malformed,
 }
 
 /// The value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// The value of a regular field. It is sensitive if its representation was a never-indexed literal.
+    /// The value of a regular field, marked as sensitive if the client sent a never-indexed literal.
     Field(HeaderValue),
     /// The value of a pseudo-header.
     Pseudo(Bytes),
-    /// No value that a field may have (RFC 9113 section 8.2.1): a control other than a tab inside, or a space or a tab
-    /// at either end.
+    /// A malformed value (RFC 9113 section 8.2.1): with a control other than a tab, or with a space or tab at an end.
     Malformed,
 }
 
-/// Takes the fields of a block in their order.
+/// Receives the fields of a block in their order.
 pub(crate) trait FieldSink {
-    /// Tells whether a field of this size is wanted, before anything is allocated for it. The size is that of its name
-    /// and value, and 32, as SETTINGS_MAX_HEADER_LIST_SIZE counts. A field that is refused still has its effect on the
-    /// dynamic table.
+    /// Returns whether the sink wants a field of this size, before anything is allocated for the field. The size counts
+    /// as in SETTINGS_MAX_HEADER_LIST_SIZE: octets of name and value, and 32. A refused field still has its effect on
+    /// the dynamic table.
     fn admit(&mut self, size: usize) -> bool;
 
-    /// Takes a field.
+    /// Receives a field.
     fn field(&mut self, name: Name, value: Value);
 }
 
@@ -67,8 +66,8 @@ impl Name {
 }
 
 impl Value {
-    /// Parses the value of a field of that name into a copy of its own. One that is `shared` is cloned soon, which then
-    /// allocates nothing.
+    /// Parses the value of a field of this name, into a copy. A `shared` value will be cloned soon, so its copy is made
+    /// such that a clone allocates nothing.
     pub(super) fn parse(name: &Name, value: &[u8], shared: bool) -> Self {
         if [value.first(), value.last()]
             .iter()
@@ -82,7 +81,7 @@ impl Value {
             }
             Name::Field(_) => HeaderValue::from_bytes(value).map_or(Self::Malformed, Self::Field),
             Name::Malformed => Self::Malformed,
-            // Without an early end the loop is done by vectors.
+            // A fold has no early exit, so the compiler vectorises the loop.
             _ if value.iter().fold(true, |good, &byte| good & is_text(byte)) => Self::Pseudo(if shared {
                 shared_copy(value)
             } else {
@@ -92,7 +91,7 @@ impl Value {
         }
     }
 
-    /// Marks a value that its sender wants in no table.
+    /// Marks a value that its sender allows in no table.
     pub(super) fn set_sensitive(&mut self) {
         if let Self::Field(value) = self {
             value.set_sensitive(true);
@@ -100,12 +99,12 @@ impl Value {
     }
 }
 
-/// Tells whether a byte may be in the value of a field, as [`HeaderValue`] has it.
+/// Returns whether [`HeaderValue`] allows a byte in a field value.
 fn is_text(byte: u8) -> bool {
     (byte >= 32 && byte != 127) || byte == b'\t'
 }
 
-/// Copies octets to where their count of handles is, too, if they are few.
+/// Copies octets. Up to 127 octets share one allocation with their reference count; longer copies take two.
 fn shared_copy(octets: &[u8]) -> Bytes {
     match octets.len() {
         0 => Bytes::new(),
@@ -117,14 +116,14 @@ fn shared_copy(octets: &[u8]) -> Bytes {
     }
 }
 
-/// At most that many octets.
+/// Up to `N` octets.
 struct Short<const N: usize> {
     len: u8,
     octets: [u8; N],
 }
 
 impl<const N: usize> Short<N> {
-    /// Copies octets, which must not be more.
+    /// Copies octets; the caller has checked that there are `N` at most.
     fn copy(from: &[u8]) -> Bytes {
         let mut octets = [0; N];
         match (octets.get_mut(..from.len()), u8::try_from(from.len())) {

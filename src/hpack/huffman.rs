@@ -1,19 +1,19 @@
-//! The Huffman code (RFC 7541 section 5.2 and appendix B).
+//! Decodes and encodes strings of the Huffman code (RFC 7541 section 5.2 and appendix B).
 //!
-//! The code is canonical: the lengths of the codes tell the codes, so the tables follow from them at compile time.
+//! The code is canonical: all codes follow from their lengths, so the tables are derived at compile time.
 
 use bytes::{BufMut, BytesMut};
 
-/// How many bits are looked up at once. Two of the most frequent symbols take 10 to 12 bits.
+/// Bits of one look-up: the codes of two of the most frequent symbols have 10 to 12 bits together.
 const LOOKUP_BITS: u32 = 12;
 
 /// The length of the longest code, that of EOS.
 const MAX_BITS: u32 = 30;
 
-/// The symbol that ends no string (RFC 7541 section 5.2).
+/// The end-of-string symbol, which no string may contain (RFC 7541 section 5.2).
 const EOS: usize = 256;
 
-/// The length of the code of each octet, and of EOS.
+/// Bits of the code of each octet, and of EOS.
 #[rustfmt::skip]
 pub(super) const LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
@@ -30,17 +30,17 @@ pub(super) const LENGTHS: [u8; 257] = [
 /// The code of each octet.
 pub(super) static CODES: [u32; 256] = codes();
 
-/// Up to two symbols for the next [`LOOKUP_BITS`] bits.
+/// One or two symbols for each value of the next [`LOOKUP_BITS`] bits.
 static PAIRS: [Pair; 1 << LOOKUP_BITS] = pairs();
 
-/// Where the codes of each length begin, from the shortest that [`PAIRS`] does not have to the longest.
+/// The range of codes of each length that is too long for [`PAIRS`], shortest first.
 static LONG: [Long; (MAX_BITS - LOOKUP_BITS) as usize] = long();
 
-/// The symbols whose codes are longer than a look-up, in the order of their codes.
+/// The symbols whose codes have more than [`LOOKUP_BITS`] bits, in the order of their codes.
 static LONG_SYMBOLS: [u8; 256] = long_symbols();
 
-/// The symbols at the beginning of some bits. From the right: two symbols, 8 bits for how long their codes are, and 8 for
-/// how long they are themselves. All are 0 if the first code is longer than a look-up.
+/// The symbols whose codes some bits begin with. From the lowest octet: the first symbol, the second, the bits of their
+/// codes, and the bits of the symbols themselves (8 or 16). All are 0 if the first code is longer than a look-up.
 #[derive(Clone, Copy)]
 struct Pair(u32);
 
@@ -49,23 +49,23 @@ struct Pair(u32);
 struct Long {
     /// The first code, at the left of 32 bits.
     from: u32,
-    /// The first code of a greater length, at the left of 32 bits. No code is below it if there is none of this length.
+    /// The first code of a greater length, at the left of 32 bits; equal to `from` if there is no code of this length.
     below: u32,
     bits: u32,
-    /// How many codes are longer than a look-up but shorter than this length.
+    /// The number of codes that are longer than a look-up and shorter than this length.
     before: usize,
 }
 
-/// Returns how much room [`decode`] needs for a string of that many octets: the shortest code has 5 bits, and eight
-/// octets are written at once.
+/// Returns how many octets [`decode`] needs for an encoded string of `encoded` octets: the shortest code has 5 bits, and
+/// each write has eight octets.
 pub(super) fn room(encoded: usize) -> usize {
     encoded * 8 / 5 + 8
 }
 
-/// Decodes a string into `out`, which has [`room`] for it, and returns its length. Returns nothing if EOS is in it, or if
-/// its padding is longer than 7 bits or not the beginning of EOS.
+/// Decodes a string into `out`, which has the octets that [`room`] asks for, and returns the length of the plain string;
+/// `None` if the string contains EOS, or if its padding is longer than 7 bits or is not a prefix of EOS.
 pub(super) fn decode(mut rest: &[u8], out: &mut [u8]) -> Option<usize> {
-    // The next bits, from the left: `have` of the string, then others that are read again, or ones.
+    // The next bits, from the left: `have` bits of the string, then bits that will be read again, or ones past the end.
     let mut bits: u64 = 0;
     let mut have: u32 = 0;
     let mut at = 0;
@@ -83,7 +83,7 @@ pub(super) fn decode(mut rest: &[u8], out: &mut [u8]) -> Option<usize> {
             return Some(at);
         }
 
-        // As many look-ups as 56 bits are enough for. One that finds nothing changes nothing, so there is no branch.
+        // Four look-ups of 12 bits fit into 56 bits. A look-up without a result changes nothing, so needs no branch.
         let (mut left, mut symbols) = (bits, 0);
         let (mut used, mut width) = (0, 0);
         for _ in 0..4 {
@@ -100,8 +100,8 @@ pub(super) fn decode(mut rest: &[u8], out: &mut [u8]) -> Option<usize> {
             used = length;
             width = 8;
         }
-        // A code that needs more than the string has is one whose first bits are bad padding: no code that short begins
-        // with ones only.
+        // Good padding never counts as a code: with the ones behind it, it begins like EOS. So a code that ends beyond
+        // the string means bad padding.
         have = have.checked_sub(used)?;
         bits = left;
         *out.get_mut(at..)?.first_chunk_mut()? = symbols.to_le_bytes();
@@ -109,7 +109,7 @@ pub(super) fn decode(mut rest: &[u8], out: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// Returns the next eight octets, and ones after the last.
+/// Returns the next eight octets, with ones in the place of octets past the end.
 #[inline]
 fn next_eight(rest: &[u8]) -> u64 {
     if let Some(chunk) = rest.first_chunk::<8>() {
@@ -120,7 +120,7 @@ fn next_eight(rest: &[u8]) -> u64 {
         .fold(u64::MAX, |bits, &byte| (bits >> 8) | (u64::from(byte) << 56))
 }
 
-/// Looks the next bits up.
+/// Returns the entry of [`PAIRS`] for the next bits.
 #[inline]
 fn lookup(bits: u64) -> Pair {
     let [high, low, ..] = bits.to_be_bytes();
@@ -141,18 +141,18 @@ impl Pair {
         u16::from_le_bytes([first, second])
     }
 
-    /// Returns how many bits the codes have.
+    /// Returns the number of bits of the codes.
     const fn bits(self) -> u32 {
         (self.0 >> 16) & 0xff
     }
 
-    /// Returns how many bits the symbols have.
+    /// Returns the number of bits of the symbols.
     const fn width(self) -> u32 {
         self.0 >> 24
     }
 }
 
-/// Returns the symbol whose code is longer than a look-up, and the length of the code; nothing for EOS.
+/// Returns the next symbol, whose code is longer than a look-up, and the bits of its code; `None` for EOS.
 #[cold]
 fn long_symbol(bits: u64) -> Option<(u8, u32)> {
     let [a, b, c, d, ..] = bits.to_be_bytes();
@@ -162,7 +162,7 @@ fn long_symbol(bits: u64) -> Option<(u8, u32)> {
     LONG_SYMBOLS.get(long.before + nth).map(|&symbol| (symbol, long.bits))
 }
 
-/// Returns the length of a string when it is encoded.
+/// Returns the octets that a string takes when encoded.
 pub(super) fn encoded_len(plain: &[u8]) -> usize {
     plain
         .iter()
@@ -173,7 +173,7 @@ pub(super) fn encoded_len(plain: &[u8]) -> usize {
 
 /// Encodes a string.
 pub(super) fn encode(plain: &[u8], out: &mut BytesMut) {
-    // The last `have` bits are still to be written.
+    // The lowest `have` bits are not written yet.
     let mut bits: u64 = 0;
     let mut have: u32 = 0;
     for &byte in plain {
@@ -193,7 +193,7 @@ pub(super) fn encode(plain: &[u8], out: &mut BytesMut) {
     }
 }
 
-/// Returns the length of the code of an octet.
+/// Returns the bits of the code of an octet.
 #[inline]
 fn length_of(byte: u8) -> u8 {
     LENGTHS.get(usize::from(byte)).copied().unwrap_or(0)
@@ -267,7 +267,7 @@ const fn long() -> [Long; (MAX_BITS - LOOKUP_BITS) as usize] {
         bits: 0,
         before: 0,
     }; (MAX_BITS - LOOKUP_BITS) as usize];
-    // At the left of 64 bits, as the end of all codes has 33.
+    // 64 bits, since the end of the last code takes 33.
     let mut from: u64 = 0;
     let mut before = 0;
     let mut bits = 1;
@@ -320,7 +320,7 @@ const fn long_symbols() -> [u8; 256] {
     symbols
 }
 
-/// Returns the lower half of a number whose upper half is 0: EOS, left out of [`LONG`], has the last code.
+/// Returns the lower half of a number whose upper half is 0, since EOS, the last code, is not in [`LONG`].
 #[expect(clippy::cast_possible_truncation, reason = "it runs at compile time")]
 const fn low_half(wide: u64) -> u32 {
     wide as u32

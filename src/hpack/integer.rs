@@ -1,13 +1,13 @@
-//! Integers (RFC 7541 section 5.1).
+//! Decodes and encodes integers with a prefix (RFC 7541 section 5.1).
 
 use bytes::{BufMut, BytesMut};
 
 use super::DecodeError;
 
-/// How many octets may follow the prefix. No size of a table or a block needs more than 28 bits.
+/// Octets that may follow the prefix: no size of a table or a block needs more than 28 bits.
 const MAX_MORE: u32 = 4;
 
-/// Decodes the integer whose first octet, already taken, is `first`, and whose prefix is the bits of `mask`.
+/// Decodes an integer from its first octet, which has been read, and `rest`. Its prefix is the bits of `mask`.
 #[inline]
 pub(super) fn decode(first: u8, mask: u8, rest: &mut &[u8]) -> Result<usize, DecodeError> {
     let prefix = first & mask;
@@ -18,7 +18,7 @@ pub(super) fn decode(first: u8, mask: u8, rest: &mut &[u8]) -> Result<usize, Dec
     }
 }
 
-/// Decodes the octets after a full prefix, and adds them to it.
+/// Decodes the octets after a full prefix, and adds them to the prefix's value.
 #[cold]
 fn decode_long(mut value: usize, rest: &mut &[u8]) -> Result<usize, DecodeError> {
     for more in 0..MAX_MORE {
@@ -32,7 +32,7 @@ fn decode_long(mut value: usize, rest: &mut &[u8]) -> Result<usize, DecodeError>
     Err(DecodeError::Integer)
 }
 
-/// Encodes an integer after the bits of `flags`, in a prefix of the bits of `mask`.
+/// Encodes an integer with a prefix of the bits of `mask`, in an octet that also has the bits of `flags`.
 #[inline]
 pub(super) fn encode(flags: u8, mask: u8, value: usize, out: &mut BytesMut) {
     match u8::try_from(value) {
@@ -41,16 +41,16 @@ pub(super) fn encode(flags: u8, mask: u8, value: usize, out: &mut BytesMut) {
     }
 }
 
-/// Encodes a full prefix and what goes beyond it.
+/// Encodes a full prefix, and the value beyond it.
 fn encode_long(prefix: u8, beyond: usize, out: &mut BytesMut) {
-    // The static index of a name that comes with a literal takes a second octet, and no third.
+    // The static index of a literal's name never takes a third octet.
     match u8::try_from(beyond) {
         Ok(last) if last < 0x80 => out.put_slice(&[prefix, last]),
         _ => encode_longer(prefix, beyond, out),
     }
 }
 
-/// Encodes a full prefix and what goes beyond it by more than 7 bits.
+/// Encodes a full prefix, and a value beyond it that has more than 7 bits.
 #[cold]
 fn encode_longer(prefix: u8, mut beyond: usize, out: &mut BytesMut) {
     out.put_u8(prefix);

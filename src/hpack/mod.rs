@@ -1,5 +1,8 @@
-//! HPACK (RFC 7541), the compression of HTTP/2 fields, for a server: it decodes requests, and encodes responses and the
-//! requests of promises.
+//! Decodes and encodes header blocks (HPACK, RFC 7541) for a server: requests are decoded, responses and the requests
+//! of promises are encoded.
+//!
+//! Reading order: `integer` and `huffman` (primitives), `field` (decoded names and values), `entry` and `static_table`
+//! (shared by both directions), `table` and `decode`, `recent` and `encode`.
 
 mod decode;
 mod encode;
@@ -17,8 +20,8 @@ pub(crate) use decode::{DecodeError, Decoder};
 pub(crate) use encode::{Encoder, PseudoName};
 pub(crate) use field::{FieldSink, Name, Value};
 
-/// How much a field counts beyond its name and its value (RFC 7541 section 4.1).
+/// Octets that a field counts beyond its name and value (RFC 7541 section 4.1).
 const FIELD_OVERHEAD: usize = 32;
 
-/// How large a dynamic table is before anything else is agreed on (RFC 9113 section 6.5.2).
+/// Octets of a dynamic table before SETTINGS change its size (RFC 9113 section 6.5.2).
 const INITIAL_TABLE: usize = 4096;

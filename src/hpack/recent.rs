@@ -1,4 +1,4 @@
-//! The dynamic table of an encoder, by its names.
+//! Holds the dynamic table of an encoder, and finds its entries by their names.
 
 use std::collections::VecDeque;
 use std::hash::{Hash as _, Hasher};
@@ -7,32 +7,32 @@ use http::HeaderName;
 
 use super::FIELD_OVERHEAD;
 
-/// How many chains there are. A response has about ten names.
+/// Chains of entries; a response has about ten names.
 const CHAINS: usize = 64;
 
-/// The name of the only pseudo-header that is kept.
+/// The only pseudo-header that enters the table.
 pub(super) const AUTHORITY: &[u8] = b":authority";
 
-/// An odd number that is the golden ratio of 64 bits: the highest bits of a product depend on all bits.
+/// The multiplier of Fibonacci hashing, 2⁶⁴ over the golden ratio: the highest bits of a product depend on all bits.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The prime of FNV-1a.
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// How many pairs that came once are remembered.
+/// Slots for pairs of name and value that came once.
 const SEEN: usize = 16;
 
-/// The dynamic table. Entries with the same hash of their names are chained, the newest first.
+/// The dynamic table of an encoder. Entries whose names have equal hashes are chained, newest first.
 ///
-/// Entries are numbered in the order of their insertion, and the oldest is the first to go, so a number alone tells
-/// whether its entry is still there: nothing is to be unlinked.
+/// Entries are numbered in the order of insertion, and evicted in that order. So a number alone tells whether its entry
+/// still exists, and an eviction need not unlink an entry from its chain.
 #[derive(Debug)]
 pub(super) struct Recent {
-    /// The newest entry is the last.
+    /// The entries, newest last.
     entries: VecDeque<RecentField>,
-    /// The number of the newest entry; the first one ever has 1.
+    /// The number of the newest entry; numbers begin with 1.
     newest: u32,
-    /// The newest entry of each chain, by the hash. Made with the first entry.
+    /// The heads of the chains, allocated with the first entry.
     heads: Option<Box<ChainHeads>>,
     size: usize,
     max_size: usize,
@@ -40,15 +40,16 @@ pub(super) struct Recent {
 
 #[derive(Debug)]
 struct ChainHeads {
+    /// The number of the newest entry of each chain.
     chains: [u32; CHAINS],
-    /// The hashes of pairs that came once, and were not inserted.
+    /// The hashes of pairs that came once and were not inserted.
     seen: [u32; SEEN],
 }
 
 #[derive(Debug)]
 struct RecentField {
     name: EntryName,
-    /// A copy, as the value itself may be part of a larger buffer.
+    /// A copy of the value, which may be part of a larger buffer.
     value: Box<[u8]>,
     /// The number of the next older entry of the chain.
     older: u32,
@@ -58,16 +59,16 @@ struct RecentField {
 #[derive(Debug)]
 pub(super) enum EntryName {
     Field(HeaderName),
-    /// `:authority`, the only pseudo-header that is kept.
+    /// `:authority`.
     Authority,
 }
 
-/// Where a field is in the dynamic table: how many entries are newer than its own.
+/// The best match for a field in the dynamic table, with the number of entries that are newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecentMatch {
-    /// The name and the value.
+    /// An entry with the field's name and value.
     Pair(usize),
-    /// The name only.
+    /// An entry with the field's name only.
     Name(usize),
     Nothing,
 }
@@ -84,18 +85,18 @@ impl Recent {
         }
     }
 
-    /// Returns the size that the table may have.
+    /// Returns the maximum size of the table, octets.
     pub(super) fn max_size(&self) -> usize {
         self.max_size
     }
 
-    /// Resizes the table.
+    /// Changes the maximum size, and evicts entries beyond it.
     pub(super) fn resize(&mut self, max_size: usize) {
         self.max_size = max_size;
         self.evict(max_size);
     }
 
-    /// Looks a regular field up; `hash` is that of its name.
+    /// Finds a regular field; `hash` is the hash of its name.
     #[inline]
     pub(super) fn find_field(&self, hash: Hash, name: &HeaderName, value: &[u8]) -> RecentMatch {
         self.find(
@@ -105,12 +106,12 @@ impl Recent {
         )
     }
 
-    /// Looks an `:authority` up.
+    /// Finds an `:authority`.
     pub(super) fn find_authority(&self, hash: Hash, value: &[u8]) -> RecentMatch {
         self.find(hash, |known| matches!(known, EntryName::Authority), value)
     }
 
-    /// Looks up the newest entry of a name that has the value, or else the newest of the name.
+    /// Finds the newest entry with this name and value, or else the newest entry with this name.
     #[inline]
     fn find(&self, hash: Hash, is_name: impl Fn(&EntryName) -> bool, value: &[u8]) -> RecentMatch {
         let mut found = RecentMatch::Nothing;
@@ -122,7 +123,7 @@ impl Recent {
         else {
             return found;
         };
-        // Each next entry must be older: the numbers may wrap around.
+        // Each next entry must be older than the last: numbers wrap around.
         let mut least = 0;
         while let age = usize::try_from(self.newest.wrapping_sub(number)).unwrap_or(usize::MAX)
             && age >= least
@@ -146,7 +147,7 @@ impl Recent {
         found
     }
 
-    /// Tells whether the pair of a name and a value came lately, and remembers it.
+    /// Returns whether the slot of a pair of name and value already has the pair's hash, and stores the hash there.
     pub(super) fn came_before(&mut self, hash: Hash, value: &[u8]) -> bool {
         let pair = hash.with(value);
         let Some(heads) = &mut self.heads else { return false };
@@ -156,7 +157,7 @@ impl Recent {
         std::mem::replace(seen, pair.low()) == pair.low()
     }
 
-    /// Inserts a field that fits.
+    /// Inserts a field whose size is the table's maximum at most.
     pub(super) fn insert(&mut self, hash: Hash, name: EntryName, value: &[u8]) {
         let size = size(&name, value);
         self.evict(self.max_size.saturating_sub(size));
@@ -179,16 +180,16 @@ impl Recent {
         self.size += size;
     }
 
-    /// Evicts the oldest entries until no more than that is left.
-    fn evict(&mut self, left: usize) {
-        while self.size > left {
+    /// Evicts the oldest entries until the rest takes `limit` octets at most.
+    fn evict(&mut self, limit: usize) {
+        while self.size > limit {
             let Some(oldest) = self.entries.pop_front() else { return };
             self.size -= size(&oldest.name, &oldest.value);
         }
     }
 }
 
-/// Returns the size of an entry.
+/// Returns the size of an entry (RFC 7541 section 4.1), octets.
 fn size(name: &EntryName, value: &[u8]) -> usize {
     let name_len = match name {
         EntryName::Field(name) => name.as_str().len(),
@@ -197,7 +198,8 @@ fn size(name: &EntryName, value: &[u8]) -> usize {
     name_len + value.len() + FIELD_OVERHEAD
 }
 
-/// Tells whether values are equal. A call costs more than most comparisons.
+/// Returns whether values are equal. Most values have 8 to 32 octets: two overlapping chunks are compared inline, which
+/// costs less than a call of `memcmp`.
 #[inline]
 fn same(one: &[u8], other: &[u8]) -> bool {
     fn ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
@@ -211,11 +213,11 @@ fn same(one: &[u8], other: &[u8]) -> bool {
         }
 }
 
-/// A cheap hash of a name. It is never a proof that names are equal.
+/// A cheap hash of a name. Names with equal hashes may differ.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hash(u64);
 
-/// Makes a [`Hash`] of a name as the http crate has it: of the number of a well-known one, or else of its octets.
+/// Hashes a name as the http crate presents it: the number of a well-known name, or else the octets.
 struct NameHasher(u64);
 
 impl Hasher for NameHasher {
@@ -235,7 +237,7 @@ impl Hasher for NameHasher {
     }
 }
 
-/// Returns some octets of a name, as many as tell the usual ones apart.
+/// Returns the first and last four octets of a name, and its length mixed in: enough to tell usual names apart.
 const fn ends(name: &[u8]) -> u64 {
     let (head, tail) = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
         (Some(head), Some(tail)) => (u32::from_le_bytes(*head), u32::from_le_bytes(*tail)),
@@ -250,7 +252,7 @@ const fn ends(name: &[u8]) -> u64 {
 }
 
 impl Hash {
-    /// That of `:authority`.
+    /// The hash of `:authority`.
     pub(super) const AUTHORITY: Self = Self::of_octets(AUTHORITY);
 
     /// Hashes the name of a regular field.
@@ -261,14 +263,14 @@ impl Hash {
         Self(hasher.finish())
     }
 
-    /// Hashes the octets of a name, at compile time, too.
+    /// Hashes the octets of a name; usable at compile time.
     pub(super) const fn of_octets(name: &[u8]) -> Self {
         Self(ends(name).wrapping_mul(MIX))
     }
 
     /// Returns the hash of the pair of the hashed name and a value.
     fn with(self, value: &[u8]) -> Self {
-        // All of the value: those of one name may differ in the middle only. Only a literal pays for it.
+        // The whole value counts: values of one name may differ in the middle only. Only literals pay for the loop.
         Self(
             value
                 .iter()
@@ -277,20 +279,20 @@ impl Hash {
         )
     }
 
-    /// Returns the bits that tell a chain.
+    /// Returns the index of a chain.
     #[inline]
     fn chain(self) -> usize {
         self.slot() % CHAINS
     }
 
-    /// Returns the best 8 bits.
+    /// Returns the highest 8 bits, which depend on all bits of the name.
     #[inline]
     pub(super) const fn slot(self) -> usize {
         let [high, ..] = self.0.to_be_bytes();
         high as usize
     }
 
-    /// Returns 32 other bits.
+    /// Returns 32 bits that `slot` does not use.
     fn low(self) -> u32 {
         let [_, a, b, c, d, ..] = self.0.to_be_bytes();
         u32::from_be_bytes([a, b, c, d])

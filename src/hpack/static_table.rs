@@ -1,4 +1,4 @@
-//! The static table (RFC 7541 appendix A).
+//! Holds the static table (RFC 7541 appendix A), and finds its names.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -7,10 +7,10 @@ use super::entry::TableEntry;
 use super::recent::Hash;
 use super::{Name, Value};
 
-/// Writes the table down once, as entries and as names that can be hashed at compile time.
+/// Defines the table once, as entries, and as names that can be hashed at compile time.
 macro_rules! static_table {
     ($($name:literal: $value:literal,)*) => {
-        /// The entries with the indices from 1 on.
+        /// The entries; the first has index 1.
         pub(super) static STATIC_TABLE: [TableEntry; 61] = [$(entry($name, $value),)*];
 
         /// The names of the entries.
@@ -82,7 +82,7 @@ static_table! {
     "www-authenticate": "",
 }
 
-/// The indices of names that the encoder treats in a way of their own.
+/// The indices of names for which the encoder has rules.
 pub(super) mod index {
     pub(crate) const AUTHORITY: u8 = 1;
     pub(crate) const METHOD: u8 = 2;
@@ -108,13 +108,13 @@ pub(super) mod index {
     pub(crate) const SET_COOKIE: u8 = 55;
 }
 
-/// How many slots the names of regular fields are hashed into.
+/// Slots of the hash table of regular names.
 const SLOTS: usize = 256;
 
-/// The indices of regular fields in the slots of their names' hashes, or else in the next free ones; 0 is none.
+/// The hash table of regular names, with open addressing: each slot has an index of the static table, or 0.
 static SLOTS_OF_NAMES: [u8; SLOTS] = slots_of_names();
 
-/// Returns the index of the name of a regular field, or 0.
+/// Returns the first index that has the name of a regular field; 0 if there is none.
 pub(super) fn index_of(name: &HeaderName) -> u8 {
     let mut slot = Hash::of_octets(name.as_str().as_bytes()).slot();
     while let Some(&index) = SLOTS_OF_NAMES.get(slot % SLOTS)
@@ -151,7 +151,7 @@ const fn slots_of_names() -> [u8; SLOTS] {
     slots
 }
 
-/// Makes an entry.
+/// Creates an entry.
 const fn entry(name: &'static str, value: &'static str) -> TableEntry {
     let pseudo = match name.as_bytes() {
         b":authority" => Name::Authority,

@@ -1,4 +1,4 @@
-//! The tables of a decoder (RFC 7541 section 2.3).
+//! Holds the tables of a decoder (RFC 7541 sections 2.3 and 4).
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use super::INITIAL_TABLE;
 use super::entry::TableEntry;
 use super::static_table::STATIC_TABLE;
 
-/// The dynamic table of a decoder, in front of which is the static one.
+/// The dynamic table of a decoder; its indices follow those of the static table.
 #[derive(Debug)]
 pub(super) struct Table {
     /// The newest entry is the first.
@@ -16,7 +16,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Creates an empty table of the size that both ends begin with.
+    /// Creates an empty table of the initial size, [`INITIAL_TABLE`].
     pub(super) fn new() -> Self {
         Self {
             entries: VecDeque::new(),
@@ -25,7 +25,7 @@ impl Table {
         }
     }
 
-    /// Returns the entry of an index, which counts from 1.
+    /// Returns the entry of an index of either table, from 1.
     #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&TableEntry> {
         let at = index.wrapping_sub(1);
@@ -34,23 +34,23 @@ impl Table {
             .or_else(|| self.entries.get(at.wrapping_sub(STATIC_TABLE.len())))
     }
 
-    /// Tells whether an entry of this size fits.
+    /// Returns whether an entry of this size fits into the empty table.
     pub(super) fn fits(&self, size: usize) -> bool {
         size <= self.max_size
     }
 
-    /// Makes room for an entry, which may leave no other.
+    /// Evicts entries until an entry of this size fits, or none is left.
     pub(super) fn make_room(&mut self, size: usize) {
         self.evict(self.max_size.saturating_sub(size));
     }
 
-    /// Adds an entry, for which there is room.
+    /// Adds an entry for which [`Self::make_room`] was called.
     pub(super) fn push(&mut self, entry: TableEntry) {
         self.size += entry.size;
         self.entries.push_front(entry);
     }
 
-    /// Resizes the table.
+    /// Changes the maximum size, and evicts entries beyond it.
     pub(super) fn resize(&mut self, max_size: usize) {
         self.max_size = max_size;
         self.evict(max_size);
@@ -72,9 +72,9 @@ impl Table {
         )
     }
 
-    /// Evicts the oldest entries until no more than that is left.
-    fn evict(&mut self, left: usize) {
-        while self.size > left {
+    /// Evicts the oldest entries until the rest takes `limit` octets at most.
+    fn evict(&mut self, limit: usize) {
+        while self.size > limit {
             let Some(oldest) = self.entries.pop_back() else { return };
             self.size -= oldest.size;
         }

@@ -1,6 +1,6 @@
 //! Tells which responses belong to the same document: a keyed hash of scheme, authority, path and what else the route says.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::policy::{LearnKey, LearnPolicy};
@@ -57,6 +57,16 @@ impl KeyHasher {
             }
         }
         DocumentKey(u128::from_be_bytes(parts.finish().to_bytes()))
+    }
+
+    /// Hashes the fields by which a response tells that its content has changed.
+    #[must_use]
+    pub fn fingerprint(&self, response: &HeaderMap) -> u64 {
+        let mut parts = self.0.parts();
+        for name in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_LENGTH] {
+            parts.add(response.get(name).map_or(&[][..], HeaderValue::as_bytes));
+        }
+        parts.finish().fold()
     }
 
     /// A mark of a visitor: of its network, a cookie, or a part of its query.
@@ -126,12 +136,11 @@ mod tests {
     #[test]
     fn fields_that_a_route_varies_by_make_documents() {
         let policy = LearnPolicy {
-            vary: vec![http::header::ACCEPT_LANGUAGE],
+            vary: vec![header::ACCEPT_LANGUAGE],
             ..LearnPolicy::default()
         };
         let of = |language: &'static str| {
-            let fields =
-                HeaderMap::from_iter([(http::header::ACCEPT_LANGUAGE, http::HeaderValue::from_static(language))]);
+            let fields = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static(language))]);
             KeyHasher::new((1, 2)).document(&policy, ("https", "a", "/", None), &fields)
         };
         assert_ne!(of("de"), of("fr"));

@@ -38,6 +38,6 @@ mod visitor;
 pub use file::{Content, FileError, Saved, decode, encode};
 pub use key::{DocumentKey, KeyHasher};
 pub use manifest::{LearnedLink, Links, Manifest, Observation, Observed, Verdict};
-pub use policy::{LearnKey, LearnPolicy, Learning, Returning};
+pub use policy::{LearnKey, LearnPolicy, LearnSource, Learning, Returning};
 pub use store::{KnownDocument, ManifestLimits, ManifestStore};
 pub use visitor::{Evidence, Visitor, VisitorFacts};

@@ -14,6 +14,15 @@ pub enum Learning {
     Off,
 }
 
+/// Where the links of a document are learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LearnSource {
+    /// Its `Link` fields.
+    Link,
+    /// The head of its HTML, where it has no `Link` fields.
+    Html,
+}
+
 /// What tells one document of a host from another, besides its path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LearnKey {
@@ -50,11 +59,13 @@ impl Returning {
 ///
 /// # Defaults
 ///
-/// Off; documents by their path; three visitors; a day.
+/// Off; from `Link` and HTML; documents by their path; three visitors; a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LearnPolicy {
     /// Whether anything is learned at all.
     pub learning: Learning,
+    /// Where links are learned from.
+    pub from: Vec<LearnSource>,
     /// What makes a document.
     pub key: LearnKey,
     /// Request fields whose values make documents of their own, for an application that varies its
@@ -75,6 +86,7 @@ impl Default for LearnPolicy {
     fn default() -> Self {
         Self {
             learning: Learning::Off,
+            from: vec![LearnSource::Link, LearnSource::Html],
             key: LearnKey::Path,
             vary: Vec::new(),
             min_visitors: 3,

@@ -104,6 +104,15 @@ impl ManifestStore {
         !self.manifests.contains_key(&key)
     }
 
+    /// Counts a response whose HTML could be read; returns whether it should. Those of a document that is not known are.
+    #[must_use]
+    pub fn is_html_due(&self, key: DocumentKey, fingerprint: u64) -> bool {
+        let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
+        known
+            .flatten()
+            .is_none_or(|stored| stored.lock().is_html_due(fingerprint))
+    }
+
     /// Learns from a response.
     pub fn observe(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         // To get counts as a visit, and so does to miss; to ask whether it is there does not. The request's
@@ -199,6 +208,7 @@ impl StoredManifest {
 #[cfg(test)]
 mod tests {
     use super::{super::manifest::Observed, *};
+    use crate::push::Source;
 
     const NOW: u64 = 1_000_000;
 
@@ -214,6 +224,7 @@ mod tests {
             evidence: &Evidence::Anonymous,
             network: 1,
             response: Observed::Document,
+            source: Source::Learned,
             links: &spelled(links),
             delivered: &delivered,
             policies: &[],
@@ -263,6 +274,7 @@ mod tests {
             evidence: &Evidence::Authorized,
             network: 1,
             response: Observed::Document,
+            source: Source::Learned,
             links: &spelled(&[b"</a>; rel=preload"]),
             delivered: &[],
             policies: &[],

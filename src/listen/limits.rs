@@ -1,23 +1,23 @@
-//! Limits of a connection before it is HTTP/2.
+//! Holds the limits of a connection before HTTP/2 begins, and of HTTP/1.x.
 
 use std::time::Duration;
 
-/// Limits of a connection that is not yet, or not, HTTP/2.
+/// Limits of connections that speak HTTP/1.x, or no protocol yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientLimits {
-    /// For all that comes before the first bytes of a request (PROXY header, TLS) together with them,
-    /// and for the first HTTP/1.x request header.
+    /// Time for the PROXY header, TLS and the first bytes of a request together; then for each HTTP/1.x request head,
+    /// from its first bytes on.
     pub handshake_timeout: Duration,
-    /// Between two requests of an HTTP/1.x connection.
+    /// Time between two requests of an HTTP/1.x connection.
     pub idle_timeout: Duration,
-    /// Open connections of one client; 0 is no limit.
+    /// Most open connections of one client; 0 is no limit.
     pub max_connections_per_client: usize,
-    /// Bytes of an HTTP/1.x request header.
+    /// Most bytes of an HTTP/1.x request head.
     pub max_header_bytes: usize,
-    /// Its fields.
+    /// Most fields of an HTTP/1.x request head.
     pub max_header_fields: usize,
-    /// For an HTTP/1.x client to take the next bytes of an answer.
+    /// Time for an HTTP/1.x client to take the next bytes of a response.
     pub write_timeout: Duration,
-    /// For what is under way when a shutdown begins.
+    /// Time for running requests to finish after a shutdown has begun.
     pub graceful_timeout: Duration,
 }

@@ -1,7 +1,9 @@
-//! A connection arrives: who its client is, which protocol it speaks, and who serves it.
+//! Accepts client connections: finds out the client and the protocol of each, serves HTTP/1.x with Pingora's server and
+//! hands HTTP/2 to a [`ServeHttp2`].
 //!
-//! Reading order: `accept` (from a socket to who serves it), `proxy_header` (what a terminator says of its client), `io` (a
-//! connection as Pingora reads and writes it), `http1` (HTTP/1.x on it, and the seam to HTTP/2).
+//! Reading order: `limits` (time and size limits), `accept` (from an accepted socket to the protocol's server),
+//! `proxy_header` (the PROXY header of a TLS terminator), `io` (a connection as Pingora reads and writes it), `http1`
+//! (HTTP/1.x requests, and the upgrade to HTTP/2).
 
 mod accept;
 mod http1;

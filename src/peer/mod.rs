@@ -1,8 +1,9 @@
-//! Who the client is: its address and what it spoke, as its connection told. Pure.
+//! Describes a client connection: the peer's address and scheme, and state that `h2` and `proxy` share. Pure.
 //!
-//! `listen` makes a [`ClientConnection`] once per connection; it rides in the connection's digest to
-//! `h2`, which adds what it knows of pushes, and to `proxy`, which tells origins of it
-//! ([`crate::forwarded`]). [`target`] reads what a request asks for, `trusted` says which clients are believed.
+//! `listen` makes one [`ClientConnection`] per connection. The connection's `ProxyDigest` carries it to `h2`, which
+//! adds the [`push::PushState`], and to `proxy`, which makes the fields for origins from it ([`crate::forwarded`]).
+//!
+//! Reading order: this file, `trusted` (which peers are believed), [`target`] (target and authority of a request).
 
 pub mod target;
 mod trusted;
@@ -19,35 +20,35 @@ pub use trusted::{ProxyProtocol, Trusted, canonical};
 
 use crate::push;
 
-/// The first bytes of a client's HTTP/2 connection, which frames follow (RFC 9113 section 3.4).
+/// The first bytes of a client's HTTP/2 connection, before its frames (RFC 9113 section 3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The scheme that a client used, which is not always that of the socket it arrives on.
+/// The scheme that a client used; `https` also where TLS was terminated in front of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// Cleartext.
     Http,
-    /// TLS, ended here or in front of us.
+    /// TLS, terminated here or in front of this server.
     Https,
 }
 
 impl Scheme {
-    /// The field that tells it to ourselves, in a request that Pingora makes of an HTTP/2 client's: that has
-    /// no `:scheme`. Any other is a client's invention.
+    /// The field that carries the scheme of an HTTP/2 request to the request that Pingora derives from it to renew a
+    /// stored response, which has no `:scheme`. Elsewhere the field may come from a client and is not believed.
     pub const FIELD: HeaderName = HeaderName::from_static("x-linkpush-scheme");
 
-    /// That of a request: what its connection tells, else the `:scheme` of HTTP/2. What an HTTP/1.x request
-    /// line says of it is not asked: nothing but TLS makes it https.
+    /// Returns the scheme of a request: that of its connection if known, else the `:scheme` of HTTP/2. The scheme in an
+    /// HTTP/1.x target in absolute-form is ignored: without TLS, HTTP/1.x is `http`.
     #[must_use]
-    pub fn of(told: Option<Self>, request: &Parts) -> Self {
+    pub fn of(of_connection: Option<Self>, request: &Parts) -> Self {
         let claimed = || match request.uri.scheme_str() {
             Some("https") if request.version == Version::HTTP_2 => Self::Https,
             _ => Self::Http,
         };
-        told.unwrap_or_else(claimed)
+        of_connection.unwrap_or_else(claimed)
     }
 
-    /// Its name in URLs.
+    /// Returns the scheme's name in URLs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -57,60 +58,59 @@ impl Scheme {
     }
 }
 
-/// Whoever sends the requests of one connection.
+/// The sender of the requests on one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address: that of the PROXY header where one was read, else the socket's.
+    /// The peer's address: that of the PROXY header where one was read, else the socket's.
     pub address: SocketAddr,
-    /// What it speaks, where the connection tells: by TLS here, by the PROXY header, or because the
-    /// listener says so. `None` leaves it to the request.
+    /// The scheme, where the connection tells: by the listener's setting, TLS terminated here, or the PROXY header.
+    /// `None` leaves the scheme to each request.
     pub scheme: Option<Scheme>,
-    /// It may speak for others: what it says of them in X-Forwarded-* is kept.
+    /// Whether the peer's X-Forwarded-* fields are believed and forwarded.
     pub is_trusted: bool,
-    /// Who else may: when it is trusted, the client is sought beyond these.
+    /// All trusted networks: the client of a trusted peer is its nearest address outside of these.
     pub trusted: Trusted,
 }
 
 /// One client connection.
 #[derive(Debug)]
 pub struct ClientConnection {
-    /// Who is at its other end.
+    /// The client, or the proxy in front.
     pub peer: Peer,
-    /// What HTTP/2 knows of it; `None` for HTTP/1.x.
+    /// The state of pushes on HTTP/2; `None` for HTTP/1.x.
     pub http2: Option<Arc<push::PushState>>,
-    /// When the response of HTTP/1.x was made that is about to be written.
+    /// The `Date` of the HTTP/1.x response that is written next.
     pub date: ResponseDate,
 }
 
-/// The `Date` of an origin's response, on its way round Pingora to an HTTP/1.x client: Pingora writes its own in the place
-/// of whatever is there.
+/// Carries the `Date` of an origin's response past Pingora to the HTTP/1.x connection: Pingora overwrites `Date` in
+/// every response with the current time.
 #[derive(Debug, Default)]
 pub struct ResponseDate(Mutex<Option<HeaderValue>>);
 
 impl ResponseDate {
-    /// That of the next response that is written; `None` leaves it to Pingora.
+    /// Sets the date of the next response that is written; `None` keeps Pingora's.
     pub fn set(&self, date: Option<HeaderValue>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
     }
 
-    /// That of the response that is being written.
+    /// Takes the date for the response that is being written.
     pub fn take(&self) -> Option<HeaderValue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// How long the origin's final answer may take to begin. It rides in the extensions of the client's
-/// request: Pingora waits for the client and the origin at once, and only the client's side of that
-/// is ours.
+/// The time within which an origin's final response must begin. It is in the extensions of the client's request:
+/// Pingora waits for the client and the origin in one place, where only the client's session is linkpush's code.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseLimit {
-    /// When the request was sent, as far as it was there.
+    /// The time at which the request was sent to the origin, as far as it had arrived.
     pub since: Instant,
-    /// From then, or from its last byte if that came later.
+    /// Most time from `since`, or from the request's last byte if that came later.
     pub limit: Duration,
 }
 
 impl ResponseLimit {
-    /// The name of the error that says that it has passed.
+    /// The name of Pingora's custom error for a limit that has passed.
     pub const PASSED: &str = "AnswerLimitPassed";
 }

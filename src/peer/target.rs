@@ -1,26 +1,25 @@
-//! What a request asks for: its target and its authority (RFC 9110 section 7.1, RFC 9112 section 3.2). Pure.
+//! Parses the target and the authority of a request (RFC 9110 section 7.1, RFC 9112 section 3.2). Pure.
 //!
-//! They are read once, before anything else looks at a request, and all that comes after reads the same: routes,
-//! cache keys, learning, the plan, and the origin. So nobody can have one of them take a request for another one.
+//! Both are parsed once, before any other use of the request. Routing, cache keys, learning, the plan and the origin
+//! all use this result, so no client can make two of them see different requests.
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
 use http::{StatusCode, uri::PathAndQuery};
 
-/// Longest path with its query in bytes. Other servers take 8 to 16 KB, and RFC 9112 section 3 asks for 8000 at least; what
-/// is longer has no other reader than us.
+/// Most bytes of a path with its query. RFC 9112 section 3 recommends 8000 at least, and other servers take 8 to 16 KB.
 pub const MAX_PATH: usize = 16 * 1024;
 
 /// The target of an HTTP/1.x request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestTarget<'r> {
-    /// What Host is to say; `None` where HTTP/1.0 says nothing.
+    /// The value for Host; `None` for an HTTP/1.0 request without one.
     pub authority: Option<&'r str>,
-    /// Path and query, as `/a?b`; `*`, or what CONNECT asks for.
+    /// Path and query, as `/a?b`; or `*`; or the authority of CONNECT.
     pub path: Cow<'r, str>,
 }
 
-/// Why a target, or an authority, is none.
+/// Why a target or an authority is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum BadTarget {
     /// HTTP/1.1 without Host, HTTP/2 without authority.
@@ -29,19 +28,19 @@ pub enum BadTarget {
     /// More than one Host field.
     #[error("more than one Host")]
     ManyHosts,
-    /// An authority that is no `uri-host [":" port]`, or has userinfo.
+    /// The authority is no `uri-host [":" port]`, or has userinfo.
     #[error("a Host that is no host")]
     Host,
     /// Host and the target, or `:authority`, differ.
     #[error("Host differs from the target's authority")]
     Conflict,
-    /// Neither origin-form nor a good absolute-form.
+    /// The target is neither in origin-form nor in absolute-form of http or https.
     #[error("a target that is neither origin-form nor absolute-form of http or https")]
     Form,
-    /// A path with bytes that no path has.
+    /// The path has bytes that a path must not have.
     #[error("a target with a forbidden byte")]
     Byte,
-    /// A path that is longer than [`MAX_PATH`].
+    /// The path is longer than [`MAX_PATH`].
     #[error("a target of more than {MAX_PATH} bytes")]
     Long,
     /// `*` with another method than OPTIONS.
@@ -50,7 +49,7 @@ pub enum BadTarget {
 }
 
 impl BadTarget {
-    /// The status that says so.
+    /// Returns the status of the response.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
@@ -61,11 +60,11 @@ impl BadTarget {
 }
 
 impl<'r> RequestTarget<'r> {
-    /// Reads the target of an HTTP/1.x request, whose Host fields have these values.
+    /// Parses the target of an HTTP/1.x request, whose Host fields have the values `hosts`.
     ///
     /// # Errors
     ///
-    /// Why it is refused.
+    /// The target or Host is malformed, Host is missing or repeated, or the two differ.
     pub fn of_http1(method: &str, target: &'r str, hosts: &[&'r [u8]], is_http10: bool) -> Result<Self, BadTarget> {
         let host = match hosts {
             [] if is_http10 => None,
@@ -74,7 +73,7 @@ impl<'r> RequestTarget<'r> {
             _ => return Err(BadTarget::ManyHosts),
         };
         if method == "CONNECT" {
-            // Authority-form: nothing of it is a path.
+            // Authority-form, which has no path.
             authority(target.as_bytes()).map_err(|_| BadTarget::Form)?;
             return match host {
                 Some(host) if !host.eq_ignore_ascii_case(target) => Err(BadTarget::Conflict),
@@ -110,34 +109,34 @@ impl<'r> RequestTarget<'r> {
 ///
 /// # Errors
 ///
-/// Why it is none.
+/// The path has another form, a forbidden byte, or more than [`MAX_PATH`] bytes.
 pub fn check_path(method: &str, path: &[u8]) -> Result<(), BadTarget> {
     check_form(method, path)?;
     PathAndQuery::try_from(path).map(drop).map_err(|_| BadTarget::Byte)
 }
 
-/// As [`check_path`], for a path whose bytes are seen to when it becomes a [`PathAndQuery`].
+/// Checks the path as [`check_path`] does, except for bytes that the caller's conversion to a [`PathAndQuery`] refuses.
 ///
 /// # Errors
 ///
-/// Why it is none.
+/// The path has another form, a `#`, or more than [`MAX_PATH`] bytes.
 pub fn check_form(method: &str, path: &[u8]) -> Result<(), BadTarget> {
     match path {
         _ if path.len() > MAX_PATH => Err(BadTarget::Long),
         b"*" if method == "OPTIONS" => Ok(()),
         b"*" => Err(BadTarget::Asterisk),
-        // The http crate takes it for the beginning of a fragment, and leaves it out.
+        // The http crate would take `#` for the beginning of a fragment, and drop the rest.
         [b'/', ..] if path.contains(&b'#') => Err(BadTarget::Byte),
         [b'/', ..] => Ok(()),
         _ => Err(BadTarget::Form),
     }
 }
 
-/// Reads the authority of a request: a host with or without a port. An empty port is none.
+/// Parses the authority of a request: a host with or without a port. The colon before an empty port is removed.
 ///
 /// # Errors
 ///
-/// It is something else, or has userinfo.
+/// The text is no host and port, or has userinfo.
 pub fn authority(text: &[u8]) -> Result<&str, BadTarget> {
     let text = std::str::from_utf8(text).map_err(|_| BadTarget::Host)?;
     let text = text.strip_suffix(':').unwrap_or(text);
@@ -168,13 +167,13 @@ pub fn authority(text: &[u8]) -> Result<&str, BadTarget> {
     Ok(text)
 }
 
-/// The bytes of names and IPv4 addresses. RFC 3986 lets `%` and delimiters into a name, too: no host of the web has
-/// them, and whoever decodes or splits them reads another one.
+/// Returns whether a byte may be in a host name or IPv4 address. RFC 3986 also allows `%` and delimiters, but no host
+/// of the web has them, and servers that decode or split at them would see another host.
 const fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// The authority and the rest of a target in absolute-form.
+/// Splits a target in absolute-form into its authority, and its path and query.
 fn absolute(target: &str) -> Result<(&str, Cow<'_, str>), BadTarget> {
     let (scheme, rest) = target.split_once("://").ok_or(BadTarget::Form)?;
     if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn origin_form_stays_and_absolute_form_becomes_it() {
+    fn absolute_form_becomes_origin_form() {
         let good = [
             ("/", "/"),
             ("/a?b=c&d", "/a?b=c&d"),
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn other_targets_are_none() {
+    fn other_targets_are_refused() {
         let bad = [
             ("", BadTarget::Form),
             ("evil.js", BadTarget::Form),
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn only_options_asks_for_all() {
+    fn only_options_may_have_an_asterisk() {
         for target in ["*", "http://a.example"] {
             assert_eq!(
                 of("OPTIONS", target, &["a.example"]),
@@ -283,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn only_connect_asks_for_an_authority() {
+    fn connect_must_have_an_authority() {
         assert_eq!(of("CONNECT", "a:443", &["a:443"]), Ok((Some("a:443"), "a:443".into())));
         assert_eq!(of("CONNECT", "a:443", &["b:443"]), Err(BadTarget::Conflict));
         assert_eq!(of("CONNECT", "/x", &["a"]), Err(BadTarget::Form));
     }
 
     #[test]
-    fn there_is_one_host() {
+    fn host_is_required_exactly_once() {
         assert_eq!(of("GET", "/", &[]), Err(BadTarget::NoHost));
         assert_eq!(of("GET", "http://a/", &[]), Err(BadTarget::NoHost));
         assert_eq!(of("GET", "/", &["a", "a"]), Err(BadTarget::ManyHosts));
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_is_a_host_and_a_port() {
+    fn an_authority_is_a_host_with_an_optional_port() {
         for (text, read) in [
             ("a", "a"),
             ("a.example.", "a.example."),

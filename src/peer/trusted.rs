@@ -1,6 +1,6 @@
-//! Whose word about others is believed. Pure.
+//! Decides which peers are believed about their clients, and whether a PROXY header is required. Pure.
 //!
-//! Made by `config`, asked by `listen` once a connection.
+//! `config` makes the values; `listen` checks each connection once.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,28 +9,28 @@ use std::{
 
 use ipnet::IpNet;
 
-/// Networks whose addresses may speak for others: by a PROXY header, and in X-Forwarded-*.
+/// Networks whose addresses are believed about their clients: in a PROXY header and in X-Forwarded-*.
 ///
 /// # Defaults
 ///
-/// None: nobody speaks for another. Clones share the networks.
+/// No network: no peer is believed. Clones share the networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trusted(Arc<[IpNet]>);
 
 impl Trusted {
-    /// These networks. An IPv4 network holds its addresses in their IPv6 form, too.
+    /// Returns these networks. An IPv4 network contains IPv4-mapped IPv6 addresses, too.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks.into())
     }
 
-    /// Whether no address is trusted.
+    /// Returns whether no address is trusted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an address is in one of the networks.
+    /// Returns whether an address is in one of the networks.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -41,15 +41,15 @@ impl Trusted {
 /// Whether the connections of a listener begin with a PROXY header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ProxyProtocol {
-    /// They do not: a header is taken for a malformed request.
+    /// Connections begin without one; a PROXY header is a malformed request.
     #[default]
     Off,
-    /// They do; one that does not is closed.
+    /// Connections must begin with one, and are closed otherwise.
     Required,
 }
 
-/// An address in the form that it has without a socket for both families: `::ffff:192.0.2.1`, which
-/// a listener on `[::]` sees, is `192.0.2.1`.
+/// Returns an IPv4-mapped IPv6 address as IPv4, others unchanged: a listener on `[::]` sees the client 192.0.2.1 as
+/// `::ffff:192.0.2.1`.
 #[must_use]
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_holds_its_addresses_in_both_forms() {
+    fn an_ipv4_network_contains_ipv4_mapped_addresses() {
         let networks = ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|text| text.parse().expect("a network"));
         let trusted = Trusted::new(networks.to_vec());
         let holds = |text: &str| trusted.contains(text.parse().expect("an address"));

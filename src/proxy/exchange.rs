@@ -14,8 +14,9 @@ use super::{edge::ProxySnapshot, url::Url};
 use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
-    learn::{DocumentKey, Links},
-    link::Spelled,
+    html::HtmlReader,
+    learn::{DocumentKey, Evidence, Links},
+    link::{Document, Spelled},
     peer::{ClientConnection, Scheme},
     push::{Csp, Delivery, PushState, PushedBy, Skips},
     route::Route,
@@ -73,6 +74,8 @@ pub struct Exchange {
     pub(super) told: Vec<HeaderValue>,
     /// The links of the document, where its route learns.
     pub(super) observation: Option<Box<DocumentObservation>>,
+    /// The copy of the document's HTML, while it is read.
+    pub(super) page: Option<Box<PageObservation>>,
     /// Links that were not delivered.
     pub(super) skips: Skips,
     /// The reason why the pushed response was not delivered, or the request failed.
@@ -139,6 +142,21 @@ pub(super) struct DocumentObservation {
     pub(super) missed: u32,
 }
 
+/// The HTML of a document that is read as it passes, and what its observation takes besides.
+#[derive(Debug)]
+pub(super) struct PageObservation {
+    /// `None` once the head has ended.
+    pub(super) reader: Option<HtmlReader>,
+    pub(super) document: Document,
+    pub(super) key: DocumentKey,
+    /// Who gets it.
+    pub(super) evidence: Evidence,
+    /// The mark of the client's network.
+    pub(super) network: u64,
+    /// Its `Content-Security-Policy` fields.
+    pub(super) policies: Vec<HeaderValue>,
+}
+
 impl Exchange {
     /// Returns the state of a request that begins now.
     pub(super) fn new(snapshot: Arc<ProxySnapshot>) -> Self {
@@ -168,6 +186,7 @@ impl Exchange {
             hinted: 0,
             told: Vec::new(),
             observation: None,
+            page: None,
             skips: Skips::default(),
             failure: None,
         }

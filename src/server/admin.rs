@@ -1,8 +1,9 @@
-//! Where commands reach the running server: `POST /purge`; and `GET /metrics`, its counters.
+//! Serves `POST /purge` and `GET /metrics` on a loopback address or a Unix socket.
 //!
-//! On this machine only, for whoever may use the address or socket. A browser on it may be made to send a request by any
-//! page, so what has an `Origin`, or comes of another site by `Sec-Fetch-Site`, is refused. A page may have its own name
-//! resolve to this machine, too: at an address, Host must be an address or `localhost`.
+//! Every local user who can reach the address or open the socket may use them. Web pages may not, though any page can
+//! make a local browser send requests: a request with `Origin`, or with a `Sec-Fetch-Site` other than `none`, is
+//! refused. A page's own host name may resolve to a loopback address (DNS rebinding), so at an address Host must be an
+//! IP address or `localhost`.
 
 use std::{
     fs::{Permissions, remove_file},
@@ -40,35 +41,35 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Where answers are forgotten.
+/// The path of purges.
 pub const PURGE_PATH: &str = "/purge";
 
-/// Where counters are read, in the text format of OpenMetrics.
+/// The path of the counters, in the text format of OpenMetrics.
 const METRICS_PATH: &str = "/metrics";
 
-/// What `POST /purge` is told, as JSON.
+/// The content of `POST /purge`, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PurgeRequest {
-    /// Forget the answers of a URL: `{"url": "https://shop.example/main.css"}`.
+    /// Removes the stored responses of a URL: `{"url": "https://shop.example/main.css"}`.
     Url(String),
-    /// Those of all URLs that begin like this: `{"prefix": "https://shop.example/static/"}`.
+    /// Removes those of all URLs with this prefix: `{"prefix": "https://shop.example/static/"}`.
     Prefix(String),
-    /// Everything: `{"all": true}`.
+    /// Removes all stored responses: `{"all": true}`.
     All(bool),
 }
 
-/// What it answers.
+/// The content of the response to a purge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purged {
-    /// Answers that were forgotten, each variant counted.
+    /// The number of stored responses that were removed, each variant (`Vary`) counted.
     pub purged: u64,
 }
 
-/// What it answers if it cannot.
+/// The content of the response to a refused request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// Why.
+    /// The reason.
     pub error: String,
 }
 
@@ -122,7 +123,7 @@ impl Refusal {
     }
 }
 
-/// What came of a request.
+/// The result of a request.
 enum AdminOutcome {
     Purged(Purged),
     Metrics(String),
@@ -131,17 +132,17 @@ enum AdminOutcome {
 const JSON: &str = "application/json";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A URL of 4 KiB, escaped.
+/// Most bytes of a purge's JSON. A URL of 2.7 KiB fits even if each byte is escaped as `\u00xx`.
 const MAX_BODY: usize = 16 * 1024;
 
-/// For a request to come and its answer to be taken. Half a request is closed then.
+/// Time for a request to arrive and its response to be sent; then the connection is closed.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// Obeys.
+/// The application of the admin service.
 pub(super) struct AdminApp {
     store: &'static Store,
     metrics: Metrics,
-    /// It is at an address, which any program on the machine reaches.
+    /// Whether the service is at an address, which browsers can reach, not at a Unix socket.
     is_at_address: bool,
 }
 
@@ -156,11 +157,11 @@ impl ServerApp for InTime {
     }
 }
 
-/// The service at this entrance.
+/// Makes the admin service at this address or socket.
 ///
 /// # Errors
 ///
-/// It cannot be listened on: Pingora would panic later.
+/// The address or socket cannot be listened on; Pingora would panic later.
 pub(super) fn service(
     entrance: &config::AdminEndpoint,
     store: &'static Store,
@@ -194,7 +195,8 @@ pub(super) fn service(
     Ok(service)
 }
 
-/// Whether a socket can be made here: not if a server listens on it, whose file Pingora would take away.
+/// Removes a stale socket file, and checks that a socket can be made at this path. Fails if a server listens there:
+/// Pingora would replace its file.
 fn free_socket(path: &Path) -> io::Result<()> {
     if UnixStream::connect(path).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
@@ -210,7 +212,7 @@ fn free_socket(path: &Path) -> io::Result<()> {
 #[async_trait]
 impl ServeHttp for AdminApp {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        // Plain structures: they are written.
+        // Serializing these structures never fails.
         let json = |written: serde_json::Result<Vec<u8>>| (JSON, written.unwrap_or_default());
         let (status, (kind, body)) = match self.obey(session).await {
             Ok(AdminOutcome::Purged(purged)) => (StatusCode::OK, json(serde_json::to_vec(&purged))),
@@ -262,7 +264,7 @@ impl AdminApp {
         let purge = serde_json::from_slice::<PurgeRequest>(&body)?.purge()?;
         let store = self.store;
         info!("purge: {purge}");
-        // It looks at everything that is kept.
+        // A purge walks through all stored responses, which may take long.
         let purged = tokio::task::spawn_blocking(move || store.purge(&purge));
         let purged = purged.await.map_err(|_| Refusal::Failed)?;
         info!("purge: {purged} answers are forgotten");
@@ -270,17 +272,18 @@ impl AdminApp {
     }
 }
 
-/// Whether a Host names no other machine, and no site: an IP address or `localhost`, with or without a port.
+/// Returns whether a Host is an IP address or `localhost`, with or without a port, and so not the name of a site.
 fn is_this_machine(host: &[u8]) -> bool {
     let Ok(host) = authority(host) else { return false };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    // Within brackets it was read as an address.
+    // `authority` accepts brackets only round an IPv6 address.
     name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok() || name.eq_ignore_ascii_case("localhost")
 }
 
+/// Reads the whole content of a request.
 async fn body(session: &mut ServerSession) -> Result<Vec<u8>, Refusal> {
     let mut body = Vec::new();
     loop {
@@ -298,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_and_localhost_are_this_machine() {
+    fn only_ip_addresses_and_localhost_are_accepted_as_host() {
         for host in [
             "127.0.0.1",
             "127.0.0.1:9901",

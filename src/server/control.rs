@@ -1,14 +1,14 @@
-//! The running server under control: signals, reload, upgrade, the end.
+//! Controls the running server by signals: reload, upgrade and shutdown.
 //!
-//! All of it on one thread beside Pingora's, so that it never holds up a request. Names are resolved and health is checked
-//! on it as well, so files are read and written aside from it.
+//! One thread beside Pingora's does all this, so that no request waits for it. DNS and health checks run on this thread
+//! as well, so files are read and written on others (`spawn_blocking`).
 //!
 //! | signal | |
 //! |---|---|
 //! | SIGHUP | reads the configuration again |
 //! | SIGUSR2 | starts a new process from the binary, which takes the sockets over |
-//! | SIGQUIT | hands the sockets over to a process that waits for them, then as SIGTERM |
-//! | SIGTERM | finishes what is in flight, within `graceful_timeout`; a second one as SIGINT |
+//! | SIGQUIT | hands the listening sockets over to a process that waits for them, then acts as SIGTERM |
+//! | SIGTERM | lets running requests finish within `graceful_timeout`; a second SIGTERM acts as SIGINT |
 //! | SIGINT | ends at once |
 
 use std::{
@@ -48,13 +48,13 @@ use crate::{
 /// Why a reload changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// The file is wrong.
+    /// The configuration has problems.
     #[error("{0}")]
     Config(Problems),
-    /// A listener cannot be made ready.
+    /// The TLS of a listener cannot be set up.
     #[error(transparent)]
     Listener(#[from] ListenerError),
-    /// Reading it has failed in a way that it must not.
+    /// The task that reads the configuration has panicked.
     #[error("the configuration could not be read to its end")]
     Panicked,
     /// The server was not started from a file.
@@ -62,15 +62,15 @@ pub enum ReloadError {
     NoFile,
 }
 
-/// What is needed to change a running server.
+/// The state for reloads and upgrades of a running server.
 pub(super) struct SignalControl {
-    /// What is served; settings that cannot change keep their first value.
+    /// The configuration in force; settings that take a restart have their value of the start.
     config: Config,
     source: Option<PathBuf>,
     parts: Arc<ServerParts>,
-    /// As it was started: by now the file may be another.
+    /// The path or name by which this process was started; an upgrade starts the file that is there then.
     binary: Option<PathBuf>,
-    /// A process was started that is to take over.
+    /// Whether a new process was started that is to take over, and still runs.
     successor: bool,
     /// The task that writes the manifests to their file, while it runs.
     saving: Option<JoinHandle<()>>,
@@ -88,7 +88,7 @@ impl SignalControl {
         }
     }
 
-    /// Runs Pingora on a thread of its own, obeys signals, returns when the server has ended.
+    /// Runs Pingora on a thread of its own and obeys signals until the server has ended; then writes the manifests.
     pub(super) async fn run(
         mut self,
         pingora: PingoraServer,
@@ -97,7 +97,7 @@ impl SignalControl {
         addresses: &[SocketAddr],
     ) -> Result<(), ServerError> {
         let ended = self.obey(pingora, connections, pid_file, addresses).await;
-        // A successor has its own by now.
+        // If a new process has taken over, the file belongs to it.
         if pid_file.is_none_or(PidFile::is_ours) {
             self.save_manifests().await;
         }
@@ -124,8 +124,8 @@ impl SignalControl {
             hand_over: pid_file.map(|file| file.socket().to_owned()),
             done: done.clone(),
         };
-        // Pingora waits out its whole grace period; a thread of its own lets us leave as soon as
-        // the last connection has.
+        // Pingora always waits for its whole grace period; with a thread of its own, this process can end as soon as
+        // the last connection is closed.
         let thread = thread::spawn(move || {
             pingora.run(RunArgs {
                 shutdown_signal: Box::new(obeyed),
@@ -135,7 +135,7 @@ impl SignalControl {
         let (gone, mut successors) = mpsc::unbounded_channel();
         tokio::select! {
             listening = listening(addresses) => listening?,
-            // Told to end before it has begun.
+            // A signal ended the server before it listened.
             end = ended.recv() => return end.map(drop).ok_or(ServerError::Stopped),
         }
         if let Some(pid_file) = pid_file {
@@ -150,13 +150,14 @@ impl SignalControl {
         let mut save = interval_at(Instant::now() + SAVE_EVERY, SAVE_EVERY);
         loop {
             tokio::select! {
-                // The signals that Pingora obeys first, so that its own is not taken for a second.
+                // Signals come before `ended`: else `ending` would be set by the first SIGTERM before it is received
+                // here, and it would count as a second one.
                 biased;
                 _ = signals.terminate.recv() => if ending {
                     warn!("a second SIGTERM: what is in flight is cut");
                     return Ok(());
                 },
-                // After a hand-over Pingora accepts for some seconds more, and obeys nothing.
+                // After a hand-over Pingora still accepts for some seconds, and ignores signals.
                 _ = signals.interrupt.recv() => if ending || handed_over {
                     warn!("SIGINT: what is in flight is cut");
                     return Ok(());
@@ -165,8 +166,8 @@ impl SignalControl {
                     Some(EndStage::HandingOver) => handed_over = true,
                     Some(EndStage::Draining) => {
                         ending = true;
-                        // The service goes on without this process: systemd would take this for the
-                        // end of all of it, and kill the new one after TimeoutStopSec.
+                        // After a hand-over the new process is the service. With STOPPING from this one, systemd would
+                        // kill the new process after TimeoutStopSec.
                         if !handed_over {
                             tell_systemd(&[NotifyState::Stopping]);
                         }
@@ -193,6 +194,7 @@ impl SignalControl {
         }
     }
 
+    /// Reloads, and reports the outcome to the log and to systemd.
     async fn reload_and_tell(&mut self) {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             tell_systemd(&[NotifyState::Reloading, now]);
@@ -213,10 +215,10 @@ impl SignalControl {
         tell_systemd(&[NotifyState::Ready]);
     }
 
-    /// Reads the file again; returns the settings that have changed in it and cannot be applied.
+    /// Reads the configuration file again and puts it in force; returns the changed settings that take a restart.
     async fn reload(&mut self) -> Result<Vec<String>, ReloadError> {
         let file = self.source.clone().ok_or(ReloadError::NoFile)?;
-        // Names are resolved and health is checked meanwhile, however slow the disk is.
+        // On another thread, so that a slow disk delays no DNS or health check.
         let reading = spawn_blocking(move || config::read(&file)).await;
         let mut config = reading
             .map_err(|_| ReloadError::Panicked)?
@@ -229,7 +231,7 @@ impl SignalControl {
         Ok(kept)
     }
 
-    /// Writes what was learned, aside from this thread; not while that is still being done.
+    /// Begins to write the manifests on another thread, unless the last write is still running.
     fn begin_to_save(&mut self) {
         let is_saving = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
         if let (Some(file), false) = (self.config.server.manifests.file.clone(), is_saving) {
@@ -238,10 +240,10 @@ impl SignalControl {
         }
     }
 
-    /// Writes what was learned, after whatever is being written.
+    /// Writes the manifests; waits first for a write that is running.
     async fn save_manifests(&mut self) {
         if let Some(saving) = self.saving.take() {
-            // It began before the last lesson.
+            // That write may lack the latest links.
             let _ = saving.await;
         }
         self.begin_to_save();
@@ -252,6 +254,7 @@ impl SignalControl {
         }
     }
 
+    /// Starts a new process that is to take over; its end is reported to `gone`.
     async fn start_successor(&mut self, pid_file: Option<&PidFile>, gone: mpsc::UnboundedSender<String>) {
         if self.successor {
             return warn!("an upgrade is under way already");
@@ -269,7 +272,7 @@ impl SignalControl {
                     let how = child
                         .wait()
                         .map_or_else(|e| format!("is lost: {e}"), |status| format!("ended with {status}"));
-                    // Nobody hears of it if this process ended before.
+                    // Fails only if this process is ending.
                     let _ = gone.send(how);
                 });
             }
@@ -277,8 +280,8 @@ impl SignalControl {
     }
 }
 
-/// Resolves once all of these take connections: Pingora opens them on a thread of its own and tells
-/// nobody.
+/// Waits until all of these addresses accept connections: Pingora starts its listeners on its own thread, and reports
+/// nothing.
 async fn listening(addresses: &[SocketAddr]) -> Result<(), ServerError> {
     for &address in addresses {
         let connected = async {
@@ -297,30 +300,31 @@ async fn listening(addresses: &[SocketAddr]) -> Result<(), ServerError> {
     Ok(())
 }
 
-/// What is learned in this time may be lost with the machine.
+/// Time between two writes of the manifests: a crash loses what was learned since the last one.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 
-/// Sockets are opened in milliseconds, or not at all.
+/// Time for the listeners to start, which takes milliseconds if it succeeds.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Without systemd there is nobody to tell.
+/// Notifies systemd; does nothing without systemd.
 fn tell_systemd(state: &[NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(state) {
         warn!("systemd cannot be told: {e}");
     }
 }
 
-/// The path or name that this process was started by. Not what it was then: where a link is switched
-/// to a new version, the new one is meant.
+/// Returns the path or name by which this process was started. Symbolic links are not resolved: after one has been
+/// switched to a new version, an upgrade starts the new version.
 fn started_as() -> Option<PathBuf> {
     let name = PathBuf::from(std::env::args_os().next()?);
     match name.components().count() {
-        // Looked up in PATH, again.
+        // A name without a folder, which is looked up in PATH again.
         1 => Some(name),
         _ => std::path::absolute(name).ok(),
     }
 }
 
+/// Returns the command of the process that is to take over.
 fn successor(binary: &Path, source: &Path) -> Command {
     let mut command = Command::new(binary);
     command
@@ -330,7 +334,8 @@ fn successor(binary: &Path, source: &Path) -> Command {
     command
 }
 
-/// Settings that take a restart keep their value in `new`; returns the names of those that differ.
+/// Sets the settings of `new` that take a restart back to their value in `old`; returns the names of those that
+/// differed.
 fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     let mut kept = Vec::new();
     let mut keep = |name: &str, differs: bool| {
@@ -360,7 +365,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     new.server.pid_file.clone_from(&old.server.pid_file);
     new.server.graceful_timeout = old.server.graceful_timeout;
     new.server.idle_origin_connections = old.server.idle_origin_connections;
-    // Each that listens keeps its place, with what the file says of it now.
+    // The listeners keep their order; each gets its new settings, or its old ones if the file no longer has it.
     let mut changed = std::mem::take(&mut new.listeners);
     new.listeners = old
         .listeners

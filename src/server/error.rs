@@ -1,10 +1,10 @@
-//! Why a server does not start, or ends.
+//! Lists why a server does not start, or ends.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
 use super::{parts::ListenerError, process::ProcessError};
 
-/// Why a server does not start.
+/// Why a server does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address cannot be listened on.
@@ -23,22 +23,22 @@ pub enum ServerError {
         /// What the system said.
         source: io::Error,
     },
-    /// An address takes no connections, though the server runs.
+    /// An address accepts no connections within the time for the start.
     #[error("nothing listens on {address} after the start; the log says why")]
     NotListening {
         /// The address.
         address: SocketAddr,
     },
-    /// A listener cannot be made ready.
+    /// The TLS of a listener cannot be set up.
     #[error(transparent)]
     Listener(#[from] ListenerError),
-    /// The process cannot be controlled.
+    /// The pid file or the old process cannot be used.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// The runtime for signals and upkeep cannot be made.
+    /// The runtime for signals and maintenance cannot be made.
     #[error("cannot start the control thread")]
     Runtime(#[source] io::Error),
-    /// The server's thread is gone.
+    /// The server's thread has panicked or ended early.
     #[error("the server stopped unexpectedly")]
     Stopped,
 }

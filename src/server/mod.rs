@@ -1,8 +1,9 @@
-//! Assembly: a [`Config`] becomes parts, the parts a Pingora server.
+//! Assembles the server: makes parts from a [`Config`], and a Pingora server from the parts; then controls the process.
 //!
-//! Reading order: [`Server`] here, `parts` (a configuration made ready to serve), `sockets` (what is listened on), `signals` and
-//! `control` (what they do to the running server: reload, upgrade, the end), `manifests` (what was learned, over restarts), `process` (the
-//! pid file and what it is for), `replace` (files written in one step), `admin` (where commands reach it).
+//! Reading order: [`Server`] here, `error`, `parts` (a configuration made ready to serve), `sockets` (listening
+//! sockets), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
+//! (the file of learned links), `process` (the pid file), `replace` (files replaced in one step), `admin` (`/purge` and
+//! `/metrics`).
 
 mod admin;
 mod control;
@@ -58,13 +59,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Puts the parts together; checks that the listeners' addresses are free.
+    /// Assembles a server, and opens the sockets of its listeners unless `sockets` takes over those of an old process.
     ///
     /// `source` is the file that a reload reads, if there is one.
     ///
     /// # Errors
     ///
-    /// What keeps this configuration from running on this machine.
+    /// An address or the admin socket cannot be listened on, TLS cannot be set up, or a takeover has no pid file.
     pub fn new(config: Config, source: Option<PathBuf>, sockets: Sockets) -> Result<Self, ServerError> {
         warn_of(&config);
         let pid_file = config.server.pid_file.clone().map(PidFile::new);
@@ -122,7 +123,7 @@ impl Server {
         })
     }
 
-    /// The addresses that will be listened on, in the order of the configuration.
+    /// Returns the addresses of the listeners, in the order of the configuration.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -182,12 +183,12 @@ fn conf(config: &Config, pid_file: Option<&PidFile>) -> ServerConf {
     let mut conf = ServerConf {
         threads: if threads == 0 { processors() } else { threads },
         grace_period_seconds: Some(whole_seconds(config.server.graceful_timeout)),
-        // The grace period is over by then; what is left is cut.
+        // This begins after the grace period: requests that still run then are cut.
         graceful_shutdown_timeout_seconds: Some(1),
         upstream_keepalive_pool_size: config.server.idle_origin_connections,
         ..ServerConf::default()
     };
-    // A single thread has nobody to steal from, and is cheaper without the means to.
+    // A single thread has no other to steal work from, and a runtime without work stealing is cheaper.
     conf.work_stealing = conf.threads > 1;
     if let Some(pid_file) = pid_file {
         conf.upgrade_sock = pid_file.socket().display().to_string();
@@ -195,15 +196,15 @@ fn conf(config: &Config, pid_file: Option<&PidFile>) -> ServerConf {
     conf
 }
 
-/// Rounded up.
+/// Returns a time in seconds, rounded up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// The proxy, whose connections to origins are [`Connector`]'.
+/// Pingora's proxy with the rules of [`Edge`] and origin connections of [`Connector`].
 type Proxy = HttpProxy<Edge, Connector>;
 
-/// Every connection comes to our own acceptor, with the proxy that answers its requests.
+/// Returns the hook by which Pingora passes each accepted connection to `acceptor`.
 fn every_connection(acceptor: Acceptor<Http2>) -> ProcessCustomSession<Edge, Connector> {
     let acceptor = Arc::new(acceptor);
     Arc::new(move |proxy: Arc<Proxy>, stream, shutdown: &ShutdownWatch| {
@@ -216,13 +217,14 @@ fn every_connection(acceptor: Acceptor<Http2>) -> ProcessCustomSession<Edge, Con
     })
 }
 
+/// Returns the options that have Pingora call this hook for every connection.
 fn all_custom() -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
     options.force_custom = true;
     options
 }
 
-/// HTTP/2 connections go to our own session layer, under the same proxy.
+/// Serves HTTP/2 connections with the crate's own server, above the same proxy.
 struct Http2 {
     memory: Arc<FreshResponses>,
     scheduler: Arc<h2::RequestScheduler>,
@@ -236,7 +238,7 @@ impl ServeHttp2<Proxy> for Http2 {
 
     fn upgrade(&self, request: UpgradeRequest) -> Option<h2::Beginning> {
         h2::Beginning::new(&request.head, &request.settings, &self.parts.http2.load())
-            .inspect_err(|e| debug!("an upgrade is answered as HTTP/1.1: {e}"))
+            .inspect_err(|e| debug!("a request for an upgrade is served as HTTP/1.1: {e}"))
             .ok()
     }
 
@@ -258,7 +260,7 @@ impl ServeHttp2<Proxy> for Http2 {
     }
 }
 
-/// Opens the socket of an address.
+/// Opens the listening socket of an address.
 fn open_socket(address: SocketAddr) -> Result<OpenSocket, ServerError> {
     OpenSocket::new(address).map_err(|source| ServerError::Listen { address, source })
 }

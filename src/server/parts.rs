@@ -1,4 +1,5 @@
-//! A configuration made ready to serve: what connections and requests find when they begin.
+//! Makes a configuration ready to serve: the settings that connections and requests load when they begin, which a
+//! reload replaces.
 
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
@@ -17,32 +18,33 @@ use crate::{
     url_hash::random_secret,
 };
 
-/// Why a listener cannot be made ready: its TLS cannot be set up.
+/// The TLS of a listener cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("listener {address}")]
 pub struct ListenerError {
-    /// Where it listens.
+    /// The listener's address.
     address: SocketAddr,
-    /// What is wrong.
+    /// The cause.
     source: TlsError,
 }
 
-/// What a reload replaces; each is read once per connection or request.
+/// The settings that a reload replaces, each loaded once per connection or request; and the stores, which outlive
+/// reloads.
 #[derive(Debug)]
 pub(super) struct ServerParts {
     pub(super) edge: Arc<ArcSwap<proxy::ProxySnapshot>>,
     pub(super) listen: Arc<ArcSwap<listen::ListenSnapshot>>,
     pub(super) http2: ArcSwap<h2::Limits>,
-    /// Where the listeners really listen, in their order.
+    /// The actual addresses of the listeners, in their order: a configured port 0 has become the system's choice.
     addresses: Vec<SocketAddr>,
-    /// Outlives every reload.
+    /// The links that documents had before; outlives every reload.
     pub(super) manifests: Arc<ManifestStore>,
-    /// The same.
+    /// The stored responses; outlive every reload.
     pub(super) cache: &'static cache::Store,
 }
 
 impl ServerParts {
-    /// The parts of a configuration whose listeners really listen on these addresses.
+    /// Makes the parts of a configuration whose listeners have these actual addresses.
     pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, ListenerError> {
         let new = Ready::new(config, &addresses, &[])?;
         Ok(Self {
@@ -50,14 +52,14 @@ impl ServerParts {
             listen: Arc::new(ArcSwap::from_pointee(new.listen)),
             http2: ArcSwap::from_pointee(new.http2),
             manifests: Arc::new(manifests::load(&config.server.manifests)),
-            // Pingora's cache wants it for as long as the process lives, and so does the server.
+            // Pingora's cache needs a `'static` store, and the server lives as long as the process.
             cache: Box::leak(Box::new(cache::Store::new(config.server.cache, random_secret()))),
             addresses,
         })
     }
 
-    /// Makes the parts of another configuration, then replaces these at once: what fails, fails
-    /// before anything is replaced. Its listeners must be as many, and in the same order.
+    /// Makes the parts of another configuration, then replaces these; an error leaves everything unchanged. Its
+    /// listeners must have the same addresses in the same order.
     pub(super) fn replace(&self, config: &Config) -> Result<(), ListenerError> {
         let new = Ready::new(config, &self.addresses, &self.edge.load().pools)?;
         self.edge.store(Arc::new(new.edge));
@@ -66,7 +68,7 @@ impl ServerParts {
         Ok(())
     }
 
-    /// Spawns what keeps the pools up to date, for those that have none yet.
+    /// Spawns the maintenance of each pool (DNS, health checks) that has none yet.
     pub(super) fn keep_up(&self) {
         for pool in &self.edge.load().pools {
             tokio::spawn(upstream::maintenance(Arc::downgrade(pool)));
@@ -74,6 +76,7 @@ impl ServerParts {
     }
 }
 
+/// The parts of one configuration, before they are put into service.
 struct Ready {
     edge: proxy::ProxySnapshot,
     listen: listen::ListenSnapshot,
@@ -81,7 +84,7 @@ struct Ready {
 }
 
 impl Ready {
-    /// Pools whose settings have not changed are taken over with all they know.
+    /// Makes the parts. Pools of `pools` whose settings have not changed are reused with their state.
     fn new(config: &Config, addresses: &[SocketAddr], pools: &[Arc<Pool>]) -> Result<Self, ListenerError> {
         let limits = &config.server.limits;
         let names = Resolver::new(config.server.resolver.clone());
@@ -118,7 +121,7 @@ impl Ready {
     }
 }
 
-/// What holds for the connections that come to an address.
+/// Makes a listener with this actual address.
 fn listening(listener: &ListenerPolicy, address: SocketAddr) -> Result<listen::Listener, ListenerError> {
     let tls = match &listener.certificates[..] {
         [] => None,
@@ -148,7 +151,7 @@ fn http2_limits(limits: &ClientLimits) -> h2::Limits {
     }
 }
 
-/// What an operator should know of a configuration that is used all the same.
+/// Logs the warnings of a configuration, which do not keep it from being used.
 pub(super) fn warn_of(config: &Config) {
     for warning in config.warnings(SystemTime::now()) {
         warn!("{warning}");

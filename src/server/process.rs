@@ -1,4 +1,5 @@
-//! The pid file: how commands find a running server, and a new process the sockets of the old one.
+//! Reads and writes the pid file, by which commands find the running server and a new process finds the old one's
+//! sockets.
 
 use std::{
     fs, io,
@@ -12,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::replace::replace;
 
-/// Why a process cannot be found, told or replaced.
+/// Why a running server cannot be found, signalled or replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// The configuration names no pid file.
@@ -26,13 +27,13 @@ pub enum ProcessError {
         /// What the system said.
         source: io::Error,
     },
-    /// It has no process id in it.
+    /// The file has no process id in it.
     #[error("the pid file {} has no process id in it", path.display())]
     NoId {
         /// The file.
         path: PathBuf,
     },
-    /// The process is gone, or it is some other program's.
+    /// The process has ended, or is another program.
     #[error("process {id} of the pid file {} is not a running linkpush", path.display())]
     NotRunning {
         /// The file.
@@ -56,7 +57,7 @@ pub enum ProcessError {
         /// What the system said.
         source: io::Error,
     },
-    /// The socket beside the pid file has too long a name for the system.
+    /// The path of the socket beside the pid file is too long for the system.
     #[error("the path {} is too long for a socket, at most {MAX_SOCKET_PATH} bytes", path.display())]
     LongPath {
         /// The path of the socket.
@@ -64,7 +65,7 @@ pub enum ProcessError {
     },
 }
 
-/// Bytes of a Unix socket's path (`sun_path`, with its end).
+/// Most bytes of a Unix socket's path: the 108 of `sun_path`, less its final zero.
 const MAX_SOCKET_PATH: usize = 107;
 
 /// A running server.
@@ -72,35 +73,35 @@ const MAX_SOCKET_PATH: usize = 107;
 pub struct RunningServer(Pid);
 
 impl RunningServer {
-    /// The server of a pid file.
+    /// Returns the server of a pid file.
     ///
     /// # Errors
     ///
-    /// There is none: the file is absent or stale.
+    /// The file is absent or malformed, or names no running linkpush.
     pub fn find(pid_file: &Path) -> Result<Self, ProcessError> {
         PidFile::new(pid_file.to_owned()).running()
     }
 
-    /// Its process id.
+    /// Returns the process id.
     #[must_use]
     pub fn id(self) -> u32 {
         self.0.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Tells it to read its configuration again.
+    /// Tells the server to read its configuration again (SIGHUP).
     ///
     /// # Errors
     ///
-    /// It cannot be told, usually for lack of rights.
+    /// The signal cannot be sent, usually for lack of rights.
     pub fn reload(self) -> Result<(), ProcessError> {
         self.signal(Signal::HUP)
     }
 
-    /// Tells it to start a new process from its binary and to leave its sockets to that.
+    /// Tells the server to start a new process from its binary and to hand its sockets over (SIGUSR2).
     ///
     /// # Errors
     ///
-    /// It cannot be told, usually for lack of rights.
+    /// The signal cannot be sent, usually for lack of rights.
     pub fn upgrade(self) -> Result<(), ProcessError> {
         self.signal(Signal::USR2)
     }
@@ -113,7 +114,7 @@ impl RunningServer {
     }
 }
 
-/// The pid file of a server, and the socket beside it that sockets are handed over on.
+/// The pid file of a server, and the Unix socket beside it over which an upgrade hands the listening sockets over.
 #[derive(Debug, Clone)]
 pub(super) struct PidFile {
     path: PathBuf,
@@ -132,7 +133,7 @@ impl PidFile {
         &self.socket
     }
 
-    /// Writes this process's id, over that of a process that was taken over from.
+    /// Writes the id of this process; replaces that of an old process.
     pub(super) fn write(&self) -> Result<(), ProcessError> {
         let line = format!("{}\n", std::process::id());
         replace(&self.path, line.as_bytes(), 0o666).map_err(|source| ProcessError::Unwritable {
@@ -141,7 +142,7 @@ impl PidFile {
         })
     }
 
-    /// Removes it, unless another process has taken over.
+    /// Removes the file, unless another process has taken over.
     pub(super) fn remove(&self) {
         if self.is_ours()
             && let Err(e) = fs::remove_file(&self.path)
@@ -150,12 +151,12 @@ impl PidFile {
         }
     }
 
-    /// Whether it names this process, and not one that has taken over.
+    /// Returns whether the file names this process, not one that has taken over.
     pub(super) fn is_ours(&self) -> bool {
         self.id().is_ok_and(|id| id == std::process::id())
     }
 
-    /// The running server that it names.
+    /// Returns the running server that the file names.
     pub(super) fn running(&self) -> Result<RunningServer, ProcessError> {
         let id = self.id()?;
         let not_running = || ProcessError::NotRunning {
@@ -163,7 +164,7 @@ impl PidFile {
             id,
         };
         let pid = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(not_running)?;
-        // A signal to a process that has the id by chance would end it.
+        // Without the name's check, a signal could end another process that has got the same id.
         if test_kill_process(pid) == Err(rustix::io::Errno::SRCH) || !is_named_like_this(id) {
             return Err(not_running());
         }
@@ -176,7 +177,7 @@ impl PidFile {
         if path.as_os_str().len() > MAX_SOCKET_PATH {
             return Err(ProcessError::LongPath { path });
         }
-        // What an upgrade that failed left behind would be taken for this one's.
+        // A socket left by a failed upgrade would make this upgrade begin too early.
         let _ = fs::remove_file(&path);
         thread::spawn(move || {
             let until = Instant::now() + HAND_OVER_TIMEOUT;
@@ -204,10 +205,10 @@ impl PidFile {
     }
 }
 
-/// Pingora gives up on a hand-over after five seconds.
+/// Most time until the socket appears; Pingora, too, gives up a hand-over after five seconds.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether a process has the name of this one; true where the system does not tell.
+/// Returns whether a process has the name of this one; true where there is no `/proc` to read names from.
 fn is_named_like_this(id: u32) -> bool {
     let name = |id: &str| fs::read_to_string(format!("/proc/{id}/comm")).ok();
     match (name(&id.to_string()), name("self")) {
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_process_is_found_and_its_file_removed() {
+    fn this_process_is_found_by_its_file_which_it_removes() {
         let (_folder, file) = pid_file(None);
         file.write().expect("writable");
         assert_eq!(file.running().expect("it runs").id(), std::process::id());

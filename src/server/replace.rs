@@ -7,8 +7,8 @@ use std::{
     path::Path,
 };
 
-/// Writes `content` to a temporary file in the same folder, and renames that file once its content is on disk. `mode`
-/// is what the umask leaves of it.
+/// Writes `content` to a temporary file in the same folder, and renames that file once its content is on disk. The
+/// file's permissions are `mode` without the bits of the umask.
 ///
 /// # Errors
 ///

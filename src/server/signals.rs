@@ -1,4 +1,5 @@
-//! The signals on a running server, and how far its end has come.
+//! Registers the signals of a running server, passes those that end it to Pingora, and reports the stages of a
+//! shutdown.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -15,8 +16,8 @@ use tokio::{
 
 use crate::listen::OpenConnections;
 
-/// Signals that are obeyed here; registered before anybody knows the process id, since SIGHUP and
-/// SIGUSR2 would end a process that does not expect them.
+/// The signals that `control` obeys. They are registered before the pid file is written: an unregistered SIGHUP or
+/// SIGUSR2 ends a process.
 pub(super) struct Signals {
     pub(super) hangup: Signal,
     pub(super) user2: Signal,
@@ -35,23 +36,23 @@ impl Signals {
     }
 }
 
-/// The signals that Pingora obeys: registered together with the others, long before Pingora asks for
-/// them, since a registered signal that nobody waits for would be lost.
+/// The signals that Pingora obeys. They are registered together with the others, before Pingora waits for them, so that
+/// a signal in between is not lost.
 pub(super) struct ObeyedSignals {
     pub(super) signals: Mutex<SignalsOfTheEnd>,
-    /// Where a process waits for the sockets, if one does.
+    /// The Unix socket on which a new process waits for the listening sockets; `None` without a pid file.
     pub(super) hand_over: Option<PathBuf>,
     pub(super) done: mpsc::UnboundedSender<EndStage>,
 }
 
-/// Those that end a process.
+/// Receivers of the signals that end a process.
 pub(super) struct SignalsOfTheEnd {
     pub(super) quit: Signal,
     pub(super) terminate: Signal,
     pub(super) interrupt: Signal,
 }
 
-/// Registers them.
+/// Registers the signals that end a process.
 pub(super) fn signals_of_the_end() -> io::Result<SignalsOfTheEnd> {
     Ok(SignalsOfTheEnd {
         quit: signal(SignalKind::quit())?,
@@ -73,7 +74,7 @@ impl ShutdownSignalWatch for ObeyedSignals {
             tokio::select! {
                 _ = terminate.recv() => return ShutdownSignal::GracefulTerminate,
                 _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-                // Pingora would end the server though nobody takes its sockets.
+                // Pingora would end this process even if no other takes its sockets.
                 _ = quit.recv() => match &self.hand_over {
                     Some(socket) if socket.exists() => {
                         let _ = self.done.send(EndStage::HandingOver);
@@ -86,22 +87,25 @@ impl ShutdownSignalWatch for ObeyedSignals {
     }
 }
 
-/// How far the end has come.
+/// The stages of a shutdown.
 pub(super) enum EndStage {
-    /// Another process gets the sockets; what follows is an end like any other.
+    /// Another process gets the listening sockets; the other stages follow.
     HandingOver,
+    /// Running requests finish.
     Draining,
+    /// No connection is open.
     Drained,
+    /// Pingora's thread has ended.
     Stopped,
 }
 
-/// Waits for a shutdown, then for the last connection.
+/// A background service that waits for a shutdown, then for the end of the last connection.
 pub(super) struct Drained {
     pub(super) connections: OpenConnections,
     pub(super) done: mpsc::UnboundedSender<EndStage>,
 }
 
-/// A connection that was accepted just before the shutdown is counted by then.
+/// Time until a connection that was accepted just before the shutdown is counted in `connections`.
 const SETTLE: Duration = Duration::from_millis(50);
 
 #[async_trait]

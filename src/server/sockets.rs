@@ -1,7 +1,7 @@
-//! What is listened on: sockets with the options that every connection takes over from them.
+//! Opens listening sockets, with options that accepted connections inherit, and passes them to Pingora.
 //!
-//! Pingora opens sockets itself, or takes those that an old process handed over, from one table. So
-//! ours are opened before, put into that table, and are handed over in an upgrade with the rest.
+//! Pingora opens a socket itself unless its table of handed-over sockets has the address. So sockets are opened here
+//! and put into that table; an upgrade hands them over to the new process with the others.
 
 use std::{
     io,
@@ -22,15 +22,13 @@ use socket2::{Domain, Socket, Type};
 
 use super::error::ServerError;
 
-/// Bytes that a connection takes beyond those that are on their way to the client
-/// (`TCP_NOTSENT_LOWAT`, with up to one write on top).
+/// Unsent bytes above which a connection's socket accepts no more (`TCP_NOTSENT_LOWAT`); one write may exceed this.
 ///
-/// Linux would take megabytes, and whatever becomes urgent is queued behind them: at 10 Mbit/s a
-/// second for each. Less than what a fast connection sends while we are being scheduled would leave it
-/// idle.
+/// By default Linux accepts megabytes, and an urgent response is queued behind them: at 10 Mbit/s, one megabyte takes
+/// 0.8 seconds. Too small a value would leave a fast connection idle until this process is scheduled again.
 const NOT_SENT: u32 = 16 * 1024;
 
-/// A socket that has its address, and listens once the service is started.
+/// A bound socket, which listens once the service is started.
 #[derive(Debug)]
 pub(super) struct OpenSocket {
     address: SocketAddr,
@@ -38,40 +36,41 @@ pub(super) struct OpenSocket {
 }
 
 impl OpenSocket {
-    /// Takes an address, with a port of the system's choice for port 0.
+    /// Binds a socket to an address; the system chooses the port for port 0.
     ///
-    /// Pingora panics on one that it cannot have, long after the start.
+    /// Pingora would panic on an address that it cannot bind, long after the start.
     pub(super) fn new(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        // The runtime's sockets never block.
+        // tokio requires non-blocking sockets.
         socket.set_nonblocking(true)?;
-        // Connections of a server that has just ended are no obstacle.
+        // Connections of a server that has just ended (TIME_WAIT) must not block the address.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         let address = socket.local_addr()?.as_socket().unwrap_or(address);
-        // Linux copies it to accepted connections, and it goes where the socket goes.
+        // Accepted connections inherit this option on Linux, in a new process after an upgrade, too.
         if let Err(e) = socket.set_tcp_notsent_lowat(NOT_SENT) {
             warn!("{address}: what is sent cannot be kept short, so pushes may delay documents: {e}");
         }
         Ok(Self { address, socket })
     }
 
-    /// Its address.
+    /// Returns the actual address.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// A service whose sockets are open.
+/// A service whose sockets were opened here, or are taken over.
 pub(super) struct Listening<A> {
     service: Service<A>,
     open: Vec<OpenSocket>,
 }
 
 impl<A> Listening<A> {
-    /// `open` are the sockets of these addresses, where they are not taken over.
+    /// Makes a service listen on these addresses. `open` are their sockets; empty if they are taken over.
     pub(super) fn new(mut service: Service<A>, addresses: &[SocketAddr], open: Vec<OpenSocket>) -> Self {
-        // What is read goes straight into the buffers of who asks for it: Pingora's own would cost an idle connection 64 KiB.
+        // Without Pingora's read buffer, which costs each idle connection 64 KiB: the readers here have buffers of
+        // their own.
         let buffers = L4BufferSettings::default().read(0);
         for address in addresses {
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
@@ -111,18 +110,18 @@ impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for Listening<A
     }
 }
 
-/// Where a server gets its sockets from.
+/// Where a server gets its listening sockets from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sockets {
-    /// It opens them.
+    /// The server opens them.
     Open,
-    /// The process in the pid file hands them over, and ends.
+    /// The process in the pid file hands them over, then ends.
     TakeOver,
 }
 
-/// The address itself, with a port of the system's choice for port 0.
+/// Checks that an address can be listened on; returns it, with a port of the system's choice for port 0.
 ///
-/// Pingora panics on an address that it cannot listen on, long after the start; this asks before.
+/// Pingora would panic on such an address, long after the start.
 pub(super) fn free_address(address: SocketAddr) -> Result<SocketAddr, ServerError> {
     TcpListener::bind(address)
         .and_then(|listener| listener.local_addr())
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepted_connections_take_little_that_is_not_sent() {
+    fn accepted_connections_inherit_the_limit_of_unsent_bytes() {
         let open = OpenSocket::new(([127, 0, 0, 1], 0).into()).expect("a free port");
         open.socket.set_nonblocking(false).expect("a socket");
         open.socket.listen(1).expect("a socket");
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_somebody_listens_on_is_not_taken() {
+    fn an_address_in_use_is_refused() {
         let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = other.local_addr().expect("an address");
         let taken = OpenSocket::new(address).expect_err("it is in use");

@@ -1,4 +1,5 @@
-//! The access log: one line a request, under a log target of its own.
+//! Writes the access log: one line per request, under the log target `access`. `docs/operate/logs.md` explains each
+//! word.
 
 use std::{
     fmt,
@@ -14,23 +15,23 @@ use crate::push::Skips;
 /// The log target of access lines: `RUST_LOG=info,access=off` keeps the rest.
 pub const TARGET: &str = "access";
 
-/// How the cache took part in an answer.
+/// The part of the cache in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// `hit`, `stale`, `revalidated`, `expired`, `miss`, `pass`.
     pub word: &'static str,
-    /// Why nothing was kept, of `pass`.
+    /// The reason of `pass`, for which nothing was stored.
     pub reason: Option<&'static str>,
 }
 
 impl Outcome {
-    /// It was in memory, and fresh.
+    /// A stored response was sent, and was fresh.
     pub const HIT: Self = Self {
         word: "hit",
         reason: None,
     };
 
-    /// The cache had no part in it.
+    /// Returns the outcome of a request that bypassed the cache for this reason.
     #[must_use]
     pub const fn passed(reason: &'static str) -> Self {
         Self {
@@ -43,63 +44,63 @@ impl Outcome {
 /// One finished request.
 #[derive(Debug)]
 pub struct Access<'a> {
-    /// Who is connected.
+    /// The peer's address.
     pub peer: Option<SocketAddr>,
-    /// On whose behalf it asks: its own address, or that of its client if it is trusted.
+    /// The client's address: the peer's, or that of its client if the peer is trusted.
     pub client: Option<IpAddr>,
-    /// Its method.
+    /// The request's method.
     pub method: &'a str,
-    /// Scheme of its URL.
+    /// The scheme of the target URI.
     pub scheme: &'a str,
-    /// Authority of its URL.
+    /// The authority of the target URI.
     pub authority: &'a str,
-    /// The rest of its URL.
+    /// The path and query of the target URI.
     pub path_and_query: &'a str,
     /// The final status, if one was sent.
     pub status: Option<u16>,
-    /// Its route's name.
+    /// The name of the route.
     pub route: Option<&'a str>,
     /// `h2`, `http/1.1` or `http/1.0`.
     pub protocol: &'static str,
-    /// From its header to the end of its answer.
+    /// The time from the request's head to the end of the response.
     pub duration: Duration,
     /// Bytes of the response's content.
     pub bytes: usize,
-    /// Promises made for it.
+    /// Promises made for this document.
     pub promises: usize,
     /// Links sent in 103s.
     pub hints: usize,
     /// Links not delivered, by reason.
     pub skips: &'a Skips,
-    /// Links that were delivered early because its document had them lately.
+    /// Links that were delivered early because the document's manifest had them.
     pub learned: usize,
-    /// Those of them that its response did not have.
+    /// Early links that the document's response did not have.
     pub missed: u32,
-    /// Stream of its document, if it was pushed.
+    /// The stream of the document, if the request is a promise.
     pub pushed_by: Option<u32>,
-    /// How the cache took part.
+    /// The part of the cache in the response.
     pub cache: Option<Outcome>,
-    /// The origin server that answered, or failed last.
+    /// The origin server that responded, or failed last.
     pub server: Option<SocketAddr>,
     /// Origin servers that were tried.
     pub tries: u32,
-    /// Why it failed, if it did.
+    /// Why the request failed, if it did.
     pub failure: Option<&'a str>,
 }
 
-/// Whether anybody reads access lines.
+/// Returns whether access lines are logged.
 #[must_use]
 pub fn is_enabled() -> bool {
     log_enabled!(target: TARGET, Level::Info)
 }
 
-/// Writes one line.
+/// Writes an access line.
 pub fn write(access: &Access<'_>) {
     info!(target: TARGET, "{access}");
 }
 
-/// Writes the line of a request that was refused before anybody looked for its route: its method and target as far as
-/// they are known, its status if it was answered, and why.
+/// Writes the access line of a request that was refused before its route was looked up: its method and target as far as
+/// they are known, the status if a response was sent, and why.
 pub fn write_refused(
     peer: Option<SocketAddr>,
     protocol: &'static str,
@@ -134,7 +135,7 @@ pub fn write_refused(
     }
 }
 
-/// The name of a protocol version (RFC 7301 identifiers).
+/// Returns the ALPN identifier of a protocol version (RFC 7301).
 #[must_use]
 pub const fn protocol(version: Version) -> &'static str {
     match version {
@@ -144,8 +145,8 @@ pub const fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// What a client wrote, so that it can write no other part of a line: a byte that is no graphic character of ASCII is
-/// percent-encoded.
+/// Displays text from a client with every byte percent-encoded that is no graphic ASCII character, so that a client
+/// cannot forge other parts of the line.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -228,7 +229,7 @@ mod tests {
     use crate::push::SkipReason;
 
     #[test]
-    fn what_a_client_wrote_is_one_word() {
+    fn text_of_a_client_is_one_word() {
         for (written, told) in [
             ("", ""),
             ("/a?b=%20\"c", "/a?b=%20\"c"),
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_names_everything() {
+    fn a_line_has_every_word() {
         let mut skips = Skips::default();
         skips.add(SkipReason::Nopush);
         let access = Access {

@@ -1,4 +1,4 @@
-//! Counters of the process, as Prometheus reads them (OpenMetrics text).
+//! Counts events of the process, and prints the counters for Prometheus (OpenMetrics text).
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Counters that clones share. Assembly hands them to all that count.
+/// The counters of the process; clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
@@ -18,9 +18,9 @@ pub struct Metrics {
 /// The labels of a fault on HTTP/2.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FaultLabels {
-    /// The reason, as the log has it.
+    /// The reason, as in the log.
     reason: &'static str,
-    /// `stream` or `connection`: which of them it ended.
+    /// `stream` or `connection`: what the fault ended.
     scope: &'static str,
 }
 
@@ -51,7 +51,7 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // A String takes all.
+        // Writing to a String never fails.
         let _ = encode(&mut text, &self.registry);
         text
     }

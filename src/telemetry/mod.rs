@@ -1,4 +1,7 @@
-//! What operators see of a running server.
+//! Writes the log and counts the metrics of a running server.
+//!
+//! Reading order: [`access`] (access lines), `metrics` (counters), [`seldom`] (rate-limited warnings), `quiet` (the
+//! filter of Pingora's warnings).
 
 pub mod access;
 mod metrics;

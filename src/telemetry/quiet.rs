@@ -1,9 +1,11 @@
-//! [`Quiet`]: a logger that leaves out most of Pingora's warnings, and an error of its that is none.
+//! Filters Pingora's log lines: limits the rate of each warning, and drops errors that are no fault of this server.
 //!
-//! With several threads, one may take a kept connection to an origin while the task that watched it has not quite let it
-//! go. Pingora 0.9.1 drops it, makes another, and logs an error, a few for ten thousand requests under load. Of other
-//! things it warns once a request, which any client or origin can bring about at its own pace; the access line tells the
-//! request's side of it.
+//! Pingora warns once per request of many events that any client or origin can cause at will; the access line of the
+//! request has the cause.
+//!
+//! One dropped error comes from a race in Pingora 0.9.1: a thread may take an idle connection to an origin from the
+//! pool before the task that watches it has released it. Pingora then drops that connection, opens another and logs an
+//! error, for less than one in 1000 requests under load.
 
 use std::{
     collections::HashMap,
@@ -15,36 +17,38 @@ use log::{Level, Log, Metadata, Record};
 
 use super::seldom::{LeftOut, Seldom};
 
-/// Passes on all but that; of each warning of Pingora one in a while, and all where its debug lines are wanted.
+/// A logger that passes other lines on. Each warning of Pingora is rate-limited, unless debug lines of its target are
+/// on.
 #[derive(Debug)]
 pub struct Quiet<L> {
     log: L,
-    /// By the line of source that warns.
+    /// Rate limits by the source line that warns.
     warnings: Mutex<HashMap<LogPlace, Seldom>>,
 }
 
 type LogPlace = (Option<&'static str>, Option<u32>);
 
-/// The target's only error; a warning of it tells of an origin that sends what nobody asked for.
+/// The target whose only error is that race. Its warnings, of origins that send unrequested bytes, are only
+/// rate-limited.
 const TARGET: &str = "pingora_core::connectors";
 
-/// Errors of the proxy that are only what a client or an origin does, by target and first words. The access line of the request
-/// says the same.
+/// Errors that only mean that a client or an origin broke off, by target and first words. The access line has the
+/// cause.
 const OF_OTHERS: [(&str, &str); 3] = [
     ("pingora_proxy::proxy_cache", "Fail to serve cache"),
     ("pingora_proxy::proxy_cache", "upstream response filter error on 304"),
     ("pingora_proxy::proxy_h1", "Error finish sending body to downstream"),
 ];
 
-/// Whether an error of Pingora's is none of an operator's.
-fn is_none(record: &Record<'_>) -> bool {
+/// Returns whether an operator can ignore an error of Pingora.
+fn can_be_ignored(record: &Record<'_>) -> bool {
     let is_of_others =
         |(target, text): &(&str, &str)| record.target() == *target && record.args().to_string().starts_with(text);
     record.target() == TARGET || OF_OTHERS.iter().any(is_of_others)
 }
 
 impl<L: Log> Quiet<L> {
-    /// A log that passes on to another.
+    /// Returns a filter in front of `log`.
     #[must_use]
     pub fn new(log: L) -> Self {
         Self {
@@ -75,7 +79,7 @@ impl<L: Log> Log for Quiet<L> {
         if !is_pingoras || !self.enabled(record.metadata()) || self.is_debugged(record.target()) {
             return self.log.log(record);
         }
-        if record.level() == Level::Error && is_none(record) {
+        if record.level() == Level::Error && can_be_ignored(record) {
             return;
         }
         if let Some(left_out) = self.may_warn(record) {
@@ -132,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn pingora_warns_seldom_of_each_thing() {
+    fn each_warning_of_pingora_is_rate_limited() {
         let server = "pingora_core::server";
         for (enabled, target, level, expected) in [
             (Level::Info, TARGET, Level::Error, 0),
@@ -145,7 +149,7 @@ mod tests {
             (Level::Info, "linkpush::server", Level::Warn, 3),
         ] {
             let passed = lines(enabled, target, level);
-            // The logger behind drops records of levels that are off; this one counts what reaches it.
+            // A real logger would drop records of levels that are off; this one counts every record that reaches it.
             assert_eq!(passed, expected, "{enabled} {target} {level}");
         }
     }

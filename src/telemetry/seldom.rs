@@ -1,4 +1,4 @@
-//! Warnings about what clients can cause at will: one in a while, with the number of those left out.
+//! Limits the rate of a warning that clients can cause at will, and counts the warnings left out.
 
 use std::{
     fmt,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Lets one warning through in [`PAUSE`], and counts the others.
+/// A limit of one warning per [`PAUSE`], with a count of the others.
 #[derive(Debug, Default)]
 pub struct Seldom(Mutex<SeldomState>);
 
@@ -16,15 +16,15 @@ struct SeldomState {
     left_out: u64,
 }
 
-/// The time between two warnings: a flood fills six lines a minute.
+/// Least time between two warnings: at most six lines a minute.
 pub const PAUSE: Duration = Duration::from_secs(10);
 
-/// How many were left out since the warning before; prints nothing for none.
+/// The number of warnings left out since the previous one; displays as nothing for 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeftOut(u64);
 
 impl Seldom {
-    /// Whether to warn now.
+    /// Returns the number of warnings left out if a warning may be logged now; else counts it as left out.
     #[must_use]
     pub fn may_warn(&self, now: Instant) -> Option<LeftOut> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_one_warning_and_a_number() {
+    fn a_flood_becomes_one_warning_and_a_count() {
         let seldom = Seldom::default();
         let start = Instant::now();
         assert_eq!(seldom.may_warn(start), Some(LeftOut(0)));

@@ -1,4 +1,4 @@
-//! The certificate authorities of a file, parsed once.
+//! Reads the certificate authorities of a PEM file once: [`CaBundle`].
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -6,29 +6,29 @@ use pingora::{protocols::tls::CaType, utils::tls::WrappedX509};
 use rustls::{RootCertStore, pki_types::CertificateDer};
 use rustls_pki_types::pem::PemObject as _;
 
-/// Certificate authorities that servers' certificates may come from.
+/// Certificate authorities that may have signed the certificates of servers.
 #[derive(Clone)]
 pub struct CaBundle {
     certificates: Vec<CertificateDer<'static>>,
-    /// The same as Pingora takes them.
+    /// The certificates in Pingora's form.
     parsed: Arc<CaType>,
 }
 
 /// Why a file of authorities cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CaBundleError {
-    /// It cannot be read, or is no PEM.
+    /// The file cannot be read, or is not PEM.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
-    /// It has no certificate.
+    /// The file has no certificate.
     #[error("it has no certificate")]
     Empty,
-    /// A certificate in it cannot be parsed.
+    /// A certificate in the file is invalid.
     #[error("certificate {number} in it is not valid: {reason}")]
     Invalid {
-        /// Which one, from 1.
+        /// Its number in the file, from 1.
         number: usize,
-        /// What is wrong with it.
+        /// The error of the parser.
         reason: String,
     },
 }
@@ -38,7 +38,7 @@ impl CaBundle {
     ///
     /// # Errors
     ///
-    /// It has no usable certificates.
+    /// The file has no certificate, or an invalid one.
     pub fn read(file: &Path) -> Result<Self, CaBundleError> {
         let unreadable = |e: rustls_pki_types::pem::Error| {
             CaBundleError::Unreadable(match e {
@@ -62,7 +62,7 @@ impl CaBundle {
                 reason,
             };
             store.add(certificate.clone()).map_err(|e| invalid(e.to_string()))?;
-            // Pingora's own function panics on what it cannot parse.
+            // Pingora's own function panics on an invalid certificate.
             let one = WrappedX509::try_new(certificate.to_vec(), |der| {
                 x509_parser::parse_x509_certificate(der).map(|(_, parsed)| parsed)
             });
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_certificate_is_said() {
+    fn a_file_without_valid_certificates_is_refused_with_the_reason() {
         let said = |bytes: &[u8]| {
             let file = tempfile::NamedTempFile::new().expect("a temporary file");
             std::fs::write(file.path(), bytes).expect("written");

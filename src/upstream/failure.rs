@@ -1,4 +1,4 @@
-//! What went wrong at a server, in the words of logs.
+//! Words the reason of a failure at a server, for logs: [`reason`].
 
 use std::borrow::Cow;
 
@@ -6,14 +6,14 @@ use pingora::{Error, ErrorType};
 
 use crate::peer::ResponseLimit;
 
-/// One error of Pingora's as a reason. What its type says already is not repeated.
+/// Returns the reason of an error of Pingora's. Its context is left out where the type says as much.
 #[must_use]
 pub fn reason(error: &Error) -> Cow<'static, str> {
     match error.etype() {
         ErrorType::ConnectTimedout => "connect timed out".into(),
         ErrorType::ConnectRefused => "connection refused".into(),
         ErrorType::ConnectNoRoute => "no route".into(),
-        // Which certificate is wrong, and how, is nowhere else.
+        // Only the context tells which certificate is wrong, and why.
         ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => match &error.context {
             Some(context) => {
                 let context = context.as_str();
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_says_what_cannot_be_guessed() {
+    fn a_reason_names_the_kind_of_failure_and_the_cause_of_a_failed_handshake() {
         let said = |kind, context: &'static str| reason(&Error::explain(kind, context)).into_owned();
         assert_eq!(said(ErrorType::ConnectRefused, "Fail to connect"), "connection refused");
         assert_eq!(

@@ -1,14 +1,14 @@
-//! Pools of origin servers: which server a request goes to, and how.
+//! Chooses an origin server for each request from a pool, and connects to it.
 //!
-//! Reading order: `policy` (settings), `ca_bundle` (certificates to trust), `balance` (which server), `connect` (how it is reached), `transport` (how its bytes
-//! are read), `failure` (why not).
+//! Reading order: `policy` (settings), `ca_bundle` (trusted authorities), `balance` (the choice of a server), `connect`
+//! (how a connection is made), `transport` (how its bytes are read and written), `failure` (errors as reasons).
 //!
-//! A server is *unhealthy* when health checks say so, which is certain: it gets no request, even if
-//! that leaves none (503), as HAProxy has it. It is *ejected* when requests failed at it, which is a
-//! guess: if all are ejected, they are used all the same, as Envoy and nginx have it.
+//! A server is *unhealthy* when health checks say so, which is certain: it gets no request, even if no server is left
+//! (503), as in HAProxy. A server is *ejected* when requests to it failed, which is a guess: if all servers are
+//! ejected, they get requests all the same, as in Envoy and nginx.
 //!
-//! `proxy` asks a pool for a server, and tells it how the request went; `server` makes the pools and
-//! spawns an [`maintenance`] for each.
+//! `proxy` asks a pool for a server, and reports how the request went; `server` makes the pools and spawns a
+//! [`maintenance`] task for each.
 
 mod balance;
 mod ca_bundle;

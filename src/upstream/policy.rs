@@ -1,4 +1,4 @@
-//! The settings of upstreams, as the configuration gives them. Past here nothing of them is wrong.
+//! Holds the settings of upstreams. The configuration has validated them.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,41 +14,40 @@ use super::CaBundle;
 ///
 /// # Defaults
 ///
-/// Servers in turn; 5 s to connect, 60 s for everything else; two retries; no health checks;
-/// ejection for 10 s after three failures; cleartext.
+/// Round robin; 5 s to connect, 60 s for reads, writes and idle connections; two retries; no health checks; ejection
+/// for 10 s after three failures; cleartext.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolPolicy {
-    /// Its name, unique.
+    /// The name, unique.
     pub name: Box<str>,
-    /// Its servers, at least one.
+    /// The servers, at least one.
     pub servers: Vec<ServerPolicy>,
-    /// Which server a request goes to.
+    /// The way in which a server is chosen.
     pub balance: Balance,
-    /// What `Balance::Hash` looks at.
+    /// The key of `Balance::Hash`.
     pub hash_key: HashKey,
-    /// How long a connect may take, TLS included.
+    /// Time limit of a connect, TLS included.
     pub connect_timeout: Duration,
-    /// How long the final response header may take from when the request is sent; at most
-    /// `read_timeout`, which holds as well.
+    /// Time limit from sending the request to the final response header; at most `read_timeout`, which applies as well.
     pub first_byte_timeout: Option<Duration>,
-    /// How long the origin may be silent while an answer is awaited or read.
+    /// Time for which the origin may be silent while the response is awaited or read.
     pub read_timeout: Duration,
-    /// How long a write to the origin may block.
+    /// Time limit of one write to the origin.
     pub write_timeout: Duration,
-    /// How long an unused connection is kept.
+    /// Time for which an unused connection stays open.
     pub idle_timeout: Duration,
     /// Further attempts after a failed one.
     pub max_retries: u32,
-    /// Whether and how servers are asked if they can serve.
+    /// Health checks; none if `None`.
     pub health_check: Option<HealthCheckPolicy>,
-    /// When a server that fails requests is left alone for a while.
+    /// Ejection of servers at which requests fail; none if `None`.
     pub ejection: Option<EjectionPolicy>,
-    /// TLS to the servers.
+    /// TLS to the servers; cleartext if `None`.
     pub tls: Option<TlsPolicy>,
 }
 
 impl PoolPolicy {
-    /// A pool of these servers with the default settings.
+    /// Makes the policy of a pool of these servers with the default settings.
     #[must_use]
     pub fn new(name: &str, servers: Vec<ServerPolicy>) -> Self {
         Self {
@@ -72,11 +71,11 @@ impl PoolPolicy {
 /// One entry of the list of servers; a name may stand for several addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServerPolicy {
-    /// Where it is.
+    /// The address or name.
     pub host: Host,
-    /// Its port.
+    /// The port.
     pub port: u16,
-    /// Its share of requests against that of others, 1 to 100; each address of a name has it.
+    /// The share of requests in proportion to other servers, 1 to 100; each address of a name has this weight.
     pub weight: u32,
 }
 
@@ -90,58 +89,58 @@ impl From<SocketAddr> for ServerPolicy {
     }
 }
 
-/// Where a server is.
+/// The address or name of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// An address, which stays.
+    /// A fixed address.
     Address(IpAddr),
-    /// A name in lower case, which is resolved again and again.
+    /// A name in lower case, resolved again whenever its TTL has passed.
     Name(Box<str>),
 }
 
-/// Which server a request goes to.
+/// The way in which the server of a request is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Balance {
-    /// Each in turn, as often as its weight says.
+    /// Each server in turn, as often as its weight.
     RoundRobin,
-    /// The one with the fewest requests under way for its weight.
+    /// The server with the fewest requests under way for its weight.
     LeastConnections,
-    /// The same one for the same key, as long as it is there.
+    /// The same server for the same key, while that server may get requests.
     Hash,
 }
 
-/// What of a request decides its server.
+/// The part of a request by which [`Balance::Hash`] chooses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HashKey {
     /// The client's IP address.
     ClientAddress,
     /// The path with its query.
     Path,
-    /// The value of a request header; the client's address where it is absent.
+    /// The value of a request field; the client's address if the field is absent.
     Header(HeaderName),
 }
 
-/// How servers are asked if they can serve.
+/// Settings of health checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheckPolicy {
-    /// What is asked for, with GET.
+    /// The path of the GET request.
     pub path: Box<str>,
-    /// The `Host` of the request; the server's name or address if none.
+    /// The `Host` of the request; the server's name or address if `None`.
     pub host: Option<Box<str>>,
-    /// From one check of a server to the next.
+    /// Time from the end of one round of checks to the next.
     pub interval: Duration,
-    /// How long one check may take.
+    /// Time limit of one check.
     pub timeout: Duration,
-    /// Good answers in a row after which a server is used again.
+    /// Consecutive successful checks after which a server gets requests again.
     pub healthy_after: u32,
-    /// Failures in a row after which a server is not used.
+    /// Consecutive failed checks after which a server gets no requests.
     pub unhealthy_after: u32,
-    /// Statuses that are good answers.
+    /// Statuses of a successful check.
     pub expect: RangeInclusive<u16>,
 }
 
 impl HealthCheckPolicy {
-    /// Checks of a path, the rest as by default.
+    /// Makes the settings of checks of a path, with defaults for the rest.
     #[must_use]
     pub fn new(path: &str) -> Self {
         Self {
@@ -156,16 +155,16 @@ impl HealthCheckPolicy {
     }
 }
 
-/// When a server that fails requests is left alone.
+/// Settings of the ejection of servers at which requests fail.
 ///
 /// # Defaults
 ///
 /// For 10 s after 3 failures in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EjectionPolicy {
-    /// Failures in a row.
+    /// Consecutive failures that eject a server.
     pub failures: u32,
-    /// For how long; then one request tries it.
+    /// Length of the ejection; then one request tries the server.
     pub period: Duration,
 }
 
@@ -181,37 +180,37 @@ impl Default for EjectionPolicy {
 /// TLS to the servers of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsPolicy {
-    /// The name that is asked for and that the certificate must have; the server's own if none.
+    /// The name sent as SNI, which the certificate must have; the server's own if `None`.
     pub sni: Option<Box<str>>,
-    /// Who may have signed the certificate; the system's authorities if none.
+    /// The authorities that may have signed the certificate; the system's if `None`.
     pub ca_bundle: Option<CaBundle>,
-    /// Whether the certificate is looked at.
+    /// Whether the certificate is verified.
     pub verify: Verify,
 }
 
-/// Whether a server's certificate is looked at.
+/// Whether a server's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verify {
-    /// It must be valid for the name.
+    /// The certificate must be valid for the name.
     On,
-    /// Any is taken: whoever is on the way can read and change everything.
+    /// Any certificate is accepted: an attacker on the network can read and change everything.
     Off,
 }
 
-/// How names are resolved.
+/// Settings of the resolver of names.
 ///
 /// # Defaults
 ///
-/// The system's resolvers; 2 s for an answer; TTLs of 1 s to 5 minutes.
+/// The system's name servers; 2 s for one query; TTLs of 1 s to 5 minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolverPolicy {
-    /// Name servers; those of `/etc/resolv.conf` if empty.
+    /// The name servers; the ones in `/etc/resolv.conf` if empty.
     pub servers: Vec<SocketAddr>,
-    /// How long one question to a name server may take; each is asked twice.
+    /// Time limit of one query to a name server; each server gets two queries.
     pub timeout: Duration,
-    /// An answer is used at least this long.
+    /// Time for which addresses are used at least.
     pub min_ttl: Duration,
-    /// An answer is used at most this long.
+    /// Time for which addresses are used at most.
     pub max_ttl: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The documentation: its links lead to files and headings that exist, and its tables name every reason.
+//! Checks the documentation: its links and paths lead to files and headings that exist, and its tables name every reason.
 
 use std::{
     collections::BTreeSet,
@@ -217,4 +217,74 @@ fn names_of_documents_are_found() {
         document_names(text).collect::<Vec<_>>(),
         ["docs/a/b.md", "docs/c.md", "docs/d-e.md"]
     );
+}
+
+/// Returns the paths that a text names: those that begin with a folder of `src/` or of the repository, and names of Rust
+/// files.
+fn source_paths<'a>(text: &'a str, folders: &BTreeSet<String>) -> Vec<&'a str> {
+    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || "/_.-".contains(c));
+    let words = text.split(is_separator).map(|word| word.trim_end_matches('.'));
+    words
+        .filter(|word| {
+            let root = word.split_once('/').map(|(root, _)| root);
+            word.ends_with(".rs") || root.is_some_and(|root| folders.contains(root))
+        })
+        .collect()
+}
+
+/// Returns the names of the folders in a folder.
+fn folders(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry"));
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    folders
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Returns the paths of a text that exist neither in the repository nor below its `src/`.
+fn absent_paths(text: &str) -> Vec<&str> {
+    let mut roots = folders(&repository().join("src"));
+    roots.extend(["src", "tests", "fuzz", "benches", "conf"].map(str::to_owned));
+    let mut paths = source_paths(text, &roots);
+    // `mod.rs` by itself stands for that file of any folder.
+    paths.retain(|path| *path != "mod.rs");
+    paths.retain(|path| !repository().join("src").join(path).exists() && !repository().join(path).exists());
+    paths
+}
+
+#[test]
+fn paths_that_the_guides_name_exist() {
+    for guide in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(repository().join(guide)).expect("text");
+        assert_eq!(absent_paths(&text), Vec::<&str>::new(), "{guide}");
+    }
+}
+
+#[test]
+fn a_path_that_does_not_exist_is_found() {
+    let text = "`push/diary.rs`, `push/absent.rs`, src/h2/, `src/absent/`; see [x](src/lib.rs) and absent.rs.\n\
+                ```text\nh2/core ─► h2/absent: HTTP/2, 1/2\n```\n`tests/it/docs.rs` tests/absent/a.yaml";
+    assert_eq!(
+        absent_paths(text),
+        [
+            "push/absent.rs",
+            "src/absent/",
+            "absent.rs",
+            "h2/absent",
+            "tests/absent/a.yaml"
+        ]
+    );
+}
+
+#[test]
+fn the_architecture_names_each_folder_of_the_source() {
+    let text = fs::read_to_string(repository().join("ARCHITECTURE.md")).expect("text");
+    let is_row = |folder: &String| text.contains(&format!("\n| `{folder}/` |"));
+    let missing: Vec<_> = folders(&repository().join("src"))
+        .into_iter()
+        .filter(|folder| !is_row(folder))
+        .collect();
+    assert_eq!(missing, Vec::<String>::new());
 }

@@ -1,22 +1,22 @@
-//! [`FillBudget`]: a limit on the memory of responses that are being stored, of each and of all together.
+//! Limits the memory of responses that are arriving to be stored, of each and of all together: [`FillBudget`].
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes that all fills may hold together.
+/// Counts the bytes that fills hold.
 #[derive(Debug)]
 pub(in crate::cache) struct FillBudget {
     held: AtomicUsize,
-    /// Bytes that all fills may hold.
+    /// Bytes that all fills together may hold.
     total: usize,
     /// Bytes that one fill may hold.
     one: usize,
 }
 
 impl FillBudget {
-    /// So many bytes for all fills and for each.
+    /// Makes a budget of `total` bytes for all fills together and `one` for each.
     pub(in crate::cache) const fn new(total: usize, one: usize) -> Self {
         Self {
             held: AtomicUsize::new(0),
@@ -25,12 +25,12 @@ impl FillBudget {
         }
     }
 
-    /// Bytes held by fills now, or set aside for them.
+    /// Returns the bytes that fills hold or have reserved.
     pub(in crate::cache) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Counts the bytes in any case, and tells whether there is room for them.
+    /// Counts the bytes even if they exceed the total, and returns whether they fit.
     fn take(&self, bytes: usize) -> bool {
         self.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.total
     }
@@ -39,7 +39,7 @@ impl FillBudget {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Room for a content of this length; `None` where there is not enough.
+    /// Reserves bytes for content of this length; `None` if the limits leave too few.
     pub(in crate::cache) fn reserve(self: &Arc<Self>, length: usize) -> Option<Reserved> {
         let reserved = Reserved {
             budget: Arc::clone(self),
@@ -49,7 +49,7 @@ impl FillBudget {
     }
 }
 
-/// Room set aside for a content whose length is known. Given back when it is dropped.
+/// Bytes reserved for content whose length is known. Dropping gives them back, unless a `Share` has claimed them.
 #[derive(Debug)]
 pub struct Reserved {
     budget: Arc<FillBudget>,
@@ -57,7 +57,7 @@ pub struct Reserved {
 }
 
 impl Reserved {
-    /// The room is the caller's.
+    /// Takes the reserved bytes out; from now on the caller must give them back.
     fn claim(&self) -> usize {
         self.bytes.swap(0, Ordering::Relaxed)
     }
@@ -69,18 +69,18 @@ impl Drop for Reserved {
     }
 }
 
-/// What one fill has of the budget.
+/// The part of the budget that one fill uses.
 #[derive(Debug)]
 pub(in crate::cache) struct Share {
     budget: Arc<FillBudget>,
-    /// Counted in the budget.
+    /// Bytes counted in the budget: `used`, or more where more were reserved.
     counted: usize,
-    /// Bytes that were taken and not given back.
+    /// Bytes taken and not given back.
     used: usize,
 }
 
 impl Share {
-    /// That of a content whose length is known, if room was set aside for it.
+    /// Makes the share of one fill, which claims the bytes that were reserved for its content, if any.
     pub(in crate::cache) fn new(budget: &Arc<FillBudget>, reserved: Option<&Reserved>) -> Self {
         Self {
             budget: Arc::clone(budget),
@@ -89,7 +89,7 @@ impl Share {
         }
     }
 
-    /// Counts the bytes in any case, and tells whether they may be held to be kept.
+    /// Counts the bytes even if they exceed a limit, and returns whether the content may still be stored.
     pub(super) fn take(&mut self, bytes: usize) -> bool {
         self.used += bytes;
         let missing = self.used.saturating_sub(self.counted);
@@ -98,14 +98,14 @@ impl Share {
         has_room && self.used <= self.budget.one
     }
 
-    /// Bytes that are not held any more.
+    /// Gives back bytes that the fill no longer holds.
     pub(super) fn give_back(&mut self, bytes: usize) {
         self.used = self.used.saturating_sub(bytes);
         self.budget.give_back(self.counted - self.used.min(self.counted));
         self.counted = self.counted.min(self.used);
     }
 
-    /// Nothing of it is counted here any more.
+    /// Gives back all that is still counted.
     pub(super) fn settle(&mut self) {
         self.budget.give_back(std::mem::take(&mut self.counted));
     }
@@ -122,17 +122,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_aside_is_there_when_it_is_needed() {
+    fn reserved_bytes_are_there_when_the_fill_takes_them() {
         let budget = Arc::new(FillBudget::new(100, 60));
         let reserved = budget.reserve(60).expect("room");
         assert!(budget.reserve(50).is_none() && budget.reserve(61).is_none());
         assert_eq!(budget.held(), 60);
         let mut share = Share::new(&budget, Some(&reserved));
         drop(reserved);
-        assert_eq!(budget.held(), 60, "it is the share's now");
+        assert_eq!(budget.held(), 60, "the share has claimed them");
         let mut other = Share::new(&budget, None);
         assert!(other.take(40));
-        assert!(share.take(60), "though nothing else is left");
+        assert!(share.take(60), "though the total is used up");
         assert!(!other.take(1));
         other.give_back(41);
         assert_eq!(budget.held(), 60);

@@ -1,8 +1,10 @@
-//! A content on its way from the origin: one writer, and readers that follow it.
+//! Passes content that is arriving from the origin to its readers, and holds it to be stored: one writer, any number of
+//! readers.
 //!
-//! While it is kept, all of it is held, so readers may come at any time and be as slow as they like. What turns out to be
-//! too large to be kept goes on to those who read it already, each byte, and is held no longer than until the slowest
-//! of them has it: meanwhile the origin is not [read](Valve). Whether it is kept changes nothing for them.
+//! While the content may be stored, all of it is held, so a reader may start at any time and be as slow as it likes.
+//! Content that turns out too large still reaches the readers that have started, every byte. Each piece is then held
+//! only until the slowest reader has it; while more than [`MAX_UNREAD`] bytes are held, the [`Valve`] stops the reading
+//! of the origin.
 
 mod budget;
 
@@ -21,7 +23,7 @@ pub(super) use budget::{FillBudget, Share};
 use super::{body::Body, object::Head, purge::Begun};
 use crate::backpressure::Valve;
 
-/// One content on its way.
+/// One response whose content is arriving.
 #[derive(Debug)]
 pub(super) struct Fill {
     pub(super) id: u64,
@@ -29,19 +31,19 @@ pub(super) struct Fill {
     pub(super) begun: Begun,
     state: Mutex<FillState>,
     changed: Notify,
-    /// Stops the origin; `None` if the origin cannot be stopped.
+    /// Stops the reading of the origin; `None` if its connection has no valve.
     valve: Option<Arc<Valve>>,
 }
 
 #[derive(Debug)]
 struct FillState {
-    /// All of it is held, to be kept when it is complete.
-    is_kept: bool,
+    /// All content is held, to be stored when it is complete.
+    will_be_stored: bool,
     end: Option<FillEnd>,
     pieces: VecDeque<Bytes>,
-    /// Index of the first piece that is still held.
+    /// Index of the first piece in `pieces`, counted from the beginning of the content.
     first: usize,
-    /// Bytes of the pieces held.
+    /// Bytes in `pieces`.
     held: usize,
     /// Bytes written so far.
     written: usize,
@@ -51,33 +53,34 @@ struct FillState {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FillEnd {
-    /// The writer has written all of it.
+    /// The writer has written all content.
     Complete,
-    /// The writer is gone before that.
+    /// The writer was dropped before.
     Aborted,
 }
 
-/// The readers of a fill, each by the index of the piece that it reads next.
+/// The readers of a fill, each as the index of the piece that it reads next.
 #[derive(Debug, Default)]
 struct Readers {
-    /// The reader of the request that brings the content.
+    /// The reader of the request that fetches the content.
     own: Option<usize>,
-    /// How many other readers are at each piece.
+    /// The number of other readers at each piece.
     others: BTreeMap<usize, usize>,
 }
 
-/// Why a content cannot be read or written on.
+/// Why content cannot be read or written any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FillError {
-    /// The writer is gone before the end.
-    #[error("the answer broke off")]
+    /// The writer was dropped before the end.
+    #[error("the response broke off")]
     Aborted,
-    /// It is too large to be kept, and nobody reads it.
-    #[error("nobody reads an answer that is too large to be kept")]
+    /// The content is too large to be stored, and has no reader.
+    #[error("nobody reads a response that is too large to be stored")]
     NoReader,
 }
 
-/// Bytes of what is not kept that may be held before the origin is no longer read: what Pingora's pipe has by then comes, too.
+/// Bytes of content too large to be stored that may be held before reading of the origin stops. Bytes that are in
+/// Pingora's pipe by then are held as well.
 const MAX_UNREAD: usize = 128 * 1024;
 
 impl Fill {
@@ -87,7 +90,7 @@ impl Fill {
             head,
             begun,
             state: Mutex::new(FillState {
-                is_kept: true,
+                will_be_stored: true,
                 end: None,
                 pieces: VecDeque::new(),
                 first: 0,
@@ -101,11 +104,11 @@ impl Fill {
         }
     }
 
-    /// Adds bytes.
+    /// Adds bytes of content.
     ///
     /// # Errors
     ///
-    /// [`FillError::NoReader`]: it is in vain.
+    /// [`FillError::NoReader`]
     pub(super) fn write(&self, piece: Bytes) -> Result<(), FillError> {
         if piece.is_empty() {
             return Ok(());
@@ -114,9 +117,9 @@ impl Fill {
         state.written += piece.len();
         state.held += piece.len();
         let has_room = state.share.take(piece.len());
-        state.is_kept &= has_room;
+        state.will_be_stored &= has_room;
         state.pieces.push_back(piece);
-        if !state.is_kept {
+        if !state.will_be_stored {
             if self.valve.as_ref().is_some_and(|valve| valve.has_client_left()) {
                 state.readers.own = None;
             }
@@ -130,13 +133,14 @@ impl Fill {
         Ok(())
     }
 
-    /// The reader of the request that brings the content, from the beginning.
+    /// Returns the reader of the request that fetches the content, at the beginning.
     pub(super) fn own_reader(self: &Arc<Self>) -> Reader {
         self.state().readers.own = Some(0);
-        self.reads(true)
+        self.new_reader(true)
     }
 
-    /// A reader from the beginning; `None` where that may not be held any more when it comes to it.
+    /// Returns another reader, at the beginning; `None` if the content will not be stored, so that its beginning may be
+    /// dropped, or was aborted.
     pub(super) fn reader(self: &Arc<Self>) -> Option<Reader> {
         let mut state = self.state();
         if !state.is_readable() {
@@ -144,10 +148,10 @@ impl Fill {
         }
         state.readers.join();
         drop(state);
-        Some(self.reads(false))
+        Some(self.new_reader(false))
     }
 
-    fn reads(self: &Arc<Self>, is_own: bool) -> Reader {
+    fn new_reader(self: &Arc<Self>, is_own: bool) -> Reader {
         Reader {
             fill: Arc::clone(self),
             next: 0,
@@ -155,29 +159,29 @@ impl Fill {
         }
     }
 
-    /// Whether a reader could begin now.
+    /// Returns whether `reader` would return a reader now.
     pub(super) fn is_readable(&self) -> bool {
         self.state().is_readable()
     }
 
-    /// The whole content, if it is to be kept.
+    /// Returns the content written so far; `None` if it will not be stored, or the fill has ended.
     pub(super) fn whole(&self) -> Option<Body> {
         let state = self.state();
-        let is_whole = state.is_kept && state.end.is_none();
+        let is_whole = state.will_be_stored && state.end.is_none();
         is_whole.then(|| Body::new(state.pieces.iter().cloned()))
     }
 
-    /// Bytes written so far.
+    /// Returns the number of bytes written so far.
     pub(super) fn written(&self) -> usize {
         self.state().written
     }
 
-    /// The content is complete.
+    /// Ends the fill: the content is complete.
     pub(super) fn complete(&self) {
         self.end(FillEnd::Complete);
     }
 
-    /// The writer is gone; nothing changes if it was complete.
+    /// Ends the fill: no more content comes. Does nothing after `complete`.
     pub(super) fn abort(&self) {
         self.end(FillEnd::Aborted);
     }
@@ -185,21 +189,22 @@ impl Fill {
     fn end(&self, end: FillEnd) {
         let mut state = self.state();
         state.end.get_or_insert(end);
-        if state.is_kept && end == FillEnd::Complete {
-            // From here on its bytes are those of what is kept.
+        if state.will_be_stored && end == FillEnd::Complete {
+            // The store counts these bytes from now on.
             state.share.settle();
         }
         if let Some(valve) = &self.valve {
-            // It is another request's from now on.
+            // The next request on this connection uses the same valve.
             valve.open();
         }
         drop(state);
         self.changed.notify_waiters();
     }
 
-    /// Lets go of what nobody is to read any more. While much is left the origin is not read.
+    /// Drops the pieces that every reader has read, if the content will not be stored. Stops the reading of the origin
+    /// while more than [`MAX_UNREAD`] bytes remain.
     fn drop_what_was_read(&self, state: &mut FillState) {
-        if state.is_kept {
+        if state.will_be_stored {
             return;
         }
         let slowest = state.readers.slowest().unwrap_or(usize::MAX);
@@ -219,7 +224,7 @@ impl Fill {
         }
     }
 
-    /// A panic elsewhere leaves the state usable, so a poisoned lock is taken all the same.
+    /// Locks the state, poisoned or not: a panic leaves it usable.
     fn state(&self) -> MutexGuard<'_, FillState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,7 +232,7 @@ impl Fill {
 
 impl FillState {
     fn is_readable(&self) -> bool {
-        self.is_kept && self.end != Some(FillEnd::Aborted)
+        self.will_be_stored && self.end != Some(FillEnd::Aborted)
     }
 }
 
@@ -250,7 +255,7 @@ impl Readers {
         }
     }
 
-    fn go_on(&mut self, at: usize, is_own: bool) {
+    fn advance(&mut self, at: usize, is_own: bool) {
         if !is_own {
             self.leave(at);
             *self.others.entry(at + 1).or_default() += 1;
@@ -260,21 +265,21 @@ impl Readers {
     }
 }
 
-/// Follows a fill from its beginning.
+/// Reads the content of a fill from its beginning.
 #[derive(Debug)]
 pub(super) struct Reader {
     fill: Arc<Fill>,
-    /// Index of its next piece.
+    /// Index of the next piece to read.
     next: usize,
     is_own: bool,
 }
 
 impl Reader {
-    /// The next bytes, once they are there; `None` at the end. May be dropped and called again.
+    /// Waits for the next piece; `None` at the end. A call that is dropped loses no bytes.
     ///
     /// # Errors
     ///
-    /// The content will not come to its end here.
+    /// The content was aborted, or this reader was given up because its client had left.
     pub(super) async fn read(&mut self) -> Result<Option<Bytes>, FillError> {
         let fill = Arc::clone(&self.fill);
         loop {
@@ -290,17 +295,17 @@ impl Reader {
     fn read_now(&mut self) -> Option<Result<Option<Bytes>, FillError>> {
         let mut state = self.fill.state();
         if state.end == Some(FillEnd::Aborted) {
-            // What is left may be read by nobody: a client must not take it for progress.
+            // Pieces still held are not delivered: a client must not take them for progress.
             return Some(Err(FillError::Aborted));
         }
         let Some(at) = self.next.checked_sub(state.first) else {
-            // Its place was given up: its client had left.
+            // `write` gave this reader up, as its client had left, and the piece is dropped.
             return Some(Err(FillError::NoReader));
         };
         let Some(piece) = state.pieces.get(at).cloned() else {
             return (state.end == Some(FillEnd::Complete)).then_some(Ok(None));
         };
-        state.readers.go_on(self.next, self.is_own);
+        state.readers.advance(self.next, self.is_own);
         self.next += 1;
         self.fill.drop_what_was_read(&mut state);
         Some(Ok(Some(piece)))
@@ -319,12 +324,12 @@ impl Drop for Reader {
     }
 }
 
-/// Where an answer comes from that is to be kept, in its record.
+/// The source of a response that is to be stored. Rides in the extensions of Pingora's `CacheMeta`.
 #[derive(Debug, Clone)]
 pub struct FillSource {
-    /// Stops the origin, where it can be stopped.
+    /// Stops the reading of the origin; `None` if its connection has no valve.
     pub valve: Option<Arc<Valve>>,
-    /// Room for its content, if its length is known.
+    /// Bytes reserved for the content; `None` if its length is unknown.
     pub reserved: Option<Arc<Reserved>>,
 }
 

@@ -1,4 +1,4 @@
-//! Readers get every byte in order, or an error; never less.
+//! Tests that readers get every byte in order, or an error.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use super::*;
 
 const LIMIT: usize = 1000;
 
-/// A content on its way, with what all may hold, and the valve of its origin.
+/// A fill with its budget and the valve of its origin's connection.
 struct Bench {
     fill: Arc<Fill>,
     budget: Arc<FillBudget>,
@@ -42,7 +42,7 @@ fn head() -> Head {
     Head::of(&CacheMeta::new(now, now, 0, 0, response), "http://h/", "app")
 }
 
-/// What can be read at once, and what stopped it: the end, an error, or nothing more yet.
+/// Returns the bytes that can be read now, and the end or error behind them; `None` where more may come.
 fn read_all(reader: &mut Reader) -> (Vec<u8>, Option<Result<(), FillError>>) {
     let mut read = Vec::new();
     loop {
@@ -56,14 +56,14 @@ fn read_all(reader: &mut Reader) -> (Vec<u8>, Option<Result<(), FillError>>) {
 }
 
 #[test]
-fn readers_follow_from_the_beginning_whenever_they_come() {
+fn a_reader_starts_at_the_beginning_whenever_it_comes() {
     let fill = fill(LIMIT);
-    let mut early = fill.reader().expect("kept");
-    fill.write(Bytes::from_static(b"one ")).expect("kept");
+    let mut early = fill.reader().expect("stored");
+    fill.write(Bytes::from_static(b"one ")).expect("stored");
     assert_eq!(read_all(&mut early), (b"one ".to_vec(), None));
-    let mut late = fill.reader().expect("kept");
-    fill.write(Bytes::from_static(b"two")).expect("kept");
-    let body = fill.whole().expect("kept");
+    let mut late = fill.reader().expect("stored");
+    fill.write(Bytes::from_static(b"two")).expect("stored");
+    let body = fill.whole().expect("stored");
     assert_eq!(body.pieces(), ["one two"]);
     fill.complete();
     fill.abort();
@@ -72,10 +72,10 @@ fn readers_follow_from_the_beginning_whenever_they_come() {
 }
 
 #[test]
-fn what_breaks_off_is_an_error_to_everybody() {
+fn an_aborted_fill_is_an_error_to_every_reader() {
     let fill = fill(LIMIT);
-    let mut reader = fill.reader().expect("kept");
-    fill.write(Bytes::from_static(b"one ")).expect("kept");
+    let mut reader = fill.reader().expect("stored");
+    fill.write(Bytes::from_static(b"one ")).expect("stored");
     fill.abort();
     assert_eq!(read_all(&mut reader), (Vec::new(), Some(Err(FillError::Aborted))));
     assert!(fill.reader().is_none());
@@ -85,10 +85,10 @@ fn what_breaks_off_is_an_error_to_everybody() {
 #[tokio::test]
 async fn a_reader_is_woken_by_bytes_and_by_the_end() {
     let fill = fill(LIMIT);
-    let mut reader = fill.reader().expect("kept");
+    let mut reader = fill.reader().expect("stored");
     let reading = tokio::spawn(async move { (reader.read().await, reader.read().await) });
     tokio::task::yield_now().await;
-    fill.write(Bytes::from_static(b"one")).expect("kept");
+    fill.write(Bytes::from_static(b"one")).expect("stored");
     tokio::task::yield_now().await;
     fill.complete();
     let (first, second) = reading.await.expect("no panic");
@@ -97,7 +97,7 @@ async fn a_reader_is_woken_by_bytes_and_by_the_end() {
 }
 
 #[test]
-fn what_is_too_large_is_passed_on_and_not_held() {
+fn content_too_large_to_be_stored_is_passed_on_and_not_held() {
     let bench = Bench::new(1 << 30);
     let fill = &bench.fill;
     let mut reader = fill.own_reader();
@@ -123,17 +123,17 @@ fn what_is_too_large_is_passed_on_and_not_held() {
 }
 
 #[test]
-fn the_origin_waits_for_the_slowest_reader_of_what_is_not_kept() {
+fn the_origin_waits_for_the_slowest_reader_of_content_too_large_to_be_stored() {
     let bench = Bench::new(1 << 30);
     let fill = &bench.fill;
-    let (mut own, mut slow) = (fill.own_reader(), fill.reader().expect("kept"));
+    let (mut own, mut slow) = (fill.own_reader(), fill.reader().expect("stored"));
     let piece = Bytes::from(vec![0; MAX_UNREAD / 4]);
     for n in 1..=5 {
         fill.write(piece.clone()).expect("a reader");
         read_all(&mut own);
         assert_eq!(bench.is_open(), n < 5, "{n}");
     }
-    // What was in the pipe comes all the same.
+    // Pieces that were in Pingora's pipe still come.
     fill.write(piece.clone()).expect("a reader");
     assert!(slow.read_now().is_some());
     assert!(!bench.is_open());
@@ -142,13 +142,13 @@ fn the_origin_waits_for_the_slowest_reader_of_what_is_not_kept() {
     fill.write(piece.clone()).expect("a reader");
     assert!(!bench.is_open());
     drop(slow);
-    assert!(bench.is_open(), "it waits for nobody who has left");
+    assert!(bench.is_open(), "a reader that has left is not waited for");
     for _ in 0..5 {
         fill.write(piece.clone()).expect("a reader");
     }
     assert!(!bench.is_open());
     fill.complete();
-    assert!(bench.is_open(), "the connection is another request's");
+    assert!(bench.is_open(), "the next request uses the connection");
     let (rest, end) = read_all(&mut own);
     assert_eq!((rest.len(), end), (7 * piece.len(), Some(Ok(()))));
 }
@@ -157,7 +157,7 @@ fn the_origin_waits_for_the_slowest_reader_of_what_is_not_kept() {
 fn a_client_that_has_left_is_not_waited_for() {
     let bench = Bench::new(1 << 30);
     let fill = &bench.fill;
-    let (_own, mut other) = (fill.own_reader(), fill.reader().expect("kept"));
+    let (_own, mut other) = (fill.own_reader(), fill.reader().expect("stored"));
     bench.valve.note_client_left();
     let piece = Bytes::from(vec![0; MAX_UNREAD / 2]);
     for _ in 0..8 {
@@ -170,18 +170,18 @@ fn a_client_that_has_left_is_not_waited_for() {
 }
 
 #[test]
-fn what_nobody_reads_and_nobody_keeps_is_given_up() {
+fn content_that_has_no_reader_and_will_not_be_stored_is_refused() {
     let fill = fill(1 << 30);
     drop(fill.reader());
-    fill.write(Bytes::from(vec![0; LIMIT])).expect("kept");
+    fill.write(Bytes::from(vec![0; LIMIT])).expect("stored");
     assert_eq!(fill.write(Bytes::from_static(b"x")), Err(FillError::NoReader));
 }
 
 #[test]
-fn without_memory_nothing_more_is_kept() {
+fn content_beyond_the_total_budget_is_passed_on_and_not_stored() {
     let Bench { fill, budget, .. } = Bench::new(10);
     let mut reader = fill.own_reader();
-    fill.write(Bytes::from_static(b"0123456789")).expect("kept");
+    fill.write(Bytes::from_static(b"0123456789")).expect("stored");
     assert!(fill.whole().is_some());
     fill.write(Bytes::from_static(b"x")).expect("a reader");
     assert!(fill.whole().is_none());
@@ -192,10 +192,10 @@ fn without_memory_nothing_more_is_kept() {
 }
 
 #[test]
-fn what_is_kept_is_not_counted_twice() {
+fn a_complete_fill_no_longer_counts_in_the_budget() {
     let Bench { fill, budget, .. } = Bench::new(10);
     let mut slow = fill.own_reader();
-    fill.write(Bytes::from_static(b"0123456789")).expect("kept");
+    fill.write(Bytes::from_static(b"0123456789")).expect("stored");
     assert!(fill.whole().is_some());
     fill.complete();
     assert_eq!(budget.held(), 0);
@@ -208,7 +208,7 @@ enum Act {
     Write(usize),
     Join,
     Read(usize),
-    /// One piece.
+    /// Reads one piece.
     Nibble(usize),
     Leave(usize),
 }
@@ -225,7 +225,11 @@ fn act() -> impl Strategy<Value = Act> {
 
 proptest! {
     #[test]
-    fn whoever_comes_to_the_end_has_read_everything(acts in proptest::collection::vec(act(), 0..60), completes in any::<bool>(), has_own in any::<bool>()) {
+    fn a_reader_that_reaches_the_end_has_read_everything(
+        acts in proptest::collection::vec(act(), 0..60),
+        completes in any::<bool>(),
+        has_own in any::<bool>(),
+    ) {
         let bench = Bench::new(usize::MAX / 2);
         let fill = &bench.fill;
         let mut written = Vec::new();

@@ -1,22 +1,23 @@
-//! [`CacheControl`]: the directives by which an origin tells this cache how to keep a response. They stand in `Cache-CacheControl`
-//! (RFC 9111 section 5.2), or in a field that takes its place: `CDN-Cache-CacheControl` (RFC 9213) or `Surrogate-CacheControl`.
+//! Reads the directives by which an origin tells this cache how to store a response: [`CacheControl`]. They stand in
+//! `Cache-Control` (RFC 9111 section 5.2), or in a field that takes its place: `CDN-Cache-Control` (RFC 9213) or
+//! `Surrogate-Control`.
 //!
-//! Read so that a doubt keeps less: a name counts wherever it could be meant, a number only where it is written as the RFC
-//! has it and everybody who says it says the same.
+//! In doubt a response is stored for a shorter time, or not at all: the name of a directive counts wherever the origin
+//! could mean it; a number counts only in the RFC's form, and only if all numbers of the directive are equal.
 
 use std::{num::IntErrorKind, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// The directives that count here.
+/// The directives that this cache obeys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::cache) struct CacheControl {
-    /// It is that of a field which takes the place of `Expires`, too (RFC 9213 section 2.2).
+    /// The directives stand in one of the [`TARGETED`] fields, so `Expires` is ignored (RFC 9213 section 2.2).
     pub(in crate::cache) is_targeted: bool,
     pub(in crate::cache) no_store: bool,
-    /// For the whole, or for some fields.
+    /// `private`, with or without a list of fields.
     pub(in crate::cache) private: bool,
-    /// The same.
+    /// `no-cache`, with or without a list of fields.
     pub(in crate::cache) no_cache: bool,
     pub(in crate::cache) public: bool,
     /// `must-revalidate` or `proxy-revalidate`.
@@ -27,53 +28,53 @@ pub(in crate::cache) struct CacheControl {
     stale_if_error: Seconds,
 }
 
-/// Seconds that a directive says.
+/// The seconds of a directive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Seconds {
     #[default]
-    Unsaid,
-    /// No number, or two that differ.
-    Unclear,
-    Said(u32),
+    Absent,
+    /// The directive has no valid number, or two that differ.
+    Invalid,
+    Given(u32),
 }
 
-/// More is as much (RFC 9111 section 1.2.2).
+/// The largest number of seconds; larger ones count as this (RFC 9111 section 1.2.2).
 const MAX_SECONDS: u32 = 1 << 31;
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 
-/// The fields that take the place of `Cache-CacheControl`, first ones first.
+/// The fields that take the place of `Cache-Control`; the first one with valid directives counts.
 pub const TARGETED: [HeaderName; 2] = [CDN_CACHE_CONTROL, SURROGATE_CONTROL];
 
 impl CacheControl {
-    /// Reads the directives of a response with these fields; `None` if it has none of the three.
+    /// Reads the directives of a response with these fields; `None` if it has no such field.
     ///
-    /// The first field that says something counts alone. All of them are passed on: there may be another such cache
-    /// between us and the client.
+    /// A [`TARGETED`] field with valid directives counts alone. All fields are passed on, as there may be another such
+    /// cache between linkpush and the client.
     pub(in crate::cache) fn of(fields: &HeaderMap) -> Option<Self> {
         let targeted = Self::of_cdn(fields).or_else(|| Self::of_surrogate(fields));
         targeted.or_else(|| Self::of_all(fields))
     }
 
-    /// `Cache-CacheControl`.
+    /// Reads `Cache-Control`.
     fn of_all(fields: &HeaderMap) -> Option<Self> {
         if !fields.contains_key(header::CACHE_CONTROL) {
             return None;
         }
         let mut control = Self::default();
         for line in fields.get_all(header::CACHE_CONTROL) {
-            // Some write semicolons, and a `no-store` behind one is meant.
+            // Some origins write semicolons for commas; a `no-store` behind one must count.
             for item in items(line.as_bytes(), b",;") {
                 let (name, value) = directive(item);
-                control.note(name, value.map_or(Seconds::Unclear, Seconds::read));
+                control.note(name, value.map_or(Seconds::Invalid, Seconds::read));
             }
         }
         Some(control)
     }
 
-    /// `CDN-Cache-CacheControl`: a dictionary (RFC 9651), of which one error voids the whole, as does that it is empty. A
-    /// directive of another type counts as one that cannot be read.
+    /// Reads `CDN-Cache-Control`, a dictionary (RFC 9651): one syntax error voids the whole field, and an empty field
+    /// is ignored. A number of another type than integer is invalid.
     fn of_cdn(fields: &HeaderMap) -> Option<Self> {
         let lines: Vec<&[u8]> = fields
             .get_all(CDN_CACHE_CONTROL)
@@ -99,23 +100,22 @@ impl CacheControl {
                 sfv::ListEntry::InnerList(_) => None,
             };
             if item.and_then(sfv::BareItem::as_boolean) == Some(false) {
-                // `no-store=?0` says that it is not there.
+                // `no-store=?0` means that the directive does not apply.
                 continue;
             }
             let seconds = item.and_then(sfv::BareItem::as_integer).map(i64::from);
             let seconds = seconds
                 .filter(|seconds| *seconds >= 0)
-                .map_or(Seconds::Unclear, |seconds| {
-                    Seconds::Said(u32::try_from(seconds).unwrap_or(u32::MAX).min(MAX_SECONDS))
+                .map_or(Seconds::Invalid, |seconds| {
+                    Seconds::Given(u32::try_from(seconds).unwrap_or(u32::MAX).min(MAX_SECONDS))
                 });
             control.note(name.as_str().as_bytes(), seconds);
         }
         Some(control)
     }
 
-    /// `Surrogate-CacheControl`, of which no RFC tells. Taken are `no-store`, and `max-age` up to the `+` behind which some
-    /// write how long it may be used past that. What is for one surrogate by its name (`max-age=60;name`), and all
-    /// else that it says, is for others.
+    /// Reads `Surrogate-Control`, which no RFC defines: `no-store`, and `max-age` without the `+` and the seconds of
+    /// stale use behind it. Directives for one surrogate by name (`max-age=60;name`) and all others are ignored.
     fn of_surrogate(fields: &HeaderMap) -> Option<Self> {
         let mut control = Self {
             is_targeted: true,
@@ -128,11 +128,11 @@ impl CacheControl {
                     control.no_store = true;
                 } else if name.eq_ignore_ascii_case(b"max-age") {
                     let fresh = value.and_then(|value| value.split(|&byte| byte == b'+').next());
-                    control.max_age.add(fresh.map_or(Seconds::Unclear, Seconds::read));
+                    control.max_age.add(fresh.map_or(Seconds::Invalid, Seconds::read));
                 }
             }
         }
-        (control.no_store || control.max_age != Seconds::Unsaid).then_some(control)
+        (control.no_store || control.max_age != Seconds::Absent).then_some(control)
     }
 
     fn note(&mut self, name: &[u8], seconds: Seconds) {
@@ -151,67 +151,66 @@ impl CacheControl {
         }
     }
 
-    /// Whether it says that the answer is for everybody.
+    /// Returns whether the origin allows the response for all clients.
     pub(in crate::cache) fn is_for_everybody(&self) -> bool {
-        self.public || self.s_maxage != Seconds::Unsaid
+        self.public || self.s_maxage != Seconds::Absent
     }
 
-    /// For how long the answer is fresh; `None` if it does not say. What it says unclearly is over (RFC 9111
-    /// section 4.2.1 leaves the choice between that and the first of several).
+    /// Returns the freshness lifetime; `None` without such a directive, zero if its number is invalid (of several
+    /// numbers, RFC 9111 section 4.2.1 allows the first one or stale).
     pub(in crate::cache) fn lifetime(&self) -> Option<Duration> {
-        self.s_maxage.told().or_else(|| self.max_age.told())
+        self.s_maxage.lifetime().or_else(|| self.max_age.lifetime())
     }
 
-    /// For how long the answer may be used past that while it is asked for again, in seconds.
+    /// Returns the seconds for which the stale response may be used while it is revalidated (RFC 5861 section 3).
     pub(in crate::cache) fn stale_while_revalidate(&self) -> u32 {
         self.stale(self.stale_while_revalidate)
     }
 
-    /// For how long the answer may be used past that while the origin fails, in seconds.
+    /// Returns the seconds for which the stale response may be used while the origin fails (RFC 5861 section 4).
     pub(in crate::cache) fn stale_if_error(&self) -> u32 {
         self.stale(self.stale_if_error)
     }
 
     fn stale(&self, seconds: Seconds) -> u32 {
         match seconds {
-            Seconds::Said(seconds) if !self.must_be_revalidated() => seconds,
+            Seconds::Given(seconds) if !self.must_be_revalidated() => seconds,
             _ => 0,
         }
     }
 
-    /// Whether the answer must not be used past that without the origin's word (RFC 9111 section 4.2.4).
+    /// Returns whether the stale response must not be used without validation (RFC 9111 section 4.2.4).
     pub(in crate::cache) fn must_be_revalidated(&self) -> bool {
-        self.must_revalidate || self.s_maxage != Seconds::Unsaid
+        self.must_revalidate || self.s_maxage != Seconds::Absent
     }
 }
 
 impl Seconds {
-    /// A number of digits and nothing else, in quotes or not: RFC 9111 section 5.2 wants both forms read, whichever a
-    /// sender should have used, and who writes `max-age="60"` means 60.
+    /// Reads a number, digits only, in quotes or not: RFC 9111 section 5.2 has recipients accept both forms.
     fn read(value: &[u8]) -> Self {
         let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-        delta_seconds(bare.unwrap_or(value)).map_or(Self::Unclear, Self::Said)
+        delta_seconds(bare.unwrap_or(value)).map_or(Self::Invalid, Self::Given)
     }
 
-    /// It is said once more.
+    /// Notes one more occurrence of the directive.
     fn add(&mut self, said: Self) {
         *self = match *self {
-            Self::Unsaid => said,
+            Self::Absent => said,
             before if before == said => said,
-            _ => Self::Unclear,
+            _ => Self::Invalid,
         }
     }
 
-    fn told(self) -> Option<Duration> {
+    fn lifetime(self) -> Option<Duration> {
         match self {
-            Self::Unsaid => None,
-            Self::Unclear => Some(Duration::ZERO),
-            Self::Said(seconds) => Some(Duration::from_secs(seconds.into())),
+            Self::Absent => None,
+            Self::Invalid => Some(Duration::ZERO),
+            Self::Given(seconds) => Some(Duration::from_secs(seconds.into())),
         }
     }
 }
 
-/// Digits as seconds, however many (RFC 9111 section 1.2.2).
+/// Reads any number of digits as seconds, at most [`MAX_SECONDS`] (RFC 9111 section 1.2.2).
 pub(in crate::cache) fn delta_seconds(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -223,8 +222,8 @@ pub(in crate::cache) fn delta_seconds(digits: &[u8]) -> Option<u32> {
     }
 }
 
-/// The name of a directive, and its value as it is written. Blanks round the `=` are no part of the name, and make a
-/// number none.
+/// Splits a directive into name and value. The name loses blanks before the `=`, and the value is dropped then; a blank
+/// behind the `=` stays in the value and makes its number invalid.
 fn directive(item: &[u8]) -> (&[u8], Option<&[u8]>) {
     let mut parts = item.splitn(2, |&byte| byte == b'=');
     let name = parts.next().unwrap_or_default();
@@ -234,7 +233,8 @@ fn directive(item: &[u8]) -> (&[u8], Option<&[u8]>) {
     )
 }
 
-/// The items of a list. What stands in quotes belongs to its item; quotes that do not end are none, and hide nothing.
+/// Splits a list into its items. A separator in quotes belongs to its item; a quote without an end is an ordinary byte,
+/// so that it hides no directive.
 fn items<'l>(line: &'l [u8], separators: &'static [u8]) -> impl Iterator<Item = &'l [u8]> {
     let mut rest = Some(line);
     let mut may_quote = true;
@@ -253,7 +253,7 @@ fn end_of_item(line: &[u8], separators: &[u8], may_quote: &mut bool) -> usize {
             return at;
         }
         if *byte == b'"' && *may_quote {
-            // Once quotes do not end, none behind them is looked at: each would be sought to the end of the line.
+            // After one quote without an end, no other is looked at: each search would go to the end of the line.
             match end_of_quotes(line.get(at + 1..).unwrap_or_default()) {
                 Some(end) => at += end + 1,
                 None => *may_quote = false,
@@ -264,7 +264,7 @@ fn end_of_item(line: &[u8], separators: &[u8], may_quote: &mut bool) -> usize {
     line.len()
 }
 
-/// Where the quotes end that begin before this text.
+/// Returns the index of the quote that ends the quoted text, which begins just before `text`.
 fn end_of_quotes(text: &[u8]) -> Option<usize> {
     let mut is_escaped = false;
     text.iter().position(|byte| {
@@ -286,7 +286,7 @@ mod tests {
         CacheControl::of(&fields)
     }
 
-    /// The directives of a response with these `Cache-CacheControl` lines.
+    /// Reads the directives of a response with these `Cache-Control` lines.
     fn lines(lines: &[&'static str]) -> CacheControl {
         let list: Vec<_> = lines.iter().map(|line| ("cache-control", *line)).collect();
         of(&list).expect("something is said")
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_digits_and_everybody_says_the_same() {
+    fn a_lifetime_counts_only_as_digits_that_do_not_differ() {
         const MAX_DELTA: u64 = 1 << 31;
         for (said, lifetime) in [
             (&["max-age=60"][..], Some(60)),
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_counts_wherever_it_could_be_meant() {
+    fn a_directive_counts_wherever_the_origin_could_mean_it() {
         for said in [
             "no-store",
             "NO-STORE",
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn use_past_its_time_is_what_nothing_forbids() {
+    fn stale_use_ends_where_a_directive_forbids_it() {
         let stale = |said| {
             let control = lines(&[said]);
             (control.stale_while_revalidate(), control.stale_if_error())
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_for_caches_like_this_takes_the_place_of_the_others() {
+    fn cdn_cache_control_takes_the_place_of_cache_control_if_it_is_valid() {
         const ALL: (&str, &str) = ("cache-control", "max-age=60, private");
         for (cdn, lifetime) in [
             ("max-age=600", 600),
@@ -398,7 +398,7 @@ mod tests {
             assert!(control.is_targeted && !control.private, "{cdn}");
             assert_eq!(seconds(control), Some(lifetime), "{cdn}");
         }
-        // It is no dictionary, or says nothing.
+        // Invalid or empty dictionaries are ignored.
         for cdn in [
             "",
             "max-age=600,",
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn surrogate_control_says_two_things() {
+    fn of_surrogate_control_only_no_store_and_max_age_count() {
         const ALL: (&str, &str) = ("cache-control", "max-age=60");
         let of = |surrogate| of(&[ALL, ("surrogate-control", surrogate)]).expect("something is said");
         for (surrogate, lifetime) in [

@@ -1,11 +1,11 @@
-//! Dates of fields, as a cache reads them (RFC 9110 section 5.6.7, RFC 9111 section 4.2).
+//! Reads dates of fields, as a cache must (RFC 9110 section 5.6.7, RFC 9111 section 4.2).
 //!
-//! All three formats, names of days, months and the zone in any case. Any other zone than GMT makes no date, nor does a
-//! day of the week that is not that of the date: what cannot be read as one moment is not read.
+//! All three formats are read, with the names of days, months and the zone in any case. A date in another zone than
+//! GMT, or with the wrong day of the week, is invalid: it could mean more than one moment.
 
 use std::time::SystemTime;
 
-/// The moment that a field's value tells.
+/// Reads the date in a field's value; `None` if it is invalid.
 pub(in crate::cache) fn read(value: &[u8]) -> Option<SystemTime> {
     let value = value.trim_ascii();
     if value.len() > LONGEST || !value.is_ascii() {
@@ -13,7 +13,7 @@ pub(in crate::cache) fn read(value: &[u8]) -> Option<SystemTime> {
     }
     let mut text = String::with_capacity(value.len());
     for word in value.split_inclusive(|byte| !byte.is_ascii_alphabetic()) {
-        // The last byte is the delimiter behind the word. It is no letter, so it is the same in both cases.
+        // The last byte of `word` is the delimiter behind it, which has no case.
         let is_zone = word.eq_ignore_ascii_case(b"GMT");
         let capitals = if is_zone { word.len() } else { 1 };
         text.extend(word.iter().enumerate().map(|(at, byte)| {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_is_not_read() {
+    fn invalid_dates_are_not_read() {
         for text in [
             "",
             "0",

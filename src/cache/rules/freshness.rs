@@ -1,7 +1,7 @@
-//! Which answers may be kept for others, and for how long (RFC 9111 sections 3 and 4.2).
+//! Decides which responses may be stored, and for how long (RFC 9111 sections 3 and 4.2).
 //!
-//! Stricter than the RFC, since nothing is gained by a guess: never without a freshness that the origin
-//! states itself, never what was asked for with `Authorization`, nothing with `Set-Cookie`.
+//! Stricter than the RFC: a response without an explicit lifetime, or with `Set-Cookie`, is not stored, nor is a
+//! response to a request with `Authorization` (see `request`).
 
 use std::time::{Duration, SystemTime};
 
@@ -17,43 +17,43 @@ use crate::{
     route::CookieResponses,
 };
 
-/// Why an answer is not kept.
+/// Why a response is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotStorable {
-    /// Its status is none that is kept.
+    /// Its status is none of `STATUSES`.
     #[error("status {0}")]
     Status(StatusCode),
-    /// `Cache-CacheControl: no-store`.
+    /// It has the directive `no-store`.
     #[error("no-store")]
     NoStore,
-    /// `Cache-CacheControl: private`, for the whole or for some fields.
+    /// It has the directive `private`, with or without a list of fields.
     #[error("private")]
     Private,
-    /// `Cache-CacheControl: no-cache`: it would have to be asked for each time.
+    /// It has the directive `no-cache`: each use would need a validation.
     #[error("no-cache")]
     NoCache,
-    /// `Set-Cookie`.
+    /// It has `Set-Cookie`.
     #[error("set-cookie")]
     SetCookie,
-    /// It varies by too much.
+    /// Its `Vary` rules storing out.
     #[error(transparent)]
     Vary(#[from] BadVary),
-    /// The request had a cookie, and the answer does not say that it is for everybody.
+    /// The request had a cookie, and the response has neither `public` nor `s-maxage`.
     #[error("not public, and asked for with a cookie")]
     Cookie,
-    /// No max-age, s-maxage or Expires, or they are over.
+    /// It has no max-age, s-maxage or Expires, or its lifetime and stale use are over.
     #[error("no freshness")]
     NotFresh,
-    /// Nothing tells where it ends, so a part could be taken for the whole.
+    /// Only the end of the connection ends its content, so a part could be taken for the whole.
     #[error("no-length")]
     NoLength,
-    /// It is longer than the limit for one.
+    /// Its content is longer than the limit for one response.
     #[error("too-large")]
     TooLarge,
 }
 
 impl NotStorable {
-    /// Its name in the access line, in Cache-Status and in explanations.
+    /// Returns the name of the reason in the access line, in Cache-Status and in explanations.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -71,34 +71,34 @@ impl NotStorable {
     }
 }
 
-/// How long an answer is good.
+/// How long a response may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// When its age was zero: before it came here, if it came from another cache.
+    /// When the age of the response was zero: before it arrived, if another cache had stored it.
     pub epoch: SystemTime,
-    /// The end of its freshness.
+    /// The end of the freshness.
     pub fresh_until: SystemTime,
-    /// Seconds that it may be used past that while it is asked for again.
+    /// Seconds after `fresh_until` for which the response may be used while it is revalidated.
     pub stale_while_revalidate: u32,
-    /// Seconds that it may be used past that while the origin fails.
+    /// Seconds after `fresh_until` for which the response may be used while the origin fails.
     pub stale_if_error: u32,
 }
 
-/// What is known of a request whose answer may be kept.
+/// Facts about a request whose response may be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// It had a cookie that the route looks at.
+    /// The request has a cookie, and the route treats such requests apart.
     pub with_cookie: bool,
-    /// Its answer says that what is kept has not changed.
+    /// The response is a stored one that a 304 has updated.
     pub revalidated: bool,
-    /// Bytes that an answer may have.
+    /// Bytes that the content of a response may have.
     pub limit: usize,
-    /// From when it was sent to the origin until the answer began to come.
+    /// Time from sending the request to the origin until the response began.
     pub delay: Duration,
 }
 
 impl RequestFacts {
-    /// Of a request with these fields.
+    /// Makes the facts of a request with these fields that has not been sent yet.
     #[must_use]
     pub fn with(fields: &HeaderMap, cookies: CookieResponses, limit: usize) -> Self {
         Self {
@@ -110,7 +110,7 @@ impl RequestFacts {
     }
 }
 
-/// Statuses that are kept: whole answers, lasting redirects, and that something is gone.
+/// Statuses of responses that are stored: complete ones, permanent redirects, and missing resources.
 const STATUSES: [StatusCode; 6] = [
     StatusCode::OK,
     StatusCode::NON_AUTHORITATIVE_INFORMATION,
@@ -120,11 +120,11 @@ const STATUSES: [StatusCode; 6] = [
     StatusCode::GONE,
 ];
 
-/// Whether an answer is kept, and for how long.
+/// Decides whether a response is stored, and for how long.
 ///
 /// # Errors
 ///
-/// The first reason not to keep it.
+/// The first reason not to store the response.
 pub fn check_storable(
     status: StatusCode,
     fields: &HeaderMap,
@@ -155,7 +155,7 @@ pub fn check_storable(
     }
     let freshness = freshness(control.unwrap_or_default(), fields, facts.delay, now).ok_or(NotStorable::NotFresh)?;
     match announced(fields) {
-        // What is kept has its length already.
+        // A stored response has its content already.
         _ if facts.revalidated => {}
         Length::Known(length) if length > facts.limit => return Err(NotStorable::TooLarge),
         Length::Known(_) | Length::Told => {}
@@ -164,8 +164,8 @@ pub fn check_storable(
     Ok(freshness)
 }
 
-/// Whether an answer with these fields must not be used past its time without the origin's word, whatever fails: `must-revalidate`,
-/// and what means the same to a shared cache (RFC 9111 sections 5.2.2.2, 5.2.2.8 and 5.2.2.10).
+/// Returns whether a response with these fields must not be used stale without validation, even if the origin fails: it
+/// has `must-revalidate`, `proxy-revalidate` or `s-maxage` (RFC 9111 sections 5.2.2.2, 5.2.2.8 and 5.2.2.10).
 #[must_use]
 pub fn must_be_revalidated(fields: &HeaderMap) -> bool {
     CacheControl::of(fields).is_some_and(|control| control.must_be_revalidated())
@@ -187,26 +187,26 @@ fn freshness(control: CacheControl, fields: &HeaderMap, delay: Duration, now: Sy
     let epoch = now.checked_sub(age)?;
     Some(Freshness {
         epoch,
-        // A lifetime beyond what the system can tell is as good as any.
+        // The minimum keeps the sum within the range of the system's time.
         fresh_until: epoch.checked_add(lifetime.min(LONGEST))?,
         stale_while_revalidate,
         stale_if_error,
     })
 }
 
-/// More than RFC 9111 section 1.2.2 asks for.
+/// The largest lifetime and age, as RFC 9111 section 1.2.2 has it: 2^31 s.
 const LONGEST: Duration = Duration::from_secs(1 << 31);
 
-/// From `Date` to `Expires` (RFC 9111 section 4.2.1): by the origin's clock where it tells it. One that cannot be read is
-/// over.
+/// Returns the time from `Date`, or `now` without a valid one, to `Expires` (RFC 9111 section 4.2.1); zero if `Expires`
+/// is invalid, `None` if it is absent or doubled.
 fn expires_in(fields: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let expires = date::read(only(fields, &header::EXPIRES)?).unwrap_or(SystemTime::UNIX_EPOCH);
     let from = only(fields, &header::DATE).and_then(date::read).unwrap_or(now);
     Some(expires.duration_since(from).unwrap_or_default())
 }
 
-/// How old the answer was when it came (RFC 9111 section 4.2.3): as its `Date` tells, or as another cache does and the way
-/// from there took, whichever is more.
+/// Returns the age of a response on arrival (RFC 9111 section 4.2.3): the time since its `Date`, or its `Age` and the
+/// delay, whichever is more.
 fn age(fields: &HeaderMap, delay: Duration, now: SystemTime) -> Duration {
     let dates = fields.get_all(header::DATE).iter().map(HeaderValue::as_bytes);
     let since = |date| whole_seconds(now).duration_since(date).ok();
@@ -214,8 +214,7 @@ fn age(fields: &HeaderMap, delay: Duration, now: SystemTime) -> Duration {
     (said_age(fields) + delay).max(apparent).min(LONGEST)
 }
 
-/// The first member of `Age`, whatever follows it. One that is no number is ignored, and so are those behind it (RFC 9111
-/// section 5.1): `Date` still tells how old the answer is.
+/// Returns the first member of `Age`; zero if it is no number, whatever follows it (RFC 9111 section 5.1).
 fn said_age(fields: &HeaderMap) -> Duration {
     let first = fields.get(header::AGE).map(HeaderValue::as_bytes);
     let first = first.and_then(|line| line.split(|&byte| byte == b',').next());
@@ -223,7 +222,7 @@ fn said_age(fields: &HeaderMap) -> Duration {
     Duration::from_secs(seconds.unwrap_or_default().into())
 }
 
-/// `Date` has no fractions: an answer of this very second is not older than it.
+/// Cuts a time to whole seconds, as `Date` has no fractions: a response made in the current second has age zero.
 fn whole_seconds(time: SystemTime) -> SystemTime {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
@@ -231,7 +230,7 @@ fn whole_seconds(time: SystemTime) -> SystemTime {
 
 enum Length {
     Known(usize),
-    /// Chunks tell the end.
+    /// The transfer coding marks the end of the content.
     Told,
     Unknown,
 }
@@ -245,7 +244,8 @@ fn announced(fields: &HeaderMap) -> Length {
     length.map_or(Length::Unknown, Length::Known)
 }
 
-/// Bytes of content that these fields of a response announce.
+/// Returns the Content-Length of a response with these fields; `None` if it is absent, invalid, or overridden by
+/// Transfer-Encoding.
 #[must_use]
 pub fn announced_length(fields: &HeaderMap) -> Option<usize> {
     match announced(fields) {
@@ -289,7 +289,8 @@ mod tests {
         check_storable(StatusCode::from_u16(status).expect("a status"), &fields, facts, now())
     }
 
-    /// Seconds of freshness from now, and of each kind of stale use.
+    /// Returns the seconds of freshness from now, of stale use while revalidating, and of stale use while the origin
+    /// fails.
     fn seconds(list: &[(&'static str, &'static str)]) -> Option<(u64, u32, u32)> {
         let storable = storable(ANYBODY, 200, list).ok()?;
         let fresh = storable.fresh_until.duration_since(now()).unwrap_or_default().as_secs();
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn freshness_is_what_the_origin_states() {
+    fn only_an_explicit_lifetime_makes_a_response_fresh() {
         let control = |value| seconds(&[("cache-control", value)]);
         assert_eq!(control("max-age=60"), Some((60, 0, 0)));
         assert_eq!(control("max-age=60, s-maxage=10"), Some((10, 0, 0)));
@@ -311,12 +312,12 @@ mod tests {
             Some((60, 0, 0))
         );
         assert_eq!(seconds(&[]), None);
-        let far = control("max-age=99999999999999999999").expect("kept");
+        let far = control("max-age=99999999999999999999").expect("stored");
         assert!(far.0 >= 1 << 30, "{far:?}");
     }
 
     #[test]
-    fn expires_counts_from_date_and_not_if_max_age_is_there() {
+    fn expires_counts_from_date_and_gives_way_to_max_age() {
         const SEVEN: (&str, &str) = ("expires", "Wed, 25 Nov 2026 07:01:00 GMT");
         assert_eq!(seconds(&[SEVEN]), Some((60, 0, 0)));
         assert_eq!(
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_revalidated_is_never_used_past_its_time() {
+    fn a_response_that_must_be_revalidated_is_never_used_stale() {
         const STALE: &str = "max-age=60, stale-if-error=7, stale-while-revalidate=7";
         for (directive, must) in [
             ("must-revalidate", true),
@@ -348,7 +349,7 @@ mod tests {
             fields.append("cache-control", HeaderValue::from_static(directive));
             fields.append("content-length", HeaderValue::from_static("10"));
             assert_eq!(must_be_revalidated(&fields), must, "{directive}");
-            let storable = check_storable(StatusCode::OK, &fields, ANYBODY, now()).expect("kept");
+            let storable = check_storable(StatusCode::OK, &fields, ANYBODY, now()).expect("stored");
             let expected = if must { 0 } else { 7 };
             let windows = (storable.stale_if_error, storable.stale_while_revalidate);
             assert_eq!(windows, (expected, expected), "{directive}");
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_for_this_cache_takes_the_place_of_expires() {
+    fn a_targeted_field_takes_the_place_of_expires() {
         const SEVEN: (&str, &str) = ("expires", "Wed, 25 Nov 2026 07:01:00 GMT");
         const PRIVATE: (&str, &str) = ("cache-control", "private, no-store");
         let cdn = |value| seconds(&[SEVEN, PRIVATE, ("cdn-cache-control", value)]);
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn age_elsewhere_counts() {
+    fn the_first_member_of_age_shortens_freshness() {
         let aged = |ages: &[&'static str]| {
             let ages = ages.iter().map(|age| ("age", *age));
             let list: Vec<_> = std::iter::once(("cache-control", "max-age=3600")).chain(ages).collect();
@@ -399,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_from_the_origin_and_its_date_count() {
+    fn the_delay_and_the_date_of_the_origin_count_as_age() {
         let aged = |list: &[(&'static str, &'static str)], delay| {
             let facts = RequestFacts {
                 delay: Duration::from_secs(delay),
@@ -425,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_somebodys_own_is_kept() {
+    fn private_incomplete_and_too_large_responses_are_not_stored() {
         use NotStorable::{Cookie, NoCache, NoLength, NoStore, Private, SetCookie, Status};
         let with = |facts, list: &[(&'static str, &'static str)]| storable(facts, 200, list).err();
         let control = |facts, value| with(facts, &[("cache-control", value)]);
@@ -454,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_answer_stays_whoever_asked() {
+    fn a_revalidated_response_stays_stored_though_the_request_has_a_cookie() {
         let facts = RequestFacts {
             revalidated: true,
             ..VISITOR

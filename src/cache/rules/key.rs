@@ -7,19 +7,19 @@ use http::HeaderMap;
 pub use crate::url_hash::{UrlHash, UrlHasher, url_text};
 use crate::{forwarded, url_hash::Parts};
 
-/// One of the answers of a URL: the first that came, or a variant of it (RFC 9111 section 4.1).
+/// The key of one stored response: without `variance` the first one of its URL, else a variant (RFC 9111 section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cache) struct EntryKey {
     pub(in crate::cache) url: UrlHash,
     pub(in crate::cache) variance: Option<Variance>,
 }
 
-/// A hash of the request fields that an answer varies by, as Pingora keeps it.
+/// A hash of the request fields that a response varies by, in Pingora's form.
 pub(in crate::cache) type Variance = [u8; 16];
 
 impl UrlHasher {
-    /// Hashes a URL about which a trusted peer says more in these fields; `None` if the fields do not tell what they say
-    /// of the URL from what they say of the client.
+    /// Hashes a URL together with the fields in which a trusted peer describes it, such as `X-Forwarded-Proto`; `None`
+    /// if a field describes URL and client at once, so that the two cannot be told apart.
     #[must_use]
     pub fn as_told(&self, url: UrlHash, fields: &HeaderMap) -> Option<UrlHash> {
         let mut told: Option<Parts> = None;
@@ -43,10 +43,10 @@ impl Hash for EntryKey {
     }
 }
 
-/// For keys that are hashes already, and under a secret: they are taken as they are.
+/// Builds hashers for keys that are keyed hashes already: their words are used unchanged.
 pub(in crate::cache) type TakeAsIs = BuildHasherDefault<AsIs>;
 
-/// See [`TakeAsIs`].
+/// The hasher of [`TakeAsIs`].
 #[derive(Debug, Default)]
 pub(in crate::cache) struct AsIs(u64);
 
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_trusted_peer_says_of_the_url_counts() {
+    fn fields_in_which_a_trusted_peer_describes_the_url_change_its_hash() {
         let hasher = UrlHasher::new((1, 2));
         let url = hasher.url("http", "shop.example", "/");
         let told = |list: &[(&'static str, &'static str)]| {

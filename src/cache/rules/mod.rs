@@ -1,8 +1,8 @@
-//! What may be stored, for how long, and what of it answers a request: RFC 9111, decided purely.
+//! Decides which responses may be stored, for how long, and how requests are answered with them (RFC 9111). Pure.
 //!
-//! Reading order: `key` (what a response is found by), `request` (which requests may be answered), `freshness`, `control`,
-//! `date` and `vary` (what may be stored), `revalidate` (what a 304 changes), `select` (what of a response a request is
-//! given).
+//! Reading order: `key` (how a response is found), `request` (which requests the cache may answer), `freshness`,
+//! `control`, `date` and `vary` (which responses may be stored), `revalidate` (how a 304 changes a stored response),
+//! `select` (304, a part, or all of a response).
 
 pub(super) mod control;
 pub(super) mod date;

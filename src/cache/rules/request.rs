@@ -1,43 +1,44 @@
-//! Which requests have to do with what is kept, and why others have not.
+//! Decides which requests the cache serves; others are passed to the origin, and their responses are not stored (RFC
+//! 9111 section 3).
 
 use http::{HeaderMap, HeaderName, Method, header};
 
 use crate::forwarded::ask_for_another;
 
-/// Why a request is neither answered with what is kept, nor its answer kept.
+/// Why a request passes the cache: no stored response answers it, and its response is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Passed {
-    /// It is neither GET nor HEAD.
+    /// Its method is neither GET nor HEAD.
     #[error("its method is neither GET nor HEAD")]
     Method,
     /// It has content.
     #[error("it has content")]
     Content,
-    /// It has `Authorization`: the answer is for one client.
+    /// It has `Authorization`: the response is for one client.
     #[error("it has Authorization")]
     Authorization,
-    /// `If-Match` or `If-Unmodified-Since`, which only the origin can judge.
+    /// It has `If-Match` or `If-Unmodified-Since`, which only the origin can evaluate.
     #[error("it has a condition that only the origin can judge")]
     Condition,
     /// It asks for another protocol.
     #[error("it asks for another protocol")]
     Upgrade,
-    /// A field by which an application may answer for another URL or method.
+    /// It has a field by which an application may take another URL or method.
     #[error("it has a field that may ask for another URL or method")]
     AnotherUrl,
-    /// The route keeps assets, and no page was seen that preloads this URL.
-    #[error("no page preloads it, and the route keeps assets only")]
+    /// The route stores assets only, and no document is known that preloads this URL.
+    #[error("no page preloads it, and the route stores assets only")]
     NoAsset,
-    /// A trusted peer says of its URL what cannot be told apart.
+    /// A field of a trusted peer describes URL and client at once.
     #[error("what a trusted peer says of its URL is not clear")]
     Peer,
-    /// It asks for a part, or for the header alone, of what is not kept: for the whole, all would have to be fetched.
-    #[error("it asks for a part of what is not kept")]
+    /// It asks for a part, or with HEAD, of a response that is not stored: storing would mean to fetch all of it.
+    #[error("it asks for a part of a response that is not stored")]
     Part,
 }
 
 impl Passed {
-    /// Its name in the access line and in explanations.
+    /// Returns the name of the reason in the access line and in explanations.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -53,14 +54,14 @@ impl Passed {
         }
     }
 
-    /// Whether a request with this method and these fields could be answered with what is kept for others.
+    /// Checks whether the cache may serve a request with this method and these fields.
     ///
-    /// A wish that nothing be kept is no more heeded than one that nothing kept be used: such wishes are advice (RFC 9111
-    /// section 5.2.1), and would let any client ask the origin at will.
+    /// `Cache-Control` of a request is ignored: its directives are advice (RFC 9111 section 5.2.1), and would let any
+    /// client reach the origin at will.
     ///
     /// # Errors
     ///
-    /// The first reason why not.
+    /// The first reason to pass the cache.
     pub fn check(method: &Method, fields: &HeaderMap) -> Result<(), Self> {
         if *method != Method::GET && *method != Method::HEAD {
             return Err(Self::Method);
@@ -82,7 +83,7 @@ impl Passed {
     }
 }
 
-/// Whether a part of the answer, or its header alone, is wanted.
+/// Returns whether a request asks for a part of the response, or for its header alone.
 #[must_use]
 pub fn asks_for_less(method: &Method, fields: &HeaderMap) -> bool {
     *method == Method::HEAD || fields.contains_key(header::RANGE)
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_anybody_may_ask_has_to_do_with_the_cache() {
+    fn only_get_and_head_without_authorization_conditions_or_overrides_use_the_cache() {
         let check = |method: &str, fields: &[(&'static str, &'static str)]| {
             let fields = fields
                 .iter()

@@ -1,25 +1,25 @@
-//! What a 304 says of the answer that is kept (RFC 9111 sections 3.2, 4.3.3 and 4.3.4).
+//! Updates a stored response from a 304 (RFC 9111 sections 3.2, 4.3.3 and 4.3.4).
 //!
-//! It says that the content has not changed, and what the fields are now: all that it has replace the kept ones of the same
-//! names. Pingora takes over a few of them (`docs/understand/pingora.md`), so all is done here.
+//! A 304 means that the content has not changed; its fields replace the stored ones of the same names. Pingora takes
+//! over only some of them (`docs/understand/pingora.md`), so linkpush updates them all.
 
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, header};
 use pingora::http::ResponseHeader;
 
-/// The fields of a 304 that a kept answer has from now on.
+/// The fields of a 304 that a stored response takes over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     fields: HeaderMap,
 }
 
-/// A 304 that says nothing of the answer that is kept.
+/// A 304 that does not select the stored response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a 304 about another answer than the one that is kept")]
+#[error("a 304 about another response than the stored one")]
 pub struct OtherResponse;
 
-/// Fields that describe how the content is kept or sent, which a 304 has not.
+/// Fields that describe the content or its transfer: a 304 has no content, so the stored values stay.
 const OF_THE_CONTENT: [header::HeaderName; 4] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
@@ -28,11 +28,12 @@ const OF_THE_CONTENT: [header::HeaderName; 4] = [
 ];
 
 impl Update {
-    /// Reads a 304 that came for a kept answer with these fields. Fields of the origin's connection must have been removed.
+    /// Reads a 304 with the fields `said`, the answer to a validation of a response with the fields `stored`. The
+    /// caller must have removed the fields of the origin's connection.
     ///
     /// # Errors
     ///
-    /// Its validators are those of another answer: it must change nothing of what is kept (RFC 9111 section 4.3.4).
+    /// The 304 has the validators of another response, so it must not change the stored one (RFC 9111 section 4.3.4).
     pub fn of(stored: &HeaderMap, mut said: HeaderMap) -> Result<Self, OtherResponse> {
         if !is_about(stored, &said) {
             return Err(OtherResponse);
@@ -41,8 +42,8 @@ impl Update {
             said.remove(name);
         }
         let keeps_etag = match (stored.get(header::ETAG), said.get(header::ETAG)) {
-            // nginx, for one, sends a weak one with what it compresses and the strong one of the file with a 304. That one is
-            // for other bytes than those that are kept.
+            // nginx, for one, sends a weak entity tag with content that it compresses, and the strong tag of the file
+            // with a 304. The strong tag does not fit the compressed bytes that are stored.
             (Some(stored), Some(said)) => is_weak(stored) && !is_weak(said),
             _ => false,
         };
@@ -52,27 +53,28 @@ impl Update {
         Ok(Self { fields: said })
     }
 
-    /// Puts the fields into a header made from the kept one. `Date` and `Age` are told by the 304 alone, which came now.
+    /// Puts the fields into a header made from the stored one. `Date` and `Age` come from the 304 alone; without its
+    /// own, `Date` is `now` and `Age` is removed.
     pub fn apply(&self, response: &mut ResponseHeader, now: SystemTime) {
         response.remove_header(&header::AGE);
         if !self.fields.contains_key(header::DATE) {
-            // A date is a value.
+            // Cannot fail: a date is a valid value.
             let _ = response.insert_header(header::DATE, httpdate::fmt_http_date(now));
         }
         for name in self.fields.keys() {
             response.remove_header(name);
         }
         for (name, value) in &self.fields {
-            // What was a field is one.
+            // Cannot fail: name and value come from a header.
             let _ = response.append_header(name.clone(), value.clone());
         }
     }
 }
 
-/// Whether the validators of a 304 are those of the kept answer.
+/// Returns whether the validators of a 304 fit the stored response.
 ///
-/// More lenient than RFC 9111 section 4.3.4 in two cases, in which the condition of our own request leaves no doubt: no
-/// validator at all, which many origins leave out, and a strong one whose weak form is kept.
+/// More lenient than RFC 9111 section 4.3.4 in two cases, in which the condition of linkpush's own request leaves no
+/// doubt: the 304 has no validator, as with many origins, or a strong entity tag whose weak form is stored.
 fn is_about(stored: &HeaderMap, said: &HeaderMap) -> bool {
     let same = |name: &header::HeaderName| Some((stored.get(name), said.get(name)?));
     if let Some((stored, said)) = same(&header::ETAG) {
@@ -90,7 +92,7 @@ fn is_weak(etag: &HeaderValue) -> bool {
     etag.as_bytes().starts_with(WEAK)
 }
 
-/// What two entity tags have in common, be they weak or strong.
+/// Returns an entity tag without its mark of weakness.
 fn opaque(etag: &HeaderValue) -> &[u8] {
     let etag = etag.as_bytes();
     etag.strip_prefix(WEAK).unwrap_or(etag)
@@ -110,7 +112,7 @@ mod tests {
         fields
     }
 
-    /// What is kept after a 304, sorted.
+    /// Returns the fields of the stored response after a 304, sorted.
     fn updated(stored: Fields, said: Fields) -> Result<Vec<(String, String)>, OtherResponse> {
         let update = Update::of(&fields(stored), fields(said))?;
         let mut response = ResponseHeader::build(200, None).expect("a header");
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn all_fields_follow_but_those_of_the_content() {
+    fn all_fields_of_a_304_replace_stored_ones_but_those_of_the_content() {
         const NOW: (&str, &str) = ("date", "Wed, 25 Nov 2026 07:00:00 GMT");
         let table: [(Fields, Fields, Fields); 6] = [
             (
@@ -137,7 +139,7 @@ mod tests {
                 &[("link", "</new>"), ("x-a", "new"), ("x-c", "new"), NOW],
                 &[NOW, ("link", "</new>"), ("x-a", "new"), ("x-b", "kept"), ("x-c", "new")],
             ),
-            // Lines replace lines, however many there are.
+            // All lines of a field replace all stored lines.
             (
                 &[("link", "</1>"), ("link", "</2>"), ("via", "1"), NOW],
                 &[("link", "</3>"), ("via", "2"), ("via", "3"), NOW],
@@ -160,14 +162,14 @@ mod tests {
                     NOW,
                 ],
             ),
-            // It came now, from the origin itself or from another cache.
+            // The 304 came now: its Date and Age count, not the stored ones.
             (
                 &[("age", "50"), ("date", "Wed, 25 Nov 2026 06:00:00 GMT")],
                 &[],
                 &[("date", "Thu, 01 Jan 1970 00:00:00 GMT")],
             ),
             (&[("age", "50"), NOW], &[("age", "5"), NOW], &[("age", "5"), NOW]),
-            // A strong entity tag is for the bytes before they were compressed.
+            // The strong entity tag belongs to the content before its compression.
             (
                 &[NOW, ("etag", "W/\"a\"")],
                 &[NOW, ("etag", "\"a\"")],
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn validators_tell_which_answer_is_meant() {
+    fn a_304_updates_only_a_response_with_its_validators() {
         const MODIFIED: &str = "last-modified";
         const ONE: &str = "Wed, 25 Nov 2026 07:00:00 GMT";
         const TWO: &str = "Wed, 25 Nov 2026 08:00:00 GMT";
@@ -196,7 +198,7 @@ mod tests {
             (&[("etag", "W/\"a\"")], &[("etag", "W/\"a\"")], true),
             (&[("etag", "W/\"a\"")], &[("etag", "W/\"b\"")], false),
             (&[("etag", "\"a\"")], &[], true),
-            // The tag counts, whatever the date says.
+            // With an entity tag, Last-Modified does not count.
             (
                 &[("etag", "\"a\""), (MODIFIED, ONE)],
                 &[("etag", "\"a\""), (MODIFIED, TWO)],

@@ -1,32 +1,31 @@
-//! What an answer varies by (RFC 9111 section 4.1): the names in its `Vary`, and a hash of what a
-//! request has under them.
+//! Reads `Vary`, and hashes the request fields that it names (RFC 9111 section 4.1).
 //!
-//! `Accept-Encoding` is understood, since every client writes it in its own way: two lists of the same
-//! codings without weights are one variant. Every other field counts byte by byte.
+//! Lists in `Accept-Encoding` with the same codings and without weights are one variant, whatever their order, case and
+//! blanks. Every other field counts byte by byte.
 
 use http::{HeaderMap, HeaderName, header};
 
 use super::key::{UrlHasher, Variance};
 
-/// Why an answer that varies is not kept.
+/// Why a response is not stored for its `Vary`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadVary {
     /// `Vary: *`: no other request is sure to match.
     #[error("vary: *")]
     Everything,
-    /// By who asks: a cookie, credentials, or what the origin is told of the client.
+    /// It varies by client: by cookie, credentials, or a field in which a proxy describes the client.
     #[error("vary by who asks")]
     Client,
-    /// By more fields than are looked at, or by something that is no field name.
+    /// It varies by more than `MAX_NAMES` fields, or `Vary` has an invalid field name.
     #[error("vary by too much")]
     TooMuch,
 }
 
-/// The names of the request fields that an answer varies by, sorted.
+/// Returns the names of the request fields that a response varies by, sorted.
 ///
 /// # Errors
 ///
-/// No other request may be answered with it.
+/// The response must not be stored.
 pub fn names(response: &HeaderMap) -> Result<Box<[HeaderName]>, BadVary> {
     let mut names = Vec::new();
     let values = response.get_all(header::VARY).iter();
@@ -55,17 +54,17 @@ pub fn names(response: &HeaderMap) -> Result<Box<[HeaderName]>, BadVary> {
 
 const MAX_NAMES: usize = 8;
 
-/// Fields that differ by client: what it sends to be known by, and what we tell the origin of it, which
-/// its own request does not have.
+/// Returns whether a field identifies the client: it sends the field itself, or linkpush adds the field for the origin,
+/// so that the client's own request does not have it.
 fn tells_who_asks(name: &HeaderName) -> bool {
-    // What these two tell is in the URL.
+    // These two describe the URL, and are hashed with it.
     const IN_THE_URL: [&str; 2] = ["x-forwarded-proto", "x-forwarded-host"];
     [header::COOKIE, header::AUTHORIZATION, header::FORWARDED, header::VIA].contains(name)
         || name.as_str() == "x-real-ip"
         || name.as_str().starts_with("x-forwarded-") && !IN_THE_URL.contains(&name.as_str())
 }
 
-/// A hash of what a request has in these fields; `None` for an answer that varies by none.
+/// Hashes these fields of a request; `None` if `names` is empty.
 pub(in crate::cache) fn variance(hasher: &UrlHasher, names: &[HeaderName], request: &HeaderMap) -> Option<Variance> {
     if names.is_empty() {
         return None;
@@ -80,7 +79,7 @@ pub(in crate::cache) fn variance(hasher: &UrlHasher, names: &[HeaderName], reque
             parts.add(&[codings]);
             continue;
         }
-        // A field line each, with a mark that no value has: two lines are not one.
+        // A line feed, which no value has, ends each line: two lines differ from one with both values.
         for value in request.get_all(name) {
             parts.add(value.as_bytes());
             parts.add(b"\n");
@@ -89,11 +88,12 @@ pub(in crate::cache) fn variance(hasher: &UrlHasher, names: &[HeaderName], reque
     Some(parts.finish().to_bytes())
 }
 
-/// The codings of `Accept-Encoding`, a bit each; `None` if it says anything that a list of well-known
-/// codings would not, or is not there: then any coding may be sent, where an empty list lets none.
+/// Returns the codings of `Accept-Encoding`, one bit each; `None` if the field has anything but well-known codings
+/// without weights, or is absent.
 ///
-/// An answer without a coding would do for both. It is found by this hash, though, before anybody knows which coding the
-/// answer has, so each of the two has the origin asked once.
+/// An absent field allows any coding, an empty one none, so the two are different variants. A response without a coding
+/// would fit both, but the hash is needed before the coding of the response is known, so each of the two variants is
+/// fetched once.
 fn known_codings(request: &HeaderMap) -> Option<u8> {
     if !request.contains_key(header::ACCEPT_ENCODING) {
         return None;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_vary_by_who_asks_are_not_kept() {
+    fn a_response_that_varies_by_client_is_not_stored() {
         let names = |vary: &'static str| names(&fields(&[("vary", vary)])).map(|names| names.len());
         assert_eq!(names("Accept-Encoding, Accept,,accept-encoding"), Ok(2));
         assert_eq!(names("x-forwarded-proto"), Ok(1));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn of(vary: &'static str, request: &[(&'static str, &'static str)]) -> Option<Variance> {
-        let names = names(&fields(&[("vary", vary)])).expect("it may be kept");
+        let names = names(&fields(&[("vary", vary)])).expect("it may be stored");
         variance(&UrlHasher::new((1, 2)), &names, &fields(request))
     }
 
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_the_same_only_where_it_is_absent() {
+    fn an_absent_field_differs_from_an_empty_one() {
         for name in ["accept-encoding", "accept-language"] {
             assert_eq!(of(name, &[]), of(name, &[("x", "y")]), "{name}");
             for value in ["", ",", "identity", "*"] {

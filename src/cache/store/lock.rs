@@ -1,8 +1,8 @@
-//! Of all who want the same answer, one asks the origin and the others wait.
+//! Sends one of the requests for the same response to the origin, while the others wait: [`Lock`].
 //!
-//! Pingora's lock sees to that, with a gap: a request looks into the store, finds nothing, and then takes the lock. If the
-//! answer comes and the lock is let go between the two, the request gets it, and the origin is asked again for what has just
-//! come. So the store is looked into once more, under the lock, before anybody asks: if there is something new, that is used.
+//! Pingora's lock does this with a gap: a request looks up the store, finds nothing, and then takes the lock. If the
+//! response is stored and the lock released in between, the request gets the lock and fetches the response a second
+//! time. So a request that gets the lock looks up the store once more, and uses a response that is new there.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +24,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// A lock that nobody holds for longer than this: then another one may ask.
+    /// Makes the lock of a store. After `longest` another request may go to the origin, though the first still holds
+    /// the lock.
     #[must_use]
     pub fn new(store: &'static Store, longest: Duration) -> Self {
         Self {
@@ -33,7 +34,7 @@ impl Lock {
         }
     }
 
-    /// Whether a look-up would now find a fresh answer that the request's own last look-up did not find.
+    /// Returns whether a look-up would now find a fresh response that the request's last look-up did not find.
     fn has_news(&self, key: &CacheKey) -> bool {
         let fresh = self.store.fresh_id(entry_of(key), &key.user_tag, SystemTime::now());
         match (fresh, Trail::of(key)) {
@@ -44,16 +45,17 @@ impl Lock {
 }
 
 impl CacheKeyLock for Lock {
-    /// Who could ask is told to wait instead if the answer has come since it looked. What it waits for has ended already, so
-    /// Pingora lets it look again at once.
+    /// Takes Pingora's lock. A request that gets it, though a fresh response has been stored since its look-up, is told
+    /// to wait instead. The wait has ended already, so Pingora looks up the store again at once.
     ///
-    /// No answer is missed: a writer puts it, or its fill, into the store before it lets the lock go.
+    /// No response is missed: a writer puts the response, or its fill, into the store before it releases the lock.
     ///
-    /// Nobody goes round in circles. Looking again, a request finds what it was sent back for, or what came later; that is
-    /// noted, and does not send it back again. So it may ask where it cannot use what is there: a hit that is made a
-    /// miss, a variant older than the first answer of its URL. If it finds a variant for others, its key names another entry
-    /// from then on, of which the same holds. What is stale sends nobody back. To be sent back once more takes another
-    /// fresh answer of the origin each time, and Pingora counts these as waits: at the third, a request asks without the cache.
+    /// No request goes round in circles. The look-up after the wait notes the id of the response that it finds, and
+    /// that response makes the request wait no more. So a request that cannot use the response, such as a hit made a
+    /// miss or a variant older than the first response of its URL, may go to the origin. A request that finds a variant
+    /// for other requests gets the key of another entry, to which the same applies. A stale response makes no request
+    /// wait. Each further wait takes another fresh response from the origin, and Pingora counts the waits: at the
+    /// third, the request goes to the origin without the cache.
     fn lock(&self, key: &CacheKey, stale_writer: bool) -> Locked {
         let permit = match self.pingoras.lock(key, stale_writer) {
             Locked::Write(permit) => permit,
@@ -62,7 +64,8 @@ impl CacheKeyLock for Lock {
         if !self.has_news(key) {
             return Locked::Write(permit);
         }
-        // While it holds the permit, this is a wait; but for one who slept through the permit's time, and may ask.
+        // Since the permit is held, this returns a wait, except after the permit's time limit: then the request may go
+        // to the origin.
         let waiting = self.pingoras.lock(key, stale_writer);
         self.pingoras.release(key, permit, LockStatus::Done);
         waiting
@@ -95,7 +98,7 @@ mod tests {
             Self { store, lock }
         }
 
-        /// A request begins.
+        /// Returns the key of a request that begins now.
         fn request(&self, upstream: &str) -> CacheKey {
             let url = self.store.hasher().url("http", "h", "/a");
             crate::cache::cache_key(self.store, url, "http://h/a".to_owned(), upstream)
@@ -106,7 +109,7 @@ mod tests {
             found.expect("no error").is_some()
         }
 
-        /// The header of an answer has come.
+        /// Begins to store a response whose header has come.
         async fn begin_fill(&self, key: &CacheKey, fresh_until: SystemTime) -> MissHandler {
             let response = ResponseHeader::build(200, None).expect("a header");
             let meta = CacheMeta::new(fresh_until, SystemTime::now(), 0, 0, response);
@@ -114,13 +117,13 @@ mod tests {
             self.store.get_miss_handler(key, &meta, &span).await.expect("a fill")
         }
 
-        /// A whole answer comes.
+        /// Stores a complete response.
         async fn fill(&self, key: &CacheKey, fresh_until: SystemTime) {
             let mut fill = self.begin_fill(key, fresh_until).await;
             fill.write_body(Bytes::from_static(b"content"), true)
                 .await
                 .expect("written");
-            fill.finish().await.expect("kept");
+            fill.finish().await.expect("stored");
         }
 
         fn permit(&self, key: &CacheKey) -> Option<WritePermit> {
@@ -130,7 +133,8 @@ mod tests {
             }
         }
 
-        /// Whether a request has to ask the origin, and does so without an answer; if not, it need not wait.
+        /// Returns whether a request must go to the origin, and ends its turn without a response; if not, asserts that
+        /// its wait is over.
         fn asks(&self, key: &CacheKey) -> bool {
             match self.lock.lock(key, false) {
                 Locked::Write(permit) => {
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_comes_after_the_look_up_is_looked_up_again() {
+    async fn a_response_stored_after_the_look_up_is_used_without_asking_the_origin() {
         let bench = Bench::new();
         let (first, late, later) = (bench.request("app"), bench.request("app"), bench.request("app"));
         for key in [&first, &late, &later] {
@@ -161,15 +165,15 @@ mod tests {
         let permit = bench.permit(&first).expect("nobody else is asking");
         let fill = bench.begin_fill(&first, fresh()).await;
         bench.lock.release(&first, permit, LockStatus::Done);
-        assert!(!bench.asks(&late), "it is on its way");
+        assert!(!bench.asks(&late), "a fill has begun");
         assert!(bench.finds(&late).await);
-        fill.finish().await.expect("kept");
-        assert!(!bench.asks(&later), "it is there");
+        fill.finish().await.expect("stored");
+        assert!(!bench.asks(&later), "the response is stored");
         assert!(bench.finds(&later).await);
     }
 
     #[tokio::test]
-    async fn while_one_asks_the_others_wait_for_it() {
+    async fn while_one_request_asks_the_origin_the_others_wait() {
         let bench = Bench::new();
         let (first, other) = (bench.request("app"), bench.request("app"));
         let permit = bench.permit(&first).expect("nobody else is asking");
@@ -180,30 +184,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_found_and_not_used_sends_nobody_back() {
+    async fn a_response_that_was_found_and_not_used_is_not_waited_for() {
         let bench = Bench::new();
         let key = bench.request("app");
         let fill = bench.begin_fill(&key, fresh()).await;
         assert!(bench.finds(&key).await);
         assert!(bench.asks(&key), "a hit that is made a miss");
-        fill.finish().await.expect("kept");
-        assert!(bench.asks(&key), "the same answer, whole now");
+        fill.finish().await.expect("stored");
+        assert!(bench.asks(&key), "the same response, complete now");
         bench.fill(&bench.request("app"), fresh()).await;
-        assert!(!bench.asks(&key), "another one");
+        assert!(!bench.asks(&key), "another response");
         assert!(bench.finds(&key).await);
         assert!(bench.asks(&key));
     }
 
     #[tokio::test]
-    async fn a_stale_answer_is_asked_for_again_once() {
+    async fn a_stale_response_is_revalidated_once() {
         let bench = Bench::new();
         let (first, late) = (bench.request("app"), bench.request("app"));
         bench.fill(&first, STALE).await;
         let found = bench.store.lookup(&first, &Span::inactive().handle()).await;
-        let (mut meta, _) = found.expect("no error").expect("it is kept");
+        let (mut meta, _) = found.expect("no error").expect("it is stored");
         assert!(bench.finds(&late).await);
-        assert!(bench.asks(&late), "it is what was found");
-        // The origin says that it has not changed.
+        assert!(bench.asks(&late), "the look-up has found this one");
+        // The origin answers 304.
         let extensions = meta.extensions().clone();
         meta = CacheMeta::new(fresh(), SystemTime::now(), 0, 0, meta.response_header_copy());
         *meta.extensions_mut() = extensions;
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_look_up_would_not_give_sends_nobody_back() {
+    async fn a_response_that_a_look_up_would_not_return_is_not_waited_for() {
         let bench = Bench::new();
         let (stale, purged, other) = (bench.request("app"), bench.request("app"), bench.request("other"));
         let mut variant = bench.request("app");
@@ -224,12 +228,12 @@ mod tests {
             assert!(!bench.finds(key).await);
         }
         bench.fill(&bench.request("app"), STALE).await;
-        assert!(bench.asks(&stale), "an answer past its time");
+        assert!(bench.asks(&stale), "a stale response");
         let _fill = bench.begin_fill(&bench.request("app"), fresh()).await;
-        assert!(bench.asks(&other), "that of another upstream");
-        assert!(bench.asks(&variant), "that of another variant");
+        assert!(bench.asks(&other), "the response of another upstream");
+        assert!(bench.asks(&variant), "another variant");
         let url = bench.store.hasher().url("http", "h", "/a");
         bench.store.forget(url);
-        assert!(bench.asks(&purged), "one that was purged on its way");
+        assert!(bench.asks(&purged), "a response that was purged while it arrived");
     }
 }

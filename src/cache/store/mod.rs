@@ -1,8 +1,9 @@
-//! Stored responses, all of them, and how Pingora's cache sees them.
+//! Holds all stored responses, and connects them with Pingora's cache.
 //!
-//! Reading order: `memory` (the store, bounded), `trail` (what a request carries through Pingora's cache), `storage` (the
-//! store as that sees it), `lock` (who asks the origin, and who waits), `uncacheable` (what need not be waited for),
-//! `retry` (when the origin is asked again after it failed).
+//! Reading order: `memory` (the store, bounded), `trail` (facts of a request that ride in Pingora's cache key),
+//! `storage` (the store behind Pingora's traits), `lock` (one request for a URL goes to the origin, the others wait),
+//! `uncacheable` (URLs whose requests need not wait), `retry` (pauses between revalidations in the background that
+//! fail).
 
 pub(super) mod lock;
 pub(super) mod memory;

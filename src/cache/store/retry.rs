@@ -1,7 +1,8 @@
-//! When an answer in memory is asked for again in the background, after that has failed: not with each request for it.
+//! Decides when a stored response is revalidated in the background again after that has failed: [`Retries`].
 //!
-//! A pause for each URL: one second after the first failure, twice as long after each further one, a minute at most. What
-//! is renewed has no pause, nor has what nobody asked for longer than failures are remembered.
+//! Without pauses each request would try again. A URL pauses for [`FIRST`] after the first failure, twice as long after
+//! each further one, up to [`LONGEST`]. A revalidation that succeeds ends the pause, and [`REMEMBERED_FOR`] without a
+//! failure forgets it.
 
 use std::time::{Duration, Instant};
 
@@ -9,23 +10,24 @@ use moka::sync::Cache;
 
 use crate::cache::rules::key::{TakeAsIs, UrlHash};
 
-/// URLs whose answers could not be renewed lately.
+/// URLs whose last revalidation in the background failed.
 #[derive(Debug)]
 pub struct Retries {
     pauses: Cache<UrlHash, Pause, TakeAsIs>,
 }
 
-/// The failures of one URL in a row.
+/// Consecutive failures of one URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pause {
     failures: u32,
     until: Instant,
 }
 
-/// URLs that are remembered: some two megabytes at most. One that is forgotten is asked for again too soon, once.
+/// URLs that are remembered, in about 2 MB at most. A URL that is evicted is tried again too soon, once.
 const MAX_URLS: u64 = 16_384;
 
-/// Longer than the longest pause, so that the pause after it is not the first again.
+/// Time for which a failure is remembered: longer than [`LONGEST`], so that the pause after the longest is not
+/// [`FIRST`] again.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 
 const FIRST: Duration = Duration::from_secs(1);
@@ -43,13 +45,13 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// Whether the answer of a URL is not to be asked for in the background yet.
+    /// Returns whether the response of a URL is not to be revalidated in the background yet.
     #[must_use]
     pub fn is_paused(&self, url: UrlHash, now: Instant) -> bool {
         self.pauses.get(&url).is_some_and(|pause| now < pause.until)
     }
 
-    /// The origin failed to renew it.
+    /// Notes that a revalidation in the background failed.
     pub fn failed(&self, url: UrlHash, now: Instant) {
         let before = self.pauses.get(&url).map_or(0, |pause| pause.failures);
         let failures = before.saturating_add(1);
@@ -57,7 +59,7 @@ impl Retries {
         self.pauses.insert(url, Pause { failures, until });
     }
 
-    /// The origin answered.
+    /// Notes that the origin has sent a response.
     pub fn succeeded(&self, url: UrlHash) {
         if self.pauses.contains_key(&url) {
             self.pauses.invalidate(&url);
@@ -65,7 +67,7 @@ impl Retries {
     }
 }
 
-/// The pause after this many failures.
+/// Returns the pause after this many failures.
 fn length(failures: u32) -> Duration {
     let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     FIRST.saturating_mul(factor).min(LONGEST)
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_asked_for_again_after_its_pause_and_has_none_after_success() {
+    fn a_url_is_revalidated_after_its_pause_and_success_ends_the_pauses() {
         let retries = Retries::default();
         let (one, other) = (UrlHash::from_bytes([1; 16]), UrlHash::from_bytes([2; 16]));
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! The store as Pingora's cache sees it.
+//! Implements Pingora's `Storage` for the store, and its handlers for reading and writing one response.
 
 use std::{any::Any, ops::Range, sync::Arc};
 
@@ -33,14 +33,15 @@ fn note(key: &CacheKey, found: Option<u64>) {
     }
 }
 
-/// What was found rides in its record, so that a revalidation changes that and nothing else.
+/// The stored response of a look-up. Rides in the extensions of its `CacheMeta`, so that a revalidation updates this
+/// response and no other.
 type FoundObject = Arc<Object>;
 
 #[async_trait]
 impl Storage for Store {
     async fn lookup(&'static self, key: &CacheKey, _trace: &SpanHandle) -> Result<Option<(CacheMeta, HitHandler)>> {
         let entry = entry_of(key);
-        // What is on its way is newer than what is there.
+        // A response still arriving is newer than a stored one.
         for fill in self.fills_of(entry) {
             if self.may_follow(&fill, &key.user_tag)
                 && let Some(reader) = fill.reader()
@@ -73,7 +74,7 @@ impl Storage for Store {
         let id = U64WriteId::try_from(tag).or_err(ErrorType::InternalError, "a tag of another store")?;
         let id = u64::from(id);
         let fills = self.fills_of(entry_of(key));
-        // Asked for once, by the request that brings it.
+        // Pingora calls this once, for the request that fetches the response.
         let found = fills.into_iter().find(|fill| fill.id == id);
         Ok(found.map(|fill| {
             let reader: HitHandler = Box::new(Following(fill.own_reader()));
@@ -126,7 +127,7 @@ impl Storage for Store {
                 return Ok(false);
             };
             head.vary_anew(*variance, meta.updated());
-            // It is the first of its URL now.
+            // The response is the first one of its URL now.
             new.variance = None;
         }
         let object = Object::new(self.next_id(), head, found.body.clone());
@@ -142,7 +143,7 @@ impl Storage for Store {
     }
 }
 
-/// Reads a whole answer, or a range of it.
+/// Reads a stored response, or a range of it.
 struct Reading {
     body: Body,
     left: Range<usize>,
@@ -196,14 +197,14 @@ impl HandleHit for Reading {
     }
 }
 
-/// Reads an answer that is on its way.
+/// Reads a response that is still arriving.
 struct Following(Reader);
 
 #[async_trait]
 impl HandleHit for Following {
     async fn read_body(&mut self) -> Result<Option<Bytes>> {
         let read = self.0.read().await;
-        read.or_err(ErrorType::ReadError, "while following an answer that is on its way")
+        read.or_err(ErrorType::ReadError, "while reading a response that is still arriving")
     }
 
     async fn finish(
@@ -224,7 +225,7 @@ impl HandleHit for Following {
     }
 }
 
-/// Writes an answer; what is dropped before its end leaves nothing behind.
+/// Writes a response. If dropped before its end, nothing is stored.
 struct Writing {
     fill: Arc<Fill>,
     tag: U64WriteId,
@@ -236,19 +237,22 @@ struct Writing {
 impl HandleMiss for Writing {
     async fn write_body(&mut self, data: Bytes, _eof: bool) -> Result<()> {
         let written = self.fill.write(data);
-        written.or_err(ErrorType::WriteError, "while keeping an answer")
+        written.or_err(ErrorType::WriteError, "while storing a response")
     }
 
     async fn finish(self: Box<Self>) -> Result<MissFinishType> {
         let written = self.fill.written();
         if self.fill.head.length().is_some_and(|length| length != written) {
-            return Error::e_explain(ErrorType::ConnectionClosed, "an answer is shorter than it said");
+            return Error::e_explain(
+                ErrorType::ConnectionClosed,
+                "a response is shorter than its Content-Length",
+            );
         }
         if let Some(body) = self.fill.whole() {
             let object = Object::new(self.fill.id, self.fill.head.clone(), body);
             self.store.insert(self.entry, object, self.fill.begun);
         } else {
-            // It was too large. What was there before is not what the origin says any more.
+            // The response was too large. The one stored before is outdated.
             self.store.remove(self.entry);
         }
         self.fill.complete();
@@ -262,7 +266,7 @@ impl HandleMiss for Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        // Changes nothing if it was complete.
+        // Does nothing after `complete`.
         self.fill.abort();
         self.store.forget_fill(self.entry, self.fill.id);
     }

@@ -1,4 +1,4 @@
-//! The key of an answer for Pingora's cache, and what rides in it from one step of a request to the next.
+//! Makes keys for Pingora's cache, in which facts of a request ride from one phase to the next: [`Trail`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,35 +10,36 @@ use crate::cache::{
     rules::key::{EntryKey, UrlHash, Variance},
 };
 
-/// When a request began, whether it has a cookie, and what it found last. In one, since each thing that rides in a key is an allocation.
+/// Facts of a request that ride in its key: in one struct, since each extension of a key costs an allocation.
 #[derive(Debug, Default)]
 pub(in crate::cache) struct Trail {
-    /// So that a purge that comes later is heeded.
+    /// The mark of the request's beginning: a purge after it prevents storing.
     pub(in crate::cache) begun: Begun,
-    /// Whether the request has a cookie that its route looks at.
+    /// Whether the request has a cookie, and its route treats such requests apart.
     pub(in crate::cache) has_cookie: bool,
-    /// The id of an answer, or 0. Atomic only because a look-up has the key by reference.
+    /// The id of the response that the last look-up found, or [`NOTHING`]. Atomic only because look-ups get the key by
+    /// reference.
     found: AtomicU64,
 }
 
 impl Trail {
-    /// That of the request with this key.
+    /// Returns the trail of the request with this key.
     pub(in crate::cache) fn of(key: &CacheKey) -> Option<&Self> {
         key.extensions.get()
     }
 
-    /// A look-up has come to its end.
+    /// Notes what a look-up found.
     pub(in crate::cache) fn note(&self, found: Option<u64>) {
         self.found.store(found.unwrap_or(NOTHING), Ordering::Relaxed);
     }
 
-    /// Whether the last look-up found this answer.
+    /// Returns whether the last look-up found this response.
     pub(in crate::cache) fn has_found(&self, id: u64) -> bool {
         self.found.load(Ordering::Relaxed) == id
     }
 }
 
-/// No answer has this id.
+/// An id that no response has.
 const NOTHING: u64 = 0;
 
 impl Clone for Trail {
@@ -51,17 +52,17 @@ impl Clone for Trail {
     }
 }
 
-/// What the request that revalidates an answer has in the fields that the answer varies by from now on. Rides in Pingora's
-/// record of the answer, which knows only what it varied by before.
+/// The variance of the request that revalidates a response, by the `Vary` of the 304. Rides in the extensions of
+/// `CacheMeta`, whose own variance is by the old `Vary`.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cache) struct Revalidating(pub(in crate::cache) Option<Variance>);
 
-/// Tells the store by what an answer varies that has been revalidated.
+/// Hands the store the new variance of a response that has been revalidated.
 pub fn revalidated(meta: &mut CacheMeta, variance: Option<Variance>) {
     meta.extensions_mut().insert::<Revalidating>(Revalidating(variance));
 }
 
-/// The key of an answer for Pingora's cache: `text` is its URL, whose hash is `url`. The request begins now.
+/// Makes the cache key of a request that begins now: `text` is its URL, `url` the hash of the URL.
 #[must_use]
 pub fn cache_key(store: &Store, url: UrlHash, text: String, upstream: &str) -> CacheKey {
     let mut key = CacheKey::new(text, upstream);
@@ -73,14 +74,14 @@ pub fn cache_key(store: &Store, url: UrlHash, text: String, upstream: &str) -> C
     key
 }
 
-/// Notes in its key that a request has a cookie at which its route looks.
+/// Notes in a request's key that it has a cookie, and that its route treats such requests apart.
 pub fn note_cookie(key: &mut CacheKey) {
     if let Some(trail) = key.extensions.get_mut::<Trail>() {
         trail.has_cookie = true;
     }
 }
 
-/// What a key is of.
+/// Returns the store's key for a key of Pingora's cache.
 pub(in crate::cache) fn entry_of(key: &impl CacheHashKey) -> EntryKey {
     EntryKey {
         url: UrlHash::from_bytes(key.primary_bin()),

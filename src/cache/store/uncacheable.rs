@@ -1,6 +1,7 @@
-//! URLs whose answers could not be kept lately: requests for them do not wait for each other.
+//! Remembers URLs whose last response was not storable, so that requests for them do not wait for each other:
+//! [`Uncacheable`].
 //!
-//! With and without a cookie apart, since what is kept may depend on it.
+//! Requests with and without a cookie are remembered apart, since storing may depend on the cookie.
 
 use std::time::Duration;
 
@@ -10,22 +11,23 @@ use pingora_cache::{CacheKey, NoCacheReason, key::CacheHashKey as _, predictor::
 use super::{memory::Store, trail::Trail};
 use crate::cache::rules::key::{TakeAsIs, UrlHash};
 
-/// Why an answer is not kept that might be the next time: too much is on its way. Nobody waits for it.
+/// The reason not to store a response for which the fills leave no room now. The next one may be stored, so the URL is
+/// not remembered.
 pub const NO_ROOM: &str = "no_room";
 
-/// What Pingora asks before it looks anything up.
+/// The predictor that Pingora asks before each look-up.
 #[derive(Debug)]
 pub struct Uncacheable {
     reasons: Cache<UrlHash, NoCacheReason, TakeAsIs>,
     store: &'static Store,
 }
 
-/// URLs that are remembered, and for how long: an answer that may be kept ends it sooner.
+/// URLs that are remembered, and for how long: a storable response ends it sooner.
 const MAX_URLS: u64 = 16_384;
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 
 impl Uncacheable {
-    /// An empty memory beside a store.
+    /// Makes an empty memory for a store.
     #[must_use]
     pub fn new(store: &'static Store) -> Self {
         Self {
@@ -38,7 +40,7 @@ impl Uncacheable {
     }
 }
 
-/// The URL, or another hash for the same with a cookie.
+/// Returns the hash of the URL, with its bits inverted for a request with a cookie.
 fn mark(key: &CacheKey) -> UrlHash {
     let mut bytes = key.primary_bin();
     if Trail::of(key).is_some_and(|trail| trail.has_cookie) {
@@ -54,7 +56,7 @@ impl CacheablePredictor for Uncacheable {
 
     fn predicted_uncacheable_reason(&self, key: &CacheKey) -> Option<NoCacheReason> {
         let reason = self.reasons.get(&mark(key))?;
-        // Somebody else's answer may be there all the same.
+        // A response to a request of the other kind may be stored.
         (!self.store.has(UrlHash::from_bytes(key.primary_bin()))).then_some(reason)
     }
 
@@ -63,12 +65,12 @@ impl CacheablePredictor for Uncacheable {
     }
 
     fn mark_uncacheable(&self, key: &CacheKey, reason: NoCacheReason) -> Option<bool> {
-        let says_something_of_the_answer = match reason {
+        let concerns_the_response = match reason {
             NoCacheReason::OriginNotCache | NoCacheReason::ResponseTooLarge => true,
             NoCacheReason::Custom(why) => why != NO_ROOM,
             _ => false,
         };
-        if !says_something_of_the_answer {
+        if !concerns_the_response {
             return None;
         }
         let mark = mark(key);

@@ -1,6 +1,4 @@
-//! `linkpush demo`: a bundled origin, the edge in front of it, and what to try.
-//!
-//! - `origin`: the application behind the edge
+//! Serves a demonstration (`linkpush demo`): a bundled origin (`origin`), and the edge in front of it.
 
 mod origin;
 
@@ -22,9 +20,10 @@ pub struct Args {
     origin_port: u16,
 }
 
-/// The configuration that the demonstration runs with, apart from the ports.
+/// The configuration of the edge, ports aside.
 const CONFIG: &str = include_str!("../../../conf/demo.yaml");
 
+/// Serves the origin and the edge, and prints commands to try.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut config = config::parse("conf/demo.yaml", CONFIG)?;
     let origin = SocketAddr::from(([127, 0, 0, 1], args.origin_port));
@@ -45,6 +44,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns the commands to try.
 fn what_to_try(edge: SocketAddr) -> String {
     let nghttp = "nghttp -nv --no-push -H 'sec-fetch-mode: navigate'";
     format!(

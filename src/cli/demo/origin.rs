@@ -1,14 +1,14 @@
-//! The demo's origin: an HTTP/1.1 application that names its assets, and takes its time to think.
+//! Serves the demo's pages over HTTP/1.1, as an application that names its assets and takes time before it responds.
 //!
-//! | path | before the headers | `Link` |
+//! | path | time before the head | `Link` |
 //! |---|---|---|
 //! | `/`, `/quiet` | 100 ms | with the page |
 //! | `/early` | 300 ms | in a 103 (RFC 8297) at once, then with the page |
 //! | `/learned` | 300 ms | with the page |
 //! | `/configured` | 300 ms | none: the edge's route names the assets |
 //!
-//! What to answer is decided by [`response`], which is pure; [`Origin`] sends it. Every page needs `/style.css`, `/app.js`,
-//! `/font.woff2` and `/logo.png`.
+//! [`response`] decides purely, and [`Origin`] sends. Every page needs `/style.css`, `/app.js`, `/font.woff2` and
+//! `/logo.png`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use pingora::services::listening::Service;
 
-/// The origin as a service of Pingora's server, listening in cleartext on `address`.
+/// Returns the origin as a service of Pingora's server, which listens in cleartext on `address`.
 #[must_use]
 pub(super) fn service(address: SocketAddr) -> Service<Origin> {
     let mut service = Service::new("demo origin".to_owned(), Origin);
@@ -31,12 +31,12 @@ pub(super) fn service(address: SocketAddr) -> Service<Origin> {
     service
 }
 
-/// The application: stateless, one answer a path.
+/// The application: without state, one response for each path.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Origin;
 
 impl Origin {
-    /// Sends the answer to the request that the session has read.
+    /// Sends the response to the request that the session has read.
     async fn respond(session: &mut ServerSession) -> pingora::Result<()> {
         let request = session.req_header();
         let response = response(&request.method, request.uri.path());
@@ -93,38 +93,38 @@ impl HttpServerApp for Origin {
         session.set_keepalive(idle);
 
         if let Err(error) = Self::respond(&mut session).await {
-            log::debug!("demo origin: answering {}: {error}", session.request_summary());
+            log::debug!("demo origin: responding to {}: {error}", session.request_summary());
             return None;
         }
         let settings = HttpPersistentSettings::for_session(&session);
         match session.finish().await {
             Ok(stream) => stream.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings)),
             Err(error) => {
-                log::debug!("demo origin: finishing an answer: {error}");
+                log::debug!("demo origin: finishing a response: {error}");
                 None
             }
         }
     }
 }
 
-/// Where an answer names the assets.
+/// Where a response names the assets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OriginLinks {
     /// Nowhere.
     Unnamed,
-    /// In its `Link` header.
+    /// In the `Link` field.
     InHeader,
-    /// In a 103 before it, and in its `Link` header.
+    /// In a 103 before the response, and in its `Link` field.
     InHintAndHeader,
 }
 
-/// What is sent for one request.
+/// The response to one request.
 #[derive(Debug, PartialEq, Eq)]
 struct OriginResponse {
     status: StatusCode,
     content_type: &'static str,
     cache_control: &'static str,
-    /// How long the application works before it sends its headers.
+    /// The time that passes before the head is sent.
     think_time: Duration,
     links: OriginLinks,
     body: Bytes,
@@ -165,6 +165,7 @@ impl OriginResponse {
     }
 }
 
+/// Returns the response for a method and a path.
 fn response(method: &Method, path: &str) -> OriginResponse {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return OriginResponse::refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -189,12 +190,12 @@ fn append_links(head: &mut ResponseHeader) -> pingora::Result<()> {
     Ok(())
 }
 
-/// A body with the size and the entropy of a font, and its signature; nothing renders it.
+/// Returns a body with the signature, size and entropy of a font. Nothing renders it.
 fn font() -> Bytes {
     let mut body = b"wOF2".to_vec();
     let mut state = 0x9e37_79b9_u32;
     while body.len() < FONT_BYTES {
-        // xorshift32 (Marsaglia 2003): incompressible, and the same on every run.
+        // xorshift32 (Marsaglia 2003): incompressible, and equal on every run.
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
@@ -203,7 +204,7 @@ fn font() -> Bytes {
     Bytes::from(body)
 }
 
-/// One field with two links and two fields with one: both spellings are common.
+/// `Link` fields: one with two links and two with one link, since both spellings are common.
 const LINK_FIELDS: [&str; 3] = [
     "</style.css>; rel=preload; as=style, </app.js>; rel=preload; as=script",
     "</font.woff2>; rel=preload; as=font; crossorigin",
@@ -215,10 +216,10 @@ const STYLE: &[u8] = include_bytes!("assets/style.css");
 const SCRIPT: &[u8] = include_bytes!("assets/app.js");
 const LOGO: &[u8] = include_bytes!("assets/logo.png");
 
-/// A Latin subset of a text font weighs about this much.
+/// Bytes of a Latin subset of a text font.
 const FONT_BYTES: usize = 20 * 1024;
 
-/// How long an idle connection from the edge is kept: longer than anyone watches the demo.
+/// Seconds that an idle connection from the edge stays open.
 const KEEPALIVE_SECONDS: u64 = 60;
 
 #[cfg(test)]
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn only_early_hints_and_only_configured_is_without_links() {
+    fn only_early_sends_a_103_and_only_configured_has_no_links() {
         let links = |path| response(&Method::GET, path).links;
         assert_eq!(links("/"), OriginLinks::InHeader);
         assert_eq!(links("/quiet"), OriginLinks::InHeader);
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn head_is_answered_like_get() {
+    fn the_response_to_head_is_that_to_get() {
         assert_eq!(response(&Method::HEAD, "/"), response(&Method::GET, "/"));
     }
 

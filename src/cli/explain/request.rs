@@ -1,11 +1,11 @@
-//! The request that is explained.
+//! Holds the request that `linkpush explain` decides about.
 
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::{html::ParsedPage, response::Response};
 use crate::link::Document;
 
-/// A request that the arguments describe.
+/// The request, and the response where `--response` gave one, as the arguments describe them.
 pub(super) struct Request {
     pub(super) uri: Uri,
     pub(super) scheme: String,

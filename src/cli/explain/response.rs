@@ -1,4 +1,4 @@
-//! The head of a response, as programs print it.
+//! Parses the head of a response, as `curl -I` prints it.
 
 use std::{io::Read as _, path::Path};
 
@@ -12,11 +12,11 @@ pub(super) struct Response {
     pub(super) headers: HeaderMap,
 }
 
-/// Longest file that is read: heads are shorter.
+/// Bytes of a file that are read: far more than a head has.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 impl Response {
-    /// Reads a head as `curl -I` prints it; `-` is the standard input. Of several the last counts, as behind a 103.
+    /// Reads a head from a file; `-` is the standard input. The final response's head counts, not a 103's before it.
     pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
         let mut text = Vec::new();
         let name = file.display();
@@ -29,6 +29,7 @@ impl Response {
         Self::parse(&text).with_context(|| format!("--response {name}"))
     }
 
+    /// Parses the final response's head; interim responses may come before.
     fn parse(text: &[u8]) -> anyhow::Result<Self> {
         let mut lines = text.split(|&b| b == b'\n').enumerate();
         let (_, first) = lines.next().context("is empty")?;
@@ -53,6 +54,7 @@ impl Response {
         Ok(response)
     }
 
+    /// Parses a status line.
     fn begin(line: &[u8]) -> anyhow::Result<Self> {
         let wrong = || {
             format!(
@@ -71,6 +73,7 @@ impl Response {
     }
 }
 
+/// Parses a field line.
 pub(super) fn field(text: &[u8]) -> anyhow::Result<(HeaderName, HeaderValue)> {
     let wrong = || format!("must be NAME: VALUE, got {}", text.escape_ascii());
     let colon = text.iter().position(|&b| b == b':').with_context(wrong)?;
@@ -85,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_are_read_as_programs_print_them() {
+    fn a_head_is_read_as_curl_prints_it() {
         let read = |text: &str| Response::parse(text.as_bytes()).map_err(|e| format!("{e:#}"));
         let response =
             read("HTTP/2 200 \r\ncache-control: max-age=60\r\nlink: </a>\r\n\r\nbody: none\r\n").expect("a head");

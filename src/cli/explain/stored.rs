@@ -1,4 +1,4 @@
-//! Whether a response would be kept for others, for how long and under which key, or why not.
+//! Decides whether the cache would store a response, for how long and under which key, or why not.
 
 use std::{
     collections::BTreeMap,
@@ -16,35 +16,36 @@ use crate::{
     route::{Caching, Route},
 };
 
-/// What becomes of it, as it is printed.
+/// The outcome for a response, as it is printed.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 #[serde(untagged)]
 pub(super) enum Stored {
-    /// It is kept.
+    /// The cache stores the response.
     Yes {
-        /// Seconds for which it is fresh.
+        /// Freshness lifetime that is left, seconds.
         seconds: u64,
-        /// Seconds past that, while it is asked for again and while the origin fails.
+        /// Seconds for which the stale response is served while it is revalidated (RFC 5861 section 3).
         stale_while_revalidate: u32,
+        /// Seconds for which the stale response is served while the origin fails (RFC 5861 section 4).
         stale_if_error: u32,
-        /// The URL that it is found by.
+        /// The URL by which the cache finds the response.
         key: String,
-        /// The fields that a request must have alike, with those of this one.
+        /// The fields that `Vary` names, with the values of this request.
         vary: BTreeMap<String, Option<String>>,
-        /// Only where a page preloads the URL.
+        /// Whether the cache stores the response only once a page preloads its URL.
         assets_only: bool,
     },
-    /// It is not.
+    /// The cache does not store the response.
     No {
-        /// The name of the first reason.
+        /// The label of the first reason.
         reason: &'static str,
-        /// The same in words.
+        /// The reason in words.
         why: String,
     },
 }
 
 impl Stored {
-    /// What becomes of a response to this request; `limit`: bytes of content that are kept.
+    /// Decides about a response to this request. `limit` is the cache's limit on content, bytes.
     pub(super) fn of(request: &Request, response: &Response, route: &Route, limit: u32) -> Self {
         let now = SystemTime::now();
         let no = |reason, why: &dyn fmt::Display| Self::No {

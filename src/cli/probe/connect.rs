@@ -1,4 +1,4 @@
-//! A connection that speaks HTTP/2: cleartext by prior knowledge (RFC 9113 section 3.3), or TLS with ALPN `h2`.
+//! Opens a connection for HTTP/2: cleartext by prior knowledge (RFC 9113 section 3.3), or TLS with ALPN `h2`.
 
 use std::io;
 use std::sync::Arc;
@@ -17,24 +17,24 @@ pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-/// Why there is no connection.
+/// Why no connection could be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    /// The URL's scheme is another.
+    /// The URL's scheme is neither http nor https.
     #[error("the scheme must be http or https, got {0}")]
     Scheme(String),
     /// The URL names no host.
     #[error("the URL names no host")]
     NoHost,
-    /// No TCP connection, or no such name.
+    /// TCP could not connect, or the name could not be resolved.
     #[error("connecting to {address}")]
     Tcp {
         /// Host and port.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system has no certificate to trust.
+    /// The system has no root certificates.
     #[error("the system has no trusted root certificates ({0}); --insecure goes without")]
     NoRoots(String),
     /// The TLS client could not be set up.
@@ -45,15 +45,15 @@ pub(super) enum ConnectError {
     Tls {
         /// The server's name.
         host: String,
-        /// What was wrong.
+        /// The error of TLS.
         source: io::Error,
     },
-    /// The certificate is not valid for the host, or no root vouches for it.
+    /// The certificate is not valid for the host, or no trusted root has signed it.
     #[error("the certificate of {host} is not trusted (--insecure accepts any)")]
     Certificate {
         /// The server's name.
         host: String,
-        /// What was wrong.
+        /// The error of TLS.
         source: io::Error,
     },
     /// The server chose another protocol than HTTP/2.
@@ -64,13 +64,13 @@ pub(super) enum ConnectError {
 /// Whether a server's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verification {
-    /// Against the system's roots.
+    /// The certificate is verified against the system's roots.
     System,
-    /// Not at all.
+    /// Any certificate is accepted.
     Skipped,
 }
 
-/// Connects to a URL's host; for `https` TLS and ALPN are done.
+/// Connects to a URL's host, with TLS and ALPN for `https`.
 ///
 /// # Errors
 ///
@@ -82,7 +82,7 @@ pub(super) async fn connect(url: &Url, verification: Verification) -> Result<Box
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
         return Err(ConnectError::NoHost);
     };
-    // Without the brackets that an IPv6 address has in a URL.
+    // An IPv6 address has brackets in a URL, and none here.
     let name = match host {
         url::Host::Domain(name) => name.to_owned(),
         url::Host::Ipv4(address) => address.to_string(),
@@ -94,7 +94,7 @@ pub(super) async fn connect(url: &Url, verification: Verification) -> Result<Box
             address: format!("{host}:{port}"),
             source,
         })?;
-    // Small frames must not wait for acknowledgements: it would show in the table. Not worth failing for.
+    // Small frames must not wait for acknowledgements, which would distort the table's times.
     if let Err(error) = stream.set_nodelay(true) {
         log::debug!("probe: TCP_NODELAY: {error}");
     }
@@ -134,7 +134,7 @@ fn client_config(verification: Verification) -> Result<ClientConfig, ConnectErro
             .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
     }
     .with_no_client_auth();
-    // http/1.1 is offered only so that a server without HTTP/2 says so, instead of closing the handshake.
+    // http/1.1 is offered so that a server without HTTP/2 selects it, instead of failing the handshake.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -142,7 +142,7 @@ fn client_config(verification: Verification) -> Result<ClientConfig, ConnectErro
 fn system_roots() -> Result<RootCertStore, ConnectError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    // A system may carry a certificate that rustls cannot read: the others still count.
+    // Certificates that rustls cannot read are skipped.
     let (usable, _) = roots.add_parsable_certificates(found.certs);
     if usable == 0 {
         let reason = found
@@ -166,7 +166,7 @@ fn tls_error(host: String, source: io::Error) -> ConnectError {
     }
 }
 
-/// Accepts every certificate, but still checks that the server holds its key.
+/// A verifier that accepts every certificate, and checks that the server has its key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

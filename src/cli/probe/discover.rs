@@ -1,19 +1,19 @@
-//! Which assets a page names: in its HTML, and in its `Link` header. Pure.
+//! Finds the assets that a page names in its HTML and its `Link` fields. Pure.
 //!
-//! This is what a browser's preload scanner does, without styles, scripts and media queries: good enough to fetch what a
-//! page needs, not a browser. Only the page's own origin is looked at, because that is all that may be pushed.
+//! A browser's preload scanner does likewise; styles, scripts and media queries are not evaluated. Only assets of the
+//! page's own origin count, since no others may be pushed.
 
 use html5gum::{DefaultEmitter, HtmlString, StartTag, Token, Tokenizer};
 use url::Url;
 
 use crate::link;
 
-/// The URLs that a page's HTML names, in order, each once: `link` (stylesheet, preload, modulepreload, icon), `script`
-/// and `img`, on the page's own origin. The first `base` element counts.
+/// Returns the URLs on the page's own origin that its HTML names, in order, each once: those of `link` (stylesheet,
+/// preload, modulepreload, icon), `script` and `img`. The first `base` element counts.
 #[must_use]
 pub(super) fn html_assets(html: &[u8], page: &Url) -> Vec<Url> {
     let mut emitter = DefaultEmitter::default();
-    // Text inside `script`, `style` and `textarea` is no markup.
+    // Text inside `script`, `style` and `textarea` is not markup.
     emitter.naively_switch_states(true);
 
     let mut base: Option<Url> = None;
@@ -35,7 +35,7 @@ pub(super) fn html_assets(html: &[u8], page: &Url) -> Vec<Url> {
     assets
 }
 
-/// The URLs on the page's own origin that `Link` header fields ask to preload, in order, each once.
+/// Returns the URLs on the page's own origin that `Link` fields ask to preload, in order, each once.
 pub(super) fn link_assets<'a>(fields: impl IntoIterator<Item = &'a [u8]>, page: &Url) -> Vec<Url> {
     let mut assets = Vec::new();
     for target in fields.into_iter().flat_map(preload_targets) {
@@ -44,7 +44,7 @@ pub(super) fn link_assets<'a>(fields: impl IntoIterator<Item = &'a [u8]>, page: 
     assets
 }
 
-/// What an element makes a browser fetch.
+/// Returns the reference that an element makes a browser fetch.
 fn asset_reference(tag: &StartTag<()>) -> Option<String> {
     match tag.name.as_slice() {
         b"script" | b"img" => attribute(tag, b"src"),
@@ -64,13 +64,14 @@ fn asset_reference(tag: &StartTag<()>) -> Option<String> {
     }
 }
 
-/// An attribute's value, unless it is empty: an empty reference means the page itself.
+/// Returns an attribute's value, unless the value is empty: an empty reference means the page itself.
 fn attribute(tag: &StartTag<()>, name: &[u8]) -> Option<String> {
     let value = tag.attributes.get(&HtmlString::from(name.to_vec()))?;
     let value = String::from_utf8_lossy(&value.value).trim().to_owned();
     (!value.is_empty()).then_some(value)
 }
 
+/// Adds the URL of a reference, if the URL is on the page's own origin, is not the page's, and is new.
 fn push_same_origin(assets: &mut Vec<Url>, base: &Url, target: &str, page: &Url) {
     let Ok(mut url) = base.join(target) else {
         return;
@@ -81,7 +82,7 @@ fn push_same_origin(assets: &mut Vec<Url>, base: &Url, target: &str, page: &Url)
     }
 }
 
-/// The targets that one `Link` field asks to preload; malformed links are no one's.
+/// Returns the targets that one `Link` field asks to preload, malformed links aside.
 fn preload_targets(field: &[u8]) -> impl Iterator<Item = String> {
     link::parse(field)
         .flatten()
@@ -89,6 +90,7 @@ fn preload_targets(field: &[u8]) -> impl Iterator<Item = String> {
         .map(|link| String::from_utf8_lossy(link.target).into_owned())
 }
 
+/// Relations of `link` elements that make a browser fetch.
 const FETCHED_RELATIONS: [&str; 4] = ["stylesheet", "preload", "modulepreload", "icon"];
 
 #[cfg(test)]
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_survived() {
+    fn bytes_that_are_no_text_name_no_asset() {
         assert!(html_assets(b"<img \xff\xfe src=\"\x80", &page()).is_empty());
     }
 

@@ -1,9 +1,8 @@
-//! `linkpush probe URL`: a client that accepts HTTP/2 push, and says what was pushed, hinted, or only named.
+//! Fetches a page as a client that accepts HTTP/2 push (`linkpush probe URL`), and prints which assets were pushed,
+//! hinted, or only named.
 //!
-//! - `connect`: TCP, TLS, ALPN
-//! - `visit`: the page, its pushes and its assets
-//! - `discover`: which assets a page names
-//! - `report`: the table, the 103s, the sentence
+//! Reading order: `connect` (TCP, TLS, ALPN), `discover` (which assets a page names), `report` (the printed table, 103s
+//! and sentence), `visit` (the page, its pushes and its assets).
 
 mod connect;
 mod discover;
@@ -36,10 +35,10 @@ pub struct Args {
     /// Ask for the page as a browser navigates (sec-fetch-mode: navigate), so that a 103 may come. The default.
     #[arg(long, overrides_with = "no_navigate")]
     pub navigate: bool,
-    /// Ask for the page without saying why.
+    /// Ask for the page without a sec-fetch-mode.
     #[arg(long)]
     pub no_navigate: bool,
-    /// Time for everything, as 500ms, 10s or 2m.
+    /// Time limit of the whole probe, such as 500ms, 10s or 2m.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
 }
@@ -47,7 +46,7 @@ pub struct Args {
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 enum ProbeError {
-    /// No connection that speaks HTTP/2.
+    /// No connection to the server speaks HTTP/2.
     #[error("no HTTP/2 connection to {url}")]
     Connect {
         /// The page.
@@ -55,7 +54,7 @@ enum ProbeError {
         /// What failed.
         source: ConnectError,
     },
-    /// Nothing within the time limit.
+    /// There was no connection within the time limit.
     #[error("no HTTP/2 connection to {url} within {limit:?}")]
     ConnectTimeout {
         /// The page.
@@ -63,7 +62,7 @@ enum ProbeError {
         /// The time limit.
         limit: Duration,
     },
-    /// The connection ended at once.
+    /// The connection ended before HTTP/2 had begun.
     #[error("starting HTTP/2 with {url}")]
     Handshake {
         /// The page.
@@ -71,12 +70,12 @@ enum ProbeError {
         /// What failed.
         source: h2::Error,
     },
-    /// The page did not come, or not completely.
+    /// The page was not received, or not completely.
     #[error("no page from {url}: {reason}")]
     Page {
         /// The page.
         url: Url,
-        /// What happened instead.
+        /// What went wrong.
         reason: String,
     },
     /// The runtime did not start.
@@ -84,19 +83,19 @@ enum ProbeError {
     Runtime(#[source] io::Error),
 }
 
-/// Probes a page and prints what was seen.
+/// Probes a page and prints the report.
 ///
 /// # Errors
 ///
-/// When the page was not received; what was seen until then is printed.
+/// The page was not received completely. The report of everything else is printed all the same.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    // One thread: see `visit`.
+    // One thread, since `visit` needs it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ProbeError::Runtime)?;
     let report = runtime.block_on(probe(args));
-    // A name may still be looked up on a thread of its own: that is not waited for.
+    // Does not wait for a name that may still be looked up on a thread of its own.
     runtime.shutdown_background();
     let report = report?;
 
@@ -149,7 +148,7 @@ async fn probe(args: &Args) -> Result<Report, ProbeError> {
         .map_err(|source| ProbeError::Handshake { url: url(), source })
 }
 
-/// The page's URL, without a fragment, which is never sent.
+/// Parses the page's URL, and removes the fragment, which is never sent.
 fn page_url(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|error| format!("{error}; an example is http://127.0.0.1:8080/"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -162,7 +161,7 @@ fn page_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// A duration with its unit.
+/// Parses a duration with its unit.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default();
@@ -179,7 +178,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// An hour: far beyond any page, and far from overflowing a clock.
+/// Milliseconds of the longest time limit, one hour: far from overflowing a clock.
 const LONGEST_PROBE_MS: u64 = 3_600_000;
 
 #[cfg(test)]

@@ -1,88 +1,88 @@
-//! What a probe saw, and how it is told: `nghttp -ans`' table, the 103s, one sentence. Pure.
+//! Formats the results of a probe: a table like that of `nghttp -ans`, the 103s, and one sentence. Pure.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Everything that one probe saw.
+/// The results of one probe.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Report {
     /// Requests and promises, in the order in which they began; the page is the first.
     pub(super) exchanges: Vec<ReportedExchange>,
-    /// The 103s, in the order in which they arrived.
+    /// The 103s, in the order of arrival.
     pub(super) hints: Vec<Hint>,
     /// Targets that the page's own `Link` header asks to preload.
     pub(super) named: Vec<String>,
-    /// What else is worth knowing, a sentence each.
+    /// Further remarks, a sentence each.
     pub(super) notes: Vec<String>,
     /// Whether the probe accepted pushes.
     pub(super) push: PushSetting,
 }
 
-/// What the probe said in its SETTINGS (RFC 9113 section 6.5.2).
+/// The probe's SETTINGS_ENABLE_PUSH (RFC 9113 section 6.5.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum PushSetting {
     /// Pushes are accepted.
     #[default]
     Accepted,
-    /// `SETTINGS_ENABLE_PUSH` was 0.
+    /// Pushes are refused.
     Refused,
 }
 
-/// One request and its answer, or one promise and its answer.
+/// One request or promise, and its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ReportedExchange {
-    /// The HTTP/2 stream.
+    /// The HTTP/2 stream; 0 for a request that was not sent.
     pub(super) stream: u32,
-    /// Who began it.
+    /// The side that began the exchange.
     pub(super) initiator: Initiator,
-    /// The path and query; for another origin than the page's the whole URL.
+    /// The path and query, or the whole URL on another origin than the page's.
     pub(super) target: String,
-    /// When it was asked for or promised, since the connection was made.
+    /// The time of the request or promise, since the connection was made.
     pub(super) start: Duration,
-    /// When it ended, since the connection was made, and how.
+    /// The state of the exchange: open, or its end.
     pub(super) outcome: ProbeOutcome,
 }
 
-/// Who began an exchange.
+/// The side of the connection that began an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Initiator {
-    /// The probe asked.
+    /// The probe, by a request.
     Client,
-    /// The server promised.
+    /// The server, by a promise.
     Server,
 }
 
-/// How an exchange ended.
+/// The state of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ProbeOutcome {
-    /// It has not ended.
+    /// The exchange has not ended.
     Open,
-    /// All of the answer was received.
+    /// The whole response was received.
     Complete {
-        /// When the last byte came, since the connection was made.
+        /// The time of the last byte, since the connection was made.
         end: Duration,
         /// The HTTP status.
         status: u16,
-        /// Bytes of the body.
+        /// Bytes of the content.
         size: u64,
     },
-    /// It ended early, with this reason.
+    /// The exchange ended early, for this reason.
     Failed(String),
 }
 
 /// One 103 (RFC 8297).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hint {
-    /// When it came, since the connection was made.
+    /// The time of arrival, since the connection was made.
     pub(super) at: Duration,
-    /// Its `Link` fields, as they came.
+    /// The values of its `Link` fields.
     pub(super) links: Vec<String>,
-    /// The targets in them that are to be preloaded.
+    /// The targets that its links ask to preload.
     pub(super) targets: Vec<String>,
 }
 
 impl Report {
-    /// Whether the page was received completely, whatever its status.
+    /// Returns whether the page was received completely, with any status.
     #[must_use]
     pub(super) fn has_page(&self) -> bool {
         self.exchanges
@@ -90,7 +90,8 @@ impl Report {
             .is_some_and(|page| matches!(page.outcome, ProbeOutcome::Complete { .. }))
     }
 
-    /// All of it as text, without control characters of the server's; why the page itself did not come is not in it.
+    /// Formats the report, without control characters of the server's. A failure of the page itself is left out, since
+    /// the command ends with that error.
     #[must_use]
     pub(super) fn render(&self) -> String {
         let mut paragraphs = vec![table(&self.exchanges)];
@@ -116,7 +117,7 @@ impl Report {
         paragraphs.join("\n")
     }
 
-    /// What was pushed, hinted, or only named in the page's `Link` header.
+    /// Formats the sentence that sums up which assets were pushed, hinted, or only named in the page's `Link` field.
     #[must_use]
     pub(super) fn sentence(&self) -> String {
         let pushed: Vec<&str> = self.targets_of(|outcome| matches!(outcome, ProbeOutcome::Complete { .. }));
@@ -154,7 +155,7 @@ impl Report {
         format!("{}.", clauses.join("; "))
     }
 
-    /// The targets that the server promised and that ended in a certain way, each once.
+    /// Returns the targets of promises whose outcome passes a test, each once.
     fn targets_of(&self, ended: impl Fn(&ProbeOutcome) -> bool) -> Vec<&str> {
         let mut targets = Vec::new();
         for exchange in &self.exchanges {
@@ -167,7 +168,8 @@ impl Report {
     }
 }
 
-/// The complete exchanges as `nghttp -ans` of nghttp2 1.52 prints them, by the end of the response; nothing without any.
+/// Formats complete exchanges as `nghttp -ans` of nghttp2 1.52 does, by the end of the response; an empty text if there
+/// are none.
 #[must_use]
 pub(super) fn table(exchanges: &[ReportedExchange]) -> String {
     let mut rows: Vec<(Duration, String)> = exchanges
@@ -205,11 +207,11 @@ pub(super) fn table(exchanges: &[ReportedExchange]) -> String {
     text
 }
 
-/// Why an exchange is not in the table.
+/// Formats why an exchange is not in the table; `None` if the table has it.
 fn failure(exchange: &ReportedExchange) -> Option<String> {
     let reason = match &exchange.outcome {
         ProbeOutcome::Complete { .. } => return None,
-        ProbeOutcome::Open => "no complete answer within the time limit",
+        ProbeOutcome::Open => "no complete response within the time limit",
         ProbeOutcome::Failed(reason) => reason,
     };
     let kind = match exchange.initiator {
@@ -224,6 +226,7 @@ fn failure(exchange: &ReportedExchange) -> Option<String> {
     ))
 }
 
+/// Formats a clause with the number of targets and a list of them.
 fn counted(targets: &[&str], how: &str) -> String {
     let (noun, verb) = if targets.len() == 1 {
         ("asset", "was")
@@ -234,7 +237,8 @@ fn counted(targets: &[&str], how: &str) -> String {
     format!("{} {noun} {verb} {how} ({list})", targets.len())
 }
 
-/// Microseconds as such, from a millisecond on with two decimals: nghttp2's `util::format_duration`.
+/// Formats a duration like nghttp2's `util::format_duration`: whole microseconds, or milliseconds or seconds with two
+/// decimals.
 fn format_duration(duration: Duration) -> String {
     let micros = duration.as_micros();
     let (unit, divisor) = match micros {
@@ -242,12 +246,12 @@ fn format_duration(duration: Duration) -> String {
         1_000..1_000_000 => ("ms", 1_000),
         _ => ("s", 1_000_000),
     };
-    // Hundredths, rounded half up.
+    // Hundredths of the unit, rounded half up.
     let hundredths = (micros * 100 + divisor / 2) / divisor;
     format!("{}.{:02}{unit}", hundredths / 100, hundredths % 100)
 }
 
-/// Whole units of 1024, rounded down: nghttp2's `util::utos_unit`.
+/// Formats a size like nghttp2's `util::utos_unit`: whole powers of 1024 bytes, rounded down.
 fn format_size(bytes: u64) -> String {
     match bytes {
         0..0x400 => bytes.to_string(),
@@ -257,7 +261,7 @@ fn format_size(bytes: u64) -> String {
     }
 }
 
-/// A server's text for a terminal: control characters could steer it.
+/// Replaces control characters, by which a server's text could steer the terminal.
 fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
@@ -310,7 +314,7 @@ mod tests {
 
     #[test]
     fn the_table_has_the_shape_of_nghttp() {
-        // What nghttp 1.52 printed.
+        // Printed by nghttp 1.52.
         let expected = "\
 id  responseEnd requestStart  process code size request path
  13      +838us       +153us    685us  200   79 /
@@ -377,7 +381,7 @@ id  responseEnd requestStart  process code size request path
     }
 
     #[test]
-    fn the_sentence_says_that_nothing_came() {
+    fn the_sentence_says_that_nothing_was_delivered() {
         assert_eq!(
             report(vec![exchange(1, "/", 0, 1)]).sentence(),
             "Nothing was pushed; no 103 came, and the page's Link header asks for no preload."
@@ -423,7 +427,7 @@ id  responseEnd requestStart  process code size request path
     }
 
     #[test]
-    fn without_the_page_there_is_no_verdict() {
+    fn without_the_page_there_is_no_sentence() {
         let report = report(vec![failed(1, "/")]);
         assert!(!report.has_page());
         assert_eq!(report.render(), "");

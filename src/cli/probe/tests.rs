@@ -1,4 +1,4 @@
-//! Page URLs and durations as they are typed.
+//! Tests the arguments: page URLs and durations.
 
 use clap::Parser;
 

@@ -1,5 +1,5 @@
-//! The driver's work on events: requests are answered from the store, started, queued or refused; tasks are
-//! woken; what the client says of pushes is noted.
+//! Handles the core's events for the driver: answers requests from the store, starts or queues them, wakes tasks,
+//! records the client's settings and refusals of pushes, and logs and counts faults.
 
 use std::{
     sync::Arc,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
-    /// Looks after events and promises.
+    /// Handles all events, and serves the promises that streams have sent.
     pub(super) fn handle(&mut self, now: Instant) {
         while let Some(event) = self.next() {
             match event {
@@ -50,7 +50,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                 }
                 Event::PromiseRefused => self.connection.client.count_refusal(),
                 Event::GoingAway => self.connection.client.set_going_away(),
-                Event::Fault { fault, stream } => self.tell(fault, stream),
+                Event::Fault { fault, stream } => self.report_fault(fault, stream),
                 Event::Readable(key) => self.wake(key, |side| side.reader.take()),
                 Event::Writable(key) => self.wake(key, |side| side.writer.take()),
             }
@@ -69,12 +69,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         self.pending.start_held(&self.connection, &self.scheduler, now);
     }
 
-    /// Returns the next event. The lock is open again by then.
+    /// Returns the next event. A method, so that the lock is released before the caller handles the event.
     fn next(&self) -> Option<Event<Side>> {
         self.connection.mux.lock().core.poll_event()
     }
 
-    /// Wakes a task that waits for a stream.
+    /// Wakes the task whose waker `waiting` takes from the stream's data.
     fn wake(&self, key: Key, waiting: impl FnOnce(&mut Side) -> Option<Waker>) {
         let waker = self.connection.mux.lock().core.side(key).and_then(waiting);
         if let Some(waker) = waker {
@@ -82,7 +82,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
     }
 
-    fn tell(&self, fault: Fault, stream: Option<u32>) {
+    /// Logs and counts a client's fault. A request that the core has refused gets its access line here.
+    fn report_fault(&self, fault: Fault, stream: Option<u32>) {
         self.metrics.count_http2_fault(fault.name(), stream.is_some());
         let address = self.connection.facts.as_ref().map(|facts| facts.peer.address);
         let of = || address.map(|address| format!(" of {address}")).unwrap_or_default();
@@ -106,7 +107,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
 
     /// Answers a request from the store, starts it, or queues it.
     fn request(&mut self, key: Key, head: Box<Parts>, is_end: bool, now: Instant) {
-        // A request with content is nobody else's.
+        // The store has no response to a request with content.
         let found = if is_end {
             self.connection.find_stored(&head, None)
         } else {
@@ -119,7 +120,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         self.pending.add(&self.connection, &self.scheduler, (head, stream), now);
     }
 
-    /// Starts pending requests when it is this connection's turn.
+    /// Starts pending requests when the scheduler gives this connection its turn.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) {
         while !self.pending.is_empty() {
             let turn = self

@@ -1,4 +1,4 @@
-//! The time limits of a connection, and its last moments.
+//! Ends a connection at its time limits, and closes its transport.
 
 use std::{
     pin::Pin,
@@ -16,11 +16,12 @@ use tokio::{
 use super::serve::{Driver, READ, READS};
 use crate::h2::stream::mux::Output;
 
-/// The shortest time that a timer is set for: as fine as timers are.
+/// The shortest time that a timer is set for: the resolution of timers.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
-    /// Looks after time limits. A request does not touch the timer: when it fires, the driver sees what is due.
+    /// Waits for the next time limit. To set the timer for each request would cost more than a timer that fires early:
+    /// it is only reset to an earlier time, and the driver checks the limits when it fires.
     pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         let due = self.due(now).into();
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
@@ -38,13 +39,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         if let Some(timer) = &mut self.timer {
             timer.as_mut().reset(due.into());
         }
-        // There may be something to write now.
+        // Polled again at once: `expire` may have left something to write.
         self.yields = false;
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Returns when something is due.
+    /// Returns the time of the next limit.
     fn due(&mut self, now: Instant) -> Instant {
         let limits = &self.connection.limits;
         let mut state = self.connection.mux.lock();
@@ -60,7 +61,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         [tick, self.again].into_iter().flatten().fold(base, Instant::min)
     }
 
-    /// Carries out what is due; `true` if the connection is over.
+    /// Ends what has passed its time limit; returns `true` if this is the connection.
     fn expire(&mut self, now: Instant) -> bool {
         let limits = &self.connection.limits;
         let mut state = self.connection.mux.lock();
@@ -77,7 +78,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         core.reset_stalled(limits.write_timeout, now);
         if core.has_begun() && core.stream_count() == 0 && now >= self.active + limits.idle_timeout {
             if !self.out.is_empty() || self.output == Output::Blocked {
-                // It has taken nothing in all that time.
+                // The client has taken no bytes for the idle timeout, so it would not take GOAWAY either.
                 return true;
             }
             core.go_away();
@@ -85,7 +86,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         false
     }
 
-    /// Writes what is left, says the end, and waits a little for the client's.
+    /// Shuts the transport's writing side, and resolves when the client has closed its side or `until` has passed.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         let Some(closing) = &mut self.closing else {
             return Poll::Ready(());

@@ -1,5 +1,5 @@
-//! A connection that was upgraded from HTTP/1.1 (RFC 7540 section 3.2): it begins with a request, and with the
-//! client's settings, which the 101 acknowledged.
+//! Checks the beginning of a connection that is upgraded from HTTP/1.1 (RFC 7540 section 3.2): a request, and the
+//! client's settings, which the 101 acknowledges.
 
 use http::request::Parts;
 
@@ -12,7 +12,7 @@ pub(crate) struct Beginning {
     pub(super) head: Box<Parts>,
 }
 
-/// Why a request is not upgraded; it can still be answered as HTTP/1.1.
+/// The reason why a request is not upgraded; it can still be answered as HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotUpgradable {
     /// HTTP2-Settings is not the payload of a SETTINGS frame.
@@ -24,12 +24,12 @@ pub(crate) enum NotUpgradable {
 }
 
 impl Beginning {
-    /// Returns the beginning of a connection with these settings of its client and this request, which has no body and
-    /// no connection-specific field.
+    /// Returns the beginning of a connection. The request has no body and no connection-specific field; `settings` is
+    /// the decoded HTTP2-Settings field.
     ///
     /// # Errors
     ///
-    /// Why the request stays HTTP/1.1.
+    /// Returns the reason why the request stays HTTP/1.1.
     pub(crate) fn new(request: &Parts, settings: &[u8], limits: &Limits) -> Result<Self, NotUpgradable> {
         if !settings_are_good(settings) {
             return Err(NotUpgradable::Settings);
@@ -46,7 +46,7 @@ impl Beginning {
     }
 }
 
-/// The size of the fields as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 section 6.5.2).
+/// Returns the size of the fields as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 section 6.5.2).
 fn list_size(request: &Parts) -> usize {
     const OVERHEAD: usize = 32;
     let uri = &request.uri;

@@ -1,5 +1,8 @@
-//! The beginning of everything on a connection: its driver (`serve`), when requests start (`pending`, `scheduler`,
-//! `start`), and a connection that began as HTTP/1.1 (`h2c`).
+//! Drives a connection and starts its requests.
+//!
+//! Reading order: `serve` (the driver: reads, writes, wakes), `dispatch` (its work on events), `expiry` (its time
+//! limits), `pending` (requests that wait), `scheduler` (when they start), `start` (their tasks), `h2c` (connections
+//! that began as HTTP/1.1).
 
 mod dispatch;
 mod expiry;
@@ -14,15 +17,15 @@ use std::sync::Arc;
 use crate::{exchange::ResponseSource, telemetry::Metrics};
 use scheduler::RequestScheduler;
 
-/// Answers the requests of all connections.
+/// The parts that all connections share, and that answer their requests.
 pub(crate) struct Responder<A> {
-    /// Asked first.
+    /// The store, which is asked first.
     pub stored: Arc<dyn ResponseSource>,
-    /// Asked for the others.
+    /// The application, which answers requests that the store does not.
     pub app: Arc<A>,
-    /// Says when it is.
+    /// The decision when the application gets a request.
     pub scheduler: Arc<RequestScheduler>,
-    /// Counts what clients do that HTTP/2 does not allow.
+    /// The counters of clients' faults.
     pub metrics: Metrics,
 }
 

@@ -1,4 +1,4 @@
-//! Requests and promises that have not started: each is answered from the store, started, or waits.
+//! Queues requests and promises that cannot start yet, by urgency and then in the order in which they came.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
@@ -15,18 +15,19 @@ use crate::{
     push::Urgency,
 };
 
-/// Requests of a connection that wait: the most urgent first, and of these the one that has waited longest.
+/// Requests of a connection that wait, the most urgent first, and among equally urgent ones the oldest.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
+    /// Requests, and promises with a place, that wait for the scheduler.
     queue: VecDeque<Queued>,
-    /// Promises without a place, in the same order.
+    /// Promises that wait for a place, in the same order.
     held: VecDeque<Queued>,
-    /// Each promise that was started has a share in it, until its stream is closed.
+    /// A counter of the places in use: the stream of each promise with a place has a clone until it is closed.
     places: Arc<()>,
 }
 
-/// Promises of a connection that are being answered at a time, but for what is stored. The client reads one after another
-/// of them, and the others cost their origin connections.
+/// Number of promises of a connection that the application answers at a time. Pushes are sent one after another, so
+/// more of them would only occupy origin connections.
 const PLACES: usize = 32;
 
 #[derive(Debug)]
@@ -38,12 +39,12 @@ struct Queued {
 }
 
 impl Pending {
-    /// Whether nothing waits for its turn.
+    /// Returns whether nothing waits for the scheduler.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Starts a promise, or has it wait for a place.
+    /// Starts or queues a promise, or holds it until a place is free.
     pub(super) fn add_promise<A>(
         &mut self,
         connection: &Arc<Http2Connection<A>>,
@@ -59,7 +60,7 @@ impl Pending {
         Queued::insert(&mut self.held, connection, (head, stream), now);
     }
 
-    /// Starts promises that waited for a place, as far as there are places now.
+    /// Starts or queues promises that waited for a place, while places are free.
     pub(super) fn start_held<A>(
         &mut self,
         connection: &Arc<Http2Connection<A>>,
@@ -76,7 +77,7 @@ impl Pending {
         }
     }
 
-    /// Gives a promised stream a place, if there is one.
+    /// Gives a promised stream a place; returns `false` if none is free.
     fn take_place<A>(&self, connection: &Http2Connection<A>, key: Key) -> bool {
         let taken = Arc::strong_count(&self.places) - 1;
         if taken >= PLACES {
@@ -88,7 +89,7 @@ impl Pending {
         true
     }
 
-    /// Starts a request, or queues it behind others.
+    /// Starts a request, or queues it if others wait or the scheduler does not let it start.
     pub(super) fn add<A>(
         &mut self,
         connection: &Arc<Http2Connection<A>>,
@@ -112,7 +113,7 @@ impl Pending {
         Queued::insert(&mut self.queue, connection, (head, stream), now);
     }
 
-    /// Starts the first request with this permit, and some more while the scheduler lets them.
+    /// Starts the first request with this permit, and up to [`BATCH`] in all while the scheduler permits more.
     pub(super) fn start<A>(
         &mut self,
         connection: &Arc<Http2Connection<A>>,
@@ -136,26 +137,26 @@ impl Pending {
         }
     }
 
-    /// A stream was reset while it waited, or when it no longer did.
+    /// Removes a stream that was reset, if it is queued.
     pub(super) fn remove(&mut self, key: Key) {
         for queue in [&mut self.queue, &mut self.held] {
             queue.retain(|queued| queued.stream.key() != key);
         }
     }
 
-    /// Nothing is left to be started.
+    /// Drops all requests that wait.
     pub(super) fn clear(&mut self) {
         (self.queue, self.held) = (VecDeque::new(), VecDeque::new());
     }
 
-    /// Whether a stream that was reset may be among those that wait.
+    /// Returns whether any request or promise waits.
     pub(super) fn is_anything_waiting(&self) -> bool {
         !(self.queue.is_empty() && self.held.is_empty())
     }
 }
 
 impl Queued {
-    /// Adds a stream to a queue, behind those that are as urgent.
+    /// Adds a stream to a queue, behind all that are as urgent or more.
     fn insert<A>(
         queue: &mut VecDeque<Self>,
         connection: &Http2Connection<A>,
@@ -174,7 +175,7 @@ impl Queued {
     }
 }
 
-/// Nothing is pushed that the client has asked for, though it waits.
+/// Records in the diary that the client has requested this target, so that it is not pushed while the request waits.
 fn note_fetched<A>(connection: &Http2Connection<A>, head: &Parts) {
     let told = connection.facts.as_ref().and_then(|facts| facts.peer.scheme);
     if let (&Method::GET, Some(authority), Some(path)) = (&head.method, head.uri.authority(), head.uri.path_and_query())

@@ -1,20 +1,20 @@
-//! Which requests start at once, and which wait while others finish: [`RequestScheduler`].
+//! Decides which requests start at once, and which wait while others finish: [`RequestScheduler`].
 //!
-//! A request under Pingora's proxy keeps some tens of kilobytes in use. With hundreds of them started, a busy
-//! processor finds none of that in its caches, and each request costs half as much again. So running requests finish
-//! before queued ones start; a queued request is its header, and what the client has sent of its content.
+//! A request under Pingora's proxy uses tens of kilobytes of memory. With hundreds of running requests this memory
+//! does not fit in a processor's caches, and each request costs half as much processor time again. So running requests
+//! finish before queued ones start; a queued request takes only its header, and the content that the client has sent.
 //!
-//! - While fewer requests than the limit are running, the next one starts at once. The limit is
-//!   [`RUNNING_PER_THREAD`] for each thread at first.
-//! - While requests wait, the limit is looked at every [`TICK`]. It doubles when the running requests leave the
-//!   processor idle, as they do while they wait for origins or clients. It falls back, and lets a single
-//!   request a thread start, when the running requests keep the processor busy. Nobody has to wait again for a
-//!   limit that was found before.
-//! - A request that has been running for longer than [`RECENT`] does not count: an answer that never ends, or
-//!   an origin that never answers, holds nobody up.
+//! - While fewer requests run than the limit allows, the next one starts at once. The limit is [`RUNNING_PER_THREAD`]
+//!   for each thread at first.
+//! - While requests wait, the limit is adapted every [`TICK`]. It doubles if the running requests leave the processors
+//!   idle, as they do while they wait for origins or clients. It falls to the number of running requests, and one more
+//!   for each thread (but never below its first value), if the running requests keep the processors busy. A limit that
+//!   was raised stays raised while no request waits.
+//! - A request counts as running for once to twice [`RECENT`] only: a response that never ends, or an origin that never
+//!   answers, delays no other request.
 //!
-//! Nothing of it runs while no request waits. HTTP/2 connections start requests in the order in which they
-//! began to wait; HTTP/1.x has one request a connection, and does not wait.
+//! No task of the scheduler runs while no request waits. HTTP/2 connections get their turns in the order in which they
+//! began to wait; an HTTP/1.x connection has one request at a time, which does not wait.
 
 use std::{
     future::Future,
@@ -29,39 +29,40 @@ use std::{
 
 use tokio::{sync::Notify, time::sleep};
 
-/// Running requests that others need not wait for, for each thread.
+/// The first and lowest limit of running requests, for each thread.
 const RUNNING_PER_THREAD: usize = 24;
 
-/// Nobody waits for more running requests than this.
+/// The highest limit of running requests.
 const MAX_RUNNING: usize = 1 << 20;
 
 /// The most requests that one connection starts in a turn: responses that are ready together leave in one write.
 pub(super) const BATCH: usize = 16;
 
-/// How often the limit is looked at while requests wait: as fine as timers are.
+/// The interval at which the limit is adapted while requests wait: the resolution of timers.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Running requests that have at least this part of the processors keep them busy: one in so many. What their
-/// connections do for them, encoding and writing, is not counted.
+/// Processors count as busy if running requests use one part in this number of their time, thus a quarter. The work of
+/// the connections for these requests, encoding and writing, is not metered.
 const SHARE: u32 = 4;
 
-/// One poll of a request in so many is metered. A request has three or four.
+/// One in this number of a request's polls is metered. A request has three or four polls.
 const METERED: u8 = 2;
 
-/// A request counts as running for once to twice this time.
+/// The time for which a request counts as running at least; at most it counts for twice this time.
 const RECENT: Duration = Duration::from_millis(128);
 
-/// Says which requests start. All HTTP/2 connections of a process share one, as they share its processors.
+/// The scheduler of requests. All HTTP/2 connections of a process share one, as they share its processors.
 #[derive(Debug)]
 pub(crate) struct RequestScheduler {
     threads: usize,
     state: Mutex<SchedulerState>,
-    /// Connections that wait.
+    /// Number of connections that wait.
     waiting: AtomicUsize,
-    /// The task that looks at the limit runs.
+    /// The task that adapts the limit runs.
     is_ticking: AtomicBool,
-    /// Nanoseconds for which running requests had a processor, while somebody waited.
+    /// Nanoseconds of processor time that running requests have used while the task ran; wraps around.
     busy: AtomicU64,
+    /// One notification for each connection that may start a request.
     turns: Notify,
 }
 
@@ -74,25 +75,26 @@ struct SchedulerState {
 /// Running requests, by when they started.
 #[derive(Debug)]
 struct RunningRequests {
+    /// Number of the present generation: requests that start within one period of [`RECENT`].
     generation: u64,
-    /// When this generation ends.
+    /// The end of the present generation.
     until: Instant,
-    /// Requests of this generation.
+    /// Number of running requests of the present generation.
     young: usize,
-    /// Requests of the generation before.
+    /// Number of running requests of the generation before.
     old: usize,
 }
 
-/// One running request, until dropped.
+/// The permission for one request to run, counted until it is dropped.
 #[derive(Debug)]
 pub(in crate::h2) struct RunPermit {
     scheduler: Arc<RequestScheduler>,
-    /// Until then its work is metered.
+    /// The time until which the work of the request is metered.
     until: Instant,
     generation: u64,
 }
 
-/// The work of a running request, metered while others wait.
+/// The future of a running request, metered while other requests wait.
 #[derive(Debug)]
 pub(in crate::h2) struct Metered<F> {
     permit: RunPermit,
@@ -100,11 +102,11 @@ pub(in crate::h2) struct Metered<F> {
     polls: u8,
 }
 
-/// One connection that waits, until dropped.
+/// One connection that waits, counted until dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl RequestScheduler {
-    /// Returns the scheduler of a server with so many threads.
+    /// Returns the scheduler of a server with this number of threads.
     #[must_use]
     pub(crate) fn new(threads: usize) -> Self {
         let threads = threads.max(1);
@@ -126,7 +128,7 @@ impl RequestScheduler {
         }
     }
 
-    /// Starts a request that need not wait.
+    /// Returns a permit for a new request, unless a connection waits or the limit is reached.
     pub(in crate::h2) fn try_start(self: &Arc<Self>, now: Instant) -> Option<RunPermit> {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return None;
@@ -134,7 +136,7 @@ impl RequestScheduler {
         self.start_within_limit(now)
     }
 
-    /// Starts another request of a connection whose turn it is.
+    /// Returns a permit for a further request of a connection that has its turn, unless the limit is reached.
     pub(in crate::h2) fn start_within_limit(self: &Arc<Self>, now: Instant) -> Option<RunPermit> {
         let mut state = self.state();
         (state.running.count(now) < state.limit).then(|| self.permit(&mut state, now))
@@ -162,7 +164,7 @@ impl RequestScheduler {
         }
     }
 
-    /// Adapts the limit for as long as anybody waits.
+    /// Adapts the limit while connections wait.
     async fn tick(self: Arc<Self>) {
         loop {
             let (since, busy) = (Instant::now(), self.busy.load(Ordering::Relaxed));
@@ -196,7 +198,7 @@ impl RequestScheduler {
         RUNNING_PER_THREAD * self.threads
     }
 
-    /// Whether requests that had a processor for `busy` of this time have their share of all.
+    /// Returns whether requests that used `busy` of processor time during `took` keep the processors busy.
     fn keep_busy(&self, busy: Duration, took: Duration) -> bool {
         let threads = u32::try_from(self.threads).unwrap_or(u32::MAX);
         busy.saturating_mul(SHARE) >= took.saturating_mul(threads)
@@ -208,7 +210,7 @@ impl RequestScheduler {
 }
 
 impl RunPermit {
-    /// Carries out the work of the request.
+    /// Returns the future of the request, which holds this permit and is metered.
     pub(in crate::h2) fn metered<F: Future + Unpin>(self, work: F) -> Metered<F> {
         Metered {
             permit: self,
@@ -223,7 +225,7 @@ impl<F: Future + Unpin> Future for Metered<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         self.polls = self.polls.wrapping_add(1);
-        // A clock costs: one poll in some stands for all.
+        // Reading a clock costs time, so a sample of the polls stands for all.
         if !self.permit.scheduler.is_ticking.load(Ordering::Relaxed) || !self.polls.is_multiple_of(METERED) {
             return Pin::new(&mut self.work).poll(cx);
         }
@@ -239,13 +241,13 @@ impl<F: Future + Unpin> Future for Metered<F> {
 }
 
 impl RunningRequests {
-    /// Counts requests that started recently and are running.
+    /// Returns the number of running requests of the last two generations.
     fn count(&mut self, now: Instant) -> usize {
         self.advance(now);
         self.young + self.old
     }
 
-    /// Counts one more, and returns its generation.
+    /// Counts a request that starts, and returns its generation.
     fn start(&mut self, now: Instant) -> u64 {
         self.advance(now);
         self.young += 1;
@@ -339,17 +341,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn queued_requests_start_when_running_ones_end_and_new_ones_not_before_them() {
+    async fn queued_requests_start_when_running_ones_end_and_before_new_ones() {
         let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
         let mut turn = pin!(Arc::clone(&scheduler).turn());
         assert!(is_pending(turn.as_mut()).await);
         permits.pop();
-        assert!(scheduler.try_start(Instant::now()).is_none(), "somebody waits");
+        assert!(scheduler.try_start(Instant::now()).is_none(), "a connection waits");
         assert!(!is_pending(turn.as_mut()).await);
     }
 
     #[tokio::test]
-    async fn an_idle_processor_lets_all_start() {
+    async fn all_requests_start_while_the_processor_is_idle() {
         let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
         let since = Instant::now();
         for _ in 0..1000 {
@@ -361,16 +363,16 @@ mod tests {
         }
         assert!(
             since.elapsed() < RECENT,
-            "some ticks, not until requests are no longer recent"
+            "the limit was raised, before requests stopped counting"
         );
     }
 
-    /// Keeps the processor busy, and counts the times.
-    async fn toil(times: &Cell<usize>) {
+    /// Keeps the processor busy for a fifth of a tick each poll, and counts the polls.
+    async fn spin(polls: &Cell<usize>) {
         loop {
             let since = Instant::now();
             while since.elapsed() < TICK / 5 {}
-            times.set(times.get() + 1);
+            polls.set(polls.get() + 1);
             yield_now().await;
         }
     }
@@ -385,8 +387,8 @@ mod tests {
     #[tokio::test]
     async fn while_requests_keep_the_processor_busy_one_starts_each_tick() {
         let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
-        let times = Cell::new(0);
-        let request = permits.pop().expect("a request").metered(Box::pin(toil(&times)));
+        let polls = Cell::new(0);
+        let request = permits.pop().expect("a request").metered(Box::pin(spin(&polls)));
         let since = Instant::now();
         tokio::select! {
             biased;
@@ -398,17 +400,17 @@ mod tests {
     #[tokio::test]
     async fn requests_do_not_wait_for_other_work_of_the_processor() {
         let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
-        let times = Cell::new(0);
+        let polls = Cell::new(0);
         tokio::select! {
             biased;
-            () = toil(&times) => {}
+            () = spin(&polls) => {}
             () = turns(&scheduler, &mut permits, 200) => {}
         }
-        assert!(times.get() <= 5000, "{} long turns", times.get());
+        assert!(polls.get() <= 5000, "{} polls of other work", polls.get());
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_gone_passes_its_turn_on() {
+    async fn a_connection_that_ends_while_it_waits_passes_its_turn_on() {
         let (scheduler, mut permits) = running(RUNNING_PER_THREAD);
         let mut first = Box::pin(Arc::clone(&scheduler).turn());
         let mut second = pin!(Arc::clone(&scheduler).turn());
@@ -420,7 +422,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_runs_while_nobody_waits() {
+    async fn the_ticking_task_ends_when_no_connection_waits() {
         let (scheduler, _permits) = running(RUNNING_PER_THREAD);
         for _ in 0..100 {
             let mut turn = Box::pin(Arc::clone(&scheduler).turn());

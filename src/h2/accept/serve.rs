@@ -1,9 +1,8 @@
-//! The driver of a connection: moves bytes between its transport and the state machine, wakes streams, and hands
-//! requests to what answers them.
+//! Drives a connection: moves bytes between its transport and the core, wakes streams, and passes requests on.
 //!
-//! It runs when the transport has bytes or room, when a stream has something to send, and when a time limit may have
-//! passed. One poll reads, starts what came, and writes all that there is, so that the frames of a turn leave in one
-//! write. Before, it lets all other tasks that can run go first: what they send joins the same write.
+//! The driver runs when the transport can be read or written, when a stream has something to send, and when a time
+//! limit may have passed. One poll reads, handles the events, and writes all output, so that many frames leave in one
+//! write. Every second poll only yields: tasks that are ready run first, and their frames leave in the same write.
 
 use std::{
     future::{Future, pending, poll_fn},
@@ -47,24 +46,24 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// How long a connection that is being closed waits for its last bytes to be written, and for the client to hear of
-/// it: bytes that nobody reads would have the system drop the GOAWAY.
+/// How long a connection that is being closed reads on, so that the client gets our GOAWAY: a socket that is closed
+/// with unread bytes sends RST, which makes the client's system drop received bytes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Bytes of one read: a default frame and its header.
 pub(super) const READ: usize = 16 * 1024 + 9;
 
-/// Reads of one poll; then others have their turn.
+/// Number of reads in one poll, after which the driver lets other tasks run.
 pub(super) const READS: usize = 8;
 
-/// Request heads of all connections: those of a hundred thousand browsers take as much.
+/// The budget for the request heads of all connections: 128 MiB are 100,000 heads of 1.3 KB.
 static HEADS: HeadBudget = HeadBudget::new(128 * 1024 * 1024);
 
-/// Slices of one write: two for each frame.
+/// Number of slices in one write: two for each of 16 frames, header and content.
 const SLICES: usize = 32;
 
-/// Serves a connection until it is closed: by the client, by idleness, or by a shutdown once its streams have finished.
-/// An upgraded one begins with a request, and the client's preface is still to come.
+/// Serves a connection until it is closed: by the client, by a time limit, or by a shutdown once its streams have
+/// finished. An upgraded connection has a `beginning`.
 pub(crate) async fn serve<A>(
     io: Io,
     beginning: Option<Beginning>,
@@ -83,7 +82,7 @@ pub(crate) async fn serve<A>(
         if driver.yields(cx) {
             return Poll::Pending;
         }
-        // The signal first, so that it is seen on a busy connection too.
+        // The signal is checked before I/O, so that a busy connection sees it, too.
         if !is_shutting_down && began.as_mut().poll(cx).is_ready() {
             is_shutting_down = true;
             driver.shut_down();
@@ -93,7 +92,7 @@ pub(crate) async fn serve<A>(
     .await;
 }
 
-/// Resolves when the server begins to shut down; never if its signal is gone.
+/// Resolves when the server begins to shut down; never if the sender of the signal was dropped.
 async fn shutdown_begins(shutdown: &mut ShutdownWatch) {
     if shutdown.wait_for(|&begun| begun).await.is_err() {
         pending::<()>().await;
@@ -113,24 +112,25 @@ pub(super) struct Driver<A> {
     pub(super) output: Output,
     pub(super) path: PathEstimate,
     pub(super) pending: Pending,
-    /// Awaited while requests are pending.
+    /// The wait for the scheduler, while requests are pending.
     pub(super) turn: Option<Turn>,
     pub(super) timer: Option<Pin<Box<Sleep>>>,
-    /// When the machine wants to be asked again.
+    /// Time at which [`Core::transmit`] is to be called again.
     pub(super) again: Option<Instant>,
     pub(super) started: Instant,
-    /// When there was a stream, or the transport took bytes, last.
+    /// The last time at which there was a stream, or the transport took bytes.
     pub(super) active: Instant,
-    /// The next poll lets others go first.
+    /// The next poll only lets other tasks run.
     pub(super) yields: bool,
     pub(super) closing: Option<Closing>,
     pub(super) is_upgraded: bool,
 }
 
-/// The end of a connection.
+/// Progress of the end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Closing {
     pub(super) until: Instant,
+    /// The transport's writing side is shut.
     pub(super) is_shut: bool,
 }
 
@@ -197,7 +197,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         self.connection.mux.lock().core.shut_down(Instant::now());
     }
 
-    /// Lets all tasks that can run go first: every second time, to the end of the run queue.
+    /// Returns whether this poll is to be left out. The driver's task then goes to the end of the run queue, behind all
+    /// tasks that can run.
     fn yields(&mut self, cx: &Context<'_>) -> bool {
         let yields = std::mem::replace(&mut self.yields, false);
         if yields {
@@ -230,19 +231,18 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
     }
 
-    /// Reads and writes as far as the transport goes.
+    /// Reads, handles events and writes until the transport is exhausted or a poll has read enough.
     fn poll_serve(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<Served> {
         let mut reads = 0;
         loop {
-            // While too much waits to be written nothing is read.
-            let is_deaf = !self.connection.mux.lock().core.reads();
+            let is_read_paused = !self.connection.mux.lock().core.reads();
             let mut read = Ok(true);
-            while !is_deaf && reads < READS && matches!(read, Ok(true)) {
+            while !is_read_paused && reads < READS && matches!(read, Ok(true)) {
                 read = self.poll_read(cx, now);
                 reads += usize::from(matches!(read, Ok(true)));
             }
             if let Err(e) = read {
-                // Events of the bytes before the end are told, and counted.
+                // The bytes before the error may have left events, which are to be logged and counted.
                 self.handle(now);
                 return Err(e);
             }
@@ -255,9 +255,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             if is_written && state.core.is_done() && !state.core.has_output(true) {
                 return Ok(Served::Done);
             }
-            let hears_again = is_deaf && state.core.reads();
+            let reads_again = is_read_paused && state.core.reads();
             let awaits_no_turn = !self.pending.is_empty() && self.turn.is_none();
-            if !hears_again && !awaits_no_turn && state.wait(self.output, cx) {
+            if !reads_again && !awaits_no_turn && state.wait(self.output, cx) {
                 if reads >= READS {
                     cx.waker().wake_by_ref();
                 }
@@ -266,7 +266,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
     }
 
-    /// Reads once; `false` if nothing is there.
+    /// Reads once; returns `false` if there are no bytes.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
         let mut buffer = [const { std::mem::MaybeUninit::uninit() }; READ];
         let mut read = ReadBuf::uninit(&mut buffer);
@@ -281,7 +281,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
         }
     }
 
-    /// Writes until the transport takes no more, or there is nothing more.
+    /// Writes until the transport takes no more, or no output is left.
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<()> {
         if self.output == Output::Blocked && !self.poll_drain(cx, now)? {
             return Ok(());
@@ -302,14 +302,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             }
             if !self.poll_drain(cx, now)? {
                 self.output = Output::Blocked;
-                // Nothing is chosen before the transport takes more: a time that has passed would fire again and again.
+                // `transmit` is not called until the transport takes more, and a time in the past would make the timer
+                // fire at once, again and again.
                 self.again = None;
                 return Ok(());
             }
         }
     }
 
-    /// Writes what was chosen; `false` if the transport does not take all of it now.
+    /// Writes and flushes `out`; returns `false` if the transport does not take all of it now.
     fn poll_drain(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
         while !self.out.is_empty() {
             let mut slices = [io::IoSlice::new(&[]); SLICES];
@@ -333,9 +334,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     }
 }
 
-/// The outcome of reading and writing.
+/// The outcome of [`Driver::poll_serve`].
 enum Served {
-    /// There is nothing to do for now.
+    /// Nothing is to be done until the driver is woken.
     Waits,
     /// The connection is to be closed.
     Done,
@@ -362,7 +363,7 @@ impl<A> Drop for Driver<A> {
     }
 }
 
-/// Returns what is known of the client, with what becomes known of it here.
+/// Returns the facts about the client that the listener passed on, with the push state of this connection.
 fn facts(io: &Io, client: &Arc<PushState>) -> Option<Arc<peer::ClientConnection>> {
     let arrived = io.get_proxy_digest()?;
     let connection = arrived
@@ -376,8 +377,8 @@ fn facts(io: &Io, client: &Arc<PushState>) -> Option<Arc<peer::ClientConnection>
     }))
 }
 
-/// Returns what is known of the connection. The client rides along: in the extensions of each request it would cost
-/// three allocations a request.
+/// Returns Pingora's facts about the connection. They carry the facts about the client, too, which would cost three
+/// allocations in the extensions of each request.
 fn digest(io: &Io, facts: Option<&Arc<peer::ClientConnection>>) -> Digest {
     let facts = facts.and_then(|facts| {
         let unused = ResponseHeader::build_no_case(StatusCode::OK, Some(0)).ok()?;

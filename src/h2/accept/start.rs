@@ -1,4 +1,4 @@
-//! Starts the application's answer to a request or a promise.
+//! Starts the task in which the application answers a request or a promise.
 
 use std::{sync::Arc, time::Instant};
 
@@ -14,7 +14,8 @@ use crate::{
     upstream::pace,
 };
 
-/// Serves one stream in a task of its own: a panic ends that stream only. `arrived` tells of one that had to wait.
+/// Serves one stream in a task of its own, so that a panic ends this stream only. `arrived` is the time at which a
+/// request came that had to wait.
 pub(super) fn start<A>(
     connection: &Arc<Http2Connection<A>>,
     head: Box<Parts>,
@@ -25,7 +26,7 @@ pub(super) fn start<A>(
     A: HttpServerApp + Send + Sync + 'static,
 {
     let connection = Arc::clone(connection);
-    // What is spawned is moved some times before it runs, so it holds little: the session is made where it runs.
+    // A future is moved several times while it is spawned: the large session is made when the task runs.
     tokio::spawn(pace::scope(arrived, async move {
         let session = Box::new(Session::new(head, stream, Arc::clone(&connection)));
         let response = connection

@@ -1,5 +1,5 @@
-//! How much a client may cost over time: buckets that empty by what gives nobody anything, and fill with time
-//! and with use (RFC 9113 section 10.5).
+//! Limits the cost of a client over time (RFC 9113 section 10.5): token buckets that useless frames and resets empty,
+//! and that time and useful exchanges fill.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Budget {
     tokens: u32,
     capacity: u32,
-    /// Tokens that come back each second.
+    /// Tokens a second that come back.
     rate: u32,
     refilled: Option<Instant>,
 }
@@ -23,7 +23,7 @@ impl Budget {
         }
     }
 
-    /// Takes tokens; `false` if there are not enough.
+    /// Takes tokens; returns `false`, with the bucket empty, if there are not enough.
     pub(super) fn spend(&mut self, tokens: u32, now: Instant) -> bool {
         self.refill(now);
         let left = self.tokens.checked_sub(tokens);
@@ -31,7 +31,7 @@ impl Budget {
         left.is_some()
     }
 
-    /// Gives tokens back for what was of use.
+    /// Gives tokens back for a useful exchange.
     pub(super) fn earn(&mut self, tokens: u32) {
         self.tokens = self.tokens.saturating_add(tokens).min(self.capacity);
     }
@@ -63,7 +63,7 @@ mod tests {
         assert!(budget.spend(1, start + Duration::from_millis(1100)));
         assert!(
             !budget.spend(1, start + Duration::from_millis(1400)),
-            "no fraction is lost or won"
+            "fractions of a token carry over exactly"
         );
         budget.earn(3);
         assert!(budget.spend(3, start + Duration::from_millis(1400)));

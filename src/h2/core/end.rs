@@ -1,4 +1,6 @@
-//! How streams and the connection end: shutdown, faults, time limits (RFC 9113 sections 5.4 and 6.8).
+//! Ends streams and the connection: shutdown, faults, time limits (RFC 9113 sections 5.4 and 6.8).
+//!
+//! Every stream ends in [`Core::close`], which keeps all counters right; every failure of a connection in `end`.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use crate::h2::wire::{
 };
 
 impl<T: Default> Core<T> {
-    /// Whether the transport is to be closed once all bytes are written.
+    /// Returns whether the transport is to be closed once all bytes are written.
     pub(in crate::h2) fn is_done(&self) -> bool {
         match self.ending {
             Ending::Failed => true,
@@ -22,8 +24,8 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Begins a graceful shutdown (RFC 9113 section 6.8): requests that are under way are still taken, until a PING
-    /// has made the round trip.
+    /// Begins a graceful shutdown (RFC 9113 section 6.8): requests are still taken until the client has acknowledged a
+    /// PING, or [`SHUTDOWN_ROUND_TRIP`] has passed.
     pub(in crate::h2) fn shut_down(&mut self, now: Instant) {
         if self.ending == Ending::None {
             let out = self.out.tail();
@@ -35,7 +37,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Says GOAWAY with the last request that is answered; the connection ends with its last stream.
+    /// Sends GOAWAY with the last request that is served; the connection ends with its last stream.
     pub(in crate::h2) fn go_away(&mut self) {
         if matches!(self.ending, Ending::None | Ending::Announced { .. }) {
             frame::put_goaway(self.out.tail(), self.last_request, Reason::NO_ERROR.0);
@@ -43,7 +45,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Ends the connection: nobody is at the other end any more.
+    /// Ends the connection without further bytes, because the client is gone.
     pub(in crate::h2) fn disconnect(&mut self) {
         self.out = Rope::default();
         self.end(Reason::CANCEL);
@@ -68,7 +70,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Counts a request that was refused.
+    /// Counts a malformed request, and fails the connection at `max_malformed`.
     pub(super) fn count_malformed(&mut self) {
         self.stream_faults += 1;
         if self.stream_faults >= self.config.max_malformed {
@@ -88,8 +90,8 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Resets streams whose client has taken nothing of what is queued for so long. Who waits for the queue has a limit
-    /// of its own.
+    /// Resets streams whose client has taken none of the queued content for `limit`. Streams whose owner waits for the
+    /// queue are left out: the owner has a time limit of its own.
     pub(in crate::h2) fn reset_stalled(&mut self, limit: Duration, now: Instant) {
         for key in self.streams.keys() {
             let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.queued > 0) else {
@@ -102,7 +104,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// A stream ends on the wire. Its side goes back to the owner.
+    /// Closes a stream that has ended on the wire, and gives the owner its data back by [`Event::Closed`].
     pub(super) fn close(&mut self, key: Key, end: StreamEnd) {
         let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state != State::Closed) else {
             return;
@@ -158,6 +160,7 @@ impl<T: Default> Core<T> {
         }
     }
 
+    /// Remembers how a stream ended, for late frames.
     pub(super) fn remember(&mut self, id: u32, end: StreamEnd) {
         if self.remembered.len() >= MAX_REMEMBERED {
             self.remembered.pop_front();

@@ -1,4 +1,4 @@
-//! A limit on the memory that the request heads of all HTTP/2 connections of a process take together.
+//! Limits the memory that the request heads of all HTTP/2 connections of a process take together.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -10,7 +10,7 @@ pub(in crate::h2) struct HeadBudget {
 }
 
 impl HeadBudget {
-    /// A budget of so many bytes.
+    /// Returns a budget of this number of bytes.
     pub(in crate::h2) const fn new(most: usize) -> Self {
         Self {
             held: AtomicUsize::new(0),

@@ -1,4 +1,6 @@
-//! Error codes, and why a connection or a stream comes to its end.
+//! Names the error codes of HTTP/2 (RFC 9113 section 7), and the client's faults that end a stream or a connection.
+//!
+//! A new [`Fault`] needs its error code in [`Fault::reason`] and its metric label in [`Fault::name`].
 
 use std::fmt;
 
@@ -56,8 +58,8 @@ impl fmt::Debug for Reason {
     }
 }
 
-/// A client's act that HTTP/2 does not allow, or that costs more than a client may. One reason serves the log, the
-/// metric and the tests.
+/// A client's act that HTTP/2 does not allow, or that costs more than a client may. The log, the metric and the tests
+/// use the same value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub(crate) enum Fault {
     /// The connection does not begin with the preface and SETTINGS (RFC 9113 section 3.4).
@@ -66,67 +68,67 @@ pub(crate) enum Fault {
     /// A frame is longer than 16,384 bytes, or has a length that its type cannot have.
     #[error("frame of a wrong length")]
     FrameSize,
-    /// A frame came where its type must not.
+    /// A frame came on a stream or at a time where its type is not allowed.
     #[error("unexpected frame")]
     UnexpectedFrame,
-    /// A setting has a value that it must not have.
+    /// A setting has a value outside its range (RFC 9113 section 6.5.2).
     #[error("setting out of range")]
     BadSetting,
-    /// More content than the windows allow, or a window above 2^31 - 1.
+    /// The client sent more content than a window allows, or raised a window above 2^31 - 1.
     #[error("flow control violated")]
     FlowControl,
-    /// A WINDOW_UPDATE of 0.
+    /// A WINDOW_UPDATE has the increment 0.
     #[error("window update of 0")]
     ZeroWindowUpdate,
-    /// Padding as long as its frame, or longer.
+    /// The padding is as long as its frame, or longer.
     #[error("padding longer than its frame")]
     Padding,
-    /// A frame for a stream that is closed, or whose request is complete.
+    /// A frame came for a stream that is closed, or whose request is complete.
     #[error("frame on a closed stream")]
     StreamClosed,
-    /// A stream that depends on itself (RFC 9113 section 5.3.1).
+    /// A stream depends on itself (RFC 7540 section 5.3.1).
     #[error("stream depends on itself")]
     SelfDependency,
-    /// A header block that HPACK cannot decode.
+    /// HPACK cannot decode a header block.
     #[error("broken header block")]
     Compression,
-    /// A field, pseudo-header or combination of them that makes a request malformed (RFC 9113 section 8.1.1).
+    /// Fields or pseudo-header fields make a request malformed (RFC 9113 section 8.1.1).
     #[error("malformed request")]
     Malformed,
-    /// A target or authority that is none, or says two things (RFC 9112 section 3.2).
+    /// The target or authority is invalid or ambiguous (RFC 9112 section 3.2).
     #[error("{0}")]
     BadTarget(BadTarget),
-    /// Content that is not as long as content-length says.
+    /// The content has another length than Content-Length says.
     #[error("content-length differs from the content")]
     ContentLength,
-    /// A PRIORITY_UPDATE that is none (RFC 9218 section 7.1).
+    /// A PRIORITY_UPDATE is on a stream, or names a stream that it must not name (RFC 9218 section 7.1).
     #[error("bad PRIORITY_UPDATE")]
     PriorityUpdate,
-    /// More fields, or longer ones, than a request may have.
+    /// A request has more fields, or more bytes of fields, than the limits allow.
     #[error("header fields too large")]
     HeaderTooLarge,
-    /// More streams than SETTINGS_MAX_CONCURRENT_STREAMS.
+    /// The client opened more streams than SETTINGS_MAX_CONCURRENT_STREAMS.
     #[error("too many streams")]
     TooManyStreams,
-    /// Request headers of a connection hold more bytes than all of its streams together may.
+    /// The request fields of one connection, or of all connections, hold as many bytes as their budget.
     #[error("too many bytes of request headers")]
     HeaderBudget,
-    /// The client resets requests, or makes us reset them, faster than anybody who wants responses.
+    /// The client resets requests, or makes us reset them, above the rate of its budget.
     #[error("too many resets")]
     TooManyResets,
-    /// More frames that carry nothing (SETTINGS, PING, PRIORITY, empty DATA, tiny windows) than anybody needs.
+    /// Frames without use (SETTINGS, PING, PRIORITY, empty DATA, tiny windows) came above the rate of their budget.
     #[error("too many control frames")]
     TooManyFrames,
-    /// A header block in more, or more empty, CONTINUATION frames than anybody needs.
+    /// A header block has too many CONTINUATION frames, too many bytes, or an empty CONTINUATION frame.
     #[error("too many CONTINUATION frames")]
     ContinuationFlood,
-    /// More malformed requests than `max_malformed`.
+    /// The client sent `max_malformed` malformed requests.
     #[error("too many malformed requests")]
     TooManyMalformed,
 }
 
 impl Fault {
-    /// The error code that the client is told.
+    /// Returns the error code that is sent to the client.
     pub(in crate::h2) const fn reason(self) -> Reason {
         match self {
             Self::FrameSize => Reason::FRAME_SIZE_ERROR,
@@ -151,7 +153,7 @@ impl Fault {
         }
     }
 
-    /// The reason's name in metrics.
+    /// Returns the label of this fault in metrics.
     #[must_use]
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -179,7 +181,8 @@ impl Fault {
         }
     }
 
-    /// For a request that nobody else gets to see, how it is refused: by a status, or with `None` by RST_STREAM.
+    /// Returns how the core itself refuses a request for this fault: by a status, or with `Some(None)` by RST_STREAM.
+    /// For other faults there is no request to refuse.
     #[must_use]
     pub(crate) const fn refusal(self) -> Option<Option<u16>> {
         match self {
@@ -190,7 +193,7 @@ impl Fault {
         }
     }
 
-    /// Whether it is a client's attack or greed rather than a mistake: worth a warning.
+    /// Returns whether this fault is likely an attack rather than a mistake, and thus logged as a warning.
     #[must_use]
     pub(crate) const fn is_flood(self) -> bool {
         matches!(

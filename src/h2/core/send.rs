@@ -1,4 +1,7 @@
-//! Commands of the owner: responses, promises, content, resets.
+//! Carries out the owner's commands: responses, promises, content, resets.
+//!
+//! Fields go to `out` at once, content to the queue of its stream. A command that is out of order for the state of its
+//! stream (RFC 9113 section 5.1) is an error and changes nothing.
 
 use std::time::Instant;
 
@@ -20,10 +23,10 @@ use crate::{
 /// Why a stream takes nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::h2) enum SendError {
-    /// It was reset, by either side.
+    /// The stream was reset, by either side.
     #[error("stream reset: {0}")]
     Reset(Reason),
-    /// Its response is complete, or the command comes out of order: our own fault.
+    /// The response is complete, or the command is out of order: an error of the owner.
     #[error("nothing can be sent in this state")]
     State,
 }
@@ -31,24 +34,25 @@ pub(in crate::h2) enum SendError {
 /// Why a promise is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::h2) enum NotPromised {
-    /// The client does not take promises, or either side is going away.
+    /// The client has disabled push, or either side has sent GOAWAY.
     #[error("the client takes no promise")]
     Disabled,
-    /// The document is complete or was reset; a promised stream promises nothing (RFC 9113 section 8.4).
+    /// The document is complete or was reset, or is itself a promised stream (RFC 9113 section 8.4).
     #[error("the document's stream takes no promise")]
     Parent,
-    /// Too many promises are under way.
+    /// [`MAX_PROMISES`] promised streams exist, or no stream identifier is left.
     #[error("too many promises")]
     TooMany,
 }
 
-/// Content of one stream that may wait here before its owner is told to wait.
+/// Queued bytes of one stream up to which its owner may send more.
 const RESUME_BELOW: usize = 16 * 1024;
 
-/// Content of all streams beyond which every owner waits until its own is sent.
-const MUCH: usize = 256 * 1024;
+/// Queued bytes of all streams above which an owner waits until its own queue is empty.
+const MAX_QUEUED: usize = 256 * 1024;
 
 impl<T: Default> Core<T> {
+    /// Returns a stream that takes response frames.
     fn sending(&mut self, key: Key) -> Result<&mut StreamEntry<T>, SendError> {
         let stream = self.streams.get_mut(key).ok_or(SendError::Reset(Reason::CANCEL))?;
         match stream.reset {
@@ -58,12 +62,13 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Sends the final response of a stream. That of a promised stream waits while the client's limit of streams is
-    /// reached.
+    /// Sends the head of a final response. The head of a promised response waits while the client's limit of streams
+    /// is reached.
     ///
     /// # Errors
     ///
-    /// The stream was reset, or has a response; or the client takes no pushed stream any more: then it is reset.
+    /// The stream was reset, or has a response. A client that has set its limit of streams to 0 takes no promised
+    /// response: this call resets the stream then.
     pub(in crate::h2) fn respond(&mut self, key: Key, response: Response<'_>) -> Result<(), SendError> {
         let max_streams = self.client.max_streams as usize;
         let must_wait = self.open_promises >= max_streams || !self.held.is_empty();
@@ -91,6 +96,7 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
+    /// Appends the HEADERS frame of a final response to `out`.
     fn send_head(&mut self, key: Key, response: Response<'_>) {
         let Response {
             status,
@@ -119,9 +125,9 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Begins the responses of promised streams that waited, as far as the client's limit goes now.
+    /// Sends the heads of promised responses that waited, up to the client's limit of streams.
     pub(super) fn open_held(&mut self) {
-        // One that is complete at once comes back here.
+        // A response that is complete with its head closes its stream, and `close` calls this function again.
         if std::mem::replace(&mut self.is_opening, true) {
             return;
         }
@@ -151,16 +157,21 @@ impl<T: Default> Core<T> {
                 is_end,
             };
             self.send_head(key, response);
-            self.flow(key);
+            self.finish_if_drained(key);
             self.update(key);
             if let Some(stream) = self.streams.get_mut(key) {
-                // A command that ended another stream does not tell the time.
+                // The caller may be a command without a time, so `now` may be old: `reset_stalled` counts from its
+                // next call.
                 stream.progress = None;
             }
         }
     }
 
-    /// Sends a 1xx response. A promised stream has none.
+    /// Sends a 1xx response.
+    ///
+    /// # Errors
+    ///
+    /// The stream was reset, has its final response, or is a promised one.
     pub(in crate::h2) fn inform(&mut self, key: Key, status: StatusCode, headers: &HeaderMap) -> Result<(), SendError> {
         let stream = self.sending(key)?;
         if !matches!(stream.head, HeadProgress::Awaited) || stream.is_promised() {
@@ -172,11 +183,11 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    /// Promises a request in the name of a document's client, and returns the stream that is to answer it.
+    /// Sends a PUSH_PROMISE on the stream of a document, and returns the key of the promised stream.
     ///
     /// # Errors
     ///
-    /// Nothing was promised.
+    /// Returns the reason why nothing was promised.
     pub(in crate::h2) fn promise(
         &mut self,
         document: Key,
@@ -214,12 +225,12 @@ impl<T: Default> Core<T> {
         Ok(self.streams.insert(stream))
     }
 
-    /// Queues content of a response, which `is_end` ends with it. Content that nothing else waits for goes out at once,
-    /// and needs no time to be told.
+    /// Queues content of a response; `is_end`: the response ends with it. Short content skips the queue while no other
+    /// stream has anything to send, and `now` is not called then.
     ///
     /// # Errors
     ///
-    /// The stream takes no more.
+    /// The stream was reset, has no response head, or its response has ended.
     pub(in crate::h2) fn send(
         &mut self,
         key: Key,
@@ -237,7 +248,7 @@ impl<T: Default> Core<T> {
             stream.ending = BodyEnd::End;
         }
         if content.is_empty() {
-            self.flow(key);
+            self.finish_if_drained(key);
             return Ok(());
         }
         stream.is_refilling = false;
@@ -263,7 +274,7 @@ impl<T: Default> Core<T> {
     ///
     /// # Errors
     ///
-    /// The stream takes no more.
+    /// The stream was reset, has no response head, or its response has ended.
     pub(in crate::h2) fn finish(&mut self, key: Key, trailers: Option<HeaderMap>) -> Result<(), SendError> {
         let stream = self.sending(key)?;
         if matches!(stream.head, HeadProgress::Awaited) || !matches!(stream.ending, BodyEnd::Open) {
@@ -273,12 +284,12 @@ impl<T: Default> Core<T> {
             Some(trailers) => BodyEnd::Trailers(Box::new(trailers)),
             None => BodyEnd::End,
         };
-        self.flow(key);
+        self.finish_if_drained(key);
         Ok(())
     }
 
-    /// Ends a response whose content has all left, though its end has not.
-    pub(super) fn flow(&mut self, key: Key) {
+    /// Sends the end of a response, or its trailers, if the owner has given the end and no content is queued.
+    pub(super) fn finish_if_drained(&mut self, key: Key) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -302,7 +313,7 @@ impl<T: Default> Core<T> {
         self.end_response(key);
     }
 
-    /// END_STREAM has been put out.
+    /// Changes the state of a stream after our END_STREAM was appended to `out`.
     pub(super) fn end_response(&mut self, key: Key) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -319,38 +330,39 @@ impl<T: Default> Core<T> {
             self.events.push_back(Event::Writable(key));
         }
         if is_abandoned {
-            // Nobody reads the rest of the request (RFC 9113 section 8.1).
+            // The owner does not read the rest of the request (RFC 9113 section 8.1).
             self.reset(key, Reason::NO_ERROR);
         }
     }
 
-    /// Whether so little of a stream's content waits that its owner may go on; otherwise it hears of it by
-    /// [`Event::Writable`].
+    /// Returns whether the owner of a stream may send more content. After `false` the owner gets [`Event::Writable`]
+    /// once it may.
     ///
     /// # Errors
     ///
     /// The stream was reset.
     pub(in crate::h2) fn poll_writable(&mut self, key: Key) -> Result<bool, SendError> {
-        let is_much = self.queued > MUCH;
+        let are_queues_full = self.queued > MAX_QUEUED;
         let stream = self.streams.get_mut(key).ok_or(SendError::Reset(Reason::CANCEL))?;
         if let Some(reason) = stream.reset {
             return Err(SendError::Reset(reason));
         }
-        let may_go_on = may_go_on(stream, is_much);
+        let may_go_on = may_go_on(stream, are_queues_full);
         stream.is_awaited = !may_go_on;
         Ok(may_go_on)
     }
 
-    /// Returns how many bytes of a stream's content wait.
+    /// Returns the number of bytes in a stream's queue.
     pub(in crate::h2) fn queued(&self, key: Key) -> usize {
         self.streams.get(key).map_or(0, |stream| stream.queued)
     }
 
+    /// Wakes an owner that waits for the queue, if it may send more now.
     pub(super) fn wake_writer(&mut self, key: Key) {
-        let is_much = self.queued > MUCH;
+        let are_queues_full = self.queued > MAX_QUEUED;
         if let Some(stream) = self.streams.get_mut(key)
             && stream.is_awaited
-            && may_go_on(stream, is_much)
+            && may_go_on(stream, are_queues_full)
         {
             stream.is_awaited = false;
             stream.is_refilling = true;
@@ -370,8 +382,8 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// The owner lets go of a stream. A response that is not complete is reset for `reason`; the rest of the request
-    /// is not wanted.
+    /// Detaches a stream from its owner. A response whose end was not given is reset for `reason`; otherwise the queued
+    /// content is still sent. The rest of the request is dropped.
     pub(in crate::h2) fn detach(&mut self, key: Key, reason: Reason) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -393,8 +405,8 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Puts out a header block, in CONTINUATION frames where it is longer than a frame. `promised` is the stream of
-    /// a PUSH_PROMISE.
+    /// Appends a header block to `out`; if it is longer than a frame, the rest goes into CONTINUATION frames.
+    /// `promised` is the promised stream of a PUSH_PROMISE.
     fn put_block(
         &mut self,
         (frame_kind, flags): (u8, u8),
@@ -417,8 +429,8 @@ impl<T: Default> Core<T> {
         encode(&mut self.encoder, out);
         let length = out.len() - start - HEADER_LEN;
         if length <= DEFAULT_FRAME {
-            if let Some(place) = out.get_mut(start..start + 3) {
-                place.copy_from_slice(&frame::length(length));
+            if let Some(field) = out.get_mut(start..start + 3) {
+                field.copy_from_slice(&frame::length(length));
             }
             return;
         }
@@ -437,13 +449,14 @@ impl<T: Default> Core<T> {
     }
 }
 
-fn may_go_on<T>(stream: &StreamEntry<T>, is_much: bool) -> bool {
-    let low = if is_much { 0 } else { RESUME_BELOW };
+/// Returns whether a stream's owner may send more: the queue is empty, or short and about to leave.
+fn may_go_on<T>(stream: &StreamEntry<T>, are_queues_full: bool) -> bool {
+    let limit = if are_queues_full { 0 } else { RESUME_BELOW };
     let queued = i64::try_from(stream.queued).unwrap_or(i64::MAX);
-    stream.queued == 0 || (stream.queued <= low && queued <= stream.send_window && stream.has_begun())
+    stream.queued == 0 || (stream.queued <= limit && queued <= stream.send_window && stream.has_begun())
 }
 
-/// Encodes a response's fields; whether Priority is one of them.
+/// Encodes the status and fields of a response; returns whether Priority is one of the fields.
 fn encode(encoder: &mut Encoder, out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) -> bool {
     let mut has_priority = false;
     encoder.status(status, out);

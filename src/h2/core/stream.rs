@@ -1,4 +1,4 @@
-//! One stream: its state, its two windows, and the content that waits in either direction.
+//! Holds one stream: its state (RFC 9113 section 5.1), its two windows, and the content that waits in either direction.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use super::Reason;
 use crate::{h2::priority::schedule::Rank, push::Priority};
 
-/// The states of a stream (RFC 9113 section 5.1), as a server has them:
+/// The states of a stream (RFC 9113 section 5.1) on a server:
 ///
 /// ```text
 ///       send PP                recv H
@@ -21,10 +21,10 @@ use crate::{h2::priority::schedule::Rank, push::Priority};
 ///                  Closed               Closed            Closed
 /// ```
 ///
-/// RST_STREAM from either side leads from every state to `Closed`. An idle stream is no object.
+/// RST_STREAM from either side leads from every state to `Closed`. An idle stream has no [`StreamEntry`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::h2) enum State {
-    /// Promised; its response has not begun.
+    /// The stream is promised; its response has not begun.
     ReservedLocal,
     Open,
     /// The response is complete, the request is not.
@@ -35,17 +35,17 @@ pub(in crate::h2) enum State {
 }
 
 impl State {
-    /// Whether the client may still send content or trailers.
+    /// Returns whether the client may still send content or trailers.
     pub(super) const fn receives(self) -> bool {
         matches!(self, Self::Open | Self::HalfClosedLocal)
     }
 
-    /// Whether response frames may still be sent.
+    /// Returns whether response frames may still be sent.
     pub(super) const fn sends(self) -> bool {
         matches!(self, Self::ReservedLocal | Self::Open | Self::HalfClosedRemote)
     }
 
-    /// The state once the client has ended its half.
+    /// Returns the state after the client's END_STREAM.
     pub(super) const fn remote_ended(self) -> Self {
         match self {
             Self::Open => Self::HalfClosedRemote,
@@ -54,7 +54,7 @@ impl State {
         }
     }
 
-    /// The state once the response is complete.
+    /// Returns the state after our END_STREAM.
     pub(super) const fn local_ended(self) -> Self {
         match self {
             Self::Open => Self::HalfClosedLocal,
@@ -64,84 +64,85 @@ impl State {
     }
 }
 
-/// How a response ends.
+/// The end of a response, as far as its owner has given it.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// Not yet: more content may come.
+    /// The owner may give more content.
     Open,
-    /// After the queued content.
+    /// The response ends with the queued content.
     End,
-    /// After the queued content, with these fields.
+    /// The response ends after the queued content, with these trailers.
     Trailers(Box<HeaderMap>),
 }
 
-/// How far the response head has come.
+/// Progress of the response head.
 #[derive(Debug)]
 pub(super) enum HeadProgress {
-    /// Not given yet.
+    /// The owner has not given the head yet.
     Awaited,
-    /// The head of a promised response, which waits for the client's stream limit.
+    /// The head of a promised response waits for the client's stream limit.
     Held(Box<(StatusCode, HeaderMap)>),
-    /// Written, or in the queue of what is written.
+    /// The head is in `out`, or was written.
     Sent,
 }
 
-/// A stream with what its owner keeps beside it.
+/// A stream with its owner's data.
 #[derive(Debug)]
 pub(super) struct StreamEntry<T> {
     pub(super) id: u32,
     pub(super) state: State,
-    /// The side of the owner, which goes back to it when the stream is closed.
+    /// The owner's data, which [`Event::Closed`](super::Event::Closed) gives back.
     pub(super) side: T,
-    /// A task holds the key of this stream.
+    /// The owner has the key of this stream, and has not called [`detach`](super::Core::detach).
     pub(super) is_attached: bool,
-    /// The client, or we, have reset it.
+    /// The error code of a reset by either side.
     pub(super) reset: Option<Reason>,
 
     /// The client has ended its request.
     pub(super) is_request_complete: bool,
-    /// Content that came and was not read.
+    /// Content that has come and was not read.
     pub(super) received: BytesMut,
     /// Bytes that the client may still send.
     pub(super) receive_window: i64,
-    /// Bytes that were read and not yet given back to the client's window.
+    /// Bytes that were read and not yet given back to the client by WINDOW_UPDATE.
     pub(super) unreported: u32,
-    /// Content bytes that are still to come, where content-length told.
+    /// Bytes of content that are still to come, if the request has Content-Length.
     pub(super) remaining: Option<u64>,
-    /// Bytes of request fields that were allocated for it.
+    /// Size of the request fields, which counts in the budgets for request heads.
     pub(super) header_bytes: usize,
 
     pub(super) head: HeadProgress,
     /// Content that waits to be sent.
     pub(super) queue: VecDeque<Bytes>,
+    /// Bytes of `queue`.
     pub(super) queued: usize,
-    /// Content bytes that were put out.
+    /// Bytes of content that were moved to `out`.
     pub(super) sent: usize,
     pub(super) ending: Ending,
-    /// Bytes that the client takes; negative after SETTINGS made it smaller (RFC 9113 section 6.9.2).
+    /// Bytes that the client takes; negative after SETTINGS made the window smaller (RFC 9113 section 6.9.2).
     pub(super) send_window: i64,
-    /// The owner waits until the queue is shorter.
+    /// The owner waits for [`Event::Writable`](super::Event::Writable).
     pub(super) is_awaited: bool,
-    /// The owner was told that it may go on, and has not yet.
+    /// The owner was woken by `Event::Writable`, and has not sent content since.
     pub(super) is_refilling: bool,
-    /// When it last sent, or could not: write time limits count from here.
+    /// Time of the last DATA frame, or when content began to wait: write time limits count from here.
     pub(super) progress: Option<Instant>,
 
-    /// For a promised stream, the urgency of its plan.
+    /// Priority that the plan gives a promised stream.
     pub(super) planned: Priority,
-    /// Asked by the client, in the request or by PRIORITY_UPDATE.
+    /// Priority that the client gives, in the request or by PRIORITY_UPDATE.
     pub(super) requested: Priority,
-    /// Asked by the origin, in the response.
+    /// Priority that the origin gives, in the response.
     pub(super) origin: Priority,
-    /// Its place among those that can send, while it is one of them.
+    /// The stream's place in the schedule, while it can send.
     pub(super) rank: Option<Rank>,
     /// Turns that an incremental stream has had (see [`crate::h2::priority::schedule`]).
     pub(super) cycle: u32,
-    /// The interval in which it was ready, or had its turn, last.
+    /// Value of `busy_intervals` when the stream last sent, or became ready to.
     pub(super) waits_since: u32,
-    /// It waited so long that it shares with the most urgent.
+    /// The stream waited so long that it takes turns with the most urgent streams.
     pub(super) is_promoted: bool,
-    /// The document of a promised stream.
+    /// Identifier of the stream whose response is the document of this promised stream.
     pub(super) parent: Option<u32>,
 }
 
@@ -179,23 +180,23 @@ impl<T> StreamEntry<T> {
         }
     }
 
-    /// Whether the server promised it.
+    /// Returns whether the server promised this stream.
     pub(super) const fn is_promised(&self) -> bool {
         self.id.is_multiple_of(2)
     }
 
-    /// Whether the head is on its way, so that content may follow.
+    /// Returns whether the response head was sent, so that content may follow.
     pub(super) const fn has_begun(&self) -> bool {
         matches!(self.head, HeadProgress::Sent)
     }
 
-    /// What asks most lately and most closely counts: the origin's word before the client's (RFC 9218
-    /// section 8), the plan's last.
+    /// Returns the priority that counts: each parameter of the origin overrides the client's (RFC 9218 section 8), and
+    /// the client's overrides the plan's.
     pub(super) fn priority(&self) -> Priority {
         self.origin.or(self.requested).or(self.planned)
     }
 
-    /// Drops all content that waits in either direction; returns how many received bytes were dropped.
+    /// Drops all content that waits in either direction, and returns the number of received bytes among it.
     pub(super) fn discard(&mut self) -> usize {
         let dropped = self.received.len();
         self.received = BytesMut::new();

@@ -1,10 +1,10 @@
-//! The streams of a connection, found by key (in one step) or by identifier.
+//! Holds the streams of a connection, to be found by key (in one step) or by stream identifier (in a binary search).
 
 use std::collections::VecDeque;
 
 use super::stream::StreamEntry;
 
-/// Names a stream to its owner. A key whose stream is gone finds nothing.
+/// The name of a stream for its owner. The key of a removed stream finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::h2) struct Key {
     index: u32,
@@ -22,7 +22,7 @@ impl Key {
 pub(super) struct Streams<T> {
     slots: Vec<Option<Box<StreamEntry<T>>>>,
     free: Vec<u32>,
-    /// Identifiers grow, so both lists are sorted.
+    /// Streams that the client opened. Identifiers grow, so this list and the next one are sorted.
     requested: VecDeque<Key>,
     promised: VecDeque<Key>,
 }
@@ -38,8 +38,8 @@ impl<T> Default for Streams<T> {
     }
 }
 
-/// Lists that are longer than this are given back when the last stream is gone.
-const KEPT: usize = 32;
+/// Capacity of `slots` above which the memory of all lists is freed when the last stream is removed.
+const MAX_KEPT_SLOTS: usize = 32;
 
 impl<T> Streams<T> {
     pub(super) fn len(&self) -> usize {
@@ -50,21 +50,21 @@ impl<T> Streams<T> {
         self.len() == 0
     }
 
-    /// Streams that the client opened.
+    /// Returns the number of streams that the client opened.
     pub(super) fn requested(&self) -> usize {
         self.requested.len()
     }
 
-    /// Promised streams, reserved and open ones.
+    /// Returns the number of promised streams, reserved and open ones.
     pub(super) fn promised(&self) -> usize {
         self.promised.len()
     }
 
-    /// Adds a stream, whose identifier is higher than those of its kind before.
+    /// Adds a stream, whose identifier must be the highest of all requested or of all promised streams so far.
     pub(super) fn insert(&mut self, stream: StreamEntry<T>) -> Key {
         let id = stream.id;
-        let list = self.free.pop();
-        let index = list.unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+        let free = self.free.pop();
+        let index = free.unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
         let stream = Some(Box::new(stream));
         match self.slots.get_mut(index as usize) {
             Some(slot) => *slot = stream,
@@ -81,13 +81,13 @@ impl<T> Streams<T> {
         let stream = slot.take();
         self.free.push(key.index);
         let list = self.list(key.id);
-        // Most often the oldest is the first to be done.
+        // Most often the oldest stream ends first.
         if list.front() == Some(&key) {
             list.pop_front();
         } else if let Ok(at) = list.binary_search_by_key(&key.id, |key| key.id) {
             list.remove(at);
         }
-        if self.is_empty() && self.slots.capacity() > KEPT {
+        if self.is_empty() && self.slots.capacity() > MAX_KEPT_SLOTS {
             *self = Self::default();
         }
         stream
@@ -110,7 +110,7 @@ impl<T> Streams<T> {
         } else {
             &self.requested
         };
-        // The newest is asked for most often.
+        // Most often the newest stream is looked up.
         if let Some(last) = list.back().filter(|last| last.id == id) {
             return Some(*last);
         }
@@ -118,12 +118,12 @@ impl<T> Streams<T> {
         list.get(at).copied()
     }
 
-    /// The keys of all streams: those that the client opened, then those that were promised.
+    /// Returns the keys of all streams: first the requested ones, then the promised ones.
     pub(super) fn all(&self) -> impl Iterator<Item = Key> {
         self.requested.iter().chain(&self.promised).copied()
     }
 
-    /// The keys of all streams at this moment.
+    /// Returns a copy of the keys of all streams, for loops that change streams.
     pub(super) fn keys(&self) -> Vec<Key> {
         self.all().collect()
     }

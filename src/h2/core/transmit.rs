@@ -1,4 +1,7 @@
-//! Which DATA frame is next, chosen when the socket takes more bytes.
+//! Chooses the next DATA frame, when the socket takes more bytes.
+//!
+//! Streams go in the order of [`crate::h2::priority::schedule`]. Pushes are held back while the path is full, while a
+//! document waits for its window, and while an owner that comes before them refills its queue.
 
 use std::time::{Duration, Instant};
 
@@ -16,29 +19,29 @@ use crate::h2::{
     },
 };
 
-/// Bytes that are put out at a time: four default frames, so that 64 KB leave in one write.
+/// Bytes in `out` at which no more are chosen: four default frames, so that 64 KB leave in one write.
 pub(super) const TURN: usize = 64 * 1024;
 
-/// A push joins what is put out below this only: a document that comes waits for little more than a frame.
+/// Bytes in `out` at which no push is chosen: a document that comes then waits for at most two frames of pushes.
 const PUSH_TURN: usize = DEFAULT_FRAME;
 
-/// How long pushes wait for a document whose content is queued while its window is shut. A few long round trips: a
-/// client that reads its pushes first must not wait for ever.
+/// How long pushes wait for a document whose content is queued while its window is shut: several slow round trips.
+/// There is a limit because a client may read its pushes before its document.
 const STALLED_PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long pushes wait for an owner that was told to go on: longer than the gaps of a busy scheduler.
+/// How long pushes wait for an owner that was woken to send more: longer than a busy runtime takes to run its task.
 const REFILL_PATIENCE: Duration = Duration::from_millis(50);
 
-/// How often streams that wait for more urgent ones are looked at.
+/// The interval at which [`Core::promote`] looks for streams that have waited too long for more urgent ones.
 const PROMOTION_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A stream that has content, and waited for more urgent ones in so many intervals in which they sent, shares with them
-/// from then on: 2 s. A push waits for its own document longer.
+/// Number of intervals after which a ready stream is promoted: 8 * 250 ms = 2 s. Intervals in which nothing was sent
+/// do not count. A push is not promoted while its document is open.
 const PATIENCE: u32 = 8;
 
 impl<T: Default> Core<T> {
-    /// Moves to `out` what is to be written next, which is nothing while `out` is long, and returns when to call again
-    /// if nothing happens before.
+    /// Appends the next frames to `out` until it holds [`TURN`] bytes, and returns when to call again if nothing
+    /// happens before.
     pub(in crate::h2) fn transmit(
         &mut self,
         out: &mut Rope,
@@ -77,13 +80,14 @@ impl<T: Default> Core<T> {
         again
     }
 
-    /// Whether anything is to be written. While pushes are held back, by the path or for a document, they do not count.
+    /// Returns whether anything is to be written. Pushes that are held back, by the path or for a document, do not
+    /// count.
     pub(in crate::h2) fn has_output(&self, are_pushes_held: bool) -> bool {
         let has_content = |(rank, _): (Rank, Key)| !(are_pushes_held && rank.is_push());
         !self.out.is_empty() || (self.send_window > 0 && self.schedule.first().is_some_and(has_content))
     }
 
-    /// Puts out a frame of a stream that can send, and returns the length of its content.
+    /// Appends a DATA frame of a stream that can send to `out`, and returns the length of its content.
     fn put_data(&mut self, rank: Rank, key: Key, most: usize) -> usize {
         let connection_window = usize::try_from(self.send_window).unwrap_or(0);
         let Some(stream) = self.streams.get_mut(key) else {
@@ -128,14 +132,15 @@ impl<T: Default> Core<T> {
             return length;
         }
         if is_last {
-            self.flow(key);
+            self.finish_if_drained(key);
         }
         self.rerank(key);
         self.wake_writer(key);
         length
     }
 
-    /// Puts out content that is shorter than a frame and that every window takes, while no stream has anything queued.
+    /// Appends content to `out` without queueing it. The caller has checked that the content fits in one frame and in
+    /// both windows, and that no stream can send.
     pub(super) fn put_at_once(&mut self, key: Key, content: Bytes, is_end: bool) {
         let header = FrameHeader {
             length: content.len(),
@@ -151,7 +156,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Counts content that was put out; `is_last`: it is all that was queued.
+    /// Counts content that was appended to `out`; `is_last`: the queue of the stream is empty now.
     fn count_sent(&mut self, key: Key, length: usize, is_last: bool) {
         let sent = i64::try_from(length).unwrap_or(0);
         self.send_window -= sent;
@@ -162,13 +167,13 @@ impl<T: Default> Core<T> {
             stream.waits_since = self.busy_intervals;
         }
         self.has_sent = true;
-        // The client answers it by window updates, of its stream and of the connection, in pieces of a kilobyte or more.
-        // Updates by less are paid for only where the content, not the client's window, makes frames so short.
+        // The client returns the content by WINDOW_UPDATE frames for the stream and the connection. Two tokens a
+        // kilobyte pay for updates of 1 KiB or more; tiny ones are paid for only if the content was that short.
         let earned = if is_last { 2 * COST_TINY_WINDOW } else { 2 };
         self.frames.earn(earned + u32::try_from(length / 512).unwrap_or(0));
     }
 
-    /// A stream's queue, window or state has changed.
+    /// Updates the schedule after a change of a stream's queue, window or state, and wakes an owner that may go on.
     pub(super) fn update(&mut self, key: Key) {
         let is_ready = self.streams.get(key).is_some_and(can_send);
         let is_ranked = self.streams.get(key).is_some_and(|stream| stream.rank.is_some());
@@ -178,20 +183,20 @@ impl<T: Default> Core<T> {
         self.wake_writer(key);
     }
 
-    /// Gives a stream its place among those that can send.
+    /// Gives a stream its place in the schedule if it can send, and removes it otherwise.
     pub(super) fn rerank(&mut self, key: Key) {
-        let is_silent = !self.knows_priorities;
+        let knows_priorities = self.knows_priorities;
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
         let is_ready = can_send(stream);
         let mut priority = stream.priority();
-        // A client that says nothing of priorities gets all that it asked for in turn, as before RFC 9218.
-        if is_silent {
+        // A client that sends no priorities gets its responses in turns, as before RFC 9218.
+        if !knows_priorities {
             priority = priority.or_incremental();
         }
         match stream.rank.take() {
-            // Its turn goes on.
+            // The stream's turn goes on.
             Some(rank) if is_ready && self.schedule.keeps(rank, key.id(), priority, stream.is_promoted) => {
                 stream.rank = Some(rank);
                 return;
@@ -211,8 +216,8 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Until when a push of this rank waits: for a document that has content and no window, and for a document or a push
-    /// before it whose owner is about to go on.
+    /// Returns until when a push of this rank waits: for a document that has content and no window, or for a document
+    /// or an earlier push whose owner was woken to send more.
     fn pushes_held_until(&self, push: Rank) -> Option<Instant> {
         let held = |key: Key| {
             let stream = self.streams.get(key).filter(|stream| stream.state.sends())?;
@@ -230,7 +235,7 @@ impl<T: Default> Core<T> {
         self.streams.all().filter_map(held).max()
     }
 
-    /// Lets streams that have waited too long share with the most urgent; returns when to look again.
+    /// Promotes streams that have waited too long for more urgent ones; returns when to look again.
     fn promote(&mut self) -> Option<Instant> {
         if self.schedule.len() < 2 {
             self.promotion_due = None;
@@ -263,6 +268,7 @@ impl<T: Default> Core<T> {
         Some(due)
     }
 
+    /// Returns whether a stream has waited for [`PATIENCE`] intervals; never for a push whose document is open.
     fn is_overdue(&self, key: Key) -> bool {
         let Some(stream) = self.streams.get(key) else {
             return false;
@@ -275,11 +281,11 @@ impl<T: Default> Core<T> {
     }
 }
 
-/// Whether a stream could send at once if the connection's window allows.
+/// Returns whether a stream could send at once if the connection's window allows.
 fn can_send<T>(stream: &StreamEntry<T>) -> bool {
     stream.queued > 0 && stream.send_window > 0 && stream.has_begun() && stream.state.sends()
 }
 
-fn earlier(one: Option<Instant>, other: Instant) -> Option<Instant> {
-    Some(one.map_or(other, |one| one.min(other)))
+fn earlier(time: Option<Instant>, other: Instant) -> Option<Instant> {
+    Some(time.map_or(other, |time| time.min(other)))
 }

@@ -1,12 +1,11 @@
-//! How much of pushes may be on its way to the client.
+//! Limits the bytes of pushes that are on their way to the client.
 //!
-//! Bytes that a push has put on their way are before a document that comes after: in our socket, and in the
-//! queue of whatever is the narrowest on the path. So pushes go on only while that queue is short.
-//! TCP tells how long it is: a round trip takes longer by what waits. As much as was acknowledged in
-//! the shortest round trip fills the path; what is on the way beyond that makes the queue (FAST TCP,
-//! LEDBAT of RFC 6817). Documents are sent as TCP will have it.
+//! A document that comes during a push waits behind the pushed bytes in our socket and in the queue at the bottleneck
+//! of the path. So pushes are sent only while that queue is short. Its length follows from TCP's round-trip times:
+//! every byte in the queue makes them longer than the shortest one (FAST TCP; LEDBAT, RFC 6817). Documents are limited
+//! by TCP only.
 //!
-//! Behind a terminator on the same machine the path that TCP knows of ends there, and so does this.
+//! Behind a TLS terminator TCP's round trip ends at the terminator, so the queue behind it is not seen.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,71 +13,71 @@ use pingora::protocols::SocketDigest;
 
 use super::{Allowance, PushPath};
 
-/// How much longer a round trip may take for pushes, beside a quarter of it: a document that comes is
-/// late by no more.
+/// The queueing delay that pushes may cause, beside a quarter of the shortest round trip. A document that comes during
+/// a push is late by no more than both.
 const DELAY: Duration = Duration::from_millis(8);
 
-/// Segments that are always in order: half of what TCP itself begins with (RFC 6928).
+/// Number of segments that may always be in flight: half of TCP's initial window (RFC 6928).
 const SEGMENTS: usize = 5;
 
-/// Pushed bytes between two looks. A page with a few small assets takes none.
-const UNSEEN: usize = 16 * 1024;
+/// Pushed bytes after an empty TCP queue that go without a look at TCP_INFO: small assets cost no system call.
+const UNCHECKED: usize = 16 * 1024;
 
-/// The least that is worth a frame.
+/// The smallest allowance that is worth a frame, in bytes.
 const LEAST: usize = 2 * 1024;
 
 /// The path of one connection.
 #[derive(Debug, Default)]
 pub(in crate::h2) struct PathEstimate {
     socket: Option<Arc<SocketDigest>>,
-    /// Pushed bytes since the last look.
-    unseen: usize,
+    /// Pushed bytes since TCP's queue was last seen empty, or since the connection began.
+    unchecked: usize,
 }
 
-/// The state of a connection as TCP tells it.
+/// The state of a TCP connection, from TCP_INFO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Path {
     /// Bytes of a segment.
     segment: usize,
-    /// Bytes that are sent and not acknowledged.
+    /// Bytes that were sent and not acknowledged.
     in_flight: usize,
-    /// Bytes that are not sent.
+    /// Bytes in the socket that were not sent.
     unsent: usize,
     round_trip: Duration,
     shortest_round_trip: Duration,
 }
 
 impl PathEstimate {
-    /// Returns the path of a socket; without one nothing holds pushes back.
+    /// Returns the path of a socket; without a socket pushes are not limited.
     pub(in crate::h2) fn new(socket: Option<Arc<SocketDigest>>) -> Self {
-        Self { socket, unseen: 0 }
+        Self { socket, unchecked: 0 }
     }
 }
 
 impl PushPath for PathEstimate {
     fn allowance(&mut self) -> Allowance {
-        if self.unseen < UNSEEN {
-            return Allowance::Bytes(UNSEEN - self.unseen);
+        if self.unchecked < UNCHECKED {
+            return Allowance::Bytes(UNCHECKED - self.unchecked);
         }
-        let Some(path) = self.socket.as_deref().and_then(look) else {
+        let Some(path) = self.socket.as_deref().and_then(read_tcp_info) else {
             return Allowance::Bytes(usize::MAX);
         };
         if path.queued() == 0 {
-            self.unseen = 0;
+            self.unchecked = 0;
         }
         path.allowance()
     }
 
     fn count(&mut self, bytes: usize) {
-        self.unseen = self.unseen.saturating_add(bytes);
+        self.unchecked = self.unchecked.saturating_add(bytes);
     }
 }
 
-fn look(socket: &SocketDigest) -> Option<Path> {
+fn read_tcp_info(socket: &SocketDigest) -> Option<Path> {
     let info = socket.tcp_info()?;
     let bytes = |segments: u32| usize::try_from(segments).unwrap_or(usize::MAX);
     let segment = bytes(info.tcpi_snd_mss).max(1);
-    // Segments are not all full: on the loopback one may have 64 KB, and few of ours do.
+    // Segments are not all full (a loopback segment may have 64 KB), so bytes that were not acknowledged limit them.
     let sent = info.tcpi_bytes_sent.saturating_sub(info.tcpi_bytes_retrans);
     let unacknowledged = usize::try_from(sent.saturating_sub(info.tcpi_bytes_acked)).unwrap_or(usize::MAX);
     Some(Path {
@@ -91,16 +90,17 @@ fn look(socket: &SocketDigest) -> Option<Path> {
 }
 
 impl Path {
+    /// Returns the bytes that the client has not acknowledged, sent or not.
     fn queued(&self) -> usize {
         self.in_flight.saturating_add(self.unsent)
     }
 
     fn allowance(&self) -> Allowance {
         let longest = self.shortest_round_trip + self.shortest_round_trip / 4 + DELAY;
-        // Bytes in flight take one round trip, so in the longest one that is allowed this much would be.
+        // The path moves `in_flight` bytes in `round_trip`, so at the same rate it moves this number in `longest`.
         let allowed = scaled(self.in_flight, longest, self.round_trip).max(SEGMENTS * self.segment);
         match allowed.checked_sub(self.queued()) {
-            Some(room) if room >= LEAST => Allowance::Bytes(room),
+            Some(left) if left >= LEAST => Allowance::Bytes(left),
             _ => {
                 let excess = (self.queued() + LEAST).saturating_sub(allowed);
                 let drained = self.round_trip.mul_f64(ratio(excess, self.in_flight));
@@ -110,19 +110,21 @@ impl Path {
     }
 }
 
-/// Between two looks of a push that waits: as fine as timers are, and so that a path that has become faster is soon used.
+/// Limits of the time until a push that waits is checked again. The shortest is the resolution of timers; the longest
+/// lets pushes soon use a path that has become faster.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
-fn scaled(bytes: usize, by: Duration, of: Duration) -> usize {
+/// Returns the number of bytes that are moved in `time` if `bytes` are moved in `round_trip`.
+fn scaled(bytes: usize, time: Duration, round_trip: Duration) -> usize {
     let scaled = u128::try_from(bytes)
         .unwrap_or(u128::MAX)
-        .saturating_mul(by.as_micros())
-        / of.as_micros().max(1);
+        .saturating_mul(time.as_micros())
+        / round_trip.as_micros().max(1);
     usize::try_from(scaled).unwrap_or(usize::MAX)
 }
 
-/// At most 1.
+/// Returns `part / whole`, but at most 1.
 fn ratio(part: usize, whole: usize) -> f64 {
     let thousandths = part.saturating_mul(1000).checked_div(whole).unwrap_or(1000).min(1000);
     u16::try_from(thousandths).map_or(1.0, |thousandths| f64::from(thousandths) / 1000.0)
@@ -132,7 +134,7 @@ fn ratio(part: usize, whole: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// A path of 20 ms where so many bytes are on the way, and a round trip takes so long.
+    /// A path whose shortest round trip takes 20 ms, and the present one `millis`.
     fn path(in_flight: usize, unsent: usize, millis: u64) -> Path {
         Path {
             segment: 1460,
@@ -144,21 +146,21 @@ mod tests {
     }
 
     #[test]
-    fn a_few_segments_are_always_in_order() {
+    fn five_segments_may_always_be_in_flight() {
         assert_eq!(path(0, 0, 20).allowance(), Allowance::Bytes(5 * 1460));
         assert_eq!(path(1460, 0, 500).allowance(), Allowance::Bytes(4 * 1460));
     }
 
     #[test]
-    fn more_goes_while_round_trips_stay_short() {
-        // 33 ms are allowed.
+    fn pushes_go_on_while_round_trips_stay_short() {
+        // The longest round trip that is allowed: 20 ms + 20 ms / 4 + 8 ms = 33 ms.
         assert_eq!(path(100_000, 0, 20).allowance(), Allowance::Bytes(65_000));
         assert_eq!(path(100_000, 60_000, 20).allowance(), Allowance::Bytes(5_000));
         assert_eq!(path(100_000, 0, 30).allowance(), Allowance::Bytes(10_000));
     }
 
     #[test]
-    fn a_queue_is_waited_for() {
+    fn pushes_wait_until_the_queue_is_short() {
         assert!(matches!(path(100_000, 0, 33).allowance(), Allowance::After(_)));
         assert_eq!(path(100_000, 65_000, 20).allowance(), Allowance::After(SHORTEST_WAIT));
         assert_eq!(path(100_000, 0, 66).allowance(), Allowance::After(LONGEST_WAIT));
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_small_assets_take_no_look() {
+    fn small_assets_are_sent_without_a_look_at_tcp() {
         let mut path_estimate = PathEstimate::new(None);
         for _ in 0..4 {
             assert!(matches!(path_estimate.allowance(), Allowance::Bytes(bytes) if bytes > 1000));

@@ -1,18 +1,19 @@
-//! Which stream sends the next frame: urgency and incremental of RFC 9218, the document first.
+//! Decides which stream sends the next frame: requested streams before pushed ones, by urgency and incremental (RFC
+//! 9218).
 //!
-//! - A stream has a place here only while it could send at once: content is queued and its window is open.
-//!   Nobody waits for a stream that has nothing to send.
-//! - All requested streams come before all pushed ones (rule 12), within both the more urgent one first.
-//! - Of one urgency, streams that are not incremental are sent one after another in the order of their
-//!   identifiers, even if their content comes in pieces; then incremental ones take turns of one frame (RFC 9218
-//!   section 10), each turn a cycle. A stream that begins joins the cycle that is under way, as in nghttp2.
-//! - Pushes go one after another, in the order of their promises.
+//! - A stream is in the schedule only while it could send at once: content is queued and its window is open. Thus no
+//!   stream waits for one that has nothing to send.
+//! - All requested streams come before all pushed ones; in each of the two groups the more urgent stream comes first.
+//! - Streams of one urgency that are not incremental are sent one after another in the order of their identifiers,
+//!   even if their content comes in pieces; then incremental ones take turns of one frame (RFC 9218 section 10). In a
+//!   cycle each of them has one turn. A stream that begins joins the present cycle, as in nghttp2.
+//! - Pushes of one urgency are sent one after another, in the order of their promises.
 
 use std::collections::VecDeque;
 
 use crate::push::{Priority, Urgency};
 
-/// The place of a stream among those that can send; the lowest is next.
+/// The place of a stream in the schedule; the stream with the lowest rank sends next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::h2) struct Rank {
     level: u8,
@@ -21,16 +22,16 @@ pub(in crate::h2) struct Rank {
     is_promoted: bool,
 }
 
-/// Levels of pushes come after those of requests.
+/// The first level of pushes, after the eight urgencies of requests (RFC 9218 section 4.1).
 const FIRST_PUSH_LEVEL: u8 = 8;
 
 impl Rank {
-    /// The level of a requested stream's urgency, or of a promised stream's.
+    /// Returns the level of a requested or promised stream with this urgency.
     fn level(urgency: Urgency, is_promised: bool) -> u8 {
         urgency.value() + if is_promised { FIRST_PUSH_LEVEL } else { 0 }
     }
 
-    /// The rank of a push that is not promoted, whether or not it can send.
+    /// Returns the rank that a push has, or would have if it could send, while it is not promoted.
     pub(in crate::h2) fn of_push(id: u32, priority: Priority) -> Self {
         Self {
             level: Self::level(priority.urgency(), true),
@@ -40,12 +41,12 @@ impl Rank {
         }
     }
 
-    /// Whether it is a push among pushes.
+    /// Returns whether a push has this rank. A push that was promoted to the level of a request is none here.
     pub(in crate::h2) const fn is_push(self) -> bool {
         self.level >= FIRST_PUSH_LEVEL
     }
 
-    /// Whether another one's urgency goes before its own.
+    /// Returns whether this rank is on a later level than the other one.
     pub(in crate::h2) const fn is_less_urgent_than(self, other: Self) -> bool {
         self.level > other.level
     }
@@ -55,9 +56,9 @@ impl Rank {
 #[derive(Debug)]
 pub(in crate::h2) struct Schedule<K> {
     ready: VecDeque<(Rank, K)>,
-    /// The cycle that is under way.
+    /// The present cycle of turns.
     cycle: u32,
-    /// How many of them are promoted.
+    /// Number of promoted streams in `ready`.
     promoted: usize,
 }
 
@@ -71,12 +72,12 @@ impl<K> Default for Schedule<K> {
     }
 }
 
-/// Room for more streams is given back when none is left.
-const KEPT: usize = 8;
+/// Capacity of `ready` above which its memory is freed when it is empty.
+const MAX_KEPT_CAPACITY: usize = 8;
 
 impl<K: Copy> Schedule<K> {
-    /// Adds a stream that had turns up to `cycle`, and returns its rank. A promoted one shares with the most
-    /// urgent.
+    /// Adds a stream whose next turn is in `cycle` or later, and returns its rank. A promoted stream takes turns with
+    /// the most urgent streams.
     pub(in crate::h2) fn insert(&mut self, id: u32, priority: Priority, cycle: u32, is_promoted: bool, key: K) -> Rank {
         let level = self.level(id, priority, is_promoted);
         let cycle = if self.takes_turns(level, id, priority, is_promoted) {
@@ -96,6 +97,7 @@ impl<K: Copy> Schedule<K> {
         rank
     }
 
+    /// Returns the level that a stream has now: a promoted one has the level of the first stream.
     fn level(&self, id: u32, priority: Priority, is_promoted: bool) -> u8 {
         let level = Rank::level(priority.urgency(), id.is_multiple_of(2));
         match self.ready.front() {
@@ -104,18 +106,17 @@ impl<K: Copy> Schedule<K> {
         }
     }
 
-    /// Whether a stream that has had its turn stays where it is: nothing else is asked for it, and it lets nobody else
-    /// have a turn.
+    /// Returns whether a stream keeps its rank after its turn: its level is the same, and it does not take turns.
     pub(in crate::h2) fn keeps(&self, rank: Rank, id: u32, priority: Priority, is_promoted: bool) -> bool {
         let level = self.level(id, priority, is_promoted);
         level == rank.level && is_promoted == rank.is_promoted && !self.takes_turns(level, id, priority, is_promoted)
     }
 
-    /// Whether a stream lets others have their turn. The most urgent ones do while one that is promoted shares with
-    /// them.
+    /// Returns whether a stream takes turns with others: an incremental or promoted stream, and any requested stream on
+    /// the first level while a promoted one is ready.
     fn takes_turns(&self, level: u8, id: u32, priority: Priority, is_promoted: bool) -> bool {
-        let shares = || self.promoted > 0 && self.ready.front().is_some_and(|(first, _)| first.level == level);
-        is_promoted || (!id.is_multiple_of(2) && (priority.is_incremental() || shares()))
+        let shares_level = || self.promoted > 0 && self.ready.front().is_some_and(|(first, _)| first.level == level);
+        is_promoted || (!id.is_multiple_of(2) && (priority.is_incremental() || shares_level()))
     }
 
     /// Removes a stream.
@@ -124,27 +125,27 @@ impl<K: Copy> Schedule<K> {
             self.ready.remove(at);
             self.promoted -= usize::from(rank.is_promoted);
         }
-        if self.ready.is_empty() && self.ready.capacity() > KEPT {
+        if self.ready.is_empty() && self.ready.capacity() > MAX_KEPT_CAPACITY {
             self.ready = VecDeque::new();
         }
     }
 
-    /// Returns the stream that is next.
+    /// Returns the stream that sends next.
     pub(in crate::h2) fn first(&self) -> Option<(Rank, K)> {
         self.ready.front().copied()
     }
 
-    /// Returns all that can send, in order.
+    /// Returns all streams that can send, in order.
     pub(in crate::h2) fn all(&self) -> impl Iterator<Item = (Rank, K)> {
         self.ready.iter().copied()
     }
 
-    /// How many can send.
+    /// Returns the number of streams that can send.
     pub(in crate::h2) fn len(&self) -> usize {
         self.ready.len()
     }
 
-    /// A stream of this rank has its turn; returns the cycle of its next one.
+    /// Notes a turn of the stream with this rank; returns the cycle of its next turn.
     pub(in crate::h2) fn turn(&mut self, rank: Rank) -> u32 {
         self.cycle = self.cycle.max(rank.cycle);
         rank.cycle.saturating_add(1)
@@ -159,7 +160,7 @@ mod tests {
         Priority::parse(field.as_bytes())
     }
 
-    /// Sends `frames` frames of streams that always have more, and returns whose they are.
+    /// Schedules streams that always have more to send, and returns the stream identifiers of the first frames.
     fn order(streams: &[(u32, &str)], frames: usize) -> Vec<u32> {
         let mut schedule = Schedule::default();
         for &(id, field) in streams {
@@ -188,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn equal_urgencies_go_by_identifier_and_incremental_ones_in_turn() {
+    fn streams_of_one_urgency_go_by_identifier_and_incremental_ones_in_turns() {
         assert_eq!(order(&[(5, ""), (1, ""), (3, "")], 3), [1, 1, 1]);
         assert_eq!(order(&[(5, "i"), (1, "i"), (3, "i")], 7), [1, 3, 5, 1, 3, 5, 1]);
         assert_eq!(order(&[(1, "i"), (3, "u=1, i"), (5, "u=1, i")], 4), [3, 5, 3, 5]);
     }
 
     #[test]
-    fn one_that_comes_later_joins_the_cycle_that_is_under_way() {
+    fn a_stream_that_begins_later_joins_the_present_cycle() {
         let mut schedule = Schedule::default();
         for id in [1, 3] {
             schedule.insert(id, priority("i"), 0, false, id);
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promoted_stream_shares_with_the_most_urgent() {
+    fn a_promoted_stream_has_the_level_of_the_most_urgent_one() {
         let mut schedule = Schedule::default();
         let first = schedule.insert(1, priority("u=1, i"), 0, false, 1);
         let late = schedule.insert(3, priority("u=6"), 0, true, 3);

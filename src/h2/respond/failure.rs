@@ -1,10 +1,10 @@
-//! Failures of a stream as Pingora's errors: the one place that makes them.
+//! Maps a stream's errors to Pingora's; no other file makes Pingora errors of them.
 
 use pingora::{BError, Error, ErrorType};
 
 use crate::h2::stream::StreamError;
 
-/// Returns the error of a response that cannot be sent.
+/// Returns Pingora's error for a response that cannot be sent.
 pub(super) fn write_error(error: StreamError) -> BError {
     let kind = match &error {
         StreamError::WriteTimeout(_) => ErrorType::WriteTimedout,
@@ -14,7 +14,7 @@ pub(super) fn write_error(error: StreamError) -> BError {
     Error::because(kind, "while answering an HTTP/2 client", error).into_down()
 }
 
-/// Returns the error of a request whose content does not come.
+/// Returns Pingora's error for request content that does not come.
 pub(super) fn read_error(error: StreamError) -> BError {
     let kind = match &error {
         StreamError::ReadTimeout(_) => ErrorType::ReadTimedout,

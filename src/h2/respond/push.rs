@@ -1,4 +1,4 @@
-//! A plan carried out: promises on the wire. The driver of the connection starts their answers.
+//! Sends the promises of a plan, and has the driver of the connection serve the promised requests.
 
 use http::request::Parts;
 use log::debug;
@@ -9,10 +9,11 @@ use crate::{
     push::{Priority, Promise, PushedBy},
 };
 
-/// Promises assets on the stream of their document, and has their answers started.
+/// Promises assets on the stream of their document, and queues the promised requests for the driver.
 ///
-/// It must come before the HEADERS that would make the client ask (RFC 9113 section 8.4). A promise that cannot be
-/// sent is dropped, which gives its place back.
+/// The caller sends the HEADERS that name the assets afterwards: otherwise the client could request an asset before it
+/// sees the promise (RFC 9113 section 8.4). If a promise cannot be sent, this promise and all later ones are dropped,
+/// which frees their slots.
 pub(super) fn push<A>(connection: &Http2Connection<A>, document: &mut Stream, promises: Vec<Promise>) {
     let parent = document.id();
     for promise in promises {

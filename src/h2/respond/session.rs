@@ -1,8 +1,8 @@
-//! One stream as Pingora sees it. The doc-hidden seam: all that touches Pingora's custom session
-//! trait is in this file, and Pingora is pinned to `~0.9.1`.
+//! Implements Pingora's custom session for one stream. The trait is doc-hidden: all code that touches it is in this
+//! file, and Pingora is pinned to `~0.9.1`.
 //!
-//! A plan comes in with a response header, in its extensions; it is carried out before the header
-//! goes on. Of 1xx responses only a 103 made from the plan's hints reaches the client.
+//! A plan comes in the extensions of a response header, and is carried out before the header is sent. The client gets
+//! two kinds of 1xx responses: 100 if it expects one, and 103 with the hints of a plan.
 
 use std::{
     collections::VecDeque,
@@ -50,36 +50,37 @@ use crate::{
     upstream::pace,
 };
 
-/// Request body bytes that are kept for a retry on another origin server; as much as Pingora keeps.
+/// Bytes of a request body that are buffered for a retry on another origin server; the same number as in Pingora.
 const RETRY_BUFFER: usize = 64 * 1024;
 
-/// A request or promise under Pingora's proxy.
+/// A request or promise that Pingora's proxy serves.
 pub(in crate::h2) struct Session<A> {
     request: RequestHeader,
     stream: Stream,
     connection: Arc<Http2Connection<A>>,
-    /// The head of the final response, which was sent.
+    /// The head of the final response, once it was sent.
     written: Option<Box<ResponseHeader>>,
     body_read: usize,
-    /// When its last byte was read, if it has a body.
+    /// The time at which the end of the request body was read.
     body_ended: Option<Instant>,
     body_sent: usize,
     retry_buffer: Option<FixedBuffer>,
     read_timeout: Duration,
     write_timeout: Duration,
     drain_timeout: Option<Duration>,
-    /// The origin is read on while the client waits: its response is stored as it comes.
-    is_apart: bool,
+    /// The origin is read independently of the client, because the response is stored as it comes.
+    is_decoupled: bool,
     outbox: Outbox,
 }
 
-/// What is to be sent, in order. It outlives each attempt to send it, which Pingora drops when the origin says more.
+/// Parts of the response that are to be sent, in order. Pingora drops the future that sends them when the origin has
+/// more, so they are stored outside of that future.
 #[derive(Default)]
 struct Outbox {
     tasks: VecDeque<HttpTask>,
-    /// What was sent has not left yet.
+    /// The wait for the queue of the stream, after a part that made it long.
     patience: Option<Patience>,
-    /// The end of the response was given.
+    /// The end of the response was given to the stream.
     has_ended: bool,
 }
 
@@ -96,12 +97,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             read_timeout: connection.limits.read_timeout,
             write_timeout: connection.limits.write_timeout,
             drain_timeout: None,
-            is_apart: false,
+            is_decoupled: false,
             outbox: Outbox::default(),
             connection,
         }
     }
 
+    /// Carries out the plan of a response header, and sends the header.
     fn write_header(&mut self, mut header: Box<ResponseHeader>, end: bool) -> Result<()> {
         if self.stream.has_ended() || self.written.is_some() {
             return Ok(());
@@ -132,7 +134,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         Ok(())
     }
 
-    /// Tells a client that waits for it to send its body.
+    /// Sends 100, so that a client with `Expect: 100-continue` sends its body.
     fn write_continue(&mut self) -> Result<()> {
         self.request.remove_header(&header::EXPECT);
         self.stream
@@ -157,19 +159,19 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
 
     async fn write_data(&mut self, data: Bytes, end: bool) -> Result<()> {
         match self.send_data(data, end)? {
-            // Apart, as it is large: most writes, and the futures that they are part of, have no use for it.
+            // Boxed because it is large, and because most writes do not wait.
             Some(mut patience) => Box::pin(self.stream.drained(&mut patience)).await.map_err(write_error),
             None => Ok(()),
         }
     }
 
-    /// Sends content; returns what to wait for before more is sent.
+    /// Sends content; returns the wait that is needed before more is sent.
     fn send_data(&mut self, data: Bytes, end: bool) -> Result<Option<Patience>> {
         if self.stream.has_ended() {
             return Ok(None);
         }
         if self.request.method == Method::HEAD {
-            // Pingora asks the origin for the whole of what it may keep.
+            // For a response that may be stored, Pingora sends GET to the origin instead of HEAD.
             if end {
                 self.end()?;
             }
@@ -179,7 +181,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         self.stream.send(data, end, self.write_timeout).map_err(write_error)
     }
 
-    /// Sends one task of the outbox, and notes what to wait for before the next one.
+    /// Sends one part of the response, and stores the wait that is needed before the next one.
     fn write_task(&mut self, task: HttpTask) -> Result<()> {
         let is_last = match task {
             HttpTask::Header(header, end) => {
@@ -233,6 +235,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         self.stream.finish(None).map_err(write_error)
     }
 
+    /// Waits for the next bytes of the request body, and copies them for a retry.
     async fn next_body(&mut self) -> Result<Option<Bytes>> {
         let data = self.stream.read(self.read_timeout).await.map_err(read_error)?;
         if self.stream.is_request_done() {
@@ -247,12 +250,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         Ok(data)
     }
 
-    /// Resolves when the client has left. The origin need not go on then if it has not begun to.
+    /// Resolves when the stream is reset. If the response has not begun, the origin is abandoned.
     fn poll_gone(&self, cx: &Context<'_>) -> Poll<StreamError> {
         let gone = self.stream.poll_reset(cx);
         if gone.is_ready() && self.written.is_none() {
             pace::abandoned();
-            // Whoever reads the origin is in the same task.
+            // The future that reads the origin belongs to the same task, and must see that the origin is abandoned.
             cx.waker().wake_by_ref();
         }
         gone
@@ -314,11 +317,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     }
 
     fn proxy_tasks_enabled(&self) -> bool {
-        self.is_apart
+        self.is_decoupled
     }
 
     fn set_proxy_tasks_enabled(&mut self, enabled: bool) {
-        self.is_apart = enabled;
+        self.is_decoupled = enabled;
     }
 
     fn send_proxy_task(&mut self, task: HttpTask) {
@@ -348,7 +351,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         let passed_on = self.pass_on(tasks).await;
         match passed_on {
             Ok(false) => pace::grant(),
-            // Bytes that still come from the origin are no longer for the client.
+            // Bytes that still come from the origin do not go to the client, so its pace does not limit them.
             Ok(true) | Err(_) => pace::release(),
         }
         passed_on
@@ -409,16 +412,17 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         self.body_read == 0 && (self.stream.is_request_done() || self.declares_no_body())
     }
 
-    /// The next bytes of the request; once it is complete, the client's leaving.
+    /// Returns the next bytes of the request; once the request is complete, waits until the stream is reset or the
+    /// time limit of the response has passed, and returns the error.
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if !no_body_expected && !self.is_body_done() {
-            // The origin cannot be expected to answer yet.
+            // The time limit of the response counts from the end of the request.
             return self.next_body().await;
         }
-        // Pingora waits here and for the origin's answer at once.
-        let answer_limit = self.request.extensions.get::<ResponseLimit>().copied();
+        // Pingora polls this future and the one that reads the origin's response at once.
+        let response_limit = self.request.extensions.get::<ResponseLimit>().copied();
         let gone = poll_fn(|cx| self.poll_gone(cx));
-        let Some(ResponseLimit { since, limit }) = answer_limit.filter(|_| self.written.is_none()) else {
+        let Some(ResponseLimit { since, limit }) = response_limit.filter(|_| self.written.is_none()) else {
             return Err(write_error(gone.await));
         };
         let since = self.body_ended.map_or(since, |ended| ended.max(since));
@@ -455,18 +459,18 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
         self.connection.digest.socket_digest.as_ref()?.local_addr()
     }
 
-    /// The request that Pingora makes one of its own from, to renew an answer in the background. HTTP/1.1 says the
-    /// authority in Host, and the scheme nowhere.
+    /// Returns the request in HTTP/1.1, from which Pingora makes a background request to revalidate a stored response.
+    /// HTTP/1.1 has the authority in Host and no place for the scheme: [`Scheme::FIELD`] carries it.
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
         let mut request = self.request.clone();
         request.set_version(Version::HTTP_11);
         let uri = &self.request.uri;
         let scheme = uri.scheme_str().unwrap_or_default();
-        let mut told = request.insert_header(Scheme::FIELD, scheme);
+        let mut inserted = request.insert_header(Scheme::FIELD, scheme);
         if let Some(authority) = uri.authority() {
-            told = told.and(request.insert_header(header::HOST, authority.as_str()));
+            inserted = inserted.and(request.insert_header(header::HOST, authority.as_str()));
         }
-        let wire = told.ok().and_then(|()| http_req_header_to_wire(&request));
+        let wire = inserted.ok().and_then(|()| http_req_header_to_wire(&request));
         wire.map_or_else(Bytes::new, |wire| wire.freeze())
     }
 

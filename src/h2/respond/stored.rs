@@ -1,4 +1,4 @@
-//! Responses that need no application: the driver of the connection sends them itself, and waits for nobody.
+//! Answers from the store. The driver of the connection gives such a response to the core as a whole, without a task.
 
 use http::request::Parts;
 use log::debug;
@@ -20,8 +20,8 @@ impl<A> Http2Connection<A> {
     }
 }
 
-/// Gives a whole response to the machine, which sends it as the client takes it. Its content is shared with the
-/// store, so that it takes no memory of its own.
+/// Gives a whole stored response to the core, which sends it as fast as the client takes it. The queued content is
+/// shared with the store, not copied.
 pub(in crate::h2) fn respond(core: &mut Core<Side>, key: Key, stored: StoredResponse, now: std::time::Instant) {
     let StoredResponse { head, body, on_sent } = stored;
     if let Some(side) = core.side(key) {
@@ -33,7 +33,7 @@ pub(in crate::h2) fn respond(core: &mut Core<Side>, key: Key, stored: StoredResp
         headers: &parts.headers,
         is_end: body.is_empty(),
     };
-    let mut give = || -> Result<(), SendError> {
+    let mut queue_all = || -> Result<(), SendError> {
         core.respond(key, response)?;
         if !body.is_empty() {
             let mut pieces = body.pieces().iter().peekable();
@@ -43,7 +43,7 @@ pub(in crate::h2) fn respond(core: &mut Core<Side>, key: Key, stored: StoredResp
         }
         Ok(())
     };
-    if let Err(e) = give() {
+    if let Err(e) = queue_all() {
         debug!("stream {}: a stored response is not sent: {e}", key.id());
     }
     core.detach(key, Reason::CANCEL);

@@ -1,6 +1,6 @@
-//! One stream as its task has it: the request's content comes in, the response goes out.
+//! Gives a task its stream: the request's content is read from it, the response is written to it.
 //!
-//! All that streams of a connection share is in `mux`.
+//! `mux` has the part of a connection that its streams share. Every method here locks it for one command of the core.
 
 pub(super) mod mux;
 
@@ -22,32 +22,32 @@ use crate::{
 };
 use mux::Mux;
 
-/// A stream that a task answers. Dropping it lets go of the stream: a response that is not complete is reset.
+/// A stream that a task answers. Dropping the value detaches the stream: a response that is not complete is reset.
 #[derive(Debug)]
 pub(super) struct Stream {
     mux: Arc<Mux>,
     key: Key,
-    /// The whole request has come and was read; `false` is asked again.
+    /// The whole request is known to have come and to have been read.
     is_request_done: bool,
-    /// END_STREAM was given.
+    /// The task has given the end of the response, or has reset the stream.
     has_ended: bool,
-    /// Somebody else looks after the stream.
+    /// The caller of [`Stream::release`] detaches the stream.
     is_released: bool,
 }
 
-/// Why a stream cannot go on.
+/// The reason why a stream cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {
-    /// The client, or the end of its connection, reset the stream.
+    /// The stream was reset, by the client or with its connection.
     #[error("reset by the client: {0}")]
     Reset(Reason),
-    /// The client did not open its window in time, or a push did not get its turn.
+    /// No content could be sent within the time limit: the window was shut, or other streams came first.
     #[error("nothing could be sent for {0:?}")]
     WriteTimeout(Duration),
-    /// The client sent no body in time.
+    /// The client sent no content within the time limit.
     #[error("no request body for {0:?}")]
     ReadTimeout(Duration),
-    /// A head or content out of order: our own fault.
+    /// A response head or content was given out of order: an error of the task.
     #[error("nothing can be sent in this state")]
     State,
 }
@@ -61,23 +61,23 @@ impl From<SendError> for StreamError {
     }
 }
 
-/// How long a client has let content wait.
+/// The progress of content that waits to be sent, against a time limit.
 #[derive(Debug)]
 pub(super) struct Patience {
     limit: Duration,
-    /// Bytes that had not left when it was last looked at.
+    /// Bytes in the queue at the last check.
     left: usize,
-    /// How often it has been looked at since some of it left.
+    /// Number of checks since bytes were last sent.
     steps: u32,
-    /// When it is looked at next.
+    /// Time of the next check.
     until: Instant,
 }
 
-/// Parts of a time limit after which it is seen whether content has left.
+/// Number of checks within a time limit. Without progress at all of them the limit has passed.
 const PROGRESS_STEPS: u32 = 4;
 
 impl Stream {
-    /// A stream that was opened; `is_request_done`: no content comes.
+    /// Returns the stream of a key; `is_request_done`: the request has no content.
     pub(super) fn new(mux: Arc<Mux>, key: Key, is_request_done: bool) -> Self {
         Self {
             mux,
@@ -88,44 +88,44 @@ impl Stream {
         }
     }
 
-    /// Leaves the stream to the caller, who has to let go of it.
+    /// Returns the key to a caller that detaches the stream itself.
     pub(super) fn release(mut self) -> Key {
         self.is_released = true;
         self.key
     }
 
-    /// Its key.
+    /// Returns the key.
     pub(super) fn key(&self) -> Key {
         self.key
     }
 
-    /// Its identifier.
+    /// Returns the stream identifier.
     pub(super) fn id(&self) -> u32 {
         self.key.id()
     }
 
-    /// Whether the server promised it.
+    /// Returns whether the server promised the stream.
     pub(super) fn is_promised(&self) -> bool {
         self.id().is_multiple_of(2)
     }
 
-    /// Whether END_STREAM was given.
+    /// Returns whether the end of the response was given, or the stream was reset here.
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// Whether the client has sent all of its request, and it was read.
+    /// Returns whether the whole request has come, and was read.
     pub(super) fn is_request_done(&mut self) -> bool {
         self.is_request_done = self.is_request_done || self.mux.with(|core| core.is_request_done(self.key));
         self.is_request_done
     }
 
-    /// Returns the next bytes of the request's content; `None` at its end.
+    /// Waits for the next bytes of the request's content, for at most `limit`; returns `None` at the end.
     pub(super) async fn read(&mut self, limit: Duration) -> Result<Option<Bytes>, StreamError> {
         if self.is_request_done {
             return Ok(None);
         }
-        // Apart, as most requests have none.
+        // Boxed to keep this future small: most requests have no content.
         Box::pin(timeout(limit, poll_fn(|cx| self.poll_read(cx))))
             .await
             .unwrap_or(Err(StreamError::ReadTimeout(limit)))
@@ -152,8 +152,7 @@ impl Stream {
         polled
     }
 
-    /// Promises a request in the name of this stream's client. `slot` gives its place back when the promised stream
-    /// is done.
+    /// Promises a request on this stream. `slot` is dropped, and thus free again, when the promised stream is closed.
     pub(super) fn push(
         &mut self,
         request: &Request<()>,
@@ -174,7 +173,7 @@ impl Stream {
         Ok(Self::new(Arc::clone(&self.mux), key, true))
     }
 
-    /// Sends a 1xx response; nothing on a promised stream.
+    /// Sends a 1xx response; does nothing on a promised stream.
     pub(super) fn inform(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), StreamError> {
         if self.is_promised() {
             return Ok(());
@@ -182,7 +181,7 @@ impl Stream {
         Ok(self.mux.with(|core| core.inform(self.key, status, headers))?)
     }
 
-    /// Sends the final response's head. That of a promised stream may wait for the client's limit of streams.
+    /// Sends the head of the final response. On a promised stream the head may wait for the client's limit of streams.
     pub(super) fn respond(&mut self, response: Response<'_>) -> Result<(), StreamError> {
         let is_end = response.is_end;
         self.mux.with(|core| core.respond(self.key, response))?;
@@ -190,8 +189,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends content. Returns what to [wait](Self::drained) for before more is sent, if anything: at most `limit` without
-    /// any progress.
+    /// Sends content. If the queue is long, the caller must [wait](Self::drained) with the returned value before it
+    /// sends more; that wait fails after `limit` without progress.
     pub(super) fn send(&mut self, data: Bytes, end: bool, limit: Duration) -> Result<Option<Patience>, StreamError> {
         let key = self.key;
         let left = self.mux.with(|core| {
@@ -208,8 +207,8 @@ impl Stream {
         }))
     }
 
-    /// Waits until nearly all that was sent has left, as fast as the client's windows and more urgent streams allow. May
-    /// be dropped and called again.
+    /// Waits until the queue is short, as fast as the client's windows and more urgent streams allow. The future may be
+    /// dropped and made again.
     pub(super) async fn drained(&self, patience: &mut Patience) -> Result<(), StreamError> {
         while patience.steps < PROGRESS_STEPS {
             let time_left = patience.until.saturating_duration_since(Instant::now());
@@ -217,7 +216,6 @@ impl Stream {
                 return outcome;
             }
             let now = self.mux.with(|core| core.queued(self.key));
-            // As long as some of it leaves, the client goes on.
             patience.steps = if now < patience.left { 0 } else { patience.steps + 1 };
             patience.left = now;
             patience.until = Instant::now() + patience.limit / PROGRESS_STEPS;
@@ -237,7 +235,11 @@ impl Stream {
         })
     }
 
-    /// Ends a response that is complete. Without a head there is nothing to end.
+    /// Ends the response, unless its end was given before.
+    ///
+    /// # Errors
+    ///
+    /// The stream was reset, or no head was sent.
     pub(super) fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), StreamError> {
         if !self.has_ended {
             self.mux.with(|core| core.finish(self.key, trailers))?;
@@ -246,13 +248,13 @@ impl Stream {
         Ok(())
     }
 
-    /// Resets a stream that is not complete.
+    /// Resets the stream, unless it is closed.
     pub(super) fn reset(&mut self, reason: Reason) {
         self.mux.with(|core| core.reset(self.key, reason));
         self.has_ended = true;
     }
 
-    /// Returns the reason to reset a stream with, when nothing more precise is known.
+    /// Returns the error code of a reset for which no better one is known.
     pub(super) fn failure_reason(&self) -> Reason {
         if self.is_promised() {
             Reason::CANCEL
@@ -261,7 +263,7 @@ impl Stream {
         }
     }
 
-    /// Resolves when the client resets the stream.
+    /// Resolves when the stream is reset.
     pub(super) fn poll_reset(&self, cx: &Context<'_>) -> Poll<StreamError> {
         let core = &mut self.mux.lock().core;
         if let Some(reason) = core.reset_reason(self.key) {
@@ -281,7 +283,8 @@ fn set_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// Waits for the client, at most this long; meanwhile the origin's limits must not pass for it.
+/// Waits for the client, for at most `limit`. [`pace::nudge`] runs meanwhile, so that time limits on the origin do not
+/// pass because of the client.
 async fn patiently<T>(limit: Duration, client: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;

@@ -1,7 +1,6 @@
-//! The shared part of a connection's streams and its driver: the state machine behind a lock, and how to wake each
-//! other.
+//! Shares a connection's state machine between its driver and the tasks of its streams, and wakes one for the other.
 //!
-//! The lock is held for single steps of the machine, never over a write or a wait.
+//! The lock is held for one command or event of the state machine, never during I/O or an `await`.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,22 +18,23 @@ use crate::{
 /// A connection's own data beside each of its streams.
 #[derive(Default)]
 pub(in crate::h2) struct Side {
-    /// Waits for the request's content.
+    /// Waker of the task that waits for the request's content.
     pub(in crate::h2) reader: Option<Waker>,
-    /// Waits until content has left.
+    /// Waker of the task that waits until its queue is short.
     pub(in crate::h2) writer: Option<Waker>,
-    /// Waits for a reset.
+    /// Waker of the task that waits for a reset.
     pub(in crate::h2) watcher: Option<Waker>,
-    /// The place of a promise among the client's streams, given back when it is dropped.
+    /// A promise's share of the client's limit of streams, free again when dropped.
     pub(in crate::h2) slot: Option<Arc<Slot>>,
-    /// The place of a promise among those that are being answered.
+    /// A promise's share of the number of promises that are answered at a time, free again when dropped.
     pub(in crate::h2) place: Option<Arc<()>>,
-    /// Hears of the end of a response from the store.
+    /// The callback for the end of a stored response.
     pub(in crate::h2) on_sent: Option<Box<dyn OnSent>>,
 }
 
 impl Side {
-    /// Ends a stream: all that wait for it hear of it. Of one that is complete there is no reset to hear of.
+    /// Wakes all tasks that wait for a stream that was closed, and calls back for a stored response. A task that waits
+    /// for a reset is not woken if the stream was complete.
     pub(in crate::h2) fn end(mut self, sent: usize, reason: Option<Reason>) {
         if reason.is_none() {
             self.watcher = None;
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Side {
     }
 }
 
-/// A promise that was sent, and whose request is to be answered.
+/// A promise that was sent, and whose request the driver is to serve.
 #[derive(Debug)]
 pub(in crate::h2) struct Promised {
     pub(in crate::h2) key: Key,
@@ -62,7 +62,7 @@ pub(in crate::h2) struct Promised {
     pub(in crate::h2) pushed_by: PushedBy,
 }
 
-/// The shared part of a connection.
+/// The part of a connection that its driver and its streams share.
 #[derive(Debug)]
 pub(in crate::h2) struct Mux(Mutex<MuxState>);
 
@@ -84,19 +84,20 @@ impl Mux {
         }))
     }
 
-    /// Locks for the driver, which looks after what comes of it itself, and for what gives no command.
+    /// Locks without waking the driver: for the driver itself, and for reads that change nothing.
     ///
-    /// A panic elsewhere leaves the machine usable: no step of it panics.
+    /// A poisoned lock is used on: the state machine itself does not panic, so its state is whole.
     pub(in crate::h2) fn lock(&self) -> MutexGuard<'_, MuxState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a command of a stream, and wakes the driver if there is something to send or to tell.
+    /// Gives a command of a stream, and wakes the driver if it leaves something to send, an event, or the end of the
+    /// connection.
     pub(super) fn with<R>(&self, command: impl FnOnce(&mut Core<Side>) -> R) -> R {
         let mut state = self.lock();
         let outcome = command(&mut state.core);
         let core = &state.core;
-        // The last stream of a connection that goes away may leave nothing else behind.
+        // `is_done`: the last stream of a connection that ends may leave neither output nor an event.
         let waker = if core.has_output(false) || core.has_events() || core.is_done() {
             state.driver.take()
         } else {
@@ -109,11 +110,11 @@ impl Mux {
         outcome
     }
 
-    /// Has the driver start a promise.
+    /// Queues a promise for the driver, which serves its request.
     pub(in crate::h2) fn start(&self, promised: Promised) {
         let mut state = self.lock();
         if state.core.has_failed() {
-            // Nobody would take it any more.
+            // The driver of a failed connection starts nothing more.
             state.core.detach(promised.key, Reason::CANCEL);
             return;
         }
@@ -127,7 +128,7 @@ impl Mux {
 }
 
 impl MuxState {
-    /// Notes that the driver waits; `false` if there is something to do.
+    /// Stores the driver's waker; returns `false` if the driver has something to do instead.
     pub(in crate::h2) fn wait(&mut self, output: Output, cx: &Context<'_>) -> bool {
         let has_output = output != Output::Blocked && self.core.has_output(output == Output::PushesHeld);
         if has_output || self.core.has_events() || !self.promised.is_empty() {
@@ -141,13 +142,13 @@ impl MuxState {
     }
 }
 
-/// What the transport takes of the driver.
+/// The state of the driver's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::h2) enum Output {
-    /// All that there was.
+    /// All output was written.
     Open,
-    /// All but pushes, which wait for the path or for a document.
+    /// All output was written but pushes, which wait for the path or for a document.
     PushesHeld,
-    /// Nothing more for now.
+    /// The transport takes no bytes now.
     Blocked,
 }

@@ -1,4 +1,5 @@
-//! Frame headers, and the numbers of RFC 9113 sections 6 and 7.
+//! Parses and writes frame headers, writes short frames, and names the numbers of RFC 9113 section 6: frame types,
+//! flags, settings.
 
 use bytes::{BufMut, BytesMut};
 
@@ -7,8 +8,8 @@ pub(in crate::h2) use crate::peer::PREFACE;
 /// Bytes of a frame header (RFC 9113 section 4.1).
 pub(in crate::h2) const HEADER_LEN: usize = 9;
 
-/// The largest payload that either side may send before it is told otherwise; linkpush tells nothing else
-/// (RFC 9113 section 4.2).
+/// The largest payload, in bytes, until SETTINGS_MAX_FRAME_SIZE raises it (RFC 9113 section 4.2). The server sends no
+/// such setting, and uses no larger one of the client.
 pub(in crate::h2) const DEFAULT_FRAME: usize = 16_384;
 
 /// The largest flow-control window (RFC 9113 section 6.9.1).
@@ -61,7 +62,7 @@ pub(in crate::h2) struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Parses a header; the reserved bit of the stream identifier is ignored.
+    /// Parses a header, and ignores the reserved bit of the stream identifier.
     pub(in crate::h2) fn parse(bytes: [u8; HEADER_LEN]) -> Self {
         let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = bytes;
         Self {
@@ -72,7 +73,7 @@ impl FrameHeader {
         }
     }
 
-    /// Writes the header.
+    /// Appends the header to `out`.
     pub(in crate::h2) fn put(self, out: &mut BytesMut) {
         let mut bytes = [0; HEADER_LEN];
         let [l2, l1, l0, kind, flags, stream @ ..] = &mut bytes;
@@ -82,19 +83,19 @@ impl FrameHeader {
         out.extend_from_slice(&bytes);
     }
 
-    /// Whether the frame has this flag.
+    /// Returns whether the frame has this flag.
     pub(in crate::h2) const fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 }
 
-/// Returns the three bytes of a payload length. No frame of ours is longer than 2^24.
+/// Returns the three bytes of a payload length; our frames are shorter than 2^24 bytes.
 pub(in crate::h2) fn length(length: usize) -> [u8; 3] {
     let [_, l2, l1, l0] = u32::try_from(length).unwrap_or(0xff_ffff).to_be_bytes();
     [l2, l1, l0]
 }
 
-/// Writes a frame whose payload is short.
+/// Appends a frame, and copies its payload.
 pub(in crate::h2) fn put(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let header = FrameHeader {
         length: payload.len(),
@@ -106,12 +107,12 @@ pub(in crate::h2) fn put(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, p
     out.extend_from_slice(payload);
 }
 
-/// Writes a RST_STREAM, WINDOW_UPDATE or other frame whose payload is one number.
+/// Appends a frame whose payload is one number: RST_STREAM or WINDOW_UPDATE.
 pub(in crate::h2) fn put_number(out: &mut BytesMut, kind: u8, stream: u32, number: u32) {
     put(out, kind, 0, stream, &number.to_be_bytes());
 }
 
-/// Writes a SETTINGS frame.
+/// Appends a SETTINGS frame.
 pub(in crate::h2) fn put_settings(out: &mut BytesMut, settings: &[(u16, u32)]) {
     let header = FrameHeader {
         length: settings.len() * 6,
@@ -126,7 +127,7 @@ pub(in crate::h2) fn put_settings(out: &mut BytesMut, settings: &[(u16, u32)]) {
     }
 }
 
-/// Writes a GOAWAY.
+/// Appends a GOAWAY frame.
 pub(in crate::h2) fn put_goaway(out: &mut BytesMut, last_stream: u32, code: u32) {
     let header = FrameHeader {
         length: 8,

@@ -1,4 +1,4 @@
-//! Bytes: frames (`frame`) and what waits to be written (`rope`).
+//! Turns frames into bytes (`frame`), and holds bytes until they are written (`rope`).
 
 pub(super) mod frame;
 pub(super) mod rope;

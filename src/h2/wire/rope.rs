@@ -1,25 +1,27 @@
-//! Bytes in the order in which they leave: copies of what is short, and shares in what is long.
+//! Holds bytes in the order in which they are written: short content is copied, long content is shared.
 
 use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Content below this length is cheaper to copy than to share.
+/// Length from which sharing content is cheaper than copying it, in bytes.
 const LEAST_SHARED: usize = 4 * 1024;
 
-/// Room for copies that is set aside at a time: a few small responses.
+/// Capacity of a buffer for copies, in bytes.
 const RESERVE: usize = 8 * 1024;
 
-/// With less room left, most header blocks would have the buffer grow, and be copied.
+/// Capacity that `tail` offers at least, in bytes: with less, most header blocks would make the buffer grow, which
+/// copies it.
 const LEAST_ROOM: usize = 256;
 
 /// Bytes that wait to be written.
 #[derive(Debug, Default)]
 pub(in crate::h2) struct Rope {
+    /// Finished pieces, the first to be written at the front.
     whole: VecDeque<Bytes>,
-    /// Bytes of `whole`.
+    /// Sum of the lengths in `whole`.
     whole_length: usize,
-    /// Copies, after all of `whole`.
+    /// The buffer for copies, written after all of `whole`.
     tail: BytesMut,
 }
 
@@ -34,12 +36,13 @@ impl Rope {
         self.whole_length == 0 && self.tail.is_empty()
     }
 
-    /// Returns the buffer that copies are appended to. The caller writes a whole frame, or the head of a DATA
-    /// frame whose content follows by [`push`](Self::push).
+    /// Returns the buffer for copies. The caller appends a whole frame, or the header of a DATA frame and then its
+    /// content by [`push`](Self::push).
     pub(in crate::h2) fn tail(&mut self) -> &mut BytesMut {
         self.tail_with(LEAST_ROOM)
     }
 
+    /// Returns the buffer for copies with room for this number of bytes, or a new one if that is less than [`RESERVE`].
     fn tail_with(&mut self, room: usize) -> &mut BytesMut {
         if self.tail.capacity() - self.tail.len() < room {
             self.seal();
@@ -48,7 +51,7 @@ impl Rope {
         &mut self.tail
     }
 
-    /// Ends a run of copies. What room is left is for the next one.
+    /// Moves the copies to `whole`. The rest of the buffer is for the next copies.
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             self.whole_length += self.tail.len();
@@ -67,7 +70,7 @@ impl Rope {
         self.whole.push_back(content);
     }
 
-    /// Appends all of another rope, which is empty afterwards.
+    /// Moves all bytes of another rope to the end of this one.
     pub(in crate::h2) fn append(&mut self, other: &mut Self) {
         if self.is_empty() {
             std::mem::swap(self, other);
@@ -79,18 +82,18 @@ impl Rope {
         std::mem::swap(&mut self.tail, &mut other.tail);
     }
 
-    /// Fills in slices of the first bytes, and returns how many.
+    /// Fills in slices of the first bytes, and returns the number of slices filled in.
     pub(in crate::h2) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let tail = Some(&self.tail[..]).filter(|tail| !tail.is_empty());
-        let all = self.whole.iter().map(|bytes| &bytes[..]).chain(tail);
+        let pieces = self.whole.iter().map(|bytes| &bytes[..]).chain(tail);
         slices
             .iter_mut()
-            .zip(all)
+            .zip(pieces)
             .map(|(slice, bytes)| *slice = IoSlice::new(bytes))
             .count()
     }
 
-    /// Drops this many bytes, which were written. An empty rope holds no buffer.
+    /// Drops this number of bytes from the front, because they were written. An empty rope holds no buffer.
     pub(in crate::h2) fn advance(&mut self, mut count: usize) {
         while let Some(first) = self.whole.front_mut() {
             let taken = first.len().min(count);
@@ -108,7 +111,7 @@ impl Rope {
         }
     }
 
-    /// Copies all bytes out, for tests of frames.
+    /// Takes all bytes out, for tests of frames.
     #[cfg(test)]
     pub(in crate::h2) fn take(&mut self) -> Vec<u8> {
         let mut all = self
@@ -141,14 +144,14 @@ mod tests {
         rope.tail().extend_from_slice(b"next");
         rope.push(Bytes::from_static(b"short"));
         assert_eq!(slices(&rope), [b"head".to_vec(), long.to_vec(), b"nextshort".to_vec()]);
-        assert!(!long.is_unique(), "the rope has a share");
+        assert!(!long.is_unique(), "the rope shares it");
         assert_eq!(rope.len(), 4 + LEAST_SHARED + 9);
         drop(rope);
         assert!(long.is_unique());
     }
 
     #[test]
-    fn keeps_the_order_wherever_it_is_cut() {
+    fn bytes_stay_in_order_wherever_a_write_ends() {
         let long = Bytes::from(vec![7; LEAST_SHARED]);
         let whole = [b"head", &long[..], b"next", &long[..], b"end"].concat();
         for cut in [0, 1, 3, 4, 5, 1000, LEAST_SHARED + 4, LEAST_SHARED + 6, whole.len() - 1] {
@@ -167,7 +170,7 @@ mod tests {
             rope.advance(whole.len() - cut);
             assert_eq!(slices(&rope), [b"more"]);
             rope.advance(4);
-            assert!(rope.is_empty() && rope.tail.capacity() == 0, "no buffer is kept");
+            assert!(rope.is_empty() && rope.tail.capacity() == 0, "no buffer is left");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The examples of RFC 7541, appendix C.
+//! Decodes the examples of RFC 7541, appendix C.
 
 use bytes::BytesMut;
 
 use super::{Fields, decode, hex};
 use crate::hpack::{Decoder, FieldSink, Name, Value, integer};
 
-/// A block, the fields in it, and the dynamic table after it, with its size.
+/// A block, its fields, and the dynamic table after the block, with the table's size.
 struct Step {
     block: &'static str,
     fields: &'static [(&'static str, &'static str)],

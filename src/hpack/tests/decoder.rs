@@ -1,4 +1,4 @@
-//! What the decoder refuses, and what happens to its table.
+//! Tests what the decoder refuses, and how its table changes.
 
 use http::HeaderValue;
 
@@ -72,9 +72,9 @@ fn refuses_long_integers_and_lengths() {
     ] {
         assert_eq!(error(block), DecodeError::Integer, "{block}");
     }
-    // Zeros at the end of an integer are wasteful, but no error.
+    // Leading zeros of an integer, in its last octets, are allowed.
     assert_eq!(error("ff80 8000"), DecodeError::Index);
-    // Longer than the block.
+    // Lengths beyond the end of the block.
     assert_eq!(error("047f ffff ff7f"), DecodeError::Truncated);
     assert_eq!(error("04ff ffff ff7f"), DecodeError::Truncated);
 }
@@ -94,7 +94,7 @@ fn refuses_broken_huffman_strings() {
     ] {
         assert_eq!(error(block), DecodeError::Huffman, "{block}");
     }
-    // The name of a literal, too.
+    // In the name of a literal.
     assert_eq!(error("4081 ff00"), DecodeError::Huffman);
     // '0' and three ones; and no octets at all.
     let mut decoder = Decoder::new(4096);
@@ -123,7 +123,7 @@ fn a_size_update_evicts() {
     let mut decoder = Decoder::new(4096);
     decode(&mut decoder, &hex("4001 6101 6240 0163 0164")).unwrap();
     assert_eq!(decoder.table().contents(), (vec![owned("c", "d"), owned("a", "b")], 68));
-    // 34 octets are left for one of them.
+    // 34 octets leave room for one entry.
     decode(&mut decoder, &hex("3f03")).unwrap();
     assert_eq!(decoder.table().contents(), (vec![owned("c", "d")], 34));
     decode(&mut decoder, &hex("20")).unwrap();
@@ -142,7 +142,7 @@ fn an_entry_larger_than_the_table_empties_it() {
 }
 
 #[test]
-fn a_name_may_be_that_of_the_entry_which_its_own_evicts() {
+fn a_literal_may_take_its_name_from_the_entry_that_it_evicts() {
     let mut decoder = Decoder::new(4096);
     let block = hex("3f05 4003 616263 01 62 7e02 6262");
     assert_eq!(
@@ -160,7 +160,7 @@ fn a_name_may_be_that_of_the_entry_which_its_own_evicts() {
 }
 
 #[test]
-fn malformed_fields_are_fields() {
+fn malformed_fields_reach_the_sink_as_malformed() {
     let mut decoder = Decoder::new(4096);
     let names = [
         "0000 00",
@@ -193,7 +193,7 @@ fn malformed_fields_are_fields() {
             "{value}"
         );
     }
-    // Spaces and tabs inside, and octets above 127, are good.
+    // Spaces and tabs inside a value, and octets above 127, are allowed.
     let mut sink = Fields::default();
     decoder.decode(&hex("0f00 0561 2009 ff62"), &mut sink).unwrap();
     let value = HeaderValue::from_bytes(b"a \t\xffb").unwrap();
@@ -204,7 +204,7 @@ fn malformed_fields_are_fields() {
 }
 
 #[test]
-fn a_malformed_entry_counts_as_it_was_sent() {
+fn a_malformed_entry_counts_its_octets_as_sent() {
     let mut decoder = Decoder::new(4096);
     let mut sink = Fields::default();
     decoder

@@ -1,4 +1,4 @@
-//! How the encoder represents fields, and what its table keeps.
+//! Tests the representations of fields, and which fields enter the encoder's table.
 
 use bytes::BytesMut;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -46,7 +46,7 @@ fn a_response_costs_an_octet_for_each_field_that_came_before() {
 }
 
 #[test]
-fn statuses_are_of_the_static_table_or_not_kept() {
+fn statuses_are_static_entries_or_literals_that_are_not_inserted() {
     let mut encoder = Encoder::new();
     let known = [200, 204, 206, 304, 400, 404, 500]
         .map(|code| status(&mut encoder, code))
@@ -57,7 +57,7 @@ fn statuses_are_of_the_static_table_or_not_kept() {
 }
 
 #[test]
-fn changing_and_secret_values_are_not_kept() {
+fn changing_and_secret_values_are_not_inserted() {
     for name in ["content-length", "etag", "last-modified", "location", "age", "expires"] {
         let mut encoder = Encoder::new();
         let first = block(&mut encoder, &[(name, "1234")]);
@@ -83,7 +83,7 @@ fn changing_and_secret_values_are_not_kept() {
 }
 
 #[test]
-fn long_values_are_not_kept() {
+fn long_values_are_not_inserted() {
     let mut encoder = Encoder::new();
     let link = format!("</{}>; rel=preload", "a".repeat(200));
     assert_eq!(
@@ -98,10 +98,10 @@ fn long_values_are_not_kept() {
 }
 
 #[test]
-fn another_value_of_a_name_is_kept_when_it_comes_again() {
+fn another_value_of_a_name_is_inserted_when_it_comes_again() {
     let mut encoder = Encoder::new();
     assert_eq!(block(&mut encoder, &[("x-cache", "HIT")])[0], 0x40);
-    // Not kept, but the name is known.
+    // The value is not inserted; its name is in the table.
     assert_eq!(block(&mut encoder, &[("x-cache", "MISS")]), hex("0f2f 044d 4953 53"));
     assert_eq!(block(&mut encoder, &[("x-cache", "MISS")])[0], 0x40 | 62);
     assert_eq!(
@@ -111,7 +111,7 @@ fn another_value_of_a_name_is_kept_when_it_comes_again() {
 }
 
 #[test]
-fn each_new_date_is_kept() {
+fn each_new_date_is_inserted() {
     let mut encoder = Encoder::new();
     for second in 10..60 {
         let date = format!("Mon, 21 Oct 2013 20:13:{second} GMT");
@@ -161,13 +161,13 @@ fn a_resized_table_is_announced_at_the_next_block() {
         assert!(decode(&mut decoder, &block).is_ok());
     };
     check(&mut encoder, "", "7601 61");
-    // More than 4,096 octets are not used, so there is nothing to tell.
+    // The encoder uses 4,096 octets at most, so no size update is due.
     encoder.set_max_table_size(65_536);
     check(&mut encoder, "", "be");
     encoder.set_max_table_size(1000);
     check(&mut encoder, "3fc9 07", "be");
     check(&mut encoder, "", "be");
-    // The smallest, at which the entry went, and then the last.
+    // The smallest size, which evicted the entry, and then the last size.
     encoder.set_max_table_size(0);
     encoder.set_max_table_size(2000);
     check(&mut encoder, "203f b10f", "7601 61");

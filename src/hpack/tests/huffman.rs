@@ -1,11 +1,11 @@
-//! The Huffman code.
+//! Tests the Huffman code.
 
 use bytes::BytesMut;
 use proptest::prelude::*;
 
 use crate::hpack::huffman::{decode, encode, encoded_len, room};
 
-/// The code of each octet one after another, and then padding.
+/// The codes of all 256 octets in their order, then padding.
 const ALL: &str = "
     ffc7 fffd 8fff ffe2 ffff fe3f ffff e4ff fffe 5fff ffe6 ffff fe7f ffff e8ff ffea ffff fff3 ffff fa7f ffff abff
     ffff dfff ffeb ffff fecf ffff edff fffe efff ffef ffff ff0f ffff f1ff ffff 2fff ffff bfff ffcf ffff fd3f ffff
@@ -42,8 +42,8 @@ fn codes_are_those_of_appendix_b() {
 }
 
 #[test]
-fn every_triple_of_octets_comes_back() {
-    // Each length of a code at each offset, before each other length.
+fn every_encoded_triple_of_octets_decodes_to_itself() {
+    // Covers each length of a code at each bit offset, before each other length.
     for first in 0..=255 {
         assert_eq!(decoded(&encoded(&[first])), Some(vec![first]));
         for second in 0..=255 {
@@ -85,22 +85,22 @@ fn slowly(encoded: &[u8]) -> Option<Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_string_comes_back(plain in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn any_encoded_string_decodes_to_itself(plain in proptest::collection::vec(any::<u8>(), 0..300)) {
         prop_assert_eq!(decoded(&encoded(&plain)), Some(plain));
     }
 
     #[test]
-    fn any_text_comes_back(plain in "[ -~]{0,300}") {
+    fn any_encoded_text_decodes_to_itself(plain in "[ -~]{0,300}") {
         prop_assert_eq!(decoded(&encoded(plain.as_bytes())), Some(plain.into_bytes()));
     }
 
     #[test]
-    fn any_bits_mean_what_they_mean_one_by_one(encoded in proptest::collection::vec(any::<u8>(), 0..40)) {
+    fn any_octets_decode_as_bit_by_bit(encoded in proptest::collection::vec(any::<u8>(), 0..40)) {
         prop_assert_eq!(decoded(&encoded), slowly(&encoded));
     }
 
     #[test]
-    fn any_rare_bits_mean_what_they_mean_one_by_one(
+    fn octets_of_long_codes_decode_as_bit_by_bit(
         encoded in proptest::collection::vec(prop_oneof![Just(0xff), Just(0xfe), Just(0x7f), any::<u8>()], 0..20),
     ) {
         prop_assert_eq!(decoded(&encoded), slowly(&encoded));

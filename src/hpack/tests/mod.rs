@@ -1,4 +1,5 @@
-//! Tests of the codec.
+//! Tests HPACK: `appendix_c` (the RFC's examples), `decoder`, `encoder` and `huffman` (rules of each), `vectors`
+//! (blocks of other encoders), `round_trip` (properties).
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -11,7 +12,7 @@ mod vectors;
 
 use super::{DecodeError, Decoder, FieldSink, Name, Value};
 
-/// Collects fields up to a size.
+/// A sink that collects fields, and refuses those above a size.
 #[derive(Default)]
 struct Fields {
     fields: Vec<(Name, Value)>,
@@ -63,7 +64,7 @@ pub(super) fn value_text(value: &Value) -> Vec<u8> {
     }
 }
 
-/// Reads hexadecimal digits; blanks are left out.
+/// Parses hexadecimal digits, and ignores other characters.
 fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u32> = digits.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits

@@ -1,4 +1,4 @@
-//! Blocks of the encoder, decoded; and any octets at all.
+//! Decodes blocks of the encoder, and arbitrary octets.
 
 use bytes::BytesMut;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Fields, decode};
 use crate::hpack::{Decoder, Encoder, Name, Value};
 
-/// One thing that happens to an encoder.
+/// A command to an encoder.
 #[derive(Debug, Clone)]
 enum Step {
     Resize(u32),
@@ -57,7 +57,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_fields_come_back(steps in prop::collection::vec(step(), 1..40)) {
+    fn any_encoded_fields_are_decoded_unchanged(steps in prop::collection::vec(step(), 1..40)) {
         let mut encoder = Encoder::new();
         let mut decoder = Decoder::new(4096);
         for step in steps {
@@ -95,7 +95,7 @@ proptest! {
             let decoded = decode(&mut decoder, &block);
             let (contents, size) = decoder.table().contents();
             prop_assert!(size <= 4096 && contents.len() <= 128);
-            // An octet is one field at most.
+            // A field takes an octet at least.
             prop_assert!(decoded.is_err() || decoded.unwrap().len() <= block.len());
         }
     }

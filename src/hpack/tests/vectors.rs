@@ -1,9 +1,9 @@
-//! Blocks that other encoders made of four requests, with size updates in between.
+//! Decodes blocks that other encoders made of four requests, with size updates in between.
 
 use super::{decode, hex};
 use crate::hpack::Decoder;
 
-/// A line `# encoder` begins a connection, `= block` a block, and `name value` is a field of it.
+/// Blocks by connection: a line `# encoder` begins a connection, `= block` a block, and `name value` is a field of it.
 const VECTORS: &str = include_str!("vectors.txt");
 
 #[test]

@@ -16,15 +16,18 @@
 //! does not take those down that stay. A document whose delivered links keep being wrong all the
 //! same is left alone for a while.
 
+mod sample;
+
 use std::sync::Arc;
 
+use self::sample::{Sample, Taught};
 use super::{
     policy::LearnPolicy,
     visitor::{Evidence, Visitor},
 };
 use crate::{
     link::Spelled,
-    push::{Csp, HintUse, SkipReason},
+    push::{Csp, HintUse, SkipReason, Source},
 };
 
 /// Links that are delivered early, in the order of the last response that had them.
@@ -37,6 +40,8 @@ pub struct LearnedLink {
     pub link: Spelled,
     /// How often clients used it as a hint.
     pub uses: Arc<HintUse>,
+    /// [`Source::Learned`], or [`Source::Html`] if the head of the document named it last.
+    pub source: Source,
     /// Why the link is no hint at the moment, if clients do not use it.
     pub withheld: Option<SkipReason>,
 }
@@ -48,6 +53,7 @@ impl LearnedLink {
         Self {
             link,
             uses: Arc::default(),
+            source: Source::Learned,
             withheld: None,
         }
     }
@@ -66,6 +72,8 @@ pub struct Manifest {
     delivered: Links,
     /// Whether a response was HTML.
     is_html: bool,
+    /// Which responses' HTML is read.
+    sample: Sample,
     csp: Option<Arc<Csp>>,
     /// Links that would be delivered if more visitors had got them.
     waiting: usize,
@@ -86,6 +94,8 @@ struct LinkEntry {
     link: Spelled,
     /// How often clients used it as a hint.
     uses: Arc<HintUse>,
+    /// Where the last response had it.
+    source: Source,
     /// Why it is no hint, and until when, in seconds since 1970.
     withheld: Option<(SkipReason, u64)>,
     /// Different visitors who got the link, one after another.
@@ -133,8 +143,10 @@ pub struct Observation<'a> {
     pub network: u64,
     /// What it is.
     pub response: Observed,
-    /// The links of its 103s and its final header that may be learned, each once.
+    /// The links of its 103s and its final header, or of its HTML, that may be learned, each once.
     pub links: &'a [Spelled],
+    /// Where they stood: [`Source::Learned`] stands for `Link` fields.
+    pub source: Source,
     /// What was delivered early for it.
     pub delivered: &'a [LearnedLink],
     /// Its `Content-Security-Policy` fields.
@@ -203,6 +215,11 @@ impl Manifest {
         self.csp.as_ref()
     }
 
+    /// Counts a response whose HTML could be read; returns whether it should.
+    pub fn is_html_due(&mut self, fingerprint: u64) -> bool {
+        self.sample.is_due(fingerprint)
+    }
+
     /// The number of links that are not delivered because too few visitors got them.
     #[must_use]
     pub const fn waiting(&self) -> usize {
@@ -265,7 +282,15 @@ impl Manifest {
         self.forget_missing(policy, seen);
         self.count_all(policy, seen);
         self.judge_uses(seen.now);
-        self.publish(policy, seen.links);
+        let is_changed = self.publish(policy, seen.links);
+        if seen.source == Source::Html {
+            let taught = if is_changed || self.waiting > 0 {
+                Taught::Something
+            } else {
+                Taught::Nothing
+            };
+            self.sample.note(taught);
+        }
         verdict.paused = false;
         verdict
     }
@@ -338,12 +363,12 @@ impl Manifest {
     fn count_all(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) {
         for link in seen.links.iter().take(MAX_LINKS) {
             if link.text().len() <= MAX_LINK_BYTES {
-                self.count(policy, link, seen.evidence);
+                self.count(policy, (link, seen.source), seen.evidence);
             }
         }
     }
 
-    fn count(&mut self, policy: &LearnPolicy, link: &Spelled, evidence: &Evidence) {
+    fn count(&mut self, policy: &LearnPolicy, (link, source): (&Spelled, Source), evidence: &Evidence) {
         let at = match self.entries.iter().position(|entry| entry.link == *link) {
             Some(at) => at,
             None => {
@@ -361,6 +386,7 @@ impl Manifest {
             Evidence::Visitor(visitor) => note(&mut entry.visitors, visitor, policy.min_visitors),
         }
         entry.row = entry.row.saturating_add(1);
+        entry.source = source;
         if !entry.link.is_verbatim(link) {
             // How a link is fetched is no part of what it is: the last response counts.
             entry.link = link.clone();
@@ -402,8 +428,8 @@ impl Manifest {
     }
 
     /// Puts together what is delivered: the links of the response in its order, then those that it lacks and that still
-    /// count.
-    fn publish(&mut self, policy: &LearnPolicy, links: &[Spelled]) {
+    /// count. Returns whether that is something else than before.
+    fn publish(&mut self, policy: &LearnPolicy, links: &[Spelled]) -> bool {
         let doubted = self.delivered.iter().map(|known| &known.link);
         let doubted = doubted.filter(|link| !links.contains(link));
         let entry = |link: &Spelled| self.entries.iter().find(|entry| entry.link == *link);
@@ -411,14 +437,14 @@ impl Manifest {
         let delivered = known.clone().filter(|entry| entry.counts(policy));
         let waiting = known.clone().filter(|entry| entry.waits_for_visitors(policy)).count();
         let is_unchanged = delivered.clone().count() == self.delivered.len()
-            && delivered
-                .clone()
-                .zip(self.delivered.iter())
-                .all(|(new, old)| new.link.is_verbatim(&old.link) && new.reason() == old.withheld);
+            && delivered.clone().zip(self.delivered.iter()).all(|(new, old)| {
+                new.link.is_verbatim(&old.link) && new.reason() == old.withheld && new.source == old.source
+            });
         if !is_unchanged {
             self.delivered = delivered.map(LinkEntry::learned).collect();
         }
         self.waiting = waiting;
+        !is_unchanged
     }
 }
 
@@ -430,6 +456,7 @@ impl LinkEntry {
         Self {
             link: link.clone(),
             uses: Arc::default(),
+            source: Source::Learned,
             withheld: None,
             visitors: Vec::new(),
             public: false,
@@ -470,6 +497,7 @@ impl LinkEntry {
         LearnedLink {
             link: self.link.clone(),
             uses: Arc::clone(&self.uses),
+            source: self.source,
             withheld: self.reason(),
         }
     }

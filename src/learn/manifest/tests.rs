@@ -8,6 +8,7 @@ use super::{
     super::{key::KeyHasher, policy::LearnKey, visitor::VisitorFacts},
     *,
 };
+use crate::push::Source;
 
 const HASHER: KeyHasher = KeyHasher::new((5, 6));
 
@@ -45,6 +46,7 @@ fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &
         evidence,
         network,
         response: Observed::Document,
+        source: Source::Learned,
         links: &links,
         delivered: &delivered,
         policies: &[],
@@ -148,6 +150,7 @@ fn how_a_link_is_fetched_is_what_the_last_response_said() {
             evidence: &Evidence::Anonymous,
             network: 1,
             response: Observed::Document,
+            source: Source::Learned,
             links: &[Spelled::read(link.as_bytes()).expect("a link")],
             delivered: &manifest.links(0),
             policies: &[],
@@ -174,6 +177,7 @@ fn only_what_could_be_the_document_speaks_against_a_link() {
             evidence: &Evidence::Anonymous,
             network: 1,
             response,
+            source: Source::Learned,
             links: &links,
             delivered: &manifest.links(0),
             policies: &[],
@@ -206,6 +210,7 @@ fn a_link_that_nobody_uses_is_no_hint_for_a_while() {
             evidence: &Evidence::Anonymous,
             network: 1,
             response: Observed::Document,
+            source: Source::Learned,
             links: &[spelled("a"), spelled("b")],
             delivered: &manifest.links(now),
             policies: &[],
@@ -248,6 +253,7 @@ fn the_policy_is_that_of_the_last_response() {
             evidence: &Evidence::Anonymous,
             network: 1,
             response: Observed::Document,
+            source: Source::Learned,
             links: &[spelled("a")],
             delivered: &[],
             policies,
@@ -322,6 +328,7 @@ fn a_document_that_keeps_being_wrong_is_left_alone() {
         evidence: &Evidence::Anonymous,
         network: 1,
         response: Observed::Document,
+        source: Source::Learned,
         links: &[spelled("a")],
         delivered: &[],
         policies: &[],

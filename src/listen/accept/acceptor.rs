@@ -1,4 +1,4 @@
-//! Where Pingora's listeners hand connections to.
+//! Serves each connection that Pingora's listeners accept: handshake first, then HTTP/1.x or HTTP/2.
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
@@ -22,7 +22,7 @@ use crate::{
     telemetry::seldom::Seldom,
 };
 
-/// Tells protocols apart and hands connections on.
+/// The entrance of every client connection.
 #[derive(Debug)]
 pub(crate) struct Acceptor<H> {
     http2: H,
@@ -32,7 +32,7 @@ pub(crate) struct Acceptor<H> {
     warnings: Warnings,
 }
 
-/// What is warned of now and then.
+/// Rate limits of the warnings that clients can cause, one for each kind.
 #[derive(Debug, Default)]
 struct Warnings {
     header: Seldom,
@@ -40,7 +40,7 @@ struct Warnings {
 }
 
 impl<H> Acceptor<H> {
-    /// An entrance for HTTP/1.x to an application, and for HTTP/2 to `http2`.
+    /// Returns an acceptor that serves HTTP/2 with `http2`, and lists its connections in `connections`.
     pub(crate) fn new(http2: H, live: Arc<ArcSwap<ListenSnapshot>>, connections: OpenConnections) -> Self {
         Self {
             http2,
@@ -51,8 +51,8 @@ impl<H> Acceptor<H> {
         }
     }
 
-    /// Serves a connection: on HTTP/1.x to its end, on HTTP/2 in a task of its own, so that an idle connection does
-    /// not keep Pingora's.
+    /// Serves a connection. HTTP/1.x is served to its end; HTTP/2 gets a task of its own, so that an idle connection
+    /// does not hold the memory of Pingora's task.
     pub(crate) async fn enter<A>(self: &Arc<Self>, app: &Arc<A>, stream: Stream, shutdown: &ShutdownWatch)
     where
         A: HttpServerApp + Send + Sync + 'static,
@@ -85,7 +85,7 @@ impl<H> Acceptor<H> {
                 return;
             }
             Ok(Err(refusal)) => {
-                self.warnings.tell(sender, &refusal);
+                self.warnings.log(sender, &refusal);
                 return;
             }
             Ok(Ok(accepted)) => accepted,
@@ -115,9 +115,9 @@ impl<H> Acceptor<H> {
 }
 
 impl Warnings {
-    /// An operator should know of a terminator that is set up wrongly, and of a greedy client; the
-    /// rest is everyday.
-    fn tell(&self, sender: SocketAddr, refusal: &HandshakeError) {
+    /// Logs a refusal: as a warning if a terminator is misconfigured or a client has too many connections, which an
+    /// operator should know; else as debug, since clients fail TLS or leave all the time.
+    fn log(&self, sender: SocketAddr, refusal: &HandshakeError) {
         let seldom = match refusal {
             HandshakeError::Untrusted | HandshakeError::Header(_) => &self.header,
             HandshakeError::TooMany { .. } => &self.too_many,

@@ -1,7 +1,7 @@
-//! How many connections each client has open, where that is limited.
+//! Limits the open connections of each client.
 //!
-//! The table has an entry for each client with an open connection, and no other: it is as long as
-//! the server's connections at most.
+//! The table has an entry for each client with an open connection and no others, so it never has more entries than the
+//! server has connections.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,24 +9,25 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Counts open connections by client; clones count together.
+/// Open connections by client; clones share the table.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConnectionLimit(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// One connection of a client, until dropped.
+/// The right of a client to one open connection; dropping it gives the right back.
 #[derive(Debug)]
 pub(super) struct Permit {
     table: ConnectionLimit,
     client: IpAddr,
 }
 
-/// The client has as many as it may.
+/// The client has reached its limit; holds the number of its open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} connections are open from there already")]
 pub(super) struct TooMany(pub(in crate::listen) usize);
 
 impl ConnectionLimit {
-    /// Counts one more, unless that would be more than `limit`; 0 is no limit, and not counted.
+    /// Counts one more connection of a client, or fails if `limit` connections are open. A limit of 0 is none: nothing
+    /// is counted, and no permit returned.
     pub(super) fn enter(&self, address: IpAddr, limit: usize) -> Result<Option<Permit>, TooMany> {
         if limit == 0 {
             return Ok(None);
@@ -44,7 +45,7 @@ impl ConnectionLimit {
         }))
     }
 
-    /// A panic elsewhere leaves the table whole, so a poisoned lock is taken all the same.
+    /// Locks the table, even after a panic of another thread: no panic leaves an entry half changed.
     fn table(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,8 +63,8 @@ impl Drop for Permit {
     }
 }
 
-/// Who counts as one: an IPv4 address, or the /64 network of an IPv6 address, all of which a client
-/// may have to itself.
+/// Returns the address under which a client is counted: an IPv4 address itself; for IPv6 its /64 network, since one
+/// client usually owns all addresses of a /64.
 fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_as_many_as_the_limit() {
+    fn a_client_has_no_more_connections_than_the_limit() {
         let clients = ConnectionLimit::default();
         let enter = |text| clients.enter(address(text), 2);
         let first = enter("192.0.2.1").expect("room");
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_64_bits_is_one_client() {
+    fn all_addresses_of_an_ipv6_64_network_are_one_client() {
         let clients = ConnectionLimit::default();
         let _one = clients.enter(address("2001:db8::1"), 1).expect("room");
         assert!(clients.enter(address("2001:db8::ffff:0:0:2"), 1).is_err());
@@ -100,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_vanishes_with_its_connections() {
+    fn an_entry_is_removed_with_the_last_connection_of_its_client() {
         let clients = ConnectionLimit::default();
-        let places: Vec<_> = (0..100_u8)
+        let permits: Vec<_> = (0..100_u8)
             .map(|n| clients.enter(IpAddr::from([192, 0, 2, n]), 1).expect("room"))
             .collect();
         assert_eq!(clients.table().len(), 100);
         assert!(clients.enter(address("192.0.2.7"), 1).is_err());
-        drop(places);
+        drop(permits);
         assert!(clients.table().is_empty());
         assert!(clients.enter(address("192.0.2.7"), 0).expect("no limit").is_none());
         assert!(clients.table().is_empty());

@@ -1,4 +1,4 @@
-//! How many client connections are open.
+//! Counts open client connections, so that a shutdown can wait for the last one.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Counts open connections; clones count together.
+/// The number of open connections; clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OpenConnections(Arc<Count>);
 
@@ -17,17 +17,18 @@ struct Count {
     closed: Notify,
 }
 
-/// One open connection, until dropped.
+/// One open connection; dropping it ends its count.
 #[derive(Debug)]
 pub(in crate::listen) struct Open(Arc<Count>);
 
 impl OpenConnections {
+    /// Counts one more connection until the returned value is dropped.
     pub(in crate::listen) fn open(&self) -> Open {
         self.0.open.fetch_add(1, Ordering::SeqCst);
         Open(Arc::clone(&self.0))
     }
 
-    /// Resolves when none is open.
+    /// Waits until no connection is open.
     pub(crate) async fn none_left(&self) {
         loop {
             let closed = self.0.closed.notified();
@@ -53,7 +54,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn the_last_one_out_is_noticed() {
+    async fn waiting_ends_when_the_last_connection_closes() {
         let connections = OpenConnections::default();
         let (one, two) = (connections.open(), connections.open());
         let waiting = tokio::spawn({

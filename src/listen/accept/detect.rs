@@ -1,7 +1,7 @@
-//! HTTP/2 by prior knowledge, or HTTP/1.x: told from the first bytes (RFC 9113 section 3.4).
+//! Tells HTTP/2 by prior knowledge from HTTP/1.x by the first bytes of a connection (RFC 9113 section 3.4).
 //!
-//! The bytes are read until they tell, never more than the preface has: a short HTTP/1.0 request
-//! must not wait for a 24th byte.
+//! Reading stops at the first byte that differs from the preface: an HTTP/1.0 request may be shorter than the preface's
+//! 24 bytes, and would wait for ever.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::peer::PREFACE;
 
-/// What a connection speaks.
+/// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
@@ -24,7 +24,7 @@ pub(super) struct FirstBytes {
 }
 
 impl FirstBytes {
-    /// The bytes.
+    /// Returns the bytes that were read.
     pub(super) fn read(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
@@ -33,6 +33,7 @@ impl FirstBytes {
         PREFACE.starts_with(self.read())
     }
 
+    /// Returns HTTP/2 if the bytes are the whole preface.
     pub(super) fn protocol(&self) -> Protocol {
         if self.read() == PREFACE {
             Protocol::Http2
@@ -42,11 +43,11 @@ impl FirstBytes {
     }
 }
 
-/// Reads until the bytes tell the protocol.
+/// Reads until the bytes show the protocol.
 ///
 /// # Errors
 ///
-/// The connection ended or failed before that.
+/// The connection failed, or ended before its first byte.
 pub(super) async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io::Result<FirstBytes> {
     let mut first = FirstBytes {
         bytes: [0; PREFACE.len()],
@@ -66,10 +67,10 @@ pub(super) async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio_test_stream::pieces;
+    use piecewise::pieces;
 
     /// A reader that yields given pieces, then ends.
-    mod tokio_test_stream {
+    mod piecewise {
         use std::{
             collections::VecDeque,
             io,
@@ -98,39 +99,45 @@ mod tests {
         }
     }
 
-    async fn told(input: &[&[u8]]) -> io::Result<(Protocol, usize)> {
+    async fn detected(input: &[&[u8]]) -> io::Result<(Protocol, usize)> {
         read(&mut pieces(input))
             .await
             .map(|first| (first.protocol(), first.length))
     }
 
     #[tokio::test]
-    async fn the_preface_is_told_however_it_is_cut() {
+    async fn the_preface_is_detected_however_it_is_cut() {
         for cut in 1..PREFACE.len() {
             let (a, b) = PREFACE.split_at(cut);
-            assert_eq!(told(&[a, b, b"more"]).await.expect("told"), (Protocol::Http2, 24));
+            assert_eq!(
+                detected(&[a, b, b"more"]).await.expect("detected"),
+                (Protocol::Http2, 24)
+            );
         }
     }
 
     #[tokio::test]
-    async fn http1_is_told_by_its_first_other_byte() {
+    async fn a_byte_that_differs_from_the_preface_is_http1() {
         assert_eq!(
-            told(&[b"GET / HTTP/1.0\r\n\r\n"]).await.expect("told"),
+            detected(&[b"GET / HTTP/1.0\r\n\r\n"]).await.expect("detected"),
             (Protocol::Http1, 18)
         );
         assert_eq!(
-            told(&[b"P", b"OST / HTTP/1.1\r\n"]).await.expect("told").0,
+            detected(&[b"P", b"OST / HTTP/1.1\r\n"]).await.expect("detected").0,
             Protocol::Http1
         );
         assert_eq!(
-            told(&[b"PRI", b" * HTTP/1.1\r\n"]).await.expect("told").0,
+            detected(&[b"PRI", b" * HTTP/1.1\r\n"]).await.expect("detected").0,
             Protocol::Http1
         );
-        assert_eq!(told(&[b"PRI"]).await.expect("told").0, Protocol::Http1);
+        assert_eq!(detected(&[b"PRI"]).await.expect("detected").0, Protocol::Http1);
     }
 
     #[tokio::test]
-    async fn nothing_is_an_error() {
-        assert_eq!(told(&[]).await.expect_err("ended").kind(), io::ErrorKind::UnexpectedEof);
+    async fn an_end_before_the_first_byte_is_an_error() {
+        assert_eq!(
+            detected(&[]).await.expect_err("ended").kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 }

@@ -1,8 +1,7 @@
-//! From an accepted socket to a connection whose client and protocol are known: PROXY header, the
-//! client's number of connections, TLS, the first bytes.
+//! Finds out the client and the protocol of an accepted socket: reads the PROXY header, counts the client's
+//! connections, agrees on TLS, reads the first bytes.
 //!
-//! The header is read before TLS. Everything here is within one limit of time, which the caller
-//! keeps.
+//! The PROXY header precedes TLS. The caller sets one time limit for the whole handshake.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -26,40 +25,41 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) client_io: Box<ClientIo>,
-    /// Read from it already.
+    /// Bytes that were already read from `client_io`.
     pub(super) first: FirstBytes,
     pub(super) protocol: Protocol,
-    /// It may change to HTTP/2 later.
+    /// Whether the client may change from HTTP/1.1 to HTTP/2.
     pub(super) h2c_upgrade: bool,
-    /// Its place among its client's connections, where those are limited.
+    /// The permit for this connection, where connections per client are limited.
     pub(super) permit: Option<Permit>,
 }
 
-/// Why a connection is closed without an answer.
+/// Why a connection is closed without a response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
-    /// A PROXY header is required, and this address may not send one.
+    /// A PROXY header is required, and the sender's address is not trusted.
     #[error("it is not among the trusted networks of its listener")]
     Untrusted,
-    /// A PROXY header is required, and there is none that can be used.
+    /// A PROXY header is required, and is missing or malformed.
     #[error("{0}")]
     Header(#[from] HeaderError),
-    /// Its client has too many.
+    /// The client has too many open connections.
     #[error("{client}: {too_many}")]
     TooMany { client: SocketAddr, too_many: TooMany },
-    /// No TLS was agreed on.
+    /// The TLS handshake failed.
     #[error("TLS: {0}")]
     Tls(io::Error),
-    /// It ended or failed.
+    /// The connection ended or failed.
     #[error("it ended before its first request: {0}")]
     Ended(#[from] io::Error),
 }
 
-/// Bytes that are read at once: a header of version 1 or a short one of version 2, and what a client
-/// sends first.
+/// Bytes of one read: enough for a PROXY header of version 1 (107 bytes) or a short one of version 2, with the client's
+/// first bytes behind it.
 const CHUNK: usize = 512;
 
-/// Reads all that comes before the first request. `sender` is the socket's other end.
+/// Reads everything before the first request, and the request's first bytes. `sender` is the address of the socket's
+/// other end.
 pub(super) async fn handshake(
     mut stream: Stream,
     sender: SocketAddr,
@@ -67,12 +67,12 @@ pub(super) async fn handshake(
     clients: &ConnectionLimit,
     max_connections: usize,
 ) -> Result<Accepted, HandshakeError> {
-    let (told, ahead) = match listener.proxy_protocol {
+    let (header, ahead) = match listener.proxy_protocol {
         ProxyProtocol::Off => (ProxyHeader::default(), Vec::new()),
         ProxyProtocol::Required if !listener.trusted.contains(sender.ip()) => return Err(untrusted(&mut stream).await),
         ProxyProtocol::Required => read_header(&mut stream).await?,
     };
-    let address = told.client.unwrap_or(sender);
+    let address = header.client.unwrap_or(sender);
     let permit = clients
         .enter(address.ip(), max_connections)
         .map_err(|too_many| HandshakeError::TooMany {
@@ -82,7 +82,7 @@ pub(super) async fn handshake(
     let ended_here = listener.tls.as_ref().map(|_| Scheme::Https);
     let peer = Peer {
         address,
-        scheme: listener.scheme.or(ended_here).or(told.scheme),
+        scheme: listener.scheme.or(ended_here).or(header.scheme),
         is_trusted: listener.trusted.contains(address.ip()),
         trusted: listener.trusted.clone(),
     };
@@ -93,9 +93,10 @@ pub(super) async fn handshake(
         (client_io, agreed) = (Box::new(secured), protocol);
     }
     let first = detect::read(&mut client_io).await?;
-    // A client that agreed on a protocol speaks it, or is told its error in it (RFC 9113 section 3.2).
+    // After ALPN the client must speak the agreed protocol (RFC 9113 section 3.2); that protocol's server reports it if
+    // not.
     let protocol = agreed.unwrap_or(first.protocol());
-    if let Some(alpn) = told.alpn
+    if let Some(alpn) = header.alpn
         && (first.protocol() == Protocol::Http2) != (*alpn == *b"h2")
     {
         let protocol = first.protocol();
@@ -113,8 +114,8 @@ pub(super) async fn handshake(
     })
 }
 
-/// Why a connection from an untrusted address is closed: one that only looks whether somebody listens
-/// is no reason to warn.
+/// Returns why a connection from an untrusted address is closed. One that ends without a byte, as the probes of load
+/// balancers and monitors do, counts as ended, which is no reason to warn.
 async fn untrusted(stream: &mut Stream) -> HandshakeError {
     match timeout(PROBE_TIMEOUT, stream.read_u8()).await {
         Ok(Err(e)) => HandshakeError::Ended(e),
@@ -122,17 +123,17 @@ async fn untrusted(stream: &mut Stream) -> HandshakeError {
     }
 }
 
-/// Whoever only looks is gone by then.
+/// Time that a probe has to close its connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Reads a PROXY header, and returns the bytes that came behind it.
+/// Reads a PROXY header; returns it and the bytes that came behind it.
 async fn read_header(stream: &mut Stream) -> Result<(ProxyHeader, Vec<u8>), HandshakeError> {
     let mut bytes = Vec::with_capacity(CHUNK);
     loop {
-        if let Some((told, length)) = proxy_header::parse(&bytes)? {
-            return Ok((told, bytes.split_off(length)));
+        if let Some((header, length)) = proxy_header::parse(&bytes)? {
+            return Ok((header, bytes.split_off(length)));
         }
-        // No longer than a header and one chunk, since a longer header is an error.
+        // `parse` fails for headers that are too long, so this never exceeds the longest header and one chunk.
         bytes.reserve(CHUNK);
         if stream.read_buf(&mut bytes).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());

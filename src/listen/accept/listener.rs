@@ -1,4 +1,4 @@
-//! What holds for the connections of one listening address, and which address a connection came to.
+//! Holds the settings of listening addresses, and finds those of a connection by its local address.
 
 use std::net::SocketAddr;
 
@@ -7,34 +7,34 @@ use crate::{
     peer::{ProxyProtocol, Scheme, Trusted, canonical},
 };
 
-/// What a reload replaces as a whole. A connection keeps what it began with.
+/// The settings that a reload replaces as a whole. A connection keeps those that it began with.
 #[derive(Debug)]
 pub(crate) struct ListenSnapshot {
-    /// How long clients may take, and how many connections they may have.
+    /// Time and size limits of clients.
     pub limits: ClientLimits,
-    /// The addresses that are listened on.
+    /// The listening addresses with their settings.
     pub listeners: Vec<Listener>,
 }
 
 /// The settings of one listening address.
 #[derive(Debug, Clone)]
 pub(crate) struct Listener {
-    /// Where it listens.
+    /// The listening address.
     pub address: SocketAddr,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: ProxyProtocol,
-    /// Who may speak for others.
+    /// Peers whose PROXY header and `X-Forwarded-*` fields are believed.
     pub trusted: Trusted,
-    /// What clients speak, whatever connections tell; `None` leaves it to them.
+    /// The scheme of every request, if configured; else the connection or the request tells.
     pub scheme: Option<Scheme>,
-    /// HTTP/1.1 clients may change to HTTP/2 by `Upgrade: h2c`.
+    /// Whether HTTP/1.1 clients may change to HTTP/2 by `Upgrade: h2c`.
     pub h2c_upgrade: bool,
-    /// Ends TLS here.
+    /// TLS termination; `None` for cleartext connections.
     pub tls: Option<Tls>,
 }
 
-/// The listener that a connection to this local address came to: the exact one, else the one on
-/// every address of the port. A socket on `[::]` may take IPv4, too.
+/// Returns the listener of a connection to this local address: the one on exactly that address, else the one on all
+/// addresses (`0.0.0.0` or `[::]`) of the port. A socket on `[::]` may take IPv4 connections, too.
 pub(in crate::listen) fn find(listeners: &[Listener], local: SocketAddr) -> Option<&Listener> {
     let local = canonical(local);
     let exact = |listener: &&Listener| canonical(listener.address) == local;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exact_address_goes_before_every_address() {
+    fn an_exact_address_precedes_an_unspecified_one() {
         let addresses = ["0.0.0.0:80", "[::]:80", "127.0.0.1:80", "[::]:81", "[::1]:82"];
         let listeners = addresses.map(|address| Listener {
             address: address.parse().expect("an address"),

@@ -1,9 +1,9 @@
-//! From an accepted socket to who serves it.
+//! Takes accepted sockets from Pingora and serves each by its protocol.
 //!
-//! Reading order: `acceptor` (the application that Pingora's listeners hand connections to), `listener` (the settings of an
-//! address), `handshake` (all that comes before the first request), `connection_limit` (how many connections a client has),
-//! `tls` (TLS ended here), `detect` (HTTP/2 by prior knowledge or HTTP/1.x), `connections` (how many are open, for a
-//! shutdown to wait for).
+//! Reading order: `acceptor` (Pingora's listeners hand connections to this), `listener` (the settings of a listening
+//! address), `handshake` (everything before the first request), `connection_limit` (connections per client), `tls` (TLS
+//! termination), `detect` (HTTP/2 by prior knowledge or HTTP/1.x), `connections` (the number of open connections, which
+//! a shutdown waits for).
 
 pub(super) mod acceptor;
 mod connection_limit;

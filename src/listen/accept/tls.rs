@@ -1,7 +1,7 @@
-//! TLS ended here, by rustls: TLS 1.2 and 1.3, ALPN h2 and http/1.1, certificates by SNI.
+//! Terminates TLS with rustls: TLS 1.2 and 1.3, ALPN `h2` and `http/1.1`, certificates chosen by SNI.
 //!
-//! Pingora's own TLS listeners take one certificate and cannot be given another; so its listeners
-//! stay cleartext ones, and TLS begins here, behind a PROXY header if there is one.
+//! Pingora's own TLS listeners take one certificate, which a reload cannot replace, and read no PROXY header first. So
+//! Pingora's listeners stay cleartext, and TLS begins here, behind the PROXY header if there is one.
 
 use std::{
     io,
@@ -31,30 +31,30 @@ use crate::{
     listen::ClientIo,
 };
 
-/// How TLS is ended; clones share it.
+/// The TLS settings of a listener; clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Tls(Arc<ServerConfig>);
 
-/// Why TLS cannot be ended with these certificates.
+/// Why TLS cannot be set up with these certificates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum TlsError {
-    /// There is none.
+    /// The list of certificates is empty.
     #[error("a TLS listener without a certificate")]
     NoCertificate,
-    /// What rustls says.
+    /// rustls refuses the settings.
     #[error("TLS cannot be set up: {0}")]
     Rustls(#[from] rustls::Error),
 }
 
-/// Encrypted bytes that may wait for the socket: as few as keep it busy, since a document that arrives
-/// during a push is queued behind them. rustls would take 64 KiB.
+/// Most encrypted bytes that wait for the socket. A document that arrives during a push is queued behind them, so they
+/// are two TLS records (16 KiB each) instead of rustls's 64 KiB.
 const BUFFER: usize = 32 * 1024;
 
-/// What clients are offered, best first (RFC 7301).
+/// The protocols offered by ALPN, best first (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 impl Tls {
-    /// TLS with these certificates. The first one is for clients that name no host, or another.
+    /// Returns TLS with these certificates. Clients that name no host, or an unknown one, get the first.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    /// Agrees on TLS with a client, and on a protocol if the client speaks ALPN.
+    /// Performs the TLS handshake; returns the secured connection, and the protocol if the client speaks ALPN.
     pub(super) async fn accept(&self, client_io: ClientIo) -> io::Result<(ClientIo, Option<Protocol>)> {
         let mut tls = TlsAcceptor::from(Arc::clone(&self.0)).accept(client_io).await?;
         tls.get_mut().1.set_buffer_limit(Some(BUFFER));
@@ -78,7 +78,7 @@ impl Tls {
             b"h2" => Protocol::Http2,
             _ => Protocol::Http1,
         });
-        let name = |what: Option<String>| what.unwrap_or_default();
+        let name = |known: Option<String>| known.unwrap_or_default();
         let digest = SslDigest::new(
             name(
                 session
@@ -114,7 +114,7 @@ struct Secured {
     digest: Arc<SslDigest>,
 }
 
-/// How long a client may take to accept the end of TLS.
+/// Time for a client to take the TLS close_notify alert.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Secured {
@@ -158,7 +158,7 @@ impl AsyncWrite for Secured {
 #[async_trait]
 impl Shutdown for Secured {
     async fn shutdown(&mut self) {
-        // A client that is gone, or takes nothing more, needs no end of TLS.
+        // A client that has left, or takes no more bytes, needs no close_notify.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, AsyncWriteExt::shutdown(&mut self.tls)).await;
     }
 }

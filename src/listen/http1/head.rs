@@ -1,8 +1,8 @@
-//! The head of an HTTP/1.x request: what it says, once, before anybody else looks at it. Pure.
+//! Parses the head of an HTTP/1.x request, refuses it, or rewrites it to its canonical form. Pure.
 //!
-//! Pingora parses the head again, and takes more than the RFCs let pass. So what is refused is refused here, and what can be
-//! said in two ways is said in one: the target in origin-form (RFC 9112 section 3.2), one Host, one Content-Length,
-//! Upgrade only where it counts. A head that is in this form already goes on as it came.
+//! Pingora parses the head again afterwards, and accepts more than the RFCs do. So every check is made here, and
+//! Pingora gets one form only: the target in origin-form (RFC 9112 section 3.2), one Host, one Content-Length, Upgrade
+//! only for WebSocket. A head that already has this form is passed on unchanged.
 
 use std::borrow::Cow;
 
@@ -14,34 +14,34 @@ use crate::{
     peer::target::{BadTarget, RequestTarget},
 };
 
-/// A head that was read.
+/// A request head that was parsed.
 #[derive(Debug)]
 pub(super) struct Http1Head {
-    /// Its length as it came.
+    /// Bytes of the head as received.
     pub(super) length: usize,
-    /// As it goes on, if that is not as it came.
+    /// The head in canonical form; `None` if it was received in that form.
     pub(super) rewritten: Option<Vec<u8>>,
-    /// What follows.
+    /// The framing of the content.
     pub(super) body: Framing,
-    /// It asks for HTTP/2.
+    /// The change to HTTP/2 that the request asks for.
     pub(super) upgrade: Option<UpgradeRequest>,
 }
 
-/// What follows a head.
+/// What follows a head on the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// So many bytes, and then the next request.
+    /// Content of this many bytes, then the next request.
     Length(u64),
-    /// Chunks, and then the next request.
+    /// Chunked content, then the next request.
     Chunked,
-    /// So many bytes, and then another protocol if the origin switches to it.
+    /// Content of this many bytes, then another protocol if the origin switches to it.
     Switching(u64),
 }
 
-/// Why a request goes no further.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadHead {
-    /// It is no HTTP.
+    /// The bytes are no HTTP/1.x request head.
     #[error("not an HTTP/1.x request: {0}")]
     Syntax(httparse::Error),
     #[error(transparent)]
@@ -58,18 +58,18 @@ pub(super) enum BadHead {
     Bytes(usize),
 }
 
-/// What a head may come to.
+/// The limits of a head: bytes, and fields.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HeadLimits {
     pub(super) bytes: usize,
     pub(super) fields: usize,
 }
 
-/// As many fields as Pingora takes.
+/// Most fields that Pingora accepts in a head.
 pub(super) const MAX_FIELDS: usize = 256;
 
 impl BadHead {
-    /// The status that says so.
+    /// Returns the status of the response.
     pub(super) const fn status(self) -> u16 {
         match self {
             Self::Target(why) => why.status().as_u16(),
@@ -81,11 +81,11 @@ impl BadHead {
 }
 
 impl Http1Head {
-    /// Reads a head that `HeadEnd` found complete, or broken.
+    /// Parses a head that `HeadEnd` found complete, or broken.
     ///
     /// # Errors
     ///
-    /// Why it goes no further.
+    /// The head is malformed, ambiguous or exceeds a limit.
     pub(super) fn read(bytes: &[u8], limits: HeadLimits) -> Result<Self, BadHead> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
@@ -135,19 +135,19 @@ impl Http1Head {
     }
 }
 
-/// The values of a field, one for each of its lines.
+/// Yields the value of each field line with this name.
 fn values<'f>(fields: &'f [Header<'_>], name: &'static str) -> impl Iterator<Item = &'f [u8]> {
     let named = move |field: &&Header<'_>| field.name.eq_ignore_ascii_case(name);
     fields.iter().filter(named).map(|field| field.value)
 }
 
-/// The elements of a field that is a list.
+/// Yields the elements of a field whose value is a list.
 fn elements<'f>(fields: &'f [Header<'_>], name: &'static str) -> impl Iterator<Item = &'f [u8]> {
     let lines = values(fields, name);
     lines.flat_map(|line| line.split(|&byte| byte == b',').map(<[u8]>::trim_ascii))
 }
 
-/// The one length that Content-Length says, however often (RFC 9110 section 8.6).
+/// Returns the length in Content-Length, which may be repeated if all values are equal (RFC 9110 section 8.6).
 fn content_length(fields: &[Header<'_>]) -> Result<Option<u64>, BadHead> {
     let mut length = None;
     for line in values(fields, "content-length") {
@@ -160,15 +160,15 @@ fn content_length(fields: &[Header<'_>]) -> Result<Option<u64>, BadHead> {
     Ok(length)
 }
 
-/// Whether Content-Length is said once, as a number that is written in one way only. One line may say it twice, and what
-/// reads `010` differs.
+/// Returns whether Content-Length is absent, or one line with one plain decimal number. `5, 5` names a length twice,
+/// and some servers read `010` as octal.
 fn is_said_once(fields: &[Header<'_>]) -> bool {
     let mut lines = values(fields, "content-length");
     let is_plain = |line: &[u8]| line.iter().all(u8::is_ascii_digit) && (line == b"0" || !line.starts_with(b"0"));
     lines.next().is_none_or(is_plain) && lines.next().is_none()
 }
 
-/// Whether the content is chunked. No other coding is understood here (RFC 9112 section 6.1).
+/// Returns whether the content is chunked. Other transfer codings are not implemented (RFC 9112 section 6.1).
 fn is_chunked(fields: &[Header<'_>]) -> Result<bool, BadHead> {
     let mut codings = elements(fields, "transfer-encoding");
     let Some(first) = codings.next() else { return Ok(false) };
@@ -182,15 +182,16 @@ fn is_chunked(fields: &[Header<'_>]) -> Result<bool, BadHead> {
     }
 }
 
-/// Whether it asks for the one protocol that an origin may switch to. Upgrade counts only where Connection names it
-/// (RFC 9110 section 7.8).
+/// Returns whether the request asks for WebSocket, the only protocol that an origin may switch to. Connection must name
+/// Upgrade (RFC 9110 section 7.8).
 fn asks_for_websocket(fields: &[Header<'_>]) -> bool {
     elements(fields, "upgrade").any(|offer| offer.eq_ignore_ascii_case(b"websocket"))
         && elements(fields, "connection").any(|name| name.eq_ignore_ascii_case(b"upgrade"))
 }
 
-/// Whether Connection names a field, which goes no further then (RFC 9110 section 7.6.1): nobody may look at what the
-/// origin does not get. Fields that Pingora heeds, or refuses to be named, are left to it.
+/// Returns whether Connection names a field, which must be removed before the request is forwarded (RFC 9110 section
+/// 7.6.1). The field is removed here, so that no rule decides by a field that the origin does not get. The fields in
+/// `LEFT` stay: Pingora acts on them, or refuses a request whose Connection names them.
 fn is_nominated(fields: &[Header<'_>], name: &str) -> bool {
     const LEFT: [&str; 10] = [
         "connection",
@@ -208,7 +209,7 @@ fn is_nominated(fields: &[Header<'_>], name: &str) -> bool {
         && !LEFT.iter().any(|left| left.eq_ignore_ascii_case(name))
 }
 
-/// Writes a head in the one form.
+/// Returns the head in canonical form.
 fn rewrite(
     request: &httparse::Request<'_, '_>,
     target: &RequestTarget<'_>,
@@ -244,7 +245,7 @@ fn rewrite(
     head
 }
 
-/// The method and the target of a head that is refused, as far as they can be told.
+/// Returns the method and the target of a refused head, as far as its first line has them.
 pub(super) fn line(bytes: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
     let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let mut words = line.trim_ascii().splitn(2, |&byte| byte == b' ');
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_no_more_can_mend_is_refused() {
+    fn a_head_that_no_further_bytes_can_complete_is_refused() {
         for head in [
             "GET /\0",
             "GET /\x7f",
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_tells_what_follows_it() {
+    fn a_head_gives_the_framing_of_its_content() {
         let table = [
             ("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /next", Framing::Length(0)),
             ("GET / HTTP/1.0\r\n\r\n", Framing::Length(0)),
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_said_in_two_ways_goes_on_in_one() {
+    fn equivalent_heads_are_rewritten_to_one_form() {
         let rewritten = |head: &str| {
             let head = read(head).expect(head);
             head.rewritten.map(|head| String::from_utf8(head).expect("text"))
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn malformed_heads_are_refused() {
         let table = [
             ("what is this\r\n\r\n", 400),
             ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
@@ -494,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_head_is_told_as_far_as_it_can_be() {
+    fn method_and_target_of_a_refused_head_are_found() {
         assert_eq!(
             line(b"GET  /a b HTTP/1.1\r\nHost: a\r\n\r\n"),
             ("GET".into(), " /a b".into())

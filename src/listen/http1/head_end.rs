@@ -1,9 +1,10 @@
-//! Where a head of an HTTP/1.x request ends that comes in pieces, and what is skipped before it.
+//! Finds the end of an HTTP/1.x request head that arrives in pieces, and skips empty lines before it (RFC 9112 section
+//! 2.2). Pure.
 
 use super::head::MAX_FIELDS;
 
-/// Empty lines before a request are skipped (RFC 9112 section 2.2). A carriage return that no line feed follows begins no
-/// line, and one that nothing follows yet stays.
+/// Removes empty lines before a request (RFC 9112 section 2.2). A carriage return stays if no line feed follows it, and
+/// so does one at the end of the bytes, whose line feed may still come.
 pub(super) fn skip_empty_lines(bytes: &mut Vec<u8>) {
     let mut rest = &bytes[..];
     while let Some(after) = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n")) {
@@ -12,20 +13,21 @@ pub(super) fn skip_empty_lines(bytes: &mut Vec<u8>) {
     bytes.drain(..bytes.len() - rest.len());
 }
 
-/// Looks for the end of a head that comes in pieces.
+/// A search for the end of a head; each call continues where the last one stopped.
 #[derive(Debug, Default)]
 pub(super) struct HeadEnd {
-    /// So many bytes were looked at.
+    /// Bytes of the head that were searched.
     seen: usize,
-    /// So many bytes of the line that goes on.
+    /// Bytes of the current line, without its line end.
     line: usize,
-    /// The last byte was a carriage return.
+    /// Whether the last byte was a carriage return.
     has_return: bool,
 }
 
 impl HeadEnd {
-    /// Whether no more needs to come of a head of which this has come: an empty line ends it, with or without the carriage
-    /// returns (RFC 9112 section 2.2), or it has a byte or a line that no head has: such a client may never send the end.
+    /// Returns whether reading can stop, where `head` has all bytes received so far. An empty line ends a head, with or
+    /// without carriage returns (RFC 9112 section 2.2). A byte or a line that no head may have ends reading, too: the
+    /// client may never send the end of such a head.
     pub(super) fn has_come(&mut self, head: &[u8]) -> bool {
         let mut has_line = false;
         for &byte in head.get(self.seen..).unwrap_or_default() {
@@ -39,12 +41,12 @@ impl HeadEnd {
                 _ => return true,
             }
         }
-        // All of it is read again, but at most once for each line.
+        // This parses the head from its beginning, but only when a line has become complete.
         has_line && is_broken(head)
     }
 }
 
-/// Whether what has come of a head is none, whatever is still to come.
+/// Returns whether no further bytes can make this a valid head.
 fn is_broken(head: &[u8]) -> bool {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     httparse::Request::new(&mut fields).parse(head).is_err()
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_line_or_a_byte_of_no_head_ends_a_head() {
+    fn an_empty_line_or_a_forbidden_byte_ends_a_head() {
         let table: [(&[u8], Option<usize>); 12] = [
             (b"GET / HTTP/1.1\r\nhost: a\r\n\r\nbody", Some(27)),
             (b"GET / HTTP/1.0\n\nbody", Some(16)),

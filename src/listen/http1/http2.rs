@@ -1,4 +1,4 @@
-//! The seam to what serves HTTP/2.
+//! Defines [`ServeHttp2`], by which `listen` hands HTTP/2 connections on without knowing `h2`.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use pingora::{protocols::Stream, server::ShutdownWatch};
 
 use crate::listen::UpgradeRequest;
 
-/// Whoever serves HTTP/2 connections with this application: those that begin with the preface, and
-/// upgraded ones.
+/// A server of HTTP/2 connections, both those that begin with the preface and those upgraded from HTTP/1.1, for the
+/// application `A`.
 #[async_trait]
 pub(crate) trait ServeHttp2<A>: Send + Sync {
-    /// What an upgraded connection begins with.
+    /// The request and settings with which an upgraded connection begins.
     type Beginning: Send;
 
-    /// Takes a request for an upgrade, or leaves it to HTTP/1.1.
+    /// Accepts a request for an upgrade, or returns `None` to have it served as HTTP/1.1.
     fn upgrade(&self, request: UpgradeRequest) -> Option<Self::Beginning>;
 
-    /// Serves a connection to its end. Its facts are in its digest. After an upgrade the client was
-    /// told, and its preface is still to come.
+    /// Serves a connection to its end. The stream's `ProxyDigest` carries the [`crate::peer::ClientConnection`]. After
+    /// an upgrade, the 101 response has been sent and the client's preface has not been read.
     async fn serve(&self, app: &Arc<A>, stream: Stream, beginning: Option<Self::Beginning>, shutdown: ShutdownWatch);
 }

@@ -1,8 +1,8 @@
-//! HTTP/1.x on a connection.
+//! Serves HTTP/1.x on a connection.
 //!
-//! Reading order: `serve` (Pingora's own server, one request after another), `head_end` and `head` (what a request's head
-//! says, once), `refuse` (the answer to what is no request), `upgrade` (which requests ask for HTTP/2), `http2` (the seam to what
-//! serves it).
+//! Reading order: `serve` (one request after another, each through Pingora's server), `head_end` (where a request head
+//! ends), `head` (its checks, and its one canonical form), `refuse` (the response to a malformed request), `upgrade`
+//! (which requests ask for HTTP/2), `http2` (the trait by which HTTP/2 connections are served).
 
 mod head;
 mod head_end;

@@ -1,4 +1,4 @@
-//! The answer to an HTTP/1.x request that nobody else gets to see.
+//! Responds to a malformed HTTP/1.x request, which never reaches Pingora.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use tokio::{
 use super::head::{self, BadHead};
 use crate::{exchange::error_page, listen::ClientIo, telemetry::access};
 
-/// How long what the client still sends is read and dropped: bytes that nobody reads would have the system drop the
-/// answer. And how much of it.
+/// Time, and bytes below, for which the client's further bytes are read and dropped after the response: if the socket
+/// is closed with unread bytes, the system sends a reset, and the client may lose the response.
 const DRAIN: Duration = Duration::from_secs(1);
 const MAX_DRAINED: u64 = 1 << 20;
 
-/// Answers, tells the access log, and closes the connection.
+/// Sends the error page, writes the access line and closes the connection.
 pub(super) async fn refuse(mut client_io: Box<ClientIo>, bytes: &[u8], why: BadHead, write_timeout: Duration) {
     let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let page = error_page(status);
@@ -31,22 +31,22 @@ pub(super) async fn refuse(mut client_io: Box<ClientIo>, bytes: &[u8], why: BadH
         )
         .as_bytes(),
     );
-    let answering = async {
+    let responding = async {
         client_io.write_all(&response).await?;
         client_io.shutdown().await
     };
-    let outcome = timeout(write_timeout, answering).await;
-    tell(&client_io, bytes, why);
+    let outcome = timeout(write_timeout, responding).await;
+    log(&client_io, bytes, why);
     if !matches!(outcome, Ok(Ok(()))) {
-        return debug!("a client did not take the answer to a bad request");
+        return debug!("a client did not take the response to a bad request");
     }
     let mut rest = client_io.take(MAX_DRAINED);
     let _ = timeout(DRAIN, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
 }
 
-fn tell(client_io: &ClientIo, bytes: &[u8], why: BadHead) {
+fn log(client_io: &ClientIo, bytes: &[u8], why: BadHead) {
     let address = client_io.peer().map(|peer| peer.address);
-    debug!("refusing a request of {address:?}: {why}");
+    debug!("refusing a request from {address:?}: {why}");
     let (method, target) = head::line(bytes);
     access::write_refused(address, "http/1.1", (&method, &target), Some(why.status()), &why);
 }

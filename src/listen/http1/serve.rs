@@ -1,11 +1,11 @@
-//! HTTP/1.x: Pingora's own server, one request after another on a connection.
+//! Serves HTTP/1.x with Pingora's server, one request after another on a connection.
 //!
-//! Pingora gives each read of a request header a time limit, not the header as a whole, so a client
-//! that drips bytes could keep a connection for ever. The header is therefore awaited here, within
-//! one limit, and put back for Pingora to parse. A request that asks for HTTP/2 leaves here.
+//! Pingora limits the time of each read of a request head, not of the whole head, so a client that sends single bytes
+//! could hold a connection for ever. The whole head is therefore read here within one limit, checked, and put back for
+//! Pingora to parse. A request for an upgrade to HTTP/2 goes to [`ServeHttp2`] instead.
 //!
-//! Pingora takes bytes behind a request for a fault of the client, or keeps them where a header
-//! cannot be awaited. So it is not shown them before their turn: see [`ClientIo::read_limit`].
+//! Pingora reports bytes behind a request as an error of the client, or reads and loses the next request. So
+//! [`ClientIo::read_limit`] hides all bytes behind the current request from it.
 
 use std::{future::pending, io, sync::Arc, time::Duration};
 
@@ -36,11 +36,11 @@ use crate::{
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
 
-/// Who serves the requests of a connection, and how long they may take to arrive.
+/// The servers, settings and limits of an HTTP/1.x connection.
 pub(in crate::listen) struct Http1<'e, A, H> {
     pub(in crate::listen) app: &'e Arc<A>,
     pub(in crate::listen) http2: &'e H,
-    /// Requests may ask for HTTP/2.
+    /// Whether requests may change to HTTP/2.
     pub(in crate::listen) h2c_upgrade: bool,
     pub(in crate::listen) limits: ClientLimits,
     pub(in crate::listen) shutdown: &'e ShutdownWatch,
@@ -51,10 +51,10 @@ where
     A: HttpServerApp + Send + Sync + 'static,
     H: ServeHttp2<A>,
 {
-    /// Serves a connection to its end; `first` was read from it already.
+    /// Serves a connection to its end; `first` are the bytes that were already read from it.
     pub(in crate::listen) async fn serve(&self, mut client_io: Box<ClientIo>, mut first: Vec<u8>) {
         let mut settings: Option<HttpPersistentSettings> = None;
-        // Where Pingora has its limit, that one comes first: it names the error.
+        // Twice Pingora's own limit, which so ends a write first where there is one: Pingora's error names the cause.
         client_io.limit_writes(Some(self.limits.write_timeout.saturating_mul(2)));
         skip_empty_lines(&mut first);
         let mut read = self.read_head(&mut client_io, first).await;
@@ -98,7 +98,7 @@ where
                 settings.apply_to_session(&mut session);
             }
             if shutdown_began {
-                // After a shutdown has begun a connection gets the one answer it waits for.
+                // After a shutdown has begun, a connection gets the response to its current request and closes.
                 session.set_keepalive(None);
             }
             match self
@@ -113,7 +113,7 @@ where
                     };
                     (client_io, settings) = (reused, kept);
                     if !client_io.is_at_read_limit() {
-                        // Nobody read the rest of the content, and what follows it is another request.
+                        // Unread content would be parsed as the next request.
                         return debug!("closing an HTTP/1 connection whose request was not read to its end");
                     }
                     client_io.read_limit(ReadLimit::None);
@@ -121,15 +121,15 @@ where
                 None => return,
             }
             let Some(next) = self.next_request(&mut client_io).await else {
-                // TLS has an end of its own, which tells the client that nothing was cut off.
+                // Over TLS this sends close_notify, which tells the client that nothing was cut off.
                 return Shutdown::shutdown(&mut *client_io).await;
             };
             read = self.read_head(&mut client_io, next).await;
         }
     }
 
-    /// The first bytes of the next request; `None` where there is none. Only here, between two
-    /// requests, does a shutdown close a connection.
+    /// Waits for the first bytes of the next request; `None` if the client leaves, stays idle too long, or a shutdown
+    /// begins. A shutdown closes a connection only here, between two requests.
     async fn next_request(&self, client_io: &mut ClientIo) -> Option<Vec<u8>> {
         let mut shutdown = self.shutdown.clone();
         let reading = async {
@@ -143,19 +143,19 @@ where
             Ok(next)
         };
         tokio::select! {
-            // What has arrived is answered, even at the last moment.
+            // A request that has arrived is served, even if a shutdown begins at the same moment.
             biased;
             next = within(self.limits.idle_timeout, reading) => next.ok(),
             _ = shutdown.wait_for(|&begun| begun) => None,
         }
     }
 
-    /// Reads until a request header is complete.
+    /// Reads until the request head is complete, broken or too long.
     async fn read_head(&self, client_io: &mut ClientIo, mut head: Vec<u8>) -> io::Result<Vec<u8>> {
         let reading = async {
             let mut end = HeadEnd::default();
             while !end.has_come(&head) && head.len() <= self.limits.max_header_bytes {
-                // Half a line end may have come before it.
+                // A carriage return may have arrived whose line feed completes an empty line.
                 let may_begin = head.len() <= 1;
                 if client_io.read_buf(&mut head).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
@@ -180,7 +180,7 @@ where
         )
     }
 
-    /// Switches to HTTP/2, which answers the request.
+    /// Sends the 101 response, then has HTTP/2 serve the connection, beginning with the request of the upgrade.
     async fn upgrade(&self, mut client_io: Box<ClientIo>, beginning: H::Beginning) {
         let switching = async {
             client_io.write_all(SWITCHING).await?;
@@ -188,7 +188,7 @@ where
         };
         match within(self.limits.handshake_timeout, switching).await {
             Ok(()) => {
-                // HTTP/2 has limits of its own.
+                // HTTP/2 limits the time of its writes itself.
                 client_io.limit_writes(None);
                 self.http2
                     .serve(self.app, client_io, Some(beginning), self.shutdown.clone())
@@ -199,7 +199,7 @@ where
     }
 }
 
-/// Resolves shortly before a shutdown cuts whatever is still under way.
+/// Waits until shortly before the end of a shutdown's `graceful_timeout`: by [`LEAVING_EARLY`], but at most half of it.
 async fn leaving(mut shutdown: ShutdownWatch, graceful_timeout: Duration) {
     if shutdown.wait_for(|&begun| begun).await.is_err() {
         pending::<()>().await;
@@ -207,10 +207,10 @@ async fn leaving(mut shutdown: ShutdownWatch, graceful_timeout: Duration) {
     sleep(graceful_timeout.saturating_sub(LEAVING_EARLY).max(graceful_timeout / 2)).await;
 }
 
-/// Enough for a tunnel to be closed before the process ends.
+/// Time to close a tunnel before the process ends.
 const LEAVING_EARLY: Duration = Duration::from_secs(1);
 
-/// How far Pingora may read for a request with a head of this length.
+/// Returns how far Pingora may read for a request whose head has this many bytes.
 fn read_limit(head: usize, body: Framing) -> ReadLimit {
     let head = u64::try_from(head).unwrap_or(u64::MAX);
     match body {

@@ -1,7 +1,7 @@
-//! `Upgrade: h2c`: which HTTP/1.1 requests ask for HTTP/2 (RFC 7540 section 3.2). Pure.
+//! Decides which HTTP/1.1 requests change to HTTP/2 by `Upgrade: h2c` (RFC 7540 section 3.2). Pure.
 //!
-//! RFC 9113 dropped the mechanism, deployed clients still use it. Whatever is not such a request to
-//! the letter is answered as HTTP/1.1: a client that offers an upgrade must be able to live without.
+//! RFC 9113 removed the mechanism, but deployed clients still use it. A request that does not follow RFC 7540 exactly
+//! is served as HTTP/1.1, which every client that offers an upgrade must accept.
 
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request::Parts, uri};
@@ -11,20 +11,20 @@ use crate::fields::hop::HOP_BY_HOP;
 /// A request that becomes stream 1 of an HTTP/2 connection.
 #[derive(Debug)]
 pub(crate) struct UpgradeRequest {
-    /// As an HTTP/2 request: Host is its authority, and no field belongs to a connection.
+    /// The head as an HTTP/2 request: Host has become the authority, and hop-by-hop fields are removed.
     pub head: Parts,
-    /// The payload of the client's SETTINGS frame, as the client wrote it.
+    /// The decoded `HTTP2-Settings`: the payload of the client's SETTINGS frame.
     pub settings: Vec<u8>,
 }
 
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// The upgrade that a request to this authority asks for; `None` if it is to be answered as HTTP/1.x.
+/// Returns the upgrade that a request to this authority asks for; `None` if the request is to be served as HTTP/1.x.
 pub(in crate::listen) fn requested(
     request: &httparse::Request<'_, '_>,
     authority: Option<&str>,
 ) -> Option<UpgradeRequest> {
-    // Most requests end here, before anything is allocated.
+    // Most requests return here, before anything is allocated.
     let mut offers = request
         .headers
         .iter()
@@ -52,8 +52,8 @@ pub(in crate::listen) fn requested(
     let settings = only(&fields, &HTTP2_SETTINGS)?.as_bytes().trim_ascii();
     let settings = BASE64URL_NOPAD.decode(without_padding(settings)).ok()?;
     let uri = uri(&method, request.path?, authority?)?;
-    let goes = |name: &HeaderName| HOP_BY_HOP.contains(name) || nominated.contains(name);
-    let stays = |name: &HeaderName| ![header::HOST, HTTP2_SETTINGS].contains(name) && !goes(name);
+    let is_dropped = |name: &HeaderName| HOP_BY_HOP.contains(name) || nominated.contains(name);
+    let stays = |name: &HeaderName| ![header::HOST, HTTP2_SETTINGS].contains(name) && !is_dropped(name);
     let mut head = Request::new(()).into_parts().0;
     head.method = method;
     head.uri = uri;
@@ -75,7 +75,7 @@ fn fields(request: &httparse::Request<'_, '_>) -> Option<HeaderMap> {
     Some(fields)
 }
 
-/// Whether a body follows, or might: then HTTP/2 would begin at an unknown place.
+/// Returns whether the request may have content: HTTP/2 would begin behind it, at a position not known yet.
 fn has_body(fields: &HeaderMap) -> bool {
     fields.contains_key(header::TRANSFER_ENCODING)
         || fields
@@ -84,8 +84,8 @@ fn has_body(fields: &HeaderMap) -> bool {
             .any(|length| length.as_bytes() != b"0")
 }
 
-/// Whether another proxy passed the request on: one that lets the upgrade through would be a tunnel from then on, past all
-/// that it checks.
+/// Returns whether another proxy forwarded the request. After an upgrade such a proxy would tunnel bytes blindly, so
+/// that a client could bypass its checks (h2c smuggling).
 fn came_through_a_proxy(fields: &HeaderMap) -> bool {
     [header::VIA, header::FORWARDED]
         .iter()
@@ -95,7 +95,7 @@ fn came_through_a_proxy(fields: &HeaderMap) -> bool {
             .any(|name| name.as_str().starts_with("x-forwarded-") || name == "x-real-ip")
 }
 
-/// The fields that Connection names (RFC 9110 section 7.6.1).
+/// Returns the fields that Connection names (RFC 9110 section 7.6.1); `None` if a name is malformed.
 fn nominated(fields: &HeaderMap) -> Option<Vec<HeaderName>> {
     fields
         .get_all(header::CONNECTION)
@@ -111,19 +111,19 @@ fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|token| !token.is_empty())
 }
 
-/// The value of a field that must be there once.
+/// Returns the value of a field that must have exactly one line.
 fn only<'f>(fields: &'f HeaderMap, name: &HeaderName) -> Option<&'f HeaderValue> {
     let mut values = fields.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Some clients pad, though the RFC does not let them.
+/// Removes base64 padding, which some clients send though RFC 7540 forbids it.
 fn without_padding(text: &[u8]) -> &[u8] {
     let text = text.strip_suffix(b"=").unwrap_or(text);
     text.strip_suffix(b"=").unwrap_or(text)
 }
 
-/// The target URI of an origin-form or asterisk-form request; other forms stay HTTP/1.1.
+/// Returns the target URI of a request in origin-form or asterisk-form; `None` for other forms, which stay HTTP/1.1.
 fn uri(method: &Method, target: &str, authority: &str) -> Option<Uri> {
     if !target.starts_with('/') && (target != "*" || *method != Method::OPTIONS) {
         return None;
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_becomes_one_of_http2() {
+    fn an_upgrade_becomes_an_http2_request() {
         let upgrade = parse(&format!(
             "GET /a?b HTTP/1.1\r\n{FIELDS}{SETTINGS}Cookie: c=d\r\nTE: trailers\r\nKeep-Alive: timeout=5\r\nX-Two: 1\r\nX-Two: 2\r\n\r\n"
         ))
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn other_spellings_pass() {
+    fn other_valid_spellings_are_upgraded() {
         for head in [
             format!("GET / HTTP/1.1\r\n{FIELDS}HTTP2-Settings: \r\n\r\n"),
             format!("GET / HTTP/1.1\r\n{FIELDS}HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_connection_names_stays_behind() {
+    fn a_field_that_connection_names_is_dropped() {
         let upgrade = parse(&format!(
             "GET / HTTP/1.1\r\n{FIELDS}Connection: x-hop\r\n{SETTINGS}X-Hop: 1\r\n\r\n"
         ));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_stays_http1() {
+    fn requests_that_do_not_follow_the_rfc_stay_http1() {
         let with = |line: &str, fields: &str| format!("{line}\r\n{fields}\r\n");
         let get = |fields: &str| with("GET / HTTP/1.1", fields);
         let whole = format!("{FIELDS}{SETTINGS}");

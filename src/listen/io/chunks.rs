@@ -1,50 +1,54 @@
-//! The chunked content of an HTTP/1.1 request (RFC 9112 section 7.1), read to the letter. Pure.
+//! Parses the chunked content of an HTTP/1.1 request strictly (RFC 9112 section 7.1), and rewrites it for Pingora.
+//! Pure.
 //!
-//! Pingora reads chunks loosely: what it takes for part of an extension another server takes for the end of a line. So it is
-//! shown chunks in one form only, without extensions and trailers, and nothing behind the last one. Where the content
-//! is none, it is shown a chunk that it refuses, too.
+//! Pingora parses chunks loosely: it takes a bare line feed for part of an extension where other servers take it for
+//! the end of the line. So Pingora gets chunks in one form only, without extensions and trailers, and no bytes behind
+//! the last chunk. In place of malformed chunks it gets [`POISON`], which it refuses.
 
 use bytes::{Buf, BytesMut};
 
-/// The longest line of a chunk's size and extensions.
+/// Most bytes of a line with a chunk's size and extensions.
 const MAX_SIZE_LINE: usize = 1024;
 
-/// The most bytes of trailers.
+/// Most bytes of all trailers.
 const MAX_TRAILERS: usize = 16 * 1024;
 
-/// The most digits of a size: no chunk is longer than 2^60 bytes.
+/// Most hexadecimal digits of a size: a chunk is shorter than 16^15 = 2^60 bytes.
 const MAX_DIGITS: usize = 15;
 
-/// What Pingora takes for no size of a chunk, and for no end of one.
+/// Bytes that Pingora refuses, both as the size line of a chunk and as the line end after its data.
 const POISON: &[u8] = b"x\r\n";
 
-/// Reads chunks as they come.
+/// A parser of chunks that arrive in pieces.
 #[derive(Debug)]
 pub(in crate::listen) struct Chunks {
     state: ChunkState,
-    /// A line that has not come as a whole.
+    /// The beginning of a line whose end has not arrived.
     line: Vec<u8>,
+    /// Bytes of the trailers so far.
     trailers: usize,
-    /// Chunks that were read, in the one form.
+    /// Rewritten chunks that were not taken yet.
     out: BytesMut,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ChunkState {
-    /// So many bytes come before the content.
+    /// Before the content: this many bytes, such as the request head, pass unchanged.
     Before(u64),
+    /// In the line with a chunk's size.
     Size,
-    /// So many bytes of the chunk are to come.
+    /// In a chunk's data, of which this many bytes are to come.
     Data(u64),
-    /// The line end after it.
+    /// In the line end after a chunk's data.
     DataEnd,
     Trailers,
     Done,
+    /// After malformed bytes; everything further is dropped.
     Broken,
 }
 
 impl Chunks {
-    /// Chunks that come after so many bytes, which are shown as they are.
+    /// Returns a parser of chunks behind this many other bytes, which pass unchanged.
     pub(in crate::listen) fn after(bytes: u64) -> Self {
         Self {
             state: if bytes == 0 {
@@ -58,7 +62,7 @@ impl Chunks {
         }
     }
 
-    /// Takes bytes of the client; returns how many belong to the content.
+    /// Parses the client's next bytes; returns how many of them belong to the content.
     pub(in crate::listen) fn read(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() && self.state != ChunkState::Done {
@@ -87,7 +91,7 @@ impl Chunks {
         bytes.len() - rest.len()
     }
 
-    /// Shows so many bytes as they are; returns how many are still to come.
+    /// Passes at most `left` bytes unchanged; returns how many of them are still to come.
     fn pass(&mut self, left: u64, rest: &mut &[u8]) -> u64 {
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
         let (passed, after) = rest.split_at(length);
@@ -96,6 +100,7 @@ impl Chunks {
         left.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX))
     }
 
+    /// Parses a line, or the beginning of one whose end has not arrived.
     fn read_line(&mut self, rest: &mut &[u8]) {
         let limit = match self.state {
             ChunkState::Trailers => MAX_TRAILERS - self.trailers,
@@ -109,13 +114,13 @@ impl Chunks {
         let next = match line.strip_suffix(b"\r\n") {
             _ if line.len() > limit => None,
             Some(text) => self.line(text),
-            // A line feed alone ends no line; nor does what comes before one.
+            // The line ends with a bare line feed.
             None if end.is_some() => None,
             None if self.may_go_on(&line) => {
                 self.line = line;
                 return;
             }
-            // The client may never send the end of such a line, so it is refused now.
+            // The client may never send the end of a malformed line, so it is refused now.
             None => None,
         };
         self.state = next.unwrap_or_else(|| {
@@ -124,7 +129,7 @@ impl Chunks {
         });
     }
 
-    /// Whether a line that has come in part may become one that has a place here.
+    /// Returns whether the beginning of a line may become a valid line in this state.
     fn may_go_on(&self, part: &[u8]) -> bool {
         let line = part.strip_suffix(b"\r").unwrap_or(part);
         match self.state {
@@ -135,7 +140,7 @@ impl Chunks {
         }
     }
 
-    /// Takes a line; returns what comes after it, or `None` if it has no place here.
+    /// Parses a whole line; returns the next state, or `None` if the line is malformed or not allowed in this state.
     fn line(&mut self, line: &[u8]) -> Option<ChunkState> {
         if !is_clean(line) {
             return None;
@@ -168,12 +173,12 @@ impl Chunks {
         }
     }
 
-    /// Whether the content, or what is shown of it, has come to its end.
+    /// Returns whether the content has ended, by its last chunk or as malformed, and all output was taken.
     pub(in crate::listen) fn is_over(&self) -> bool {
         matches!(self.state, ChunkState::Done | ChunkState::Broken) && self.out.is_empty()
     }
 
-    /// Returns chunks that were read, as many bytes as there is room for.
+    /// Takes at most `room` bytes of output.
     pub(in crate::listen) fn take(&mut self, room: usize) -> BytesMut {
         let taken = self.out.split_to(room.min(self.out.remaining()));
         if self.out.is_empty() {
@@ -183,12 +188,12 @@ impl Chunks {
     }
 }
 
-/// Whether a line is free of control bytes, those among them that other servers take for its end.
+/// Returns whether a line is free of control bytes other than tab. Some servers take a bare CR or NUL for a line end.
 fn is_clean(line: &[u8]) -> bool {
     !line.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
 }
 
-/// The digits that a line before a chunk begins with, and what is behind them: extensions, or spaces before some.
+/// Splits the size line of a chunk into its digits and the rest: extensions, which spaces may precede.
 fn digits(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, extension) = line.split_at(length);
@@ -196,7 +201,7 @@ fn digits(line: &[u8]) -> Option<(&[u8], &[u8])> {
     (is_good && (1..=MAX_DIGITS).contains(&length)).then_some((digits, extension))
 }
 
-/// Reads the line before a chunk: its digits, and the size.
+/// Parses the size line of a chunk; returns its digits and the size.
 fn size(line: &[u8]) -> Option<(&[u8], u64)> {
     let (digits, extension) = digits(line)?;
     // Spaces alone are no extension.
@@ -211,7 +216,7 @@ fn size(line: &[u8]) -> Option<(&[u8], u64)> {
 mod tests {
     use super::*;
 
-    /// What is shown of these bytes, and what is left of them, cut into pieces of this length.
+    /// Parses these bytes in pieces of this length; returns the output, and the bytes behind the content.
     fn read(bytes: &[u8], piece: usize) -> (Vec<u8>, Vec<u8>) {
         let mut chunks = Chunks::after(0);
         let mut shown = Vec::new();
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn good_chunks_are_shown_in_one_form_and_nothing_behind_them() {
+    fn valid_chunks_are_rewritten_to_one_form_without_the_bytes_behind_them() {
         let table: &[(&[u8], &[u8])] = &[
             (b"0\r\n\r\n", b"0\r\n\r\n"),
             (b"5\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
@@ -254,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_chunk_is_shown_as_one_that_is_refused() {
+    fn malformed_chunks_become_bytes_that_pingora_refuses() {
         let table: &[&[u8]] = &[
             b"\r\n",
             b"\n",
@@ -282,7 +287,7 @@ mod tests {
             b"0\r\n\n",
             b"1000000000000000\r\n",
             b"ffffffffffffffff\r\n",
-            // No line of these has an end, and none may come.
+            // Unfinished lines that no further bytes can make valid.
             b"x",
             b" ",
             b"\r",
@@ -305,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_have_a_limit() {
+    fn size_lines_and_trailers_have_a_limit() {
         for bytes in [vec![b'0'; 2000], [&b"5;"[..], &[b'a'; 2000]].concat()] {
             assert!(read(&bytes, 100).0.ends_with(POISON));
         }

@@ -1,4 +1,5 @@
-//! A client connection as the rest of the server sees it: its bytes, and who is at its other end.
+//! Wraps a client connection: hides bytes of later requests from Pingora, limits the time of writes, and carries the
+//! facts of the connection (address, scheme) in its `ProxyDigest`.
 
 use std::{
     io,
@@ -29,54 +30,56 @@ use super::{
 };
 use crate::peer::{ClientConnection, Peer, ResponseDate, Scheme, canonical};
 
-/// A connection whose client is known. Pingora asks it for the facts of the connection.
+/// A connection whose client is known.
 #[derive(Debug)]
 pub(crate) struct ClientIo {
     io: Stream,
-    /// Bytes that were read ahead and are to be read again, from this position on.
+    /// Bytes to read before those of `io`: `ahead[position..]`.
     ahead: Vec<u8>,
     position: usize,
-    /// How far it may be read.
+    /// How far Pingora may read.
     read_limit: ReadLimit,
-    /// How the tunnel that a switch of protocols makes of it is cut, when the server is to end.
+    /// Resolves when a tunnel is to be cut because the server shuts down; unused until a 101 makes this a tunnel.
     leaving: Option<Leaving>,
-    /// It is a WebSocket.
+    /// The state of the WebSocket, once a 101 has been written.
     tunnel: Option<Tunnel>,
-    /// The client has ended its half of the connection behind the fence, and is taken to be gone then.
+    /// Runs since the client has ended its half of the connection, beyond the read limit; then the client counts as gone.
     half_closed: Option<Pin<Box<Sleep>>>,
-    /// The head of a response that is being written instead of Pingora's.
+    /// A response head with the origin's date, which is being written instead of Pingora's.
     dated: Option<Dated>,
-    /// How long the client may take no byte that is written, where that is limited here.
+    /// Most time between two writes of which the client takes bytes; `None` is no limit.
     write_timeout: Option<Duration>,
-    /// When a write that waits for the client has waited too long.
+    /// The end of that time, while a write waits.
     write_due: Option<Pin<Box<Sleep>>>,
+    /// The [`ClientConnection`], in the form in which Pingora passes it on.
     facts: Option<Arc<ProxyDigest>>,
 }
 
-/// What of a connection may be read. What is behind it waits for its turn; the end of the connection is seen across it.
+/// How far a connection may be read. Bytes beyond the limit stay for later; the end of the connection is noticed
+/// anyway.
 #[derive(Debug)]
 pub(in crate::listen) enum ReadLimit {
-    /// All.
+    /// No limit.
     None,
-    /// So many bytes, those that were put back among them.
+    /// This many bytes, including those that were put back.
     Bytes(u64),
-    /// The same, until an answer switches to another protocol.
+    /// This many bytes, and no limit once a 101 response has been written.
     Switching(u64),
-    /// Chunks, up to the last one.
+    /// Chunked content up to its end, trailers included.
     Chunked(Box<Chunks>),
 }
 
-/// Bytes behind a fence that are read ahead, to notice a client that leaves.
+/// Bytes that are read beyond the limit, to notice a client that leaves.
 const BEYOND_READ_LIMIT: usize = 1024;
 
-/// Bytes of chunks that are read at a time.
+/// Bytes of chunked content in one read.
 const CHUNKED_READ: usize = 8 * 1024;
 
-/// How long a client that has ended its half may wait for the answer: it may be waiting, or have left, and nothing tells
-/// which before something is written to it.
+/// Time that a client has for its response after it has ended its half of the connection. Only a write can tell whether
+/// such a client still reads or has left.
 const HALF_CLOSED_PATIENCE: Duration = Duration::from_secs(5);
 
-/// When a tunnel is cut. Pingora wants transports that threads may share, which a future is not by itself.
+/// A future that resolves when a tunnel is to be cut; the mutex makes it `Sync`, which Pingora demands of transports.
 struct Leaving(std::sync::Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl std::fmt::Debug for Leaving {
@@ -85,25 +88,27 @@ impl std::fmt::Debug for Leaving {
     }
 }
 
-/// How Pingora begins an answer that switches protocols.
+/// The first bytes of a 101 response as Pingora writes it.
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 ";
 
 impl ClientIo {
-    /// A connection from this peer. `ahead` was read from it already and is to be read again.
+    /// Returns a connection from this peer. `ahead` are bytes that were already read from `io`, and are to be read
+    /// again.
     pub(in crate::listen) fn new(io: Stream, peer: Peer, ahead: Vec<u8>) -> Self {
         let connection = Arc::new(ClientConnection {
             peer,
             http2: None,
             date: ResponseDate::default(),
         });
-        // Pingora has a place for facts of one's own only beside the header of a CONNECT proxy.
+        // Pingora carries custom data only beside the response header of a CONNECT proxy, so this one is a dummy.
         let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
             .ok()
             .map(|unused| Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(connection)))));
         Self::over(io, ahead, facts)
     }
 
-    /// The same connection with TLS around it, which was agreed on over `io`.
+    /// Returns a connection that reads and writes through TLS; `io` is the TLS stream over a `ClientIo`, whose facts it
+    /// takes.
     pub(in crate::listen) fn secured(io: Stream) -> Self {
         let facts = io.get_proxy_digest();
         Self::over(io, Vec::new(), facts)
@@ -129,22 +134,22 @@ impl ClientIo {
         self.facts.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
 
-    /// Who is at its other end.
+    /// Returns the client.
     pub(in crate::listen) fn peer(&self) -> Option<&Peer> {
         Some(&self.connection()?.peer)
     }
 
-    /// What the client is known to speak.
+    /// Returns the client's scheme, if the connection tells.
     pub(in crate::listen) fn scheme(&self) -> Option<Scheme> {
         self.peer()?.scheme
     }
 
-    /// From here on so much can be read.
+    /// Sets how far the connection may be read from now on.
     pub(in crate::listen) fn read_limit(&mut self, read_limit: ReadLimit) {
         self.read_limit = read_limit;
     }
 
-    /// Whether all before the fence was read.
+    /// Returns whether everything within the limit was read; true without a limit.
     pub(in crate::listen) fn is_at_read_limit(&self) -> bool {
         match &self.read_limit {
             ReadLimit::None => true,
@@ -153,39 +158,39 @@ impl ClientIo {
         }
     }
 
-    /// Puts bytes back that were read from it last, before the rest.
+    /// Puts bytes back that were read last, so that they are read again first.
     pub(in crate::listen) fn put_back(&mut self, read: &[u8]) {
         let rest = self.ahead.split_off(self.position.min(self.ahead.len()));
         self.ahead = [read, &rest].concat();
         self.position = 0;
     }
 
-    /// From here on a client that takes nothing for this long is gone. Pingora limits the writes of
-    /// bodies only.
+    /// Sets the time after which a write fails if the client takes no bytes. Pingora limits only the writes of response
+    /// content.
     pub(in crate::listen) fn limit_writes(&mut self, timeout: Option<Duration>) {
         self.write_timeout = timeout;
     }
 
-    /// A tunnel that it becomes is cut when this resolves.
+    /// Has a tunnel cut when `leaving` resolves; without effect unless a 101 makes this connection a tunnel.
     pub(in crate::listen) fn leave_when(&mut self, leaving: impl Future<Output = ()> + Send + 'static) {
         self.leaving = Some(Leaving(std::sync::Mutex::new(Box::pin(leaving))));
     }
 
-    /// Whether it is a tunnel that is to be cut now.
+    /// Returns whether this is a tunnel that is to be cut now.
     fn poll_leaving(&mut self, cx: &mut Context<'_>) -> bool {
         let leaving = self.leaving.as_mut().filter(|_| self.tunnel.is_some());
         leaving.is_some_and(|leaving| leaving.0.lock().is_ok_and(|mut when| when.as_mut().poll(cx).is_ready()))
     }
 
-    /// A WebSocket's client is told that its other end is gone, where that can be said: between two frames. One that
-    /// takes nothing hears nothing.
-    fn tell_end(&mut self, cx: &mut Context<'_>) {
+    /// Sends a Close frame to a WebSocket's client, if the last write ended between two frames. The result of the write
+    /// is ignored: a client that takes no bytes gets no Close frame.
+    fn send_close(&mut self, cx: &mut Context<'_>) {
         if self.tunnel.take().is_some_and(|tunnel| tunnel.is_between_frames()) {
             let _ = Pin::new(&mut self.io).poll_write(cx, &GOING_AWAY);
         }
     }
 
-    /// The outcome of a write, or an error if it has waited too long.
+    /// Returns the outcome of a write, or `TimedOut` once it has waited for `write_timeout`.
     fn in_time<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let Some(timeout) = self.write_timeout.filter(|_| write.is_pending()) else {
             self.write_due = None;
@@ -198,7 +203,7 @@ impl ClientIo {
         }
     }
 
-    /// Whether these bytes are, or have begun to be, written with another date.
+    /// Returns whether `buf` is a response head that is written with the origin's date, or the rest of one.
     fn is_dated(&mut self, buf: &[u8]) -> bool {
         if self.dated.is_none() && is_final_head(buf) {
             let date = self.connection().and_then(|connection| connection.date.take());
@@ -207,6 +212,7 @@ impl ClientIo {
         self.dated.is_some()
     }
 
+    /// Reads without a limit: bytes that were put back first, then those of `io`.
     fn poll_read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let waiting = self.ahead.get(self.position..).unwrap_or_default();
         if waiting.is_empty() {
@@ -221,9 +227,9 @@ impl ClientIo {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready only when the connection ends. A client that has sent more is not asked again: whether
-    /// it left is seen when it is answered.
-    fn poll_behind_fence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits until the connection ends. If the client sends bytes first, this stays pending for ever: then the next
+    /// write notices that the client has left.
+    fn poll_beyond_limit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.position < self.ahead.len() {
             return Poll::Pending;
         }
@@ -243,7 +249,7 @@ impl ClientIo {
 }
 
 impl ClientIo {
-    /// Reads at most `left` bytes, and counts them.
+    /// Reads at most `left` bytes; returns their number.
     fn poll_read_some(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, left: u64) -> Poll<io::Result<u64>> {
         let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
         let mut limited = ReadBuf::new(buf.initialize_unfilled_to(room));
@@ -253,6 +259,7 @@ impl ClientIo {
         Poll::Ready(Ok(u64::try_from(read).unwrap_or(u64::MAX)))
     }
 
+    /// Reads chunks in the form that [`Chunks`] gives them, and puts bytes beyond the content back.
     fn poll_read_chunked(
         &mut self,
         cx: &mut Context<'_>,
@@ -266,7 +273,7 @@ impl ClientIo {
                 return Poll::Ready(Ok(()));
             }
             if chunks.is_over() {
-                return self.poll_behind_fence(cx);
+                return self.poll_beyond_limit(cx);
             }
             let mut buffer = [0; CHUNKED_READ];
             let mut read = ReadBuf::new(&mut buffer);
@@ -289,7 +296,7 @@ impl AsyncRead for ClientIo {
         }
         match &mut this.read_limit {
             ReadLimit::None => this.poll_read_on(cx, buf),
-            ReadLimit::Bytes(0) | ReadLimit::Switching(0) => this.poll_behind_fence(cx),
+            ReadLimit::Bytes(0) | ReadLimit::Switching(0) => this.poll_beyond_limit(cx),
             &mut ReadLimit::Bytes(left) => {
                 let read = ready!(this.poll_read_some(cx, buf, left))?;
                 this.read_limit = ReadLimit::Bytes(left.saturating_sub(read));
@@ -315,7 +322,7 @@ impl AsyncRead for ClientIo {
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if matches!(self.read_limit, ReadLimit::Switching(_)) && buf.starts_with(SWITCHING_PROTOCOLS) {
-            // What follows is the other protocol's.
+            // The bytes that follow belong to the other protocol.
             self.read_limit = ReadLimit::None;
             self.tunnel = Some(Tunnel::new());
         }
@@ -343,7 +350,7 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tell_end(cx);
+        self.send_close(cx);
         let write = Pin::new(&mut self.io).poll_shutdown(cx);
         self.in_time(cx, write)
     }
@@ -371,7 +378,7 @@ impl AsyncWrite for ClientIo {
 impl Shutdown for ClientIo {
     async fn shutdown(&mut self) {
         std::future::poll_fn(|cx| {
-            self.tell_end(cx);
+            self.send_close(cx);
             Poll::Ready(())
         })
         .await;
@@ -419,7 +426,7 @@ impl GetSocketDigest for ClientIo {
     }
 }
 
-/// The addresses of a socket's two ends: ours, and the other.
+/// Returns the local address and the remote address of a socket.
 pub(in crate::listen) fn ends(io: &Stream) -> Option<(std::net::SocketAddr, std::net::SocketAddr)> {
     let digest = io.get_socket_digest()?;
     match (digest.local_addr()?, digest.peer_addr()?) {
@@ -451,7 +458,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_takes_nothing_is_gone() {
+    async fn a_write_fails_when_the_client_takes_no_bytes_in_time() {
         let (_client, mut client_io) = accepted(8);
         client_io.limit_writes(Some(Duration::from_millis(5)));
         let writing = timeout(Duration::from_secs(20), client_io.write_all(&[0; 9]));
@@ -460,7 +467,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_has_the_date_that_was_set_however_little_is_taken_at_a_time() {
+    async fn a_head_gets_the_date_that_was_set_even_over_partial_writes() {
         let (mut client, mut client_io) = accepted(3);
         let dates = Arc::clone(client_io.connection().expect("a client"));
         let head = |date: &str| format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nServer: a\r\n\r\n");
@@ -504,7 +511,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_behind_the_fence_waits_for_its_turn() {
+    async fn bytes_beyond_the_read_limit_are_read_once_it_is_lifted() {
         let (mut client, mut client_io) = accepted(64);
         client.write_all(b"first|second").await.expect("sent");
         client_io.put_back(b">");
@@ -526,7 +533,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn chunks_are_read_up_to_the_last_one() {
+    async fn bytes_behind_chunked_content_are_left_unread() {
         let (mut client, mut client_io) = accepted(64);
         client
             .write_all(b"ed\r\n0;x\r\nA: b\r\n\r\n|second")
@@ -546,7 +553,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_switch_of_protocols_opens_the_fence() {
+    async fn a_101_response_lifts_the_read_limit() {
         let (mut client, mut client_io) = accepted(64);
         client.write_all(b"frames").await.expect("sent");
         for (response, opens) in [
@@ -563,12 +570,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_ends_its_half_may_wait_a_while() {
+    async fn a_client_that_ends_its_half_counts_as_gone_only_after_a_while() {
         let (client, mut client_io) = accepted(64);
         client_io.read_limit(ReadLimit::Bytes(0));
         drop(client);
         let waited = timeout(HALF_CLOSED_PATIENCE / 2, client_io.read(&mut [0; 1])).await;
-        assert!(waited.is_err(), "it may be waiting for its answer");
+        assert!(waited.is_err(), "it may be waiting for its response");
         assert_eq!(client_io.read(&mut [0; 1]).await.expect("read"), 0);
     }
 }

@@ -1,7 +1,8 @@
-//! A response head on its way to an HTTP/1.x client, with the origin's `Date` in the place of Pingora's.
+//! Replaces Pingora's `Date` by the origin's in a response head on its way to an HTTP/1.x client.
 //!
-//! Pingora's session writes the time of now into every head (RFC 9110 section 6.6.1 has it only where the origin says
-//! nothing), and lets nobody stop it. The head comes here as one piece, the first that begins like one.
+//! Pingora's session writes the current time into every head, without a setting against that; RFC 9110 section 6.6.1
+//! lets a proxy add `Date` only where the origin sent none. Pingora writes each head as one piece, which is recognized
+//! by its first bytes.
 
 use std::{
     io,
@@ -11,13 +12,13 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
-/// Whether bytes that are written are the head of a final response.
+/// Returns whether bytes that are written are the head of a final response.
 pub(super) fn is_final_head(bytes: &[u8]) -> bool {
-    // An interim one has no date, and another one follows it.
+    // An interim head gets no date: the date that was set belongs to the final response after it.
     bytes.starts_with(b"HTTP/1.") && bytes.get(b"HTTP/1.1 ".len()).is_some_and(|digit| *digit != b'1')
 }
 
-/// A head that is written instead of another one.
+/// A head with the origin's date, which may take several writes.
 #[derive(Debug)]
 pub(super) struct Dated {
     bytes: Vec<u8>,
@@ -25,7 +26,7 @@ pub(super) struct Dated {
 }
 
 impl Dated {
-    /// A head with this date; `None` if it has that already, or none to replace.
+    /// Returns the head with this date; `None` if the head has this date already, or no date to replace.
     pub(super) fn new(head: &[u8], date: &[u8]) -> Option<Self> {
         let end = head.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
         let line = head
@@ -41,7 +42,7 @@ impl Dated {
         })
     }
 
-    /// Writes on; ready when all is written.
+    /// Writes the rest; ready when all is written.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_is_another_one_and_the_rest_is_the_same() {
+    fn the_date_is_replaced_and_the_rest_is_unchanged() {
         let dated = |head: &str| {
             let dated = Dated::new(head.as_bytes(), b"yesterday")?;
             Some(String::from_utf8(dated.bytes).expect("text"))
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn interim_heads_and_content_are_none() {
+    fn interim_heads_and_content_are_no_final_heads() {
         for (bytes, expected) in [
             ("HTTP/1.1 200 OK\r\n", true),
             ("HTTP/1.0 404 Not Found\r\n", true),

@@ -1,7 +1,7 @@
-//! A client's connection as Pingora reads and writes it.
+//! Wraps a client connection for Pingora, and corrects what Pingora reads from it and writes to it.
 //!
-//! Reading order: `client_io` (a connection with its client), `chunks` (chunked content, to the letter), `dated` (whose
-//! `Date` a response has), `tunnel` (where a WebSocket can be told of its end).
+//! Reading order: `client_io` (the connection and its client), `chunks` (strict parsing of chunked content), `dated`
+//! (the origin's `Date` in a response head), `tunnel` (where a WebSocket can get a Close frame).
 
 pub(super) mod chunks;
 pub(super) mod client_io;

@@ -1,6 +1,6 @@
-//! A WebSocket as it goes to its client (RFC 6455): where one frame ends and the next begins. Pure.
+//! Follows the frames of a WebSocket on their way to the client (RFC 6455), to find where one ends. Pure.
 //!
-//! A tunnel that is cut tells its client so by a Close frame, which can be sent only between two frames.
+//! A tunnel that is cut sends its client a Close frame, which is possible only between two frames.
 
 /// Close, 1001: an endpoint is going away (RFC 6455 sections 5.5.1 and 7.4.1).
 pub(super) const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
@@ -8,22 +8,22 @@ pub(super) const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 /// The opcode of a Close frame.
 const CLOSE: u8 = 8;
 
-/// The longest header of a frame: opcode, length, its extension, a mask.
+/// Bytes of the longest frame header: opcode 1, length 1, extended length 8, mask 4.
 const LONGEST_HEADER: usize = 14;
 
-/// The place in the stream of frames that bytes written to a WebSocket's client have come to.
+/// The position in the stream of frames that the bytes written to a WebSocket's client have reached.
 #[derive(Debug)]
 pub(super) struct Tunnel(TunnelState);
 
 #[derive(Debug)]
 enum TunnelState {
-    /// In the head of the 101, of whose end so many bytes have come.
+    /// In the head of the 101; the last `end` bytes match the beginning of [`HEAD_END`].
     Head { end: usize },
-    /// In the header of a frame, or before it.
+    /// In the header of a frame, of which `have` bytes were written; 0 is between two frames.
     Header { bytes: [u8; LONGEST_HEADER], have: usize },
-    /// So many bytes of a frame's content are missing.
+    /// In a frame's content, of which this many bytes are to come.
     Content(u64),
-    /// All was said.
+    /// After a Close frame.
     Closed,
 }
 
@@ -35,17 +35,17 @@ const BEFORE_FRAME: TunnelState = TunnelState::Header {
 const HEAD_END: &[u8; 4] = b"\r\n\r\n";
 
 impl Tunnel {
-    /// A tunnel whose 101 is about to be written.
+    /// Returns a tunnel whose 101 is about to be written.
     pub(super) const fn new() -> Self {
         Self(TunnelState::Head { end: 0 })
     }
 
-    /// Whether a frame may be put in now. Nobody speaks after a Close frame.
+    /// Returns whether a frame can be inserted now: between two frames, and not after a Close frame.
     pub(super) fn is_between_frames(&self) -> bool {
         matches!(self.0, TunnelState::Header { have: 0, .. })
     }
 
-    /// Notes bytes that were written.
+    /// Follows bytes that were written.
     pub(super) fn pass(&mut self, mut written: &[u8]) {
         while let Some((&first, rest)) = written.split_first() {
             match &mut self.0 {
@@ -89,7 +89,7 @@ impl Tunnel {
     }
 }
 
-/// The length of a frame's content, once its header is complete (RFC 6455 section 5.2).
+/// Returns the length of a frame's content; `None` until `have` bytes complete its header (RFC 6455 section 5.2).
 fn content_length(header: &[u8; LONGEST_HEADER], have: usize) -> Option<u64> {
     let &[_, second, e0, e1, e2, e3, e4, e5, e6, e7, ..] = header;
     if have < 2 {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_can_be_put_in_after_each_frame_and_nowhere_else() {
+    fn a_frame_can_be_inserted_after_each_frame_and_nowhere_else() {
         let frames = [
             frame(1, 0, &[]),
             frame(2, 125, &[]),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_close_frame_nothing_is_said() {
+    fn no_frame_can_be_inserted_after_a_close_frame() {
         for close in [frame(8, 0, &[]), frame(8, 2, &[]), GOING_AWAY.to_vec()] {
             let mut tunnel = Tunnel::new();
             tunnel.pass(&[HEAD, &close].concat());

@@ -1,10 +1,10 @@
-//! The PROXY header before a connection: versions 1 and 2 of HAProxy's PROXY protocol. Pure.
+//! Parses the PROXY header before a connection: versions 1 and 2 of HAProxy's PROXY protocol. Pure.
 //!
-//! The `ppp` crate parses; here it is told where a header ends, so that it sees whole ones only and
-//! nothing behind them, and what it lets pass is judged. `handshake` reads, and acts.
+//! The `ppp` crate parses whole headers. This file finds where a header ends, gives the crate exactly those bytes, and
+//! checks what the crate accepts too loosely. `accept/handshake` reads the bytes and acts on the result.
 //!
-//! Not checked: the CRC32C that a version 2 header may carry (the `ppp` crate does not know how to;
-//! the specification lets a receiver ignore it, and TCP has a checksum of its own).
+//! The CRC32C of a version 2 header is not checked: the `ppp` crate does not implement it, the specification lets a
+//! receiver ignore it, and TCP has a checksum of its own.
 
 use std::net::SocketAddr;
 
@@ -12,34 +12,33 @@ use ppp::{v1, v2};
 
 use crate::peer::{Scheme, canonical};
 
-/// What a header tells. All `None` if it speaks for nobody (LOCAL, UNKNOWN, UNSPEC): then the
-/// connection is its sender's own.
+/// The facts in a header. All are `None` for LOCAL, UNKNOWN and UNSPEC: then the sender of the header is the client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ProxyHeader {
     /// The client's address.
     pub(super) client: Option<SocketAddr>,
-    /// What the client spoke, if a TLV says so.
+    /// The client's scheme, if a TLV tells.
     pub(super) scheme: Option<Scheme>,
-    /// The protocol that TLS agreed on in front of us.
+    /// The ALPN protocol of the client's TLS connection to the terminator.
     pub(super) alpn: Option<Box<[u8]>>,
 }
 
-/// Why bytes are no header that can be used.
+/// Why a header is missing or cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum HeaderError {
-    /// They begin like neither version.
+    /// The bytes begin like neither version.
     #[error("no PROXY header")]
     Missing,
-    /// Version 1 without its line end in time.
+    /// Version 1 without a line end within [`MAX_V1`] bytes.
     #[error("PROXY header longer than {MAX_V1} bytes")]
     TooLong,
-    /// Version 1, otherwise.
+    /// Version 1, otherwise malformed.
     #[error("malformed PROXY header: {0}")]
     V1(Box<str>),
-    /// A version 2 header that is longer than any that is known.
+    /// Version 2, with more than [`MAX_V2`] bytes behind its first 16.
     #[error("PROXY header of {0} bytes, more than {MAX_V2}")]
     TooLarge(usize),
-    /// Version 2, otherwise.
+    /// Version 2, otherwise malformed.
     #[error("malformed PROXY header: {0}")]
     V2(Box<str>),
     /// Version 2 for UDP, which no TCP connection carries.
@@ -50,27 +49,28 @@ pub(super) enum HeaderError {
     ShortSsl,
 }
 
-/// The longest header of version 1, with its line end.
+/// Most bytes of a version 1 header, with its line end; set by the specification.
 pub(super) const MAX_V1: usize = 107;
-/// The most of version 2 behind its first 16 bytes: the longest address takes 216, and a client's
-/// certificate is the longest TLV that terminators send.
+/// Most bytes of a version 2 header behind its first 16. The longest addresses (Unix sockets) take 216; the rest is for
+/// TLVs, of which a client's certificate is the longest that terminators send.
 pub(super) const MAX_V2: usize = 8 * 1024;
 
 const V1_START: &[u8] = b"PROXY ";
 const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN ";
+/// Bytes of a version 2 header before the addresses: signature 12, command 1, family 1, length 2.
 const V2_FIXED: usize = 16;
 /// Version 2, command LOCAL.
 const V2_LOCAL: u8 = 0x20;
-/// The bit of an SSL TLV that says that the client came over TLS, and the length of its fixed part.
+/// The bit of an SSL TLV for a client that came over TLS.
 const CLIENT_SSL: u8 = 0x01;
+/// Bytes of an SSL TLV before its sub-TLVs: flags 1, verification result 4.
 const SSL_FIXED: usize = 5;
 
-/// What the bytes of a connection begin with: a whole header and its length, or `None` if more must
-/// be read.
+/// Parses the header at the beginning of a connection; returns it and its length, or `None` if more bytes are needed.
 ///
 /// # Errors
 ///
-/// They begin with no header, or with a malformed one.
+/// The bytes begin with no header, or with a malformed one.
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
     if begins(bytes, v2::PROTOCOL_PREFIX) {
         return parse_v2(bytes);
@@ -81,7 +81,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, Header
     Err(HeaderError::Missing)
 }
 
-/// Whether the bytes begin with these, as far as they go.
+/// Returns whether the bytes begin with `with`, or may do so once more have arrived.
 fn begins(bytes: &[u8], with: &[u8]) -> bool {
     bytes.starts_with(with) || with.starts_with(bytes)
 }
@@ -95,11 +95,11 @@ fn parse_v1(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
     let length = end + 2;
     let header = within.get(..length).unwrap_or_default();
     if header.starts_with(V1_UNKNOWN) {
-        // Whatever else the line says is to be ignored; the crate reads five words of it.
+        // The specification has the rest of the line ignored; the crate would parse it as addresses.
         return Ok(Some((ProxyHeader::default(), length)));
     }
     let malformed = |reason: String| HeaderError::V1(reason.into());
-    // Numbers of Rust's may have a sign.
+    // The crate parses ports with `str::parse`, which accepts a sign.
     if header.contains(&b'+') {
         return Err(malformed("a number with a sign".to_owned()));
     }
@@ -109,11 +109,11 @@ fn parse_v1(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
         v1::Addresses::Tcp6(ends) => Some(SocketAddr::from((ends.source_address, ends.source_port))),
         v1::Addresses::Unknown => None,
     };
-    let told = ProxyHeader {
+    let facts = ProxyHeader {
         client: client.map(canonical),
         ..ProxyHeader::default()
     };
-    Ok(Some((told, length)))
+    Ok(Some((facts, length)))
 }
 
 fn parse_v2(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
@@ -130,7 +130,7 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
         return Ok(None);
     };
     if command == V2_LOCAL {
-        // The rest is to be skipped, whatever it is.
+        // The specification has the rest of a LOCAL header ignored.
         return Ok(Some((ProxyHeader::default(), length)));
     }
     let parsed = v2::Header::try_from(header).map_err(|e| HeaderError::V2(e.to_string().into()))?;
@@ -145,21 +145,21 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, HeaderError> {
         (v2::Protocol::Stream, v2::Addresses::IPv6(ends)) => {
             Some(SocketAddr::from((ends.source_address, ends.source_port)))
         }
-        // A client without an IP address; what it spoke is told all the same.
+        // A client without an IP address; its TLVs count all the same.
         (v2::Protocol::Stream, v2::Addresses::Unix(_)) => None,
     };
     let (scheme, alpn) = tlvs(parsed.tlvs())?;
-    let told = ProxyHeader {
+    let facts = ProxyHeader {
         client: client.map(canonical),
         scheme,
         alpn,
     };
-    Ok(Some((told, length)))
+    Ok(Some((facts, length)))
 }
 
 type HeaderTls = (Option<Scheme>, Option<Box<[u8]>>);
 
-/// What TLVs tell of the client's TLS. All are read, so that a broken one is not passed over.
+/// Returns the scheme and the ALPN protocol in the TLVs. Every TLV is parsed, so that a malformed one is an error.
 fn tlvs(tlvs: v2::TypeLengthValues<'_>) -> Result<HeaderTls, HeaderError> {
     let (mut scheme, mut alpn) = (None, None);
     for tlv in tlvs {

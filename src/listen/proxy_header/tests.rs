@@ -1,4 +1,4 @@
-//! Headers, whole, broken and cut; and that no bytes lead beyond their end.
+//! Tests whole, malformed and partial headers, and that arbitrary bytes never read beyond their end.
 
 use proptest::prelude::*;
 
@@ -35,7 +35,7 @@ fn client(text: &str) -> ProxyHeader {
 }
 
 #[test]
-fn version_1_tells_the_client() {
+fn version_1_names_the_client() {
     let cases: [(&[u8], ProxyHeader); 7] = [
         (
             b"PROXY TCP4 192.0.2.7 10.0.0.1 40000 443\r\n",
@@ -57,7 +57,7 @@ fn version_1_tells_the_client() {
     for (header, expected) in cases {
         assert_eq!(told(header), expected, "{:?}", String::from_utf8_lossy(header));
     }
-    // The longest that the specification knows.
+    // The longest header of the specification.
     let longest =
         "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
     assert_eq!(longest.len(), MAX_V1);
@@ -65,14 +65,14 @@ fn version_1_tells_the_client() {
 }
 
 #[test]
-fn version_2_tells_the_client() {
+fn version_2_names_the_client() {
     let mut client6 = [0; 36];
     client6[..2].copy_from_slice(&[0x20, 0x01]);
     client6[15] = 7;
     client6[32..34].copy_from_slice(&[0x9c, 0x40]);
     assert_eq!(told(&v2(0x21, 0x11, CLIENT4)), client("192.0.2.7:40000"));
     assert_eq!(told(&v2(0x21, 0x21, &client6)), client("[2001::7]:40000"));
-    // Whoever speaks for nobody: LOCAL with anything, an unspecified family or protocol.
+    // Headers without a client: LOCAL with any content, an unspecified family or protocol.
     for header in [
         v2(0x20, 0x00, b""),
         v2(0x20, 0x11, CLIENT4),
@@ -88,7 +88,7 @@ fn version_2_tells_the_client() {
 }
 
 #[test]
-fn tlvs_tell_what_the_client_spoke() {
+fn tlvs_give_the_scheme_and_the_alpn_protocol() {
     let with = |tlvs: &[Vec<u8>]| {
         let block = [CLIENT4, &tlvs.concat()].concat();
         let told = told(&v2(0x21, 0x11, &block));
@@ -103,13 +103,13 @@ fn tlvs_tell_what_the_client_spoke() {
     assert_eq!(with(&[ssl(0)]), (Some(Scheme::Http), None));
     assert_eq!(with(&[ssl(6)]), (Some(Scheme::Http), None));
     assert_eq!(with(&[tlv(1, b"h2")]), (None, h2));
-    // Those that say nothing here: no-op, authority, checksum, AWS's own, unknown.
+    // Ignored TLVs: no-op, authority, checksum, AWS's own, unknown.
     let others = [4, 2, 3, 5, 0xea, 0xf0].map(|kind| tlv(kind, b"\0\0\0\0"));
     assert_eq!(with(&others), (None, None));
 }
 
 #[test]
-fn what_is_no_header_is_told_apart() {
+fn each_malformed_header_has_its_error() {
     let missing: [&[u8]; 6] = [
         b"GET / HTTP/1.1\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -140,7 +140,7 @@ fn what_is_no_header_is_told_apart() {
 }
 
 #[test]
-fn a_part_of_a_header_asks_for_more_and_what_follows_is_left() {
+fn a_partial_header_needs_more_bytes_and_bytes_behind_a_header_are_left() {
     let block = [CLIENT4, &tlv(0x20, &[1, 0, 0, 0, 0])].concat();
     for header in [
         b"PROXY TCP4 192.0.2.7 10.0.0.1 40000 443\r\n".to_vec(),

@@ -36,7 +36,7 @@ use super::{
             date,
             hops::{self, End},
         },
-        response,
+        learning, response,
         route::{self, Begun},
     },
 };
@@ -186,6 +186,7 @@ impl ProxyHttp for Edge {
         if exchange.drops_content {
             *body = None;
         }
+        learning::read(self, session.req_header(), body.as_deref(), is_end, exchange);
         cache::count(self, session, body.as_ref().map_or(0, Bytes::len), exchange)?;
         Ok(None)
     }

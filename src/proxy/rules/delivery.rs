@@ -73,7 +73,7 @@ fn note_hinted(client: &PushState, plan: &mut Plan, mentions: &[Mention<'_>], le
     if plan.hinted.is_empty() {
         return;
     }
-    let is_learned = |mention: &&Mention<'_>| mention.source == Source::Learned;
+    let is_learned = |mention: &&Mention<'_>| matches!(mention.source, Source::Learned | Source::Html);
     let hinted = plan.hinted.drain(..).map(|(key, place)| {
         let mention = mentions.get(place).filter(is_learned);
         let nth = mention.map(|_| mentions.iter().take(place).filter(is_learned).count());

@@ -102,7 +102,7 @@ pub(in crate::proxy) fn filter(
     if is_final {
         status::tell(cache, &request.method, response, route);
         invalidate::note(edge, request, (status, response.fields()), exchange);
-        if exchange.is_hinted || exchange.pushed_by.is_some() {
+        if exchange.is_hinted || exchange.pushed_by.is_some() || is_asset(&request.headers) {
             note_reuse(edge, request, (status, response.fields()), exchange);
         }
     }
@@ -154,6 +154,12 @@ fn fields_of_hints(fields: &HeaderMap) -> HeaderMap {
         }
     }
     kept
+}
+
+/// Returns whether a browser asks for a part of a document that could be a link's target.
+fn is_asset(fields: &HeaderMap) -> bool {
+    let destination = fields.get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    matches!(destination, Some(b"style" | b"script" | b"font" | b"image"))
 }
 
 /// Remembers whether the response of an asset can be used again: a hint of one that cannot makes browsers fetch it twice.

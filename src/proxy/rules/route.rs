@@ -68,11 +68,13 @@ fn early_plan(edge: &Edge, request: &Parts, exchange: &mut Exchange, learned: &L
         .map_or(&[][..], |route| &route.push.links);
     let fields = || {
         let configured = configured.iter().map(|link| (Source::Configured, link.as_bytes()));
-        configured.chain(learned.iter().map(|link| (Source::Learned, link.as_ref())))
+        configured.chain(learned.iter().map(|link| (link.source, link.as_ref())))
     };
     let mentions = LazyCell::new(|| {
         let mut mentions = push::mentions(fields());
-        let of_learned = mentions.iter_mut().filter(|mention| mention.source == Source::Learned);
+        let of_learned = mentions
+            .iter_mut()
+            .filter(|mention| mention.source != Source::Configured);
         for (mention, known) in of_learned.zip(learned.iter()) {
             mention.withheld = known.withheld;
         }

@@ -1,10 +1,10 @@
-//! The servers of a pool at one moment, and which of them a request goes to.
+//! Holds the servers of a pool at one moment, and chooses one for a request: [`Balancer`].
 //!
-//! Chosen without a lock and without an allocation: what a choice needs is laid out when the group is
-//! made. A group never changes; a pool replaces it.
+//! A choice takes no lock and no allocation: turns and ring are laid out when the balancer is made. A balancer never
+//! changes its servers; the pool replaces it.
 //!
-//! Pingora's load balancing brings the Ketama ring. Its weighted round robin is not used: it hands
-//! out all the turns of a heavy server in a run, and ignores weights once the first choice is out.
+//! The Ketama ring is Pingora's. Pingora's weighted round robin is not used: it gives a heavy server all its turns in a
+//! run, and ignores weights once the first choice is out.
 
 use std::{
     collections::BTreeSet,
@@ -26,21 +26,21 @@ use pingora::{
 use super::server::{Health, OriginServer};
 use crate::upstream::{Balance, EjectionPolicy, ServerPolicy};
 
-/// Servers, and what choosing among them needs.
+/// Servers, and the order in which they are chosen.
 pub(in crate::upstream) struct Balancer {
     servers: Box<[Arc<OriginServer>]>,
-    /// Indices of servers, each as often as its weight says, spread evenly.
+    /// Indices of servers, each as often as its weight, spread evenly.
     turns: Box<[u16]>,
     ring: Option<Arc<KetamaHashing>>,
 }
 
-/// What a choice depends on.
+/// The arguments of a choice.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::upstream) struct Wanted<'a> {
     pub(in crate::upstream) balance: Balance,
-    /// What is hashed; empty where nothing is.
+    /// The bytes that [`Balance::Hash`] hashes; empty for other kinds.
     pub(in crate::upstream) key: &'a [u8],
-    /// Servers that this request failed at already.
+    /// Servers at which this request failed before.
     pub(in crate::upstream) tried: &'a [Arc<OriginServer>],
     pub(in crate::upstream) ejection: Option<&'a EjectionPolicy>,
     /// Milliseconds since the pool was made.
@@ -48,9 +48,8 @@ pub(in crate::upstream) struct Wanted<'a> {
 }
 
 impl Balancer {
-    /// The servers at these addresses of the configuration's entries. Of an address that several
-    /// entries give the first counts. Servers of the previous group are kept with all that is known
-    /// of them.
+    /// Makes a balancer of the servers at `addresses`, one list for each entry of `policies`. An address of several
+    /// entries belongs to the first. Servers in `previous` are taken over with their state.
     pub(in crate::upstream) fn new(
         policies: &[ServerPolicy],
         addresses: &[Vec<SocketAddr>],
@@ -64,10 +63,10 @@ impl Balancer {
                 if servers.len() == MAX_SERVERS || !seen.insert(address) {
                     continue;
                 }
-                let kept = previous
+                let known = previous
                     .iter()
                     .find(|server| server.address() == address && server.entry() == entry);
-                let server = kept.map_or_else(
+                let server = known.map_or_else(
                     || Arc::new(OriginServer::new(address, policy.weight, entry)),
                     Arc::clone,
                 );
@@ -86,12 +85,12 @@ impl Balancer {
         &self.servers
     }
 
-    /// The server for a request: of those that health checks do not rule out and that it has not
-    /// failed at, one that is not ejected; if all of those are, one of them all the same.
+    /// Returns the server for a request: among servers that are not unhealthy and not tried yet, one that is not
+    /// ejected; if all are ejected, one of them all the same.
     pub(in crate::upstream) fn choose(&self, wanted: &Wanted<'_>, turn: &AtomicUsize) -> Option<&Arc<OriginServer>> {
         let turn = match wanted.tried {
             [] => turn.fetch_add(1, Relaxed),
-            // A retry that took a turn would make a bad server everyone's first choice among two.
+            // With two servers, a retry that took a turn would make a bad server the first choice of every request.
             _ => turn.load(Relaxed),
         };
         let untried = |server: &OriginServer| {
@@ -103,7 +102,7 @@ impl Balancer {
         let may = |server: &OriginServer| {
             matches!(server.health(wanted.now), Health::Up | Health::HalfOpen) && untried(server)
         };
-        // Whoever loses a claim finds the server ejected the next time, so this ends.
+        // This ends: a request that loses a claim finds that server ejected in the next round.
         while let Some(server) = self.first(wanted, turn, &may) {
             if wanted
                 .ejection
@@ -117,7 +116,7 @@ impl Balancer {
         self.first(wanted, turn, &is_not_ruled_out)
     }
 
-    /// Whether `choose` would find a server.
+    /// Returns whether `choose` would find a server.
     pub(in crate::upstream) fn has_untried(&self, tried: &[Arc<OriginServer>], now: u64) -> bool {
         self.servers.iter().any(|server| {
             server.health(now) != Health::Unhealthy && !tried.iter().any(|tried| Arc::ptr_eq(tried, server))
@@ -139,7 +138,8 @@ impl Balancer {
         }
     }
 
-    /// Every server, in the order of turns from this one on; heavy ones more than once.
+    /// Iterates over the servers in the order of turns, beginning with `turn`; a server with more weight comes more
+    /// than once.
     fn in_turn(&self, turn: usize) -> impl Iterator<Item = &Arc<OriginServer>> {
         let start = turn.checked_rem(self.turns.len()).unwrap_or(0);
         let (before, from) = self.turns.split_at_checked(start).unwrap_or_default();
@@ -148,8 +148,8 @@ impl Balancer {
             .filter_map(|&index| self.servers.get(usize::from(index)))
     }
 
-    /// The server with the fewest requests under way for its weight, this one included; of equal
-    /// ones the next in turn, so that idle servers share.
+    /// Returns the server with the fewest requests under way for its weight, this request included; among equals the
+    /// next in turn, so that idle servers share the load.
     fn least(&self, turn: usize, may: &impl Fn(&OriginServer) -> bool) -> Option<&Arc<OriginServer>> {
         let start = turn.checked_rem(self.servers.len()).unwrap_or(0);
         let (before, from) = self.servers.split_at_checked(start).unwrap_or_default();
@@ -159,7 +159,7 @@ impl Balancer {
         })
     }
 
-    /// The first server that may be taken on the ring from the key on.
+    /// Returns the first allowed server on the ring, beginning at the key's point.
     fn hashed(&self, key: &[u8], may: &impl Fn(&OriginServer) -> bool) -> Option<&Arc<OriginServer>> {
         let mut points = self.ring.as_ref()?.iter(key);
         for _ in 0..self.servers.len().saturating_mul(RING_STEPS) {
@@ -180,18 +180,18 @@ impl std::fmt::Debug for Balancer {
     }
 }
 
-/// Addresses of one pool; names that give more are cut off.
+/// Addresses of one pool; further ones are ignored.
 pub(in crate::upstream) const MAX_SERVERS: usize = 1024;
 
-/// Points of the ring that are looked at for each server before the next in turn is taken: with all
-/// servers but one out of use, the odds of not meeting that one are below one in a million.
+/// Points of the ring that are tried for each server before the next server in turn is taken. If all servers but one
+/// are out of use, these points miss the last one less than once in a million.
 const RING_STEPS: usize = 16;
 
-/// Loads are compared as integers of this precision.
+/// Factor by which loads are scaled, to compare them as integers.
 const LOAD_PRECISION: u64 = 1 << 16;
 
-/// Each index as often as its weight, in lowest terms, the turns of each spread evenly (as nginx
-/// does: the one that is most behind is next).
+/// Lists each index as often as its weight, in lowest terms, and spreads the turns evenly as nginx does: the server
+/// most behind is next.
 fn turns(weights: &[u32]) -> Vec<u16> {
     let divisor = weights
         .iter()
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_taken_in_turn() {
+    fn round_robin_takes_servers_in_turn_by_weight() {
         let balancer = balancer(&[2, 1], Balance::RoundRobin);
         assert_eq!(
             chosen(&balancer, &wanted(Balance::RoundRobin, b""), 6),
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_keeps_its_server_and_others_do_not_move_when_one_is_out() {
+    fn when_a_server_is_out_only_its_keys_move_to_others() {
         let balancer = balancer(&[1, 1, 1], Balance::Hash);
         let keys: Vec<[u8; 1]> = (0..50).map(|n| [n]).collect();
         let all = || -> Vec<u8> {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn every_balance_passes_over_what_is_out_and_what_was_tried() {
+    fn every_balance_passes_over_ejected_unhealthy_and_tried_servers() {
         for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Hash] {
             let balancer = balancer(&[1, 1, 1, 1], balance);
             let servers = balancer.servers();
@@ -363,7 +363,7 @@ mod tests {
                 ..wanted(balance, b"key")
             };
             assert_eq!(chosen(&balancer, &wanted, 3), [4, 4, 4], "{balance:?}");
-            // Only ejected ones are left: better than none.
+            // Only an ejected server is left: better than none.
             let tried = [Arc::clone(&servers[2]), Arc::clone(&servers[3])];
             let wanted = Wanted {
                 tried: &tried,
@@ -371,7 +371,7 @@ mod tests {
             };
             assert_eq!(chosen(&balancer, &wanted, 2), [1, 1], "{balance:?}");
             assert!(balancer.has_untried(&tried, 1));
-            // Those that health checks rule out are never taken.
+            // An unhealthy server is never taken.
             let tried = [0, 2, 3].map(|n| Arc::clone(&servers[n]));
             let wanted = Wanted {
                 tried: &tried,
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn after_its_ejection_a_server_gets_one_request() {
+    fn a_server_gets_one_request_as_a_trial_after_its_ejection() {
         let balancer = balancer(&[1, 1], Balance::RoundRobin);
         balancer.servers()[0].failed(1, &EJECTION);
         let later = Wanted {
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_stays_keeps_its_state() {
+    fn a_server_whose_address_stays_keeps_its_state() {
         let policies = [ServerPolicy::from(SocketAddr::from(([127, 0, 0, 1], 80)))];
         let at = |addresses: &[SocketAddr], previous: &[Arc<OriginServer>]| {
             Balancer::new(&policies, &[addresses.to_vec()], Balance::RoundRobin, previous)

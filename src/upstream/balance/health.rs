@@ -1,4 +1,4 @@
-//! Health checks: one request to a server, whose status says whether it can serve.
+//! Checks the health of servers: one request to each, whose status tells whether the server can serve.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,23 +19,24 @@ use crate::upstream::{HealthCheckPolicy, Host, OriginServer, Pool, reason};
 /// The checks of one pool.
 pub(super) struct Checks {
     policy: HealthCheckPolicy,
-    /// One for each name that servers are asked under: Pingora's check is made for one.
+    /// The check of each entry of the policy. Entries with equal names share one, as a check of Pingora's is for one
+    /// name.
     by_entry: HashMap<usize, Arc<HttpHealthCheck>>,
 }
 
-/// Why a server is taken for unhealthy.
+/// Why a check failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CheckError {
-    /// Nothing came in time.
+    /// The check took longer than its `timeout`.
     #[error("no answer in time")]
     TimedOut,
-    /// The answer is not what is expected, or there is none.
+    /// The status is not an expected one, or no response came.
     #[error("{0}")]
     Failed(String),
 }
 
 impl Checks {
-    /// The checks that a pool's policy wants, if any.
+    /// Makes the checks of a pool; `None` if its policy has none.
     pub(super) fn new(pool: &Pool) -> Option<Self> {
         let policy = pool.policy().health_check.clone()?;
         let mut by_host: HashMap<String, Arc<HttpHealthCheck>> = HashMap::new();
@@ -45,7 +46,7 @@ impl Checks {
                 (Some(host), _) | (None, Host::Name(host)) => String::from(&**host),
                 (None, Host::Address(address)) => std::net::SocketAddr::new(*address, server.port).to_string(),
             };
-            // The name in TLS is the server's, whatever the Host of the request.
+            // The name in TLS is the server's own, whatever Host the request has.
             let name = match &server.host {
                 Host::Name(name) if pool.policy().tls.is_some() => name,
                 _ => "",
@@ -68,7 +69,7 @@ impl Checks {
         &self.policy
     }
 
-    /// Asks a server once.
+    /// Checks a server once.
     pub(super) async fn check(&self, server: &OriginServer) -> Result<(), CheckError> {
         let Some(check) = self.by_entry.get(&server.entry()) else {
             return Ok(());
@@ -85,15 +86,15 @@ impl Checks {
     }
 }
 
-/// A check of the servers of one entry; none if its request cannot be written, which the
-/// configuration rules out.
+/// Makes the check for the servers of one entry; `None` if its request would be invalid, which the configuration rules
+/// out.
 fn check(pool: &Pool, policy: &HealthCheckPolicy, entry: usize, host: &str) -> Option<HttpHealthCheck> {
     let mut request = RequestHeader::build("GET", policy.path.as_bytes(), Some(3)).ok()?;
     request.insert_header(header::HOST, host).ok()?;
     request.insert_header(header::USER_AGENT, "linkpush").ok()?;
     request.insert_header(header::CONNECTION, "close").ok()?;
     let mut check = HttpHealthCheck::new("unused", false);
-    // The address is put in for each check.
+    // Each check replaces this address.
     let anywhere = OriginServer::new(std::net::SocketAddr::from(([0, 0, 0, 0], 1)), 1, entry);
     check.peer_template = pool.peer_to_check(&anywhere, policy.timeout);
     check.req = request;

@@ -1,4 +1,4 @@
-//! What keeps a pool up to date beside its requests: names are resolved again, servers are checked.
+//! Maintains a pool beside its requests: resolves its names again, and checks its servers.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::upstream::{Host, Pool};
 
-/// Keeps a pool up to date; ends soon after the pool is dropped, or at once if this pool is kept up
-/// already. Whoever makes pools spawns this for each.
+/// Maintains a pool until it is dropped; returns at once if another task maintains it. The maker of a pool spawns this
+/// once for each.
 pub async fn maintenance(pool: Weak<Pool>) {
-    let Some(strong) = pool.upgrade().filter(|pool| pool.claim_upkeep()) else {
+    let Some(strong) = pool.upgrade().filter(|pool| pool.claim_maintenance()) else {
         return;
     };
     let dropped = strong.dropped();
@@ -33,11 +33,11 @@ pub async fn maintenance(pool: Weak<Pool>) {
         tasks.spawn(check_again(Weak::clone(&pool), checks));
     }
     drop(strong);
-    // Dropping the set ends what is under way.
+    // Dropping `tasks` ends them.
     dropped.await;
 }
 
-/// Resolves one name whenever its TTL is over.
+/// Resolves one name whenever its TTL has passed.
 async fn resolve_again(pool: Weak<Pool>, entry: usize, name: Box<str>, port: u16) {
     let mut known = KnownAddresses::default();
     let mut is_first = IsFirst::Yes;
@@ -72,14 +72,14 @@ async fn resolve_again(pool: Weak<Pool>, entry: usize, name: Box<str>, port: u16
     }
 }
 
-/// From one lookup that failed to the next.
+/// Time from a failed lookup to the next.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A name that stays broken is said once in this time.
+/// Time between two warnings about a name that does not resolve.
 const WARN_AGAIN: Duration = Duration::from_secs(60);
 
-/// What a name stood for when it last resolved, each family by itself: a name server that fails for
-/// AAAA alone must not cost the IPv6 servers.
+/// The addresses of a name by its last successful lookups, each family by itself: a name server that fails for AAAA
+/// alone must not cost the IPv6 servers.
 #[derive(Debug, Default)]
 struct KnownAddresses {
     v4: Vec<IpAddr>,
@@ -87,17 +87,17 @@ struct KnownAddresses {
     warned: Option<Instant>,
 }
 
-/// What came of asking.
+/// The outcome of a pair of lookups.
 #[derive(Debug, PartialEq, Eq)]
 struct Resolution {
-    /// When to ask again; none if nothing was learnt.
+    /// Time until the next lookup; `None` if no address was learned.
     valid_for: Option<Duration>,
     problem: Option<ResolveError>,
 }
 
 impl KnownAddresses {
     fn learn(&mut self, v4: Result<Resolved, ResolveError>, v6: Result<Resolved, ResolveError>) -> Resolution {
-        // A name without any address is not believed: it had some, or it would not be configured.
+        // A name without any address counts as a failure: a configured name has addresses.
         let is_empty =
             |found: &Result<Resolved, ResolveError>| found.as_ref().is_ok_and(|found| found.addresses.is_empty());
         if is_empty(&v4) && is_empty(&v6) {
@@ -111,7 +111,7 @@ impl KnownAddresses {
         for (known, found) in [(&mut self.v4, v4), (&mut self.v6, v6)] {
             match found {
                 Ok(found) => {
-                    // A family that is not there says nothing about when the other one changes.
+                    // The TTL of an empty answer does not tell when the addresses of the other family change.
                     if !found.addresses.is_empty() {
                         valid_for = Some(valid_for.map_or(found.valid_for, |least| least.min(found.valid_for)));
                     }
@@ -120,7 +120,7 @@ impl KnownAddresses {
                 Err(e) => problem = Some(e),
             }
         }
-        // Many name servers fail for AAAA where there is none: no problem while IPv4 is all there was.
+        // Many name servers fail for AAAA where a name has no IPv6 address: no problem if none was known.
         if !self.v4.is_empty() && self.v6.is_empty() && valid_for.is_some() {
             problem = None;
         }
@@ -150,7 +150,7 @@ impl KnownAddresses {
     }
 }
 
-/// Checks every server, again and again.
+/// Checks every server at each interval.
 async fn check_again(pool: Weak<Pool>, checks: Checks) {
     let checks = Arc::new(checks);
     loop {
@@ -224,12 +224,12 @@ mod tests {
         assert_eq!(
             ips(&known),
             ["192.0.2.2"],
-            "the family is gone, as the name server says"
+            "the name server says that the name has no IPv6 address any more"
         );
     }
 
     #[test]
-    fn a_name_without_any_address_is_not_believed() {
+    fn an_answer_without_any_address_changes_nothing() {
         let mut known = KnownAddresses::default();
         known.learn(found(&["192.0.2.1"], 30), found(&[], 300));
         let resolution = known.learn(found(&[], 300), found(&[], 300));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_family_neither_delays_nor_warns() {
+    fn a_name_without_ipv6_addresses_neither_warns_nor_changes_the_ttl() {
         let mut known = KnownAddresses::default();
         let resolution = known.learn(found(&["192.0.2.1"], 30), found(&[], 5));
         assert_eq!(
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stays_broken_is_said_once_a_minute() {
+    fn a_name_that_does_not_resolve_is_warned_of_once_a_minute() {
         let (mut known, now) = (KnownAddresses::default(), Instant::now());
         assert!(known.may_warn(now));
         assert!(!known.may_warn(now + Duration::from_secs(59)));

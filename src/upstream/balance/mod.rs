@@ -1,7 +1,7 @@
-//! Which server of a pool a request goes to.
+//! Chooses the server of a pool that a request goes to.
 //!
-//! Reading order: `server` (one address, its state), `balancer` (the choice among them), `pool` (a pool at work), then what
-//! happens beside requests: `resolver` (addresses of names), `health` (checks), `maintenance` (when).
+//! Reading order: `server` (one address and its state), `balancer` (the choice among servers), `pool` (a running pool);
+//! then the tasks beside requests: `resolver` (addresses of names), `health` (checks), `maintenance` (when both run).
 
 pub(super) mod balancer;
 mod health;

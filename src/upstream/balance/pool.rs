@@ -1,4 +1,4 @@
-//! A pool at work: the servers that its policy's names stand for now, one for each request.
+//! Runs a pool: holds the servers that its names resolve to now, and gives each request one: [`Pool`].
 
 use std::{
     net::SocketAddr,
@@ -16,30 +16,30 @@ use tokio::sync::watch;
 use super::balancer::{Balancer, Wanted};
 use crate::upstream::{Host, InFlight, OriginServer, PoolPolicy, Resolver, Verify};
 
-/// A pool of servers. `maintenance` keeps it up to date.
+/// A pool of servers, which a `maintenance` task updates.
 #[derive(Debug)]
 pub struct Pool {
     policy: PoolPolicy,
     resolver: Resolver,
-    /// Sets its connections apart from those of every other pool, whose TLS may be another.
+    /// Number by which the pool's connections differ from those of other pools, whose TLS may be another.
     number: u64,
     made: Instant,
     turn: AtomicUsize,
     balancer: ArcSwap<Balancer>,
-    /// The addresses of each entry of the policy; only upkeep writes here.
+    /// The addresses of each entry of the policy; only `maintenance` writes here.
     addresses: Mutex<Vec<Vec<SocketAddr>>>,
-    is_kept_up: AtomicBool,
-    /// Names that were not asked for yet. Closed when the pool is dropped.
+    is_maintained: AtomicBool,
+    /// Number of names whose first lookup has not ended. Closed when the pool is dropped.
     unresolved: watch::Sender<usize>,
 }
 
 /// Why a request gets no server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoServer {
-    /// No name has an address.
+    /// The pool has no address.
     #[error("no server has an address")]
     Unresolved,
-    /// Health checks rule out all of them, or the request failed at all of them.
+    /// Each server is unhealthy, or the request failed there before.
     #[error("no healthy server")]
     Unhealthy,
 }
@@ -47,7 +47,7 @@ pub enum NoServer {
 static POOLS: AtomicU64 = AtomicU64::new(1);
 
 impl Pool {
-    /// A pool whose names are not resolved yet: that is for `maintenance` to do.
+    /// Makes a pool whose names are not resolved yet: `maintenance` does that.
     #[must_use]
     pub fn new(policy: PoolPolicy, resolver: &Resolver) -> Self {
         let address = |host: &Host, port| match host {
@@ -72,12 +72,12 @@ impl Pool {
             turn: AtomicUsize::new(0),
             balancer: ArcSwap::from_pointee(balancer),
             addresses: Mutex::new(addresses),
-            is_kept_up: AtomicBool::new(false),
+            is_maintained: AtomicBool::new(false),
             unresolved: watch::Sender::new(unresolved),
         }
     }
 
-    /// The pool's settings.
+    /// Returns the pool's settings.
     #[must_use]
     pub fn policy(&self) -> &PoolPolicy {
         &self.policy
@@ -91,12 +91,12 @@ impl Pool {
         self.number
     }
 
-    /// The server for a request: `key` is what `Balance::Hash` goes by, `tried` are the servers that
-    /// it failed at.
+    /// Returns the server for a request: `Balance::Hash` hashes `key`, and the request
+    /// failed before at the servers `tried`.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// No server may get the request.
     pub fn choose(&self, key: &[u8], tried: &[Arc<OriginServer>]) -> Result<InFlight, NoServer> {
         let balancer = self.balancer.load();
         let wanted = Wanted {
@@ -113,21 +113,21 @@ impl Pool {
         }
     }
 
-    /// Whether a request that failed at these servers has another one to go to.
+    /// Returns whether there is a server for a request that failed at these.
     #[must_use]
     pub fn has_other_than(&self, tried: &[Arc<OriginServer>]) -> bool {
         self.balancer.load().has_untried(tried, self.now())
     }
 
-    /// Waits until every name was asked for once, not longer than a connect may take.
+    /// Waits until the first lookup of every name has ended, at most `connect_timeout`.
     pub async fn first_answers(&self) {
         let mut unresolved = self.unresolved.subscribe();
         let all = unresolved.wait_for(|&unresolved| unresolved == 0);
-        // Out of patience or not, the caller looks again.
+        // Timeout or not, the caller chooses again.
         let _ = tokio::time::timeout(self.policy.connect_timeout, all).await;
     }
 
-    /// A server answered a request.
+    /// Notes that a server sent a response.
     pub fn succeeded(&self, server: &OriginServer) {
         if server.succeeded() {
             info!(
@@ -138,7 +138,7 @@ impl Pool {
         }
     }
 
-    /// A server failed a request, for this reason.
+    /// Notes that a request to a server failed, for this reason.
     pub fn failed(&self, server: &OriginServer, reason: &str) {
         let Some(ejection) = &self.policy.ejection else {
             return;
@@ -154,12 +154,12 @@ impl Pool {
         }
     }
 
-    /// Whether this is the first call: a pool has one upkeep.
-    pub(in crate::upstream) fn claim_upkeep(&self) -> bool {
-        !self.is_kept_up.swap(true, Relaxed)
+    /// Returns whether this is the first call: a pool has one `maintenance` task.
+    pub(in crate::upstream) fn claim_maintenance(&self) -> bool {
+        !self.is_maintained.swap(true, Relaxed)
     }
 
-    /// Resolves when the pool is dropped, whoever waits.
+    /// Waits until the pool is dropped.
     pub(in crate::upstream) fn dropped(&self) -> impl Future<Output = ()> + use<> {
         let mut unresolved = self.unresolved.subscribe();
         async move { while unresolved.changed().await.is_ok() {} }
@@ -169,8 +169,8 @@ impl Pool {
         self.balancer.load().servers().to_vec()
     }
 
-    /// Takes over the addresses that an entry's name has now; none if it could not be resolved, which
-    /// keeps those that it had.
+    /// Takes over the addresses that an entry's name has now; `None`, for a name that did not resolve, leaves the old
+    /// ones.
     pub(in crate::upstream) fn resolved(&self, entry: usize, found: Option<Vec<SocketAddr>>, is_first: IsFirst) {
         if let Some(mut found) = found {
             found.sort_unstable();
@@ -197,7 +197,7 @@ impl Pool {
         }
     }
 
-    /// What an entry of the policy is called in logs.
+    /// Returns the name of an entry of the policy in logs.
     pub(in crate::upstream) fn name_of(&self, entry: usize) -> &str {
         match self.policy.servers.get(entry).map(|server| &server.host) {
             Some(Host::Name(name)) => name,
@@ -205,31 +205,30 @@ impl Pool {
         }
     }
 
-    /// Milliseconds since the pool was made.
+    /// Returns the milliseconds since the pool was made.
     fn now(&self) -> u64 {
         u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
-/// Whether a name is resolved for the first time.
+/// Whether this was the first lookup of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum IsFirst {
     Yes,
     No,
 }
 
-/// For how long a client that found no server is asked to wait.
+/// The `Retry-After` of a response to a request that no server may get.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The pools for new policies. A pool of the previous ones is taken over with all its state if its
-/// policy and the way of resolving names are what they were.
+/// Returns the pools for new policies. A previous pool with an equal policy and resolver is taken over with its state.
 #[must_use]
 pub fn renew(policies: &[PoolPolicy], resolver: &Resolver, previous: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
     let one = |policy: &PoolPolicy| {
-        let kept = previous
+        let known = previous
             .iter()
             .find(|pool| pool.policy == *policy && pool.resolver == *resolver);
-        kept.map_or_else(|| Arc::new(Pool::new(policy.clone(), resolver)), Arc::clone)
+        known.map_or_else(|| Arc::new(Pool::new(policy.clone(), resolver)), Arc::clone)
     };
     policies.iter().map(one).collect()
 }
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn addresses_come_and_stay_when_a_lookup_fails() {
+    async fn addresses_of_a_name_stay_when_a_lookup_fails() {
         let pool = Pool::new(named(), &resolver());
         let chosen = || pool.choose(b"", &[]).map(|chosen| chosen.server().address());
         assert_eq!(chosen(), Err(NoServer::Unresolved));
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_keeps_a_pool_up_learns_that_it_is_gone() {
+    async fn the_task_that_maintains_a_pool_learns_that_it_was_dropped() {
         let pool = Pool::new(named(), &resolver());
         let dropped = pool.dropped();
         drop(pool);

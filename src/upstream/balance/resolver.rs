@@ -1,6 +1,6 @@
-//! Names to addresses, and for how long: `/etc/hosts`, then name servers.
+//! Resolves names to addresses and their TTL: by `/etc/hosts`, then name servers.
 //!
-//! The system's own resolver would not tell the TTL. `/etc/hosts` and `/etc/resolv.conf` are read
+//! The system's own resolver is not used, as it does not tell the TTL. `/etc/hosts` and `/etc/resolv.conf` are read
 //! when the first name is resolved.
 
 use std::{
@@ -20,13 +20,13 @@ use once_cell::sync::OnceCell;
 
 use crate::upstream::ResolverPolicy;
 
-/// Resolves names. Clones share what they have read of the system's configuration.
+/// A resolver of names. Clones share the system's configuration that was read.
 #[derive(Clone)]
 pub struct Resolver(Arc<Shared>);
 
 struct Shared {
     policy: ResolverPolicy,
-    /// Made with the first lookup. One that could not be made is tried again with the next.
+    /// Made by the first lookup; after a failure the next lookup tries again.
     resolver: OnceCell<TokioResolver>,
 }
 
@@ -36,20 +36,20 @@ pub enum ResolveError {
     /// The system's configuration cannot be used.
     #[error("no resolver: {0}")]
     NoResolver(String),
-    /// The name servers say so, or say nothing.
+    /// The name does not exist, or the name servers failed.
     #[error("{0}")]
     Lookup(String),
 }
 
-/// The addresses of one family that a name has.
+/// The addresses of a name in one family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::upstream) struct Resolved {
     pub(in crate::upstream) addresses: Vec<IpAddr>,
-    /// For how long they hold, within the policy's limits.
+    /// The TTL, within the policy's limits.
     pub(in crate::upstream) valid_for: Duration,
 }
 
-/// IPv4 or IPv6.
+/// The family of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum Family {
     V4,
@@ -57,7 +57,7 @@ pub(in crate::upstream) enum Family {
 }
 
 impl Resolver {
-    /// A way of resolving names; nothing is read or asked yet.
+    /// Makes a resolver, which reads no file and asks no server yet.
     #[must_use]
     pub fn new(policy: ResolverPolicy) -> Self {
         Self(Arc::new(Shared {
@@ -70,7 +70,7 @@ impl Resolver {
         &self.0.policy
     }
 
-    /// The addresses of a name in one family; none if the name servers say that there are none.
+    /// Looks up the addresses of a name in one family; none if the name exists without such an address.
     pub(in crate::upstream) async fn resolve(&self, name: &str, family: Family) -> Result<Resolved, ResolveError> {
         let resolver = self.0.resolver.get_or_try_init(|| build(&self.0.policy))?;
         let kind = match family {
@@ -95,7 +95,7 @@ impl Resolver {
     }
 
     fn clamp(&self, ttl: Duration) -> Duration {
-        // Not Duration::clamp, which panics if the limits are the wrong way round.
+        // Not Duration::clamp, which panics if min_ttl is above max_ttl.
         ttl.min(self.0.policy.max_ttl).max(self.0.policy.min_ttl)
     }
 }
@@ -132,7 +132,7 @@ fn build(policy: &ResolverPolicy) -> Result<TokioResolver, ResolveError> {
     let options: &mut ResolverOpts = builder.options_mut();
     options.timeout = policy.timeout;
     options.attempts = 2;
-    // What it would keep is exactly what is asked for again.
+    // A cache would be of no use: lookups come only when the TTL has passed.
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Always;
     builder.build().map_err(no_resolver)

@@ -1,7 +1,7 @@
-//! One server at one address: what is known of it, kept as long as its pool has the address.
+//! Holds the state of one server at one address, as long as its pool has the address: [`OriginServer`].
 //!
-//! All of it is atomic: requests read and write it without a lock. Times are milliseconds since the
-//! pool was made, and arguments.
+//! The state is atomic: requests read and write it without a lock. Times are arguments, in milliseconds since the pool
+//! was made.
 
 use std::{
     net::SocketAddr,
@@ -18,26 +18,26 @@ use crate::upstream::{EjectionPolicy, HealthCheckPolicy};
 pub struct OriginServer {
     address: SocketAddr,
     weight: u32,
-    /// Which entry of the configuration it came from.
+    /// Index of its entry in the policy's list of servers.
     entry: usize,
     in_flight: AtomicU32,
-    /// Failed requests in a row.
+    /// Consecutive failed requests.
     failures: AtomicU32,
-    /// Not used before this time; 0 if it is not ejected.
+    /// End of the ejection; 0 if the server is not ejected.
     ejected_until: AtomicU64,
     unhealthy: AtomicBool,
-    /// Health checks in a row that contradict `unhealthy`.
+    /// Consecutive health checks that contradict `unhealthy`.
     contradictions: AtomicU32,
 }
 
 /// Whether requests may go to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum Health {
-    /// They may.
+    /// Requests may go there.
     Up,
-    /// It failed requests, some time ago: one request may try it.
+    /// The ejection is over: one request may try the server.
     HalfOpen,
-    /// It failed requests lately.
+    /// Requests failed, and the ejection lasts.
     Ejected,
     /// Health checks say that it cannot serve.
     Unhealthy,
@@ -57,7 +57,7 @@ impl OriginServer {
         }
     }
 
-    /// Its address.
+    /// Returns the address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -86,7 +86,8 @@ impl OriginServer {
         }
     }
 
-    /// Claims the one trial of a server that is on trial; `false` if another request has it.
+    /// Claims the one trial of a server that is [`Health::HalfOpen`]; `false` if another request has claimed it. Always
+    /// true for a server that is not ejected.
     pub(in crate::upstream) fn claim_trial(&self, now: u64, ejection: &EjectionPolicy) -> bool {
         let until = self.ejected_until.load(Relaxed);
         let next = end_of(now, ejection);
@@ -98,9 +99,9 @@ impl OriginServer {
                     .is_ok()
     }
 
-    /// It answered. Returns whether it was ejected until now.
+    /// Notes that the server sent a response. Returns whether this ended an ejection.
     pub(in crate::upstream) fn succeeded(&self) -> bool {
-        // Nearly always nothing is to be changed: the cache line stays shared.
+        // Nearly always nothing changes: without a write, the processors keep sharing the cache line.
         if self.failures.load(Relaxed) == 0 && self.ejected_until.load(Relaxed) == 0 {
             return false;
         }
@@ -108,13 +109,13 @@ impl OriginServer {
         self.ejected_until.swap(0, Relaxed) != 0
     }
 
-    /// It failed a request. Returns whether it was ejected by that.
+    /// Notes that a request failed. Returns whether this ejected the server.
     pub(in crate::upstream) fn failed(&self, now: u64, ejection: &EjectionPolicy) -> bool {
         let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
         failures >= ejection.failures && self.ejected_until.swap(end_of(now, ejection), Relaxed) == 0
     }
 
-    /// A health check ended well or not. Returns whether that changed what is thought of it.
+    /// Notes the outcome of a health check. Returns whether this changed the server from healthy to unhealthy or back.
     pub(in crate::upstream) fn checked(&self, is_good: bool, policy: &HealthCheckPolicy) -> bool {
         let unhealthy = self.unhealthy.load(Relaxed);
         if is_good != unhealthy {
@@ -138,7 +139,7 @@ impl OriginServer {
     }
 }
 
-/// The end of an ejection that begins now; never 0, which is none.
+/// Returns the end of an ejection that begins now; never 0, which stands for no ejection.
 fn end_of(now: u64, ejection: &EjectionPolicy) -> u64 {
     let period = u64::try_from(ejection.period.as_millis()).unwrap_or(u64::MAX);
     now.saturating_add(period).max(1)
@@ -154,7 +155,7 @@ impl InFlight {
         Self(server)
     }
 
-    /// The server.
+    /// Returns the server.
     #[must_use]
     pub fn server(&self) -> &Arc<OriginServer> {
         &self.0
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_eject_and_one_trial_decides() {
+    fn three_failures_in_a_row_eject_a_server_until_a_trial_succeeds() {
         let (server, ejection) = (server(), EjectionPolicy::default());
         assert!(!server.failed(0, &ejection) && !server.failed(0, &ejection));
         server.succeeded();
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_in_a_row_change_what_is_thought_of_a_server() {
+    fn consecutive_checks_change_the_health_of_a_server() {
         let server = server();
         let policy = HealthCheckPolicy {
             healthy_after: 2,

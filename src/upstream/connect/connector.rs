@@ -1,10 +1,10 @@
-//! How connections to origins are made: Pingora's own ones, read at the [pace](crate::upstream::transport::paced) of the client.
+//! Makes connections to origins that are read at the [pace](crate::upstream::transport::paced) of the client:
+//! [`Connector`].
 //!
-//! Pingora lets a connector of one's own come before its HTTP/1.1, for a protocol that is agreed on in TLS.
-//! Its trait is public but doc-hidden; with `listen`'s entrance and `h2`'s session this file is what
-//! touches such things, and Pingora is pinned to `~0.9.1`. A peer that is marked with [`paced_protocol`] is
-//! connected to here, and what is connected is given to Pingora's HTTP/1.1, which keeps it for the next
-//! request, too. The mark never leaves this process.
+//! Pingora calls a custom connector before its HTTP/1.1, for a protocol that is agreed on in TLS. The trait is public
+//! but doc-hidden; only this file, `listen`'s acceptor and `h2`'s session touch such interfaces, and Pingora is pinned
+//! to `~0.9.1`. A peer marked with [`paced_protocol`] is connected to here. Pingora's HTTP/1.1 then uses the
+//! connection, and pools it for later requests. The mark never leaves this process.
 
 use std::{any::Any, sync::LazyLock, time::Duration};
 
@@ -21,11 +21,11 @@ use pingora::{
 
 use crate::upstream::transport::paced::Paced;
 
-/// Makes connections to marked peers.
+/// The connector of peers marked with `paced_protocol`.
 pub struct Connector(TransportConnector);
 
 impl Connector {
-    /// Connections with these options.
+    /// Makes a connector with these options.
     #[must_use]
     pub fn new(options: ConnectorOptions) -> Self {
         Self(TransportConnector::new(Some(options)))
@@ -34,11 +34,11 @@ impl Connector {
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Origins").finish_non_exhaustive()
+        f.debug_struct("Connector").finish_non_exhaustive()
     }
 }
 
-/// The mark of a peer whose connections are paced.
+/// Returns the mark of a peer whose connections are paced.
 pub(in crate::upstream) fn paced_protocol() -> ALPN {
     static PACED: LazyLock<ALPN> = LazyLock::new(|| ALPN::Custom(CustomALPN::new(b"paced".to_vec())));
     PACED.clone()
@@ -60,7 +60,7 @@ impl custom::Connector for Connector {
         Ok((Connection::Stream(Box::new(Paced::new(connected))), false))
     }
 
-    /// None: Pingora's HTTP/1.1 keeps them.
+    /// Returns none: Pingora's HTTP/1.1 pools the connections.
     async fn reused_http_session<P: Peer + Send + Sync + 'static>(&self, _peer: &P) -> Option<()> {
         None
     }

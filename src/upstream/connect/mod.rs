@@ -1,6 +1,6 @@
-//! How an origin is connected to.
+//! Connects to origin servers.
 //!
-//! Reading order: `peer` (how to connect), `connector` (who connects).
+//! Reading order: `peer` (the options of a connection), `connector` (the connection itself).
 
 pub(super) mod connector;
 pub(super) mod peer;

@@ -1,4 +1,4 @@
-//! A server as Pingora connects to it: time limits, TLS, and which connections may be shared.
+//! Describes a server for Pingora's connector: time limits, TLS, and which requests may share a connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use super::connector::paced_protocol;
 use crate::upstream::{CaBundle, Host, OriginServer, Pool, Verify, transport::websocket};
 
 impl Pool {
-    /// What Pingora needs to connect to this server, or to find a kept connection to it.
+    /// Returns the peer by which Pingora connects to this server, or finds a pooled connection.
     #[must_use]
     pub fn peer(&self, server: &OriginServer) -> HttpPeer {
         let mut peer = self.unpaced_peer(server);
@@ -22,8 +22,8 @@ impl Pool {
     fn unpaced_peer(&self, server: &OriginServer) -> HttpPeer {
         let policy = self.policy();
         let mut peer = HttpPeer::new(server.address(), policy.tls.is_some(), self.sni(server));
-        // Part of what kept connections are found by, where the authority is not: a connection that
-        // one pool verified is never used by another.
+        // Pingora finds pooled connections by this, but not by the authorities that verified them: so no pool uses a
+        // connection that another pool verified.
         peer.group_key = self.number();
         peer.options.connection_timeout = Some(policy.connect_timeout);
         peer.options.total_connection_timeout = Some(policy.connect_timeout);
@@ -37,7 +37,7 @@ impl Pool {
         peer
     }
 
-    /// The same for a request that asks to switch to another protocol.
+    /// Returns the peer for a request that asks for another protocol (RFC 9110 section 7.8).
     #[must_use]
     pub fn peer_to_switch(&self, server: &OriginServer) -> HttpPeer {
         let mut peer = self.unpaced_peer(server);
@@ -45,7 +45,7 @@ impl Pool {
         peer
     }
 
-    /// The same for a health check, whose one time limit is on the whole.
+    /// Returns the peer for a health check: `limit` replaces every time limit.
     pub(in crate::upstream) fn peer_to_check(&self, server: &OriginServer, limit: Duration) -> HttpPeer {
         let mut peer = self.unpaced_peer(server);
         peer.options.connection_timeout = Some(limit);
@@ -55,7 +55,7 @@ impl Pool {
         peer
     }
 
-    /// The name in TLS: the one that is set, else the server's own. Empty without TLS.
+    /// Returns the name in TLS: the configured one, else the server's own. Empty without TLS.
     fn sni(&self, server: &OriginServer) -> String {
         let Some(tls) = &self.policy().tls else {
             return String::new();
@@ -65,8 +65,8 @@ impl Pool {
             self.policy().servers.get(server.entry()).map(|server| &server.host),
         ) {
             (Some(name), _) | (None, Some(Host::Name(name))) => String::from(&**name),
-            // Only without verification, as the configuration sees to: an address is no SNI, and
-            // Pingora takes an empty name for a mistake.
+            // Happens only without verification, as the configuration ensures. An address is no SNI, but Pingora
+            // refuses an empty name.
             (None, _) => server.address().ip().to_string(),
         }
     }

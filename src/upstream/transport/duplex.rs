@@ -1,11 +1,10 @@
-//! A connection to an origin that is heard while it takes no more: [`Duplex`].
+//! Reads a response while the origin takes no more of the request: [`Duplex`].
 //!
-//! Pingora 0.9.1 does not read a response while it writes a piece of the request's content. An origin that refuses an
-//! upload at once (413, 401) and leaves it unread is then heard only when it closes; and one that answers as it reads
-//! waits for ever, as nobody reads what it has written. So a write that would wait is taken here as soon as the origin
-//! has said something, and goes out when the origin reads on. Once its response has [ended](Exchange::end) the rest of
-//! the content is thrown away, as it would be by a server that closes (RFC 9112 section 9.6), and the connection is not
-//! used again.
+//! Pingora 0.9.1 does not read a response while it writes a piece of the request's content. Then the refusal (413, 401)
+//! of an origin that leaves the upload unread arrives only when the origin closes, and an origin that responds while it
+//! reads waits for ever for its own bytes to be read. So `Duplex` accepts a write that would wait as soon as the origin
+//! has sent something, and writes it when the origin reads on. Once the response has [ended](Exchange::end), the rest
+//! of the content is dropped, as by a server that closes (RFC 9112 section 9.6), and the connection is not used again.
 
 use std::{
     io::{self, IoSlice},
@@ -25,33 +24,33 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::head::{HeadsRead, filter};
 use crate::backpressure::Valve;
 
-/// Bytes of a response that are read ahead: a header of the usual length.
+/// Bytes of a response that are read ahead at a time: a header of usual length.
 const AHEAD: usize = 8 * 1024;
 
-/// Bytes of a request that may wait here while Pingora has all that the origin has said. Each write taken has it look at
-/// that or take the next piece, by chance: after sixteen pieces of 64 KiB it has looked. While there is more to be read
-/// here every write is taken, since an origin that waits to be read would wait for ever.
+/// Bytes of a request that may wait here once Pingora has read all that the origin has sent. After each accepted write
+/// Pingora handles the response or the next piece of content, at random: by 16 pieces of 64 KiB it has handled the
+/// response. While bytes read ahead are left, every write is accepted, as the origin may wait for them to be read.
 const MAX_WAITING: usize = 1024 * 1024;
 
-/// What the request says to the connection that it is on: the proxy has one end of it, the connection the other.
+/// State that the proxy's request shares with its connection to the origin.
 #[derive(Debug, Default)]
 pub struct Exchange {
     /// The response was read to its end.
     has_ended: AtomicBool,
     /// The head of the final response is still to come.
     awaits_head: AtomicBool,
-    /// The connection is not to be used again.
+    /// The connection must not be used again.
     is_last: AtomicBool,
-    /// Stops the reading of a response that may be stored.
+    /// Stops the reading of a response that is stored as it arrives.
     valve: Arc<Valve>,
     /// The response may be stored: Pingora waits for it even when its client has left.
     may_be_stored: AtomicBool,
-    /// Who writes, and waits for the origin.
+    /// The task that waits for the origin to take a write.
     writer: Mutex<Option<Waker>>,
 }
 
 impl Exchange {
-    /// Another request begins on the connection; `may_be_stored`: its response has to do with the cache.
+    /// Resets the state for another request on the connection. `may_be_stored`: the cache may store its response.
     pub fn begin(&self, may_be_stored: bool) {
         self.has_ended.store(false, Relaxed);
         self.awaits_head.store(true, Relaxed);
@@ -59,12 +58,12 @@ impl Exchange {
         self.valve.reset();
     }
 
-    /// What stops the reading of the response for a while.
+    /// Returns the valve that stops the reading of the response.
     pub fn valve(&self) -> &Arc<Valve> {
         &self.valve
     }
 
-    /// The response has ended: whoever still writes need not wait for the origin.
+    /// Notes that the response has ended: a write that still waits for the origin is dropped.
     pub fn end(&self) {
         self.has_ended.store(true, Relaxed);
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -73,7 +72,8 @@ impl Exchange {
         }
     }
 
-    /// The connection is closed after its response: what is still on its way to the origin may never be read.
+    /// Notes that the connection is closed after its response: the origin may never read the request's bytes still
+    /// under way.
     pub fn retire(&self) {
         self.is_last.store(true, Relaxed);
     }
@@ -82,7 +82,8 @@ impl Exchange {
         self.has_ended.load(Relaxed)
     }
 
-    /// Whether Pingora waits for the head of a response whose client has left. If not, the task is woken when it leaves.
+    /// Returns whether Pingora waits for the head of a storable response though the client has left. If not, the task
+    /// is woken when the client leaves.
     pub(in crate::upstream) fn waits_for_nobody(&self, cx: &Context<'_>) -> bool {
         if !self.awaits_head.load(Relaxed) || !self.may_be_stored.load(Relaxed) {
             return false;
@@ -101,17 +102,17 @@ impl Exchange {
 pub(in crate::upstream) struct Duplex {
     io: Stream,
     exchange: Arc<Exchange>,
-    /// Read while a write waited.
+    /// Bytes read ahead, for the next read.
     ahead: BytesMut,
-    /// The beginning of a head.
+    /// The beginning of an incomplete head.
     held: BytesMut,
-    /// The origin has ended its half behind that.
+    /// The origin has closed its sending side behind `ahead`.
     has_eof: bool,
-    /// Taken of a write, and not yet written.
+    /// Accepted writes that the origin has not taken yet.
     waiting: BytesMut,
-    /// The origin has said something since it took all that was written.
-    is_answered: bool,
-    /// Content was thrown away: the origin would take the next request for it.
+    /// The origin has sent something since `waiting` began to fill.
+    has_responded: bool,
+    /// Content was dropped: the origin would take a further request for the missing content.
     is_spent: bool,
 }
 
@@ -124,7 +125,7 @@ impl Duplex {
             held: BytesMut::new(),
             has_eof: false,
             waiting: BytesMut::new(),
-            is_answered: false,
+            has_responded: false,
             is_spent: false,
         }
     }
@@ -141,7 +142,7 @@ impl Duplex {
         &self.exchange
     }
 
-    /// Writes what waits.
+    /// Writes `waiting`.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.waiting.is_empty() {
             let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.waiting))?;
@@ -151,13 +152,13 @@ impl Duplex {
             self.waiting.advance(written);
         }
         if self.waiting.capacity() > 0 {
-            (self.waiting, self.is_answered) = (BytesMut::new(), false);
+            (self.waiting, self.has_responded) = (BytesMut::new(), false);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Whether the origin has said something, or ended its half, while it takes nothing.
-    fn has_answer(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    /// Reads ahead, and returns whether the origin has sent bytes that are unread, or has closed its sending side.
+    fn has_response(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         if !self.ahead.is_empty() || self.has_eof {
             return Ok(true);
         }
@@ -172,8 +173,8 @@ impl Duplex {
         Ok(true)
     }
 
-    /// Reads from the transport, heads as they [are to be seen](filter). Nothing that was read is the end, unless
-    /// something is `ahead`.
+    /// Reads from the transport, and changes heads by [`filter`]. If no byte was read, the caller takes `ahead`; if
+    /// that is empty, too, the origin has closed.
     fn poll_io(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.exchange.awaits_head.load(Relaxed) {
             return Pin::new(&mut self.io).poll_read(cx, buf);
@@ -183,7 +184,7 @@ impl Duplex {
             ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
             let read = buf.filled_mut().get_mut(before..).unwrap_or_default();
             if read.is_empty() {
-                // Half a head is Pingora's to judge.
+                // The origin closed within a head: Pingora gets the incomplete head.
                 self.ahead = std::mem::take(&mut self.held);
                 return Poll::Ready(Ok(()));
             }
@@ -220,16 +221,17 @@ impl Duplex {
         buf.put_slice(&taken);
     }
 
-    /// Makes something of a write that would wait.
+    /// Drops a write that would wait if the response has ended, accepts it if the origin has sent something, else
+    /// waits.
     fn take(&mut self, cx: &mut Context<'_>, content: &[u8]) -> Poll<io::Result<usize>> {
         if self.exchange.has_ended() {
             self.is_spent = true;
             self.waiting = BytesMut::new();
             return Poll::Ready(Ok(content.len()));
         }
-        let is_unread = self.has_answer(cx)?;
-        self.is_answered |= is_unread;
-        if is_unread || (self.is_answered && self.waiting.len() < MAX_WAITING) {
+        let is_unread = self.has_response(cx)?;
+        self.has_responded |= is_unread;
+        if is_unread || (self.has_responded && self.waiting.len() < MAX_WAITING) {
             self.waiting.extend_from_slice(content);
             return Poll::Ready(Ok(content.len()));
         }
@@ -245,13 +247,13 @@ impl AsyncRead for Duplex {
             this.read_ahead(buf);
             return Poll::Ready(Ok(()));
         }
-        // Pingora asks a connection that it is to use again whether it has ended.
+        // Pingora polls a pooled connection before its next use: this end makes Pingora drop the connection.
         let is_behind = this.exchange.has_ended() && (!this.waiting.is_empty() || this.exchange.is_last.load(Relaxed));
         if this.has_eof || this.is_spent || is_behind {
             return Poll::Ready(Ok(()));
         }
         if !this.waiting.is_empty() {
-            // What goes wrong is said to whoever writes next.
+            // The next write meets the same error.
             let _ = this.poll_waiting(cx);
         }
         let before = buf.filled().len();
@@ -319,7 +321,7 @@ mod tests {
 
     use super::*;
 
-    /// An origin whose connection holds 8 bytes in each direction, and the connection.
+    /// Returns an origin whose connection holds 8 bytes in each direction, and the connection.
     fn connected() -> (DuplexStream, Duplex) {
         let (origin, io) = duplex(8);
         (origin, Duplex::new(Box::new(io)))
@@ -339,8 +341,10 @@ mod tests {
         let mut response = [0; 3];
         io.read_exact(&mut response).await.expect("read");
         assert_eq!(&response, b"413");
-        io.write_all(b"def").await.expect("Pingora may be busy with the answer");
-        // An origin that reads on gets all of it, in order, while the rest of its answer is waited for.
+        io.write_all(b"def")
+            .await
+            .expect("Pingora may be busy with the response");
+        // An origin that reads on gets all content, in order, while the rest of its response is awaited.
         let mut content = [0; 15];
         let mut more = [0; 1];
         tokio::select! {
@@ -351,13 +355,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_left_after_the_answer_is_thrown_away_with_the_connection() {
+    async fn content_left_after_the_response_is_dropped_and_the_connection_closed() {
         let (mut origin, mut io) = connected();
         let exchange = Arc::clone(io.exchange());
         exchange.begin(false);
         assert!(is_pending(io.write_all(b"123456789")).await);
         exchange.end();
-        io.write_all(&[0; 100_000]).await.expect("thrown away");
+        io.write_all(&[0; 100_000]).await.expect("dropped");
         io.flush().await.expect("nothing is left");
         assert_eq!(io.read(&mut [0; 1]).await.expect("an end"), 0, "not to be used again");
         let mut content = [0; 8];
@@ -385,7 +389,7 @@ mod tests {
         }
     }
 
-    /// What is read of an origin that writes these pieces, one after another.
+    /// Returns the bytes read from an origin that writes these pieces one after another.
     async fn read_of(pieces: &[&str]) -> String {
         let (mut origin, io) = duplex(1024);
         let mut io = Duplex::new(Box::new(io));
@@ -393,7 +397,7 @@ mod tests {
         let mut all = Vec::new();
         for piece in pieces {
             origin.write_all(piece.as_bytes()).await.expect("room");
-            // Small buffers, as Pingora's may be nearly full.
+            // A small buffer, as Pingora's may be nearly full.
             let mut buffer = [0; 16];
             loop {
                 let mut read = std::pin::pin!(io.read(&mut buffer));

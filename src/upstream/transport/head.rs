@@ -1,37 +1,38 @@
-//! The head of an origin's response, as Pingora is shown it: [`HeadFilter`]. Pure.
+//! Changes the head of an origin's response before Pingora reads it: [`filter`]. Pure.
 //!
-//! Pingora 0.9.1 refuses a response for one control byte in one field, and drops Content-Length beside Transfer-Encoding
-//! before anybody can object. So bytes are changed, never their number, before it reads them: a control byte in a field's
-//! value becomes a space, as RFC 9110 section 5.5 has it, and a Transfer-Encoding beside a Content-Length says
-//! [nothing that could be meant](is_doubled), for which the response is refused.
+//! Pingora 0.9.1 refuses a response for one control byte in one field, and drops Content-Length beside
+//! Transfer-Encoding before linkpush could object. So `filter` changes bytes in place, never their number: a control
+//! byte in a field's value becomes a space (RFC 9110 section 5.5), and a Transfer-Encoding beside a Content-Length
+//! becomes a value that no origin sends, by which linkpush [detects](is_doubled) and refuses the response.
 
 use memchr::{memchr, memchr_iter};
 
-/// A head that is longer is shown as it is: more than Pingora takes.
+/// Bytes of a head that `filter` waits for; a longer head passes unchanged, as Pingora refuses it.
 const MAX_HELD: usize = 512 * 1024;
 
-/// The same of its lines.
+/// Lines of a head that `filter` waits for; a head with more passes unchanged, as Pingora refuses it.
 const MAX_LINES: usize = 512;
 
-/// Stands in the place of each byte of a Transfer-Encoding beside a Content-Length.
+/// The byte that replaces each byte of a Transfer-Encoding beside a Content-Length.
 const DOUBLED: u8 = b'!';
 
-/// Whether a response has said both Transfer-Encoding and Content-Length (RFC 9112 section 6.3), by the former's value.
+/// Returns whether `filter` found both Transfer-Encoding and Content-Length in a response (RFC 9112 section 6.3), by
+/// the value of the former.
 #[must_use]
 pub fn is_doubled(transfer_encoding: &[u8]) -> bool {
     !transfer_encoding.is_empty() && transfer_encoding.iter().all(|&byte| byte == DOUBLED)
 }
 
-/// How far the heads at the beginning of some bytes go.
+/// How far `filter` got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum HeadsRead {
-    /// The final one is among them, or there is none: all that follows is passed on as it comes.
+    /// The final head was found, or the bytes are no HTTP/1 head: all further bytes are passed on unchanged.
     Final,
-    /// So many bytes are interim responses; the head that follows is not complete.
+    /// This many bytes are complete interim heads; the head behind them is incomplete.
     Interim(usize),
 }
 
-/// Changes the heads that are complete, in place.
+/// Changes the complete heads at the beginning of `bytes`, in place.
 pub(in crate::upstream) fn filter(bytes: &mut [u8]) -> HeadsRead {
     let mut at = 0;
     loop {
@@ -62,17 +63,17 @@ pub(in crate::upstream) fn filter(bytes: &mut [u8]) -> HeadsRead {
     }
 }
 
-/// The first head.
+/// The first head in some bytes.
 #[derive(Debug, Clone, Copy)]
 struct FirstHead {
-    /// Its length, its empty line included.
+    /// The length, with the empty line.
     length: usize,
-    /// There may be something to be changed.
+    /// The head may need a change.
     is_doubtful: bool,
 }
 
 impl FirstHead {
-    /// Looks for the end of the first head, and on the way for what would have it changed: hardly ever is there anything.
+    /// Finds the end of the first head, and whether it may need a change, in one pass: nearly no head does.
     fn find(bytes: &[u8]) -> Option<Self> {
         let (mut has_length, mut has_coding, mut is_crlf, mut lines) = (false, false, true, 1);
         for end in memchr_iter(b'\n', bytes) {
@@ -93,7 +94,7 @@ impl FirstHead {
             };
             let head = bytes.get(..length)?;
             is_crlf &= next.first() == Some(&b'\r');
-            // Each line has its own two, the empty one too.
+            // Each line has two control bytes, CR and LF, the empty line too.
             let is_plain = is_crlf && controls(head) == 2 * (lines + 1);
             return Some(Self {
                 length,
@@ -104,11 +105,12 @@ impl FirstHead {
     }
 }
 
-/// Counts control bytes, tabs among them. Without branches and by bytes, so that many are looked at at a time.
+/// Counts control bytes, tabs included. Without branches, in chunks whose count fits a byte, so that the compiler uses
+/// vector instructions.
 fn controls(bytes: &[u8]) -> usize {
     let is_control = |byte: &u8| u8::from((*byte < b' ') | (*byte == 0x7f));
-    let few = |few: &[u8]| few.iter().map(is_control).fold(0, u8::wrapping_add);
-    bytes.chunks(128).map(|bytes| usize::from(few(bytes))).sum()
+    let count = |chunk: &[u8]| chunk.iter().map(is_control).fold(0, u8::wrapping_add);
+    bytes.chunks(128).map(|bytes| usize::from(count(bytes))).sum()
 }
 
 fn begins_with(line: &[u8], name: &[u8]) -> bool {
@@ -116,7 +118,7 @@ fn begins_with(line: &[u8], name: &[u8]) -> bool {
         .is_some_and(|begin| begin.eq_ignore_ascii_case(name))
 }
 
-/// What a line of a head is part of.
+/// The field that a line of a head belongs to, as far as it concerns framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FramingField {
     ContentLength,
@@ -125,10 +127,10 @@ enum FramingField {
 }
 
 impl FramingField {
-    /// The field of a line after one of another; and where in the line its value begins.
+    /// Returns the field of a line that follows a line of `before`, and where in the line the value begins.
     fn of(line: &[u8], before: Self) -> (Self, usize) {
         if matches!(line.first(), Some(b' ' | b'\t')) {
-            // Pingora takes folded lines, and blanks before the colon.
+            // Pingora accepts folded lines, and blanks before the colon.
             return (before, 0);
         }
         let Some(colon) = memchr(b':', line) else {
@@ -148,7 +150,7 @@ impl FramingField {
 
 fn filter_head(head: &mut [u8]) {
     let (mut has_length, mut has_coding) = (false, false);
-    values(head, |field, value| {
+    visit_values(head, |field, value| {
         has_length |= field == FramingField::ContentLength;
         has_coding |= field == FramingField::TransferEncoding;
         for byte in value.iter_mut().filter(|byte| is_control(**byte)) {
@@ -156,7 +158,7 @@ fn filter_head(head: &mut [u8]) {
         }
     });
     if has_length && has_coding {
-        values(head, |field, value| {
+        visit_values(head, |field, value| {
             if field == FramingField::TransferEncoding {
                 value.fill(DOUBLED);
             }
@@ -164,8 +166,8 @@ fn filter_head(head: &mut [u8]) {
     }
 }
 
-/// Visits what each line after the first one has of a field's value.
-fn values(head: &mut [u8], mut visit: impl FnMut(FramingField, &mut [u8])) {
+/// Visits the part of a field's value in each line after the first.
+fn visit_values(head: &mut [u8], mut visit: impl FnMut(FramingField, &mut [u8])) {
     let mut before = FramingField::Other;
     let mut at = memchr(b'\n', head).map_or(head.len(), |end| end + 1);
     while let Some(rest) = head.get_mut(at..).filter(|rest| !rest.is_empty()) {
@@ -180,7 +182,7 @@ fn values(head: &mut [u8], mut visit: impl FnMut(FramingField, &mut [u8])) {
     }
 }
 
-/// A byte that no field value has (RFC 9110 section 5.5).
+/// Returns whether no field value may contain this byte (RFC 9110 section 5.5).
 fn is_control(byte: u8) -> bool {
     ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f)
 }
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coding_beside_a_length_says_nothing_that_could_be_meant() {
+    fn a_transfer_encoding_beside_a_content_length_is_overwritten() {
         let filtered = |fields: &str| {
             let mut bytes = format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes();
             assert_eq!(filter(&mut bytes), HeadsRead::Final);
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn interim_heads_are_passed_one_by_one() {
+    fn complete_interim_heads_are_told_from_an_incomplete_one() {
         let early = "HTTP/1.1 103 Early Hints\r\nLink: a\x01\r\n\r\n";
         for (bytes, expected) in [
             (String::new(), HeadsRead::Interim(0)),

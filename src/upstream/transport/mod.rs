@@ -1,7 +1,7 @@
-//! The bytes between an origin and us.
+//! Reads and writes the bytes of connections to origins.
 //!
-//! Reading order: `pace` and `paced` (how fast is read), `duplex` (what is heard meanwhile), `head` (what of a response's
-//! head Pingora is shown), `websocket` (the answer to a request for a WebSocket).
+//! Reading order: `pace` and `paced` (how fast a response is read), `duplex` (reading while a write waits), `head`
+//! (changes of a response's head before Pingora reads it), `websocket` (connections that may switch protocols).
 
 pub(super) mod duplex;
 pub(super) mod head;

@@ -1,21 +1,20 @@
-//! An origin is read no faster than the client takes what came: `Pace`.
+//! Limits the reading of a response to the pace at which the client takes it: `Pace`.
 //!
-//! Between the origin and the client Pingora 0.9.1 has a pipe of four pieces, takes another four out
-//! of it at a time, and reads the next one ahead: with pieces of up to 64 KiB over half a megabyte
-//! for every response that a client does not read. Its sizes cannot be set. But both ends of the pipe
-//! run in the task of the request, so the one that reads (a `Paced` connection) can be told by the one that
-//! writes (the client's session) how much it may.
+//! Between origin and client Pingora 0.9.1 has a pipe of four pieces, takes another four out of it at a time, and reads
+//! the next one ahead. With pieces of up to 64 KiB this is over half a megabyte for every response that a client does
+//! not read, and no setting changes it. But both ends of the pipe run in the task of the request, so the writing end
+//! (the client's session) can tell the reading end (a `Paced` connection) how many bytes to read.
 //!
-//! - Until the session has [seen](on_header) the response header, one read a turn of the task, so that the
-//!   pipe is not filled before anybody knows.
-//! - From then on what is [granted](grant), once all that came before was passed on: more while few responses
-//!   are under way, less when there are many, so that all together have their bounds.
-//! - While at most `UNPACED_RESPONSES` are under way, nothing is held back: the pipe costs less CPU when it is full.
-//! - Nobody waits for a session that takes no more: it [releases](release) the pace, as where a cache goes
-//!   on to be filled.
+//! - Until the session has [seen](on_header) the response header, the task reads once in each turn, so that the pipe
+//!   does not fill before.
+//! - Then the session [grants](grant) bytes, each time it has passed on all that came before: the more responses are
+//!   under way, the less each is granted, so that their sum is bounded.
+//! - While at most [`UNPACED_RESPONSES`] are under way, nothing is held back: a full pipe costs less CPU.
+//! - A session that takes no more bytes [releases](release) the pace, so that a response can still be stored
+//!   completely.
 //!
-//! Without a pace (HTTP/1.x clients, requests of a cache's own) nothing is held back, but by the
-//! [valve](crate::backpressure::Valve) of what is stored as it comes.
+//! Without a pace (HTTP/1.x clients, the cache's own requests) only the [valve](crate::backpressure::Valve) of a
+//! response that is stored as it arrives holds bytes back.
 
 use std::{
     cell::{Cell, RefCell},
@@ -28,25 +27,24 @@ use std::{
 
 use tokio::{task::futures::TaskLocalFuture, time::sleep};
 
-/// What all responses of the process together are granted, as long as it is enough for [`MIN_GRANT`] each.
-/// Of each as much again stays in Pingora's buffer.
+/// Bytes granted at a time to all responses of the process together; more only above 512 responses, as each gets at
+/// least [`MIN_GRANT`]. Pingora's buffer holds as much again for each.
 const ALL_GRANTS: usize = 8 * 1024 * 1024;
 
-/// Responses of the process that may fill Pingora's pipe: 20 MB at most.
+/// Responses of the process up to which each may fill Pingora's pipe: 20 MB at most.
 const UNPACED_RESPONSES: usize = 32;
 
-/// The least that is granted at a time: one frame. Half of it would cost a fifth more CPU for bytes
-/// in bulk, and [`MAX_GRANT`] a fifth less.
+/// The smallest grant: one frame. In bulk transfers half of it costs a fifth more CPU, and [`MAX_GRANT`] a fifth less.
 const MIN_GRANT: usize = 16 * 1024;
 
-/// The most. Pingora has a buffer of 64 KiB for each response, of which no more is ever used than a grant; so
-/// what is behind never becomes resident, as long as nothing else of that size is allocated and used in full.
+/// The largest grant. Pingora has a buffer of 64 KiB for each response, and uses no more of it than a grant. The rest
+/// does not become resident, unless another allocation of that size was used in full at the same place.
 const MAX_GRANT: usize = 48 * 1024;
 
-/// How long a client may make a session wait before bytes trickle: far less than limits on reads are.
+/// Time for which a client may make a session wait before single bytes are read: far below any `read_timeout`.
 pub(in crate::upstream) const TRICKLE_DELAY: Duration = Duration::from_millis(250);
 
-/// Responses of the process that are read by grants; memory is shared by all of it.
+/// Responses of the process that are read by grants.
 static GRANTED: AtomicUsize = AtomicUsize::new(0);
 
 tokio::task_local! {
@@ -57,11 +55,11 @@ tokio::task_local! {
 #[derive(Debug)]
 struct Pace {
     phase: Cell<Phase>,
-    /// Whoever would read on.
+    /// The task that waits to read more.
     waiting: RefCell<Option<Waker>>,
     /// When the request came, if it had to wait before it began.
     arrived: Option<Instant>,
-    /// The session waits for the client, and grants a little more when all that was granted is read.
+    /// The session waits for the client, and grants one more byte when all that was granted is read.
     is_trickling: Cell<bool>,
 }
 
@@ -69,19 +67,19 @@ struct Pace {
 enum Phase {
     /// The response header has not been passed on.
     Header {
-        /// Something was read in this turn of the task.
+        /// The task has read bytes in this turn.
         has_read: bool,
     },
-    /// So many bytes may be read.
+    /// This many bytes may be read.
     Granted(usize),
-    /// Whatever comes.
+    /// All bytes may be read.
     Open,
-    /// Nothing more: nobody waits for the response.
+    /// The client has left: the connection ends.
     Abandoned,
 }
 
 impl Pace {
-    /// How many bytes may be read now; `None` is no limit. At 0 the task is woken when there are more.
+    /// Returns the bytes that may be read now; `None` is no limit. At 0 the task is woken when there are more.
     fn allowance(&self, cx: &Context<'_>) -> Option<usize> {
         match self.phase.get() {
             Phase::Open | Phase::Abandoned => None,
@@ -109,7 +107,7 @@ impl Pace {
             Phase::Granted(left) => {
                 self.phase.set(Phase::Granted(left.saturating_sub(bytes)));
                 if self.is_trickling.replace(false) {
-                    // The session is in the same task.
+                    // The session runs in the same task, and grants the next byte.
                     cx.waker().wake_by_ref();
                 }
             }
@@ -119,7 +117,7 @@ impl Pace {
 
     fn set(&self, phase: Phase) {
         if self.phase.get() == Phase::Abandoned {
-            // Whatever else comes, nobody waits.
+            // Final: no client waits for the response.
             return;
         }
         let before = self.phase.replace(phase);
@@ -146,8 +144,8 @@ impl Phase {
     }
 }
 
-/// Runs a request whose client has a session that grants. One that had to wait before it began says when it
-/// [arrived].
+/// Runs a request at the pace of its client's session. `arrived` is the time at which a request came that had to wait
+/// before it began.
 pub fn scope<F: Future>(arrived: Option<Instant>, request: F) -> impl Future<Output = F::Output> + use<F> {
     let pace = Pace {
         arrived,
@@ -159,13 +157,15 @@ pub fn scope<F: Future>(arrived: Option<Instant>, request: F) -> impl Future<Out
     scope
 }
 
-/// Returns when the request of this task came, if it had to wait before it began: the access line tells what the client
-/// saw. It rides here, as a place of its own beside each request would cost more than all else of the wait.
+/// Returns when the request of this task came, if it had to wait before it began: the access line counts the time that
+/// the client saw. The time rides in the pace, since a place of its own beside each request costs more than the rest of
+/// the wait.
 pub fn arrived() -> Option<Instant> {
     PACE.try_with(|pace| pace.arrived).ok().flatten()
 }
 
-/// What came of a response is being passed on: nothing more may be read until that is [done](grant).
+/// Notes that the session passes the response header on: unless responses are unpaced, nothing is read until the next
+/// [`grant`].
 pub fn on_header() {
     let _ = PACE.try_with(|pace| {
         if matches!(pace.phase.get(), Phase::Header { .. }) {
@@ -174,9 +174,9 @@ pub fn on_header() {
     });
 }
 
-/// All that came of a response was passed on: the next bytes may be read.
+/// Grants the next bytes, as all that came of the response before was passed on.
 pub fn grant() {
-    // Outside of a request there is nothing to grant.
+    // Outside of a paced request there is nothing to grant.
     let _ = PACE.try_with(|pace| {
         if pace.phase.get() != Phase::Open {
             pace.set(Phase::Granted(share_of(GRANTED.load(Ordering::Relaxed))));
@@ -188,7 +188,7 @@ fn is_unpaced() -> bool {
     GRANTED.load(Ordering::Relaxed) <= UNPACED_RESPONSES
 }
 
-/// What each of so many responses is granted.
+/// Returns the bytes granted to each of this many responses.
 fn share_of(responses: usize) -> usize {
     if responses <= UNPACED_RESPONSES {
         return usize::MAX;
@@ -196,8 +196,9 @@ fn share_of(responses: usize) -> usize {
     (ALL_GRANTS / responses.max(1)).clamp(MIN_GRANT, MAX_GRANT)
 }
 
-/// Runs while the client makes the session wait, and never resolves: Pingora's limit on reads must not pass, since the
-/// origin is not to blame. After a while a byte at a time fills the pipe up to where Pingora waits without a limit.
+/// Runs while the client makes the session wait, and never returns: it prevents that Pingora's `read_timeout` passes,
+/// as the origin is not to blame. After `TRICKLE_DELAY` single bytes fill the pipe, until Pingora waits for the client
+/// without a time limit.
 pub async fn nudge() -> Infallible {
     sleep(TRICKLE_DELAY).await;
     poll_fn(|_| {
@@ -212,13 +213,13 @@ pub async fn nudge() -> Infallible {
     .await
 }
 
-/// The session takes no more.
+/// Ends the limit: the session takes no more bytes.
 pub fn release() {
     let _ = PACE.try_with(|pace| pace.set(Phase::Open));
 }
 
-/// The client has left before the response began: the origin is not read any more, and its connection ends. Pingora would let a
-/// response that may be stored come to its end, however long the origin thinks.
+/// Notes that the client has left. Before the response header this ends the connection to the origin; Pingora would
+/// wait for a response that may be stored, however long the origin takes.
 pub fn abandoned() {
     let _ = PACE.try_with(|pace| {
         if matches!(pace.phase.get(), Phase::Header { .. }) {
@@ -227,18 +228,19 @@ pub fn abandoned() {
     });
 }
 
-/// Whether that has happened to the request of this task.
+/// Returns whether the client of this task's request left before the response header.
 pub fn is_abandoned() -> bool {
     PACE.try_with(|pace| pace.phase.get() == Phase::Abandoned)
         .unwrap_or(false)
 }
 
-/// How many bytes the request of this task may read now; `None` is no limit. At 0 the task is woken when there are more.
+/// Returns the bytes that the request of this task may read now; `None` is no limit. At 0 the task is woken when there
+/// are more.
 pub(in crate::upstream) fn allowance(cx: &Context<'_>) -> Option<usize> {
     PACE.try_with(|pace| pace.allowance(cx)).ok().flatten()
 }
 
-/// The request of this task has read so many bytes.
+/// Counts bytes that the request of this task has read.
 pub(in crate::upstream) fn count_read(bytes: usize, cx: &Context<'_>) {
     let _ = PACE.try_with(|pace| pace.count_read(bytes, cx));
 }
@@ -251,7 +253,7 @@ mod tests {
 
     use super::{super::paced::Paced, *};
 
-    /// Reads what can be read in one turn of the task.
+    /// Reads all bytes that can be read in one turn of the task, and returns their number.
     async fn read_in_a_turn(scope: &mut Paced) -> usize {
         let mut total = 0;
         poll_fn(|cx| {
@@ -283,7 +285,7 @@ mod tests {
         assert_eq!([512, 100_000].map(share_of), [MIN_GRANT; 2]);
     }
 
-    /// So many others that each is granted the least.
+    /// Other responses, enough that each is granted `MIN_GRANT`.
     struct Crowd;
 
     impl Crowd {
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_origin_is_read_as_the_client_takes_what_came() {
+    async fn the_origin_is_read_as_the_client_takes_the_response() {
         let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
         scope(None, async {
@@ -331,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_the_client_waits_bytes_trickle_until_nobody_reads_them() {
+    async fn while_the_client_makes_the_session_wait_single_bytes_are_read() {
         let _crowd = Crowd::new();
         let (_origin, mut io) = origin(1 << 20).await;
         scope(None, async {
@@ -371,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_origin_is_left_only_before_its_response_begins() {
+    async fn a_client_that_leaves_ends_the_connection_only_before_the_response_header() {
         let (_origin, mut io) = origin(100).await;
         scope(None, async {
             abandoned();

@@ -1,4 +1,5 @@
-//! A connection to an origin as Pingora has it: [`Paced`]. It is read at the pace of its request, and while its valve is open.
+//! Wraps a connection to an origin for Pingora: [`Paced`] reads it at the pace of its request, and only while its valve
+//! is open.
 
 use std::{
     future::Future,
@@ -28,12 +29,12 @@ use super::{
     pace::{self, TRICKLE_DELAY},
 };
 
-/// The exchange on a connection of a request, by what Pingora tells of the connection; `None` if it is not one of ours.
+/// Returns the exchange of a connection from its `ProxyDigest`; `None` if the connection is not a `Paced` one.
 pub fn exchange(facts: &ProxyDigest) -> Option<Arc<Exchange>> {
     facts.user_data.as_ref()?.downcast_ref::<Arc<Exchange>>().cloned()
 }
 
-/// A connection to an origin that is read at the pace of the request which has it.
+/// A connection to an origin that is read at the pace of its current request.
 #[derive(Debug)]
 pub(in crate::upstream) struct Paced {
     io: Take<Duplex>,
@@ -45,7 +46,7 @@ pub(in crate::upstream) struct Paced {
 impl Paced {
     pub(in crate::upstream) fn new(io: Stream) -> Self {
         let duplex = Duplex::new(io);
-        // Pingora has a place for facts of one's own only beside the header of a CONNECT proxy.
+        // Pingora carries custom data only beside the response header of a CONNECT proxy.
         let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
             .ok()
             .map(|unused| {
@@ -59,7 +60,8 @@ impl Paced {
         }
     }
 
-    /// Waits while the valve is shut. Ready with `true` where only a byte may be read, for the sake of Pingora's limit.
+    /// Waits while the valve is shut. Ready with `true` after [`TRICKLE_DELAY`]: one byte may be read, so that
+    /// Pingora's `read_timeout` does not pass.
     fn poll_valve(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.exchange().valve().poll_open(cx).is_ready() {
             self.drip = None;
@@ -196,7 +198,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn while_its_valve_is_shut_a_byte_at_a_time_is_read() {
+    async fn while_the_valve_is_shut_one_byte_is_read_each_trickle_delay() {
         let (mut origin, io) = duplex(100);
         origin.write_all(&[b'x'; 100]).await.expect("room");
         let mut paced = Paced::new(Box::new(io));
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_response_that_nobody_waits_for_is_not_waited_for() {
+    async fn a_connection_for_the_cache_ends_when_the_client_leaves_before_the_head() {
         for (may_be_stored, is_awaited) in [(true, false), (false, true)] {
             let (mut origin, io) = duplex(100);
             let mut paced = Paced::new(Box::new(io));

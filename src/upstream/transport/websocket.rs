@@ -1,11 +1,9 @@
-//! Connections for requests that may switch to another protocol, a WebSocket's.
+//! Makes connections for requests that may switch to another protocol, such as WebSocket.
 //!
-//! Pingora 0.9.1 runs both directions of a request side by side, and in no fixed order: that the
-//! request has no body, and the origin's answer. If the 101 of a quick origin comes in before the
-//! former was looked at, it is taken for the end of the switched connection, which is cut with all
-//! that came behind the 101 (`pingora-proxy`, `proxy_h1.rs`, `proxy_handle_upstream`). So the
-//! transport below lets the other direction go first: after a write, its first read waits for one
-//! more turn of the task.
+//! Pingora 0.9.1 handles two events in no fixed order: the end of the request, which has no content, and the origin's
+//! response. If a quick origin's 101 is handled first, Pingora takes the end of the request for the end of the switched
+//! connection, and cuts it with all bytes behind the 101 (`pingora-proxy`, `proxy_h1.rs`, `proxy_handle_upstream`). So
+//! the transport lets the request go first: the first read after a write waits for one more turn of the task.
 
 use std::{
     io,
@@ -32,12 +30,12 @@ use tokio::{
     time::timeout,
 };
 
-/// Makes the connection to this peer one that may be switched. It is not shared with other requests,
-/// before or after.
+/// Makes the connection to this peer one that may switch protocols. No other request uses the connection, before or
+/// after.
 pub(in crate::upstream) fn allow(peer: &mut HttpPeer, connect_timeout: Duration) {
     static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
     peer.options.custom_l4 = Some(std::sync::Arc::new(Switchable { connect_timeout }));
-    // Pools are numbered from 0 on.
+    // A key of its own for each connection: keys of pools count up from 1.
     peer.group_key = u64::MAX - CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     peer.options.idle_timeout = Some(Duration::from_millis(1));
 }
@@ -116,7 +114,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     #[tokio::test]
-    async fn whoever_is_ready_with_the_answer_goes_first() {
+    async fn the_end_of_the_request_is_handled_before_the_response() {
         let (mut origin, io) = duplex(64);
         let mut io = Yielding { io, has_written: false };
         origin.write_all(b"101 and more").await.expect("sent");
@@ -124,11 +122,11 @@ mod tests {
         let mut response = [0; 12];
         let first = tokio::select! {
             biased;
-            read = io.read_exact(&mut response) => read.map(|_| "the answer").expect("read"),
+            read = io.read_exact(&mut response) => read.map(|_| "the response").expect("read"),
             () = std::future::ready(()) => "the end of the request",
         };
         assert_eq!(first, "the end of the request");
-        io.read_exact(&mut response).await.expect("then the answer");
+        io.read_exact(&mut response).await.expect("then the response");
         assert_eq!(&response, b"101 and more");
     }
 }

@@ -1,4 +1,4 @@
-//! Conditions of a request: whether its client's copy is what would be sent (RFC 9110 section 13).
+//! Evaluates the conditions of a request: whether the client's copy is current (RFC 9110 section 13).
 
 use std::time::{Duration, SystemTime};
 
@@ -6,9 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::{cache::rules::date, fields::only};
 
-/// Whether the client's copy is this answer, so that 304 says it all.
+/// Returns whether the client's copy equals this response, so that a 304 is enough.
 ///
-/// `If-None-Match` counts alone where it is there, `If-Modified-Since` only where it can be read (RFC 9110 sections
+/// `If-None-Match` takes the place of `If-Modified-Since`, which counts only if its date is valid (RFC 9110 sections
 /// 13.1.2, 13.1.3 and 13.2.2).
 #[must_use]
 pub fn is_unchanged(method: &Method, request: &HeaderMap, status: StatusCode, response: &HeaderMap) -> bool {
@@ -18,7 +18,7 @@ pub fn is_unchanged(method: &Method, request: &HeaderMap, status: StatusCode, re
     if request.contains_key(header::IF_NONE_MATCH) {
         let own = response.get(header::ETAG).map(HeaderValue::as_bytes);
         let mut lines = request.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
-        return lines.any(|line| line.trim_ascii() == b"*" || own.is_some_and(|own| names(line, own)));
+        return lines.any(|line| line.trim_ascii() == b"*" || own.is_some_and(|own| has_tag(line, own)));
     }
     match (
         moment(request, &header::IF_MODIFIED_SINCE),
@@ -29,8 +29,8 @@ pub fn is_unchanged(method: &Method, request: &HeaderMap, status: StatusCode, re
     }
 }
 
-/// Whether the part that a request asks for is one of the answer that it has begun to read (RFC 9110 section 13.1.5):
-/// true without `If-Range`. Compared strongly, by an entity tag or by a date that is that of the answer.
+/// Returns whether `If-Range` allows a part of this response (RFC 9110 section 13.1.5): true without the field, else by
+/// a strong comparison of entity tags or of the dates of modification.
 pub(super) fn is_of_same(request: &HeaderMap, response: &HeaderMap) -> bool {
     if !request.contains_key(header::IF_RANGE) {
         return true;
@@ -39,7 +39,7 @@ pub(super) fn is_of_same(request: &HeaderMap, response: &HeaderMap) -> bool {
         return false;
     };
     if validator.starts_with(b"\"") {
-        // Weak ones begin with another letter, so one that is equal is strong.
+        // A weak entity tag begins with `W`, so an equal tag in quotes is strong.
         let is_tag = validator.len() >= 2 && validator.ends_with(b"\"");
         return is_tag && only(response, &header::ETAG) == Some(validator);
     }
@@ -49,8 +49,8 @@ pub(super) fn is_of_same(request: &HeaderMap, response: &HeaderMap) -> bool {
     moment(response, &header::LAST_MODIFIED) == Some(modified) && is_strong(modified, response)
 }
 
-/// Whether nothing else can have been sent in the second of this date, which has one that is a second later at least
-/// (RFC 9110 section 8.8.2.2).
+/// Returns whether the date of modification is a strong validator: the response has a `Date` that is at least one
+/// second later (RFC 9110 section 8.8.2.2).
 fn is_strong(modified: SystemTime, response: &HeaderMap) -> bool {
     let date = moment(response, &header::DATE);
     let since = date.and_then(|date| date.duration_since(modified).ok());
@@ -61,23 +61,23 @@ fn moment(fields: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     only(fields, name).and_then(date::read)
 }
 
-/// Whether a list of entity tags has this one, compared weakly (RFC 9110 section 8.8.3.2). Tags without quotes, which some
-/// origins write, are compared as they are.
-fn names(list: &[u8], own: &[u8]) -> bool {
+/// Returns whether a list of entity tags has this one, by the weak comparison (RFC 9110 section 8.8.3.2). Tags without
+/// quotes, which some origins write, are compared as they are.
+fn has_tag(list: &[u8], own: &[u8]) -> bool {
     let own = without_weakness(own.trim_ascii());
     let mut rest = list;
     while !rest.is_empty() {
         let tag = rest.trim_ascii_start();
         let opaque = without_weakness(tag);
         let begun = tag.len() - opaque.len();
-        // A tag in quotes may have commas.
+        // A tag in quotes may contain commas.
         let end = match opaque.strip_prefix(b"\"") {
             Some(quoted) => quoted.iter().position(|&byte| byte == b'"').map(|end| end + 2),
             None => None,
         };
-        let end = end.map(|end| begun + end).unwrap_or_else(|| comma(tag));
+        let end = end.map(|end| begun + end).unwrap_or_else(|| next_comma(tag));
         let after = tag.get(end..).unwrap_or_default();
-        let next = comma(after);
+        let next = next_comma(after);
         let is_whole = after.get(..next).unwrap_or_default().trim_ascii().is_empty();
         if is_whole && !own.is_empty() && tag.get(begun..end).unwrap_or_default().trim_ascii() == own {
             return true;
@@ -87,7 +87,7 @@ fn names(list: &[u8], own: &[u8]) -> bool {
     false
 }
 
-fn comma(text: &[u8]) -> usize {
+fn next_comma(text: &[u8]) -> usize {
     text.iter().position(|&byte| byte == b',').unwrap_or(text.len())
 }
 
@@ -118,7 +118,7 @@ mod tests {
     const EIGHT: &str = "Wed, 25 Nov 2026 08:00:00 GMT";
 
     #[test]
-    fn a_tag_is_found_in_any_list() {
+    fn if_none_match_finds_the_entity_tag_in_a_list() {
         let found = |list: &'static str, own: &'static str| unchanged(&[("if-none-match", list)], &[("etag", own)]);
         for (list, own) in [
             ("\"a\"", "\"a\""),
@@ -151,7 +151,7 @@ mod tests {
         ] {
             assert!(!found(list, own), "{list} {own}");
         }
-        assert!(unchanged(&[("if-none-match", "*")], &[]), "there is something");
+        assert!(unchanged(&[("if-none-match", "*")], &[]), "`*` matches any response");
         assert!(unchanged(
             &[("if-none-match", "\"a\""), ("if-none-match", "\"b\"")],
             &[("etag", "\"b\"")]
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_counts_where_it_can_be_read_and_no_tag_is_there() {
+    fn if_modified_since_counts_with_a_valid_date_and_without_if_none_match() {
         let since = |since: &'static str, modified: &'static str| {
             unchanged(&[("if-modified-since", since)], &[("last-modified", modified)])
         };
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_would_be_sent_whole_can_be_unchanged() {
+    fn only_a_200_to_get_or_head_can_be_unchanged() {
         let (request, response) = (fields(&[("if-none-match", "\"a\"")]), fields(&[("etag", "\"a\"")]));
         for (method, status, expected) in [
             (Method::GET, 200, true),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_of_the_same_if_nothing_else_can_be_meant() {
+    fn if_range_allows_a_part_only_by_a_strong_validator() {
         let same = |validator: &'static str, response: List<'_>| {
             is_of_same(&fields(&[("if-range", validator)]), &fields(response))
         };

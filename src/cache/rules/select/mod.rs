@@ -1,5 +1,5 @@
-//! What of an answer a request is given: nothing, if its client has the same already (`condition`); a part, if it asks for
-//! one (`range`); else all of it. Pure, and the same wherever an answer comes from.
+//! Selects the content that a client gets: none with a 304, if its copy is current (`condition`); a part, if it asks
+//! for one (`range`); else all (RFC 9110 sections 13 and 14). Pure; used for stored responses and for those of origins.
 
 mod condition;
 mod range;

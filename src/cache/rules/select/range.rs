@@ -1,4 +1,4 @@
-//! Parts of an answer that a request asks for (RFC 9110 section 14).
+//! Parses `Range`: which parts of a response a request asks for (RFC 9110 section 14).
 
 use std::ops::Range;
 
@@ -6,26 +6,26 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::condition::is_of_same;
 
-/// What of its content an answer is sent with.
+/// The part of the content that is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// All: no part is asked for, or in a way that is not understood.
+    /// All content: the request has no `Range`, or one that is ignored.
     Whole,
-    /// These bytes; there are some.
+    /// These bytes, at least one.
     One(Range<usize>),
-    /// These, one behind another: two at least, in order and apart.
+    /// At least two ranges, in ascending order, without overlap.
     Several(Vec<Range<usize>>),
-    /// None: there is nothing where they are asked for.
+    /// No bytes: all ranges lie behind the end of the content (416).
     Nothing,
 }
 
-/// Ranges that are looked at. Who wants more wants all.
+/// Ranges in one request; with more, the whole content is sent.
 const MAX_RANGES: usize = 100;
 
-/// The part that a request asks for of an answer with content of this length.
+/// Returns the part that a request asks for of a response with `length` bytes of content.
 ///
-/// `Range` is ignored where it is not to the letter, as RFC 9110 section 14.2 wants, and where it says more than one thing:
-/// ranges that overlap or go back are worth a whole answer to nobody but an attacker.
+/// An invalid `Range` is ignored, as RFC 9110 section 14.2 wants; so are doubled fields, and ranges that overlap or are
+/// not in ascending order, which only attackers send.
 #[must_use]
 pub fn part(method: &Method, request: &HeaderMap, status: StatusCode, response: &HeaderMap, length: usize) -> Part {
     if *method != Method::GET || status != StatusCode::OK || refuses_ranges(response) {
@@ -38,7 +38,7 @@ pub fn part(method: &Method, request: &HeaderMap, status: StatusCode, response: 
     }
 }
 
-/// Whether the origin says that it has no parts.
+/// Returns whether the origin sends no parts (`Accept-Ranges: none`).
 fn refuses_ranges(response: &HeaderMap) -> bool {
     let mut units = response
         .get_all(header::ACCEPT_RANGES)
@@ -47,7 +47,7 @@ fn refuses_ranges(response: &HeaderMap) -> bool {
     units.any(|unit| unit.trim_ascii().eq_ignore_ascii_case(b"none"))
 }
 
-/// `None` if it cannot be read.
+/// Reads the value of `Range`; `None` if it is to be ignored.
 fn read(range: &[u8], length: usize) -> Option<Part> {
     let (unit, set) = range.split_at_checked(range.iter().position(|&byte| byte == b'=')?)?;
     if !unit.eq_ignore_ascii_case(b"bytes") {
@@ -55,7 +55,7 @@ fn read(range: &[u8], length: usize) -> Option<Part> {
     }
     let set = set.get(1..)?;
     if set.starts_with(b" ") || set.starts_with(b"\t") {
-        // Blanks are between the elements of a list, none before the first (RFC 9110 section 5.6.1.1).
+        // A list has no blanks before its first element (RFC 9110 section 5.6.1.1).
         return None;
     }
     let mut ranges: Vec<Range<usize>> = Vec::new();
@@ -69,7 +69,9 @@ fn read(range: &[u8], length: usize) -> Option<Part> {
         if requested > MAX_RANGES {
             return None;
         }
-        let Some(range) = one(spec, length)? else { continue };
+        let Some(range) = read_range(spec, length)? else {
+            continue;
+        };
         if ranges.last().is_some_and(|before| range.start < before.end) {
             return None;
         }
@@ -83,15 +85,15 @@ fn read(range: &[u8], length: usize) -> Option<Part> {
     }
 }
 
-/// One range as far as there is content; `Some(None)` where there is none, `None` if it cannot be read.
-fn one(spec: &[u8], length: usize) -> Option<Option<Range<usize>>> {
+/// Reads one range, cut to the content; `Some(None)` if it lies behind the end, `None` if it is invalid.
+fn read_range(spec: &[u8], length: usize) -> Option<Option<Range<usize>>> {
     let (first, last) = spec.split_at_checked(spec.iter().position(|&byte| byte == b'-')?)?;
     let last = last.get(1..)?;
     let range = match (first, last) {
         (b"", suffix) => {
             let suffix = number(suffix)?;
             if length == 0 && suffix > 0 {
-                // All of nothing, which no Content-Range can say.
+                // The range is the whole empty content, for which there is no Content-Range.
                 return None;
             }
             length.saturating_sub(suffix)..length
@@ -108,7 +110,7 @@ fn one(spec: &[u8], length: usize) -> Option<Option<Range<usize>>> {
     Some((range.start < range.end).then_some(range))
 }
 
-/// Digits; those beyond what can be counted are as good as the most that can.
+/// Reads digits; a number above `usize::MAX` counts as `usize::MAX`.
 fn number(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_ten_bytes() {
+    fn ranges_are_read_and_cut_to_ten_bytes_of_content() {
         use Part::{Nothing, Several, Whole};
         let one = Part::One;
         for (range, part) in [
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_there_is_no_part() {
+    fn empty_content_has_no_part() {
         for (range, part) in [
             ("bytes=0-", Part::Nothing),
             ("bytes=0-0", Part::Nothing),
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_are_looked_at() {
+    fn more_than_max_ranges_get_the_whole_content() {
         let ranges = |count: usize| -> &'static str {
             let ranges: Vec<String> = (0..count).map(|at| format!("{0}-{0}", at * 2)).collect();
             format!("bytes={}", ranges.join(",")).leak()
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_one_of_a_whole_answer_to_get() {
+    fn a_part_is_sent_only_of_a_200_to_get() {
         let fields = |list: &[(&'static str, &'static str)]| {
             let mut fields = HeaderMap::new();
             for (name, value) in list {
@@ -241,7 +243,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_asked_for_is_there_in_order_and_apart(range in "bytes=[0-9, -]{0,40}", length in 0_usize..200) {
+        fn parts_lie_within_the_content_in_ascending_order(range in "bytes=[0-9, -]{0,40}", length in 0_usize..200) {
             let ranges = match read(range.as_bytes(), length) {
                 Some(Part::One(only)) => vec![only],
                 Some(Part::Several(ranges)) => ranges,

@@ -1,7 +1,7 @@
-//! The kept answers, bounded in bytes, and the fills that bring new ones.
+//! Holds the stored responses, bounded in bytes, and the fills that bring new ones: [`Store`].
 //!
-//! What is asked for often stays (W-TinyLFU): a crawler that asks for ten million URLs once does not push
-//! out those that people come back to.
+//! The cache evicts the responses that are requested least often (W-TinyLFU): a crawler that requests ten million URLs
+//! once each does not displace the ones in use.
 
 use std::{
     collections::HashMap,
@@ -29,9 +29,9 @@ use crate::cache::{
 /// How much a store may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreLimits {
-    /// Bytes of all answers, with all that it takes to keep them.
+    /// Bytes of all stored responses, with the memory needed to manage them.
     pub bytes: u64,
-    /// Bytes of one answer's content.
+    /// Bytes of the content of one response.
     pub object: u32,
 }
 
@@ -44,7 +44,7 @@ impl Default for StoreLimits {
     }
 }
 
-/// The kept answers of a server.
+/// The stored responses of a server.
 #[derive(Debug)]
 pub struct Store {
     objects: Cache<EntryKey, Arc<Object>, TakeAsIs>,
@@ -56,12 +56,12 @@ pub struct Store {
     assets: Assets,
     hasher: UrlHasher,
     limits: StoreLimits,
-    /// Bytes put in since what is due to leave has left.
+    /// Weight inserted since the cache last evicted entries.
     unsettled: AtomicU64,
 }
 
 impl Store {
-    /// An empty store; `secret` must be random.
+    /// Makes an empty store. `secret` must be random, so that no client can predict hashes.
     #[must_use]
     pub fn new(limits: StoreLimits, secret: (u64, u64)) -> Self {
         let objects = Cache::builder()
@@ -74,7 +74,7 @@ impl Store {
             objects,
             fills: Mutex::default(),
             fill_count: AtomicUsize::new(0),
-            // 0 is none.
+            // 0 stands for no response.
             next_id: AtomicU64::new(1),
             budget: Arc::new(FillBudget::new(all.max(one), one)),
             purges: RwLock::default(),
@@ -85,36 +85,36 @@ impl Store {
         }
     }
 
-    /// What makes keys here.
+    /// Returns the hasher of the store's keys.
     #[must_use]
     pub const fn hasher(&self) -> &UrlHasher {
         &self.hasher
     }
 
-    /// The URLs that documents have linked to.
+    /// Returns the URLs that documents preload.
     #[must_use]
     pub const fn assets(&self) -> &Assets {
         &self.assets
     }
 
-    /// Bytes that the content of an answer may have.
+    /// Returns the bytes that the content of a response may have.
     #[must_use]
     pub fn object_limit(&self) -> usize {
         usize::try_from(self.limits.object).unwrap_or(usize::MAX)
     }
 
-    /// Whether anything is kept for a URL, fresh or not. Does not count as a visit.
+    /// Returns whether a response is stored for a URL, fresh or not. Does not count as a visit.
     #[must_use]
     pub fn has(&self, url: UrlHash) -> bool {
         self.objects.contains_key(&EntryKey { url, variance: None })
     }
 
-    /// The answer that is kept for a request, fresh or not: for its URL, of this upstream, with these
-    /// fields. Counts as a visit if the URL has any answer.
+    /// Returns the stored response for a request with this URL and these fields, from this upstream, fresh or not.
+    /// Counts as a visit if any response of the URL is stored.
     #[must_use]
     pub fn find(&self, url: UrlHash, upstream: &str, request: &HeaderMap) -> Option<Arc<Object>> {
         let key = EntryKey { url, variance: None };
-        // To miss would count as a visit, too, and the look-up that leads to the origin counts already.
+        // A miss would count as a visit, too, and the look-up before the request to the origin counts already.
         if !self.objects.contains_key(&key) {
             return None;
         }
@@ -134,22 +134,23 @@ impl Store {
         is_valid.then_some(other)
     }
 
-    /// One entry. Counts as a visit, found or not.
+    /// Returns one entry. Counts as a visit, found or not.
     pub(in crate::cache) fn get(&self, key: EntryKey) -> Option<Arc<Object>> {
         self.objects.get(&key)
     }
 
-    /// The mark of a request for this URL that begins now: its answer is not kept if the URL is purged or changed from now on.
+    /// Returns the mark of a request for this URL that begins now: its response is not stored if the URL is purged or
+    /// changed after this.
     pub(in crate::cache) fn begin(&self, url: UrlHash) -> Begun {
         self.purges.read().unwrap_or_else(PoisonError::into_inner).begin(url)
     }
 
-    /// Sets room aside for a content of this length, which is to be kept; `None` where there is none at the moment.
+    /// Reserves bytes for content of this length that is to be stored; `None` if too few are free now.
     pub fn reserve(&self, length: usize) -> Option<Reserved> {
         self.budget.reserve(length)
     }
 
-    /// Begins to keep an answer.
+    /// Begins to store a response.
     pub(in crate::cache) fn fill(
         &self,
         key: EntryKey,
@@ -166,13 +167,13 @@ impl Store {
         fill
     }
 
-    /// A number that no other answer has.
+    /// Returns a number that no other response has.
     pub(in crate::cache) fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Whether a request to this upstream may have what this fill brings: not what was purged
-    /// or changed since it was asked for.
+    /// Returns whether a request to this upstream may read this fill: its upstream is the same, and its URL was not
+    /// purged or changed since the fill's request began.
     pub(in crate::cache) fn may_follow(&self, fill: &Fill, upstream: &str) -> bool {
         let is_purged = || {
             let purges = self.purges.read().unwrap_or_else(PoisonError::into_inner);
@@ -181,13 +182,13 @@ impl Store {
         *fill.head.upstream == *upstream && !is_purged()
     }
 
-    /// The id of what a look-up would find now, if that is fresh.
+    /// Returns the id of the response that a look-up would find now, if that response is fresh.
     pub(in crate::cache) fn fresh_id(&self, key: EntryKey, upstream: &str, now: SystemTime) -> Option<u64> {
         let mut fills = self.fills_of(key).into_iter();
         if let Some(fill) = fills.find(|fill| self.may_follow(fill, upstream) && fill.is_readable()) {
             return fill.head.is_fresh(now).then_some(fill.id);
         }
-        // To miss would count as a visit, and the look-up before counts already.
+        // A miss would count as a visit, and the request's look-up counts already.
         if !self.objects.contains_key(&key) {
             return None;
         }
@@ -195,7 +196,7 @@ impl Store {
         (*object.head.upstream == *upstream && object.is_fresh(now)).then_some(object.id)
     }
 
-    /// The fills of an entry, the latest first.
+    /// Returns the fills of an entry, the latest first.
     pub(in crate::cache) fn fills_of(&self, key: EntryKey) -> Vec<Arc<Fill>> {
         if self.fill_count.load(Ordering::SeqCst) == 0 {
             return Vec::new();
@@ -204,7 +205,7 @@ impl Store {
         fills.get(&key).into_iter().flatten().rev().cloned().collect()
     }
 
-    /// A fill has come to its end, good or bad.
+    /// Removes a fill that has ended, complete or not.
     pub(in crate::cache) fn forget_fill(&self, key: EntryKey, id: u64) {
         let mut fills = self.fills();
         if let Some(of_key) = fills.get_mut(&key) {
@@ -217,11 +218,12 @@ impl Store {
         }
     }
 
-    /// Keeps an answer, unless its URL was purged or changed since it was asked for.
+    /// Stores a response, unless its URL was purged or changed since its request began. Returns whether the response
+    /// was stored.
     pub(in crate::cache) fn insert(&self, key: EntryKey, object: Object, begun: Begun) -> bool {
         let weight = object.weight();
         {
-            // Held until it is in: a purge that comes now finds it there.
+            // Locked until the response is inserted, so that a purge after this finds it.
             let purges = self.purges.read().unwrap_or_else(PoisonError::into_inner);
             if purges.reached(begun, &object.head.url) {
                 return false;
@@ -232,7 +234,8 @@ impl Store {
         true
     }
 
-    /// Puts another head on what is kept, if it is still the same, and into another place if it belongs there now.
+    /// Replaces a stored response by one with a new head, under a new key if that differs, provided that `old` is still
+    /// stored. Returns whether it did.
     pub(in crate::cache) fn replace(
         &self,
         (key, old): (EntryKey, &Arc<Object>),
@@ -240,7 +243,7 @@ impl Store {
         object: Object,
         begun: Begun,
     ) -> bool {
-        // The cache has no way to compare and swap; a fill that ends in between is as new as this.
+        // The cache cannot compare and swap; a fill that ends after this line brings a response as new as this one.
         let is_same = self.objects.get(&key).is_some_and(|now| Arc::ptr_eq(&now, old));
         if is_same && new != key {
             self.objects.invalidate(&key);
@@ -253,23 +256,25 @@ impl Store {
         self.objects.remove(&key).is_some()
     }
 
-    /// A hash of the request fields that a kept answer with these fields varies by.
+    /// Hashes the request fields that a response with these fields varies by; `None` if it does not vary.
     #[must_use]
     pub fn variance(&self, response: &HeaderMap, request: &HeaderMap) -> Option<[u8; 16]> {
         let names = vary::names(response).unwrap_or_default();
         vary::variance(&self.hasher, &names, request)
     }
 
-    /// Forgets the answers of one URL, and keeps none that was asked for before: it was changed.
+    /// Forgets the stored responses of one URL that was changed, and stores none that was requested before.
     pub fn forget(&self, url: UrlHash) {
         self.purges.write().unwrap_or_else(PoisonError::into_inner).change(url);
-        // Without the first, no variant of it is found. What was kept before the change was noted is there now.
+        // Without the first response of a URL, none of its variants is found. A response that was stored before the
+        // change was counted is in the cache by now.
         self.objects.invalidate(&EntryKey { url, variance: None });
     }
 
-    /// Forgets what is named, and keeps none of it that is on its way. Returns how many answers there were.
+    /// Forgets the stored responses that a purge names, and stores none of them that was requested before. Returns the
+    /// number of responses forgotten.
     pub fn purge(&self, purge: &Purge) -> u64 {
-        // From here on nothing that was asked for before is kept, or read by those who come later.
+        // From here on, responses requested before are not stored, and requests that begin later do not read them.
         self.purges
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -284,21 +289,21 @@ impl Store {
         purged
     }
 
-    /// Answers and their bytes, after what is due to leave has left.
+    /// Returns the number and weight of the stored responses, after due evictions.
     #[must_use]
     pub fn size(&self) -> (u64, u64) {
         self.objects.run_pending_tasks();
         (self.objects.entry_count(), self.objects.weighted_size())
     }
 
-    /// Bytes of answers that are on their way.
+    /// Returns the bytes that responses still arriving hold.
     #[must_use]
     pub fn bytes_on_the_way(&self) -> usize {
         self.budget.held()
     }
 
-    /// The cache takes everything at first and weighs it some hundred entries later: large ones would
-    /// pass the bound by far in the meantime.
+    /// Has the cache evict entries after each [`UNSETTLED_SHARE`]th of the bound. By itself the cache does so only
+    /// after some hundred insertions, and large responses would exceed the bound by far until then.
     fn settle(&self, weight: u32) {
         let unsettled = self.unsettled.fetch_add(weight.into(), Ordering::Relaxed) + u64::from(weight);
         if unsettled > self.limits.bytes / UNSETTLED_SHARE {
@@ -307,16 +312,16 @@ impl Store {
         }
     }
 
-    /// A panic elsewhere leaves the map usable, so a poisoned lock is taken all the same.
+    /// Locks the fills, poisoned or not: a panic leaves the map usable.
     fn fills(&self) -> MutexGuard<'_, HashMap<EntryKey, Vec<Arc<Fill>>, TakeAsIs>> {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What all fills may hold, as a share of the whole: an eighth, or one object.
+/// Divisor of the store's bytes that all fills together may hold; at least the limit of one response.
 const FILLS_SHARE: u64 = 8;
 
-/// What may be in the cache before it is weighed, as a share of the whole.
+/// Divisor of the store's bytes that may be inserted before the cache must evict.
 const UNSETTLED_SHARE: u64 = 64;
 
 #[cfg(test)]

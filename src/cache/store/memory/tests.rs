@@ -1,4 +1,4 @@
-//! What is kept is found again by the right requests only, within the bound.
+//! Tests that only the right requests find a stored response, and that the store stays within its bound.
 
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +34,7 @@ fn key(store: &Store, path: &str) -> EntryKey {
     }
 }
 
-/// Keeps an answer as Pingora's cache would: the first of a URL in the first place, others by variance.
+/// Stores a response as Pingora's cache would: the first of a URL without variance in its key, others with it.
 fn insert(store: &Store, path: &str, vary: &'static str, requested: &HeaderMap, body: &'static [u8], second: u64) {
     let mut response = ResponseHeader::build(200, None).expect("a header");
     response.insert_header("vary", vary).expect("a field");
@@ -62,7 +62,7 @@ fn found(store: &Store, path: &str, fields: &[(&'static str, &'static str)]) -> 
 }
 
 #[test]
-fn variants_are_kept_apart() {
+fn each_variant_answers_only_its_requests() {
     let store = store(1 << 20);
     const GZIP: &[(&str, &str)] = &[("accept-encoding", "gzip")];
     const BR: &[(&str, &str)] = &[("accept-encoding", "br, gzip")];
@@ -71,7 +71,7 @@ fn variants_are_kept_apart() {
     assert_eq!(found(&store, "/a", GZIP).as_deref(), Some(&b"gzip"[..]));
     assert_eq!(found(&store, "/a", BR).as_deref(), Some(&b"br"[..]));
     assert_eq!(found(&store, "/a", &[]), None);
-    // Another answer in the first place ends what was kept under the old ones.
+    // A new first response of the URL makes older variants unused.
     store.remove(key(&store, "/a"));
     insert(&store, "/a", "accept-encoding", &request(GZIP), b"new", 3);
     assert_eq!(found(&store, "/a", GZIP).as_deref(), Some(&b"new"[..]));
@@ -79,7 +79,7 @@ fn variants_are_kept_apart() {
 }
 
 #[test]
-fn another_upstream_has_answers_of_its_own() {
+fn a_stored_response_is_not_found_for_another_upstream() {
     let store = store(1 << 20);
     insert(&store, "/a", "", &HeaderMap::new(), b"app", 1);
     let url = key(&store, "/a").url;
@@ -104,7 +104,7 @@ fn a_purge_takes_all_variants_and_counts_them() {
 }
 
 #[test]
-fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
+fn a_response_requested_before_a_purge_is_not_stored_after_it() {
     let store = store(1 << 20);
     let begun = store.begin(key(&store, "/b").url);
     let object = |path: &str| {
@@ -121,7 +121,7 @@ fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
         object("/static/a"),
         store.begin(key(&store, "/static/a").url)
     ));
-    let found = store.get(key(&store, "/static/a")).expect("kept");
+    let found = store.get(key(&store, "/static/a")).expect("stored");
     let place = key(&store, "/static/a");
     assert!(!store.replace((place, &found), place, object("/static/a"), begun));
     let begun = store.begin(key(&store, "/static/a").url);
@@ -131,7 +131,7 @@ fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
 }
 
 #[test]
-fn a_kept_answer_does_not_keep_what_its_header_was_read_into() {
+fn a_stored_response_does_not_hold_the_buffer_that_its_header_was_read_into() {
     let buffer = Bytes::from(vec![b'a'; 4096]);
     let mut response = ResponseHeader::build(200, None).expect("a header");
     let value = HeaderValue::from_maybe_shared(buffer.slice(..9)).expect("a value");
@@ -143,10 +143,10 @@ fn a_kept_answer_does_not_keep_what_its_header_was_read_into() {
 }
 
 #[test]
-fn only_the_same_answer_gets_a_new_head() {
+fn a_response_that_was_replaced_meanwhile_gets_no_new_head() {
     let store = store(1 << 20);
     insert(&store, "/a", "", &HeaderMap::new(), b"one", 1);
-    let one = store.get(key(&store, "/a")).expect("kept");
+    let one = store.get(key(&store, "/a")).expect("stored");
     insert(&store, "/a", "", &HeaderMap::new(), b"two", 2);
     let renewed = Object::new(store.next_id(), one.head().clone(), one.body().clone());
     let place = key(&store, "/a");
@@ -155,13 +155,13 @@ fn only_the_same_answer_gets_a_new_head() {
 }
 
 #[test]
-fn a_scan_stays_within_the_bound_and_leaves_what_is_used() {
+fn a_scan_of_many_urls_stays_within_the_bound_and_evicts_none_in_use() {
     const BOUND: u64 = 4 << 20;
     let store = store(BOUND);
     let used: Vec<String> = (0..200).map(|n| format!("/used/{n}")).collect();
     let ask = |path: &str, second| {
         if found(&store, path, &[]).is_none() {
-            // The look-up that leads to the origin.
+            // The look-up before the request to the origin.
             assert!(store.get(key(&store, path)).is_none());
             insert(&store, path, "", &HeaderMap::new(), b"content", second);
         }
@@ -179,6 +179,6 @@ fn a_scan_stays_within_the_bound_and_leaves_what_is_used() {
             assert!(store.size().1 <= BOUND, "{:?}", store.size());
         }
     }
-    let kept = used.iter().filter(|path| found(&store, path, &[]).is_some()).count();
-    assert!(kept >= 190, "{kept} of 200 are left");
+    let remaining = used.iter().filter(|path| found(&store, path, &[]).is_some()).count();
+    assert!(remaining >= 190, "{remaining} of 200 are left");
 }

@@ -1,4 +1,4 @@
-//! One exchange on an HTTP/2 connection, followed to its end by a task that reports [`Event`]s.
+//! Follows one exchange of an HTTP/2 connection to its end, in a task that reports [`Event`]s.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -11,30 +11,36 @@ use http::{HeaderMap, Response, StatusCode};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-/// What a task saw.
+/// A report of a task.
 pub(super) enum Event {
+    /// A 103 arrived at this time, with these fields.
     Hinted(Duration, HeaderMap),
+    /// A PUSH_PROMISE arrived at this time.
     Promised(Duration, PushPromise),
+    /// The exchange with this index ended.
     Ended(usize, Result<VisitResponse, String>),
 }
 
-/// A complete answer.
+/// A complete response.
 pub(super) struct VisitResponse {
+    /// The time of its end, since the connection was made.
     pub(super) end: Duration,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
+    /// Bytes of the content.
     pub(super) size: u64,
-    /// Kept for the page only.
+    /// The content of a page; empty for other exchanges.
     pub(super) body: Vec<u8>,
 }
 
-/// What becomes of a body.
+/// Whether content is collected, or only counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum VisitBody {
-    Kept,
+    Collected,
     Counted,
 }
 
+/// A clock that began when the connection was made.
 #[derive(Clone, Copy)]
 pub(super) struct Clock(pub(super) Instant);
 
@@ -44,7 +50,7 @@ impl Clock {
     }
 }
 
-/// Follows a request to its end, with the promises made on its stream: those come before its end is told.
+/// Follows a request and the promises on its stream. The promises are reported before the end of the request.
 pub(super) async fn follow(
     index: usize,
     response: ResponseFuture,
@@ -75,7 +81,7 @@ pub(super) async fn accept(index: usize, response: PushedResponseFuture, clock: 
     let _ = events.send(Event::Ended(index, result));
 }
 
-/// The final response's head; reports the 103s before it.
+/// Awaits the final response's head, and reports the 103s before it.
 async fn head(
     mut response: ResponseFuture,
     clock: Clock,
@@ -98,7 +104,8 @@ async fn head(
     .await
 }
 
-async fn receive(response: Response<RecvStream>, kept: VisitBody, clock: Clock) -> Result<VisitResponse, String> {
+/// Receives the content and the trailers of a response.
+async fn receive(response: Response<RecvStream>, collects: VisitBody, clock: Clock) -> Result<VisitResponse, String> {
     let (parts, mut stream) = response.into_parts();
     let mut body = Vec::new();
     let mut size = 0;
@@ -106,10 +113,10 @@ async fn receive(response: Response<RecvStream>, kept: VisitBody, clock: Clock) 
         let chunk = chunk.map_err(|error| explain(&error))?;
         size += chunk.len();
         if size > MAX_BODY {
-            // The stream is dropped, which resets it.
+            // Dropping the stream resets it.
             return Err(format!("the body is larger than {} MiB", MAX_BODY >> 20));
         }
-        if kept == VisitBody::Kept {
+        if collects == VisitBody::Collected {
             body.extend_from_slice(&chunk);
         }
         stream
@@ -117,7 +124,7 @@ async fn receive(response: Response<RecvStream>, kept: VisitBody, clock: Clock) 
             .release_capacity(chunk.len())
             .map_err(|error| explain(&error))?;
     }
-    // After the trailers, which the table's size does not count.
+    // The response ends with its trailers, which the size does not count.
     stream.trailers().await.map_err(|error| explain(&error))?;
     Ok(VisitResponse {
         end: clock.elapsed(),
@@ -128,7 +135,7 @@ async fn receive(response: Response<RecvStream>, kept: VisitBody, clock: Clock) 
     })
 }
 
-/// What an error of h2 means to whoever probes a server.
+/// Formats an error of the h2 crate for the user of a probe.
 pub(super) fn explain(error: &h2::Error) -> String {
     let reason = error.reason().map_or_else(|| error.to_string(), reason_name);
     if error.is_reset() && error.is_remote() {
@@ -146,10 +153,10 @@ pub(super) fn explain(error: &h2::Error) -> String {
     error.to_string()
 }
 
-/// The name in RFC 9113 section 7.
+/// Returns the name of an error code (RFC 9113 section 7).
 fn reason_name(reason: Reason) -> String {
     format!("{reason:?}")
 }
 
-/// The largest body that is read.
+/// Bytes of the largest content that is read.
 const MAX_BODY: usize = 16 << 20;

@@ -1,7 +1,9 @@
-//! One visit over an HTTP/2 connection: the page, what is pushed with it, then the assets that it names.
+//! Visits a page over an HTTP/2 connection: requests the page, follows its pushes, then requests the assets that it
+//! names.
 //!
-//! Every exchange is a task (`exchange`) that reports [`Event`]s; [`Visit`] alone keeps the [`Report`]. All of them must
-//! run on one thread: h2 drops an informational response that arrives between the two polls of a response's head.
+//! Every exchange is a task (`exchange`) that reports [`Event`]s, from which [`Visit`] alone makes the [`Report`]. All
+//! tasks must run on one thread: the h2 crate drops an interim response that arrives between the two polls of a
+//! response's head.
 
 mod exchange;
 
@@ -19,33 +21,33 @@ use super::connect::Transport;
 use super::discover::{html_assets, link_assets};
 use super::report::{Hint, Initiator, ProbeOutcome, PushSetting, Report, ReportedExchange};
 
-/// What is visited, and how.
+/// A page to visit, and the way to do so.
 #[derive(Debug, Clone)]
 pub(super) struct Itinerary {
     /// The page.
     pub(super) page: Url,
-    /// Whether pushes are accepted.
+    /// The setting for pushes.
     pub(super) push: PushSetting,
-    /// What the request for the page pretends to be.
+    /// The cause that the request for the page claims.
     pub(super) fetch: FetchKind,
-    /// When everything must be over.
+    /// The moment at which the visit ends, complete or not.
     pub(super) deadline: Instant,
 }
 
-/// What a request says about its cause (Fetch Metadata).
+/// The cause of a request, as its Fetch Metadata fields claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FetchKind {
     /// `sec-fetch-mode: navigate`, which a server may require before it sends a 103.
     Navigation,
-    /// Nothing.
+    /// No such field.
     Unspecified,
 }
 
-/// Visits the page, and says what was seen; what failed is part of that.
+/// Visits the page and reports all exchanges, failed ones too.
 ///
 /// # Errors
 ///
-/// When the connection ends before anything was asked.
+/// The connection ended before the first request.
 pub(super) async fn visit(transport: Box<dyn Transport>, itinerary: &Itinerary) -> Result<Report, h2::Error> {
     let connected = Instant::now();
     let (sender, connection) = h2::client::Builder::new()
@@ -73,13 +75,14 @@ pub(super) async fn visit(transport: Box<dyn Transport>, itinerary: &Itinerary) 
     };
     let in_time = timeout_at(itinerary.deadline, visit.run(incoming)).await.is_ok();
     let report = visit.into_report();
-    // Every handle is gone, so the connection says GOAWAY and ends; a server that does not let it is not waited for.
+    // Every handle is dropped, so the connection sends GOAWAY and ends. A server may delay that by `GOODBYE` at most.
     if in_time {
         let _ = timeout_at(Instant::now() + GOODBYE, connection).await;
     }
     Ok(report)
 }
 
+/// A visit that is under way.
 struct Visit<'a> {
     itinerary: &'a Itinerary,
     sender: SendRequest<Bytes>,
@@ -87,14 +90,15 @@ struct Visit<'a> {
     events: UnboundedSender<Event>,
     /// Exchanges that have not ended.
     open: usize,
-    /// The URL of each exchange in the report, where it has one.
+    /// The URLs of the report's exchanges, by index; `None` where a promise has no valid URL.
     urls: Vec<Option<Url>>,
-    /// Promises and assets beyond [`MAX_ASSETS`].
+    /// The number of promises and assets beyond [`MAX_ASSETS`].
     surplus: usize,
     report: Report,
 }
 
 impl Visit<'_> {
+    /// Requests the page, and handles events until no exchange is open.
     async fn run(&mut self, mut incoming: UnboundedReceiver<Event>) {
         self.request(self.itinerary.page.clone(), self.itinerary.fetch).await;
         while self.open > 0 {
@@ -125,6 +129,7 @@ impl Visit<'_> {
         self.report
     }
 
+    /// Starts an exchange for a URL.
     async fn request(&mut self, url: Url, fetch: FetchKind) {
         let start = self.clock.elapsed();
         match self.send(&url, fetch).await {
@@ -138,7 +143,7 @@ impl Visit<'_> {
                 );
                 let promises = response.push_promises();
                 let body = if index == 0 {
-                    VisitBody::Kept
+                    VisitBody::Collected
                 } else {
                     VisitBody::Counted
                 };
@@ -171,7 +176,7 @@ impl Visit<'_> {
         Ok(response)
     }
 
-    /// Adds an exchange to the report, and gives its index.
+    /// Adds an exchange to the report, and returns its index. `raw` is the target where there is no `url`.
     fn begin(&mut self, stream: u32, initiator: Initiator, start: Duration, url: Option<Url>, raw: String) -> usize {
         let index = self.report.exchanges.len();
         self.report.exchanges.push(ReportedExchange {
@@ -198,7 +203,7 @@ impl Visit<'_> {
 
     fn promised(&mut self, at: Duration, promise: PushPromise) {
         if self.report.exchanges.len() > MAX_ASSETS {
-            // Dropped, which resets it.
+            // Dropping the promise resets its stream.
             self.surplus += 1;
             return;
         }
@@ -209,7 +214,7 @@ impl Visit<'_> {
         tokio::spawn(accept(index, response, self.clock, self.events.clone()));
     }
 
-    /// Notes the end of an exchange; gives the page back when it is complete.
+    /// Records the end of an exchange. Returns the response if the exchange is the page's and complete.
     fn ended(&mut self, index: usize, result: Result<VisitResponse, String>) -> Option<VisitResponse> {
         let exchange = self.report.exchanges.get_mut(index)?;
         match result {
@@ -228,7 +233,7 @@ impl Visit<'_> {
         }
     }
 
-    /// What is still to be fetched: what the page names, without what was promised.
+    /// Returns the assets that the page names and that were not promised.
     fn assets_of(&mut self, page: &VisitResponse) -> Vec<Url> {
         let links = self.preloads(&page.headers);
         self.report.named = links.iter().map(|url| self.target(url)).collect();
@@ -243,9 +248,9 @@ impl Visit<'_> {
 
         let mut assets = Vec::new();
         if page.headers.contains_key(header::CONTENT_ENCODING) {
-            self.report
-                .notes
-                .push("the page is compressed although that was not asked for: its HTML was not read".to_owned());
+            self.report.notes.push(
+                "the page is compressed although the request allowed no compression: its HTML was not read".to_owned(),
+            );
         } else if is_html(&page.headers) {
             assets = html_assets(&page.body, &self.itinerary.page);
         }
@@ -261,12 +266,13 @@ impl Visit<'_> {
         assets
     }
 
+    /// Returns the URLs that `Link` fields ask to preload.
     fn preloads(&self, headers: &HeaderMap) -> Vec<Url> {
         let fields = headers.get_all(header::LINK).iter().map(header::HeaderValue::as_bytes);
         link_assets(fields, &self.itinerary.page)
     }
 
-    /// How a URL is written in the report.
+    /// Returns a URL as the report writes it.
     fn target(&self, url: &Url) -> String {
         if url.origin() == self.itinerary.page.origin() {
             url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
@@ -276,7 +282,7 @@ impl Visit<'_> {
     }
 }
 
-/// HTML by its type, or nothing said about it.
+/// Returns whether the type is HTML, or is not given.
 fn is_html(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_none_or(|value| {
         let value = value.as_bytes().to_ascii_lowercase();
@@ -286,15 +292,16 @@ fn is_html(headers: &HeaderMap) -> bool {
 
 const USER_AGENT: &str = concat!("linkpush-probe/", env!("CARGO_PKG_VERSION"));
 
-/// Promises and requests beside the page: more than any sane page names.
+/// Promises and requests beside the page.
 const MAX_ASSETS: usize = 100;
 const MAX_ASSETS_U32: u32 = 100;
 
-/// As a browser has them: the server is never slowed down by the window of a stream before a page of usual size is sent.
+/// Bytes of a stream's window, about a browser's: a page of usual size is sent without waiting for WINDOW_UPDATE.
 const STREAM_WINDOW: u32 = 6 << 20;
+/// Bytes of the connection's window, about a browser's.
 const CONNECTION_WINDOW: u32 = 15 << 20;
 
-/// How long the end of the connection may take.
+/// Time limit of the connection's end.
 const GOODBYE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]

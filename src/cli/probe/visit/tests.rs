@@ -1,4 +1,4 @@
-//! Visits to a scripted server over an in-memory connection.
+//! Visits a scripted server over an in-memory connection.
 
 use h2::server::{Connection, SendResponse};
 use http::Response;
@@ -22,7 +22,7 @@ fn itinerary(push: PushSetting) -> Itinerary {
     }
 }
 
-/// Visits a server that answers each request as `respond` does, told the path.
+/// Visits a server that responds to each request by `respond`.
 fn visited(itinerary: &Itinerary, respond: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -172,7 +172,7 @@ fn reports_every_103() {
 }
 
 #[test]
-fn a_page_that_is_reset_is_no_page() {
+fn a_page_that_is_reset_does_not_count_as_received() {
     let report = visited(&itinerary(PushSetting::Accepted), |_, reply| {
         reply.send_reset(h2::Reason::INTERNAL_ERROR);
     });
@@ -193,7 +193,7 @@ fn the_deadline_ends_a_visit_and_leaves_the_rest_open() {
         if request.uri().path() == "/" {
             send(reply, PAGE);
         } else {
-            // Headers, and never an end.
+            // A head without an end of the response.
             let body = reply.send_response(Response::new(()), false).expect("an open stream");
             std::mem::forget(body);
         }
@@ -218,7 +218,7 @@ fn at_most_a_hundred_assets_are_fetched() {
 }
 
 #[test]
-fn a_body_beyond_the_limit_is_given_up() {
+fn content_beyond_the_limit_ends_its_exchange() {
     let report = visited(&itinerary(PushSetting::Accepted), |_, reply| {
         let mut body = reply.send_response(Response::new(()), false).expect("an open stream");
         body.send_data(Bytes::from(vec![b' '; (16 << 20) + 1]), true)

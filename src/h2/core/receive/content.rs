@@ -1,4 +1,4 @@
-//! DATA frames (RFC 9113 section 6.1): their payload is passed on as it comes, whole or in pieces.
+//! Receives DATA frames (RFC 9113 section 6.1): passes their payload on as it comes, whole or in pieces.
 
 use super::{COST_EMPTY_DATA, COST_OTHER, Failure};
 use crate::h2::{
@@ -6,15 +6,15 @@ use crate::h2::{
     wire::frame::{FrameHeader, flag},
 };
 
-/// A DATA frame whose payload is on its way; it is passed on as it comes.
+/// A DATA frame whose header has come, and whose payload has not come as a whole.
 #[derive(Debug)]
 pub(in crate::h2::core) struct IncomingData {
     stream: u32,
-    /// The stream takes it; otherwise it is dropped.
+    /// The stream that takes the payload; `None` if the payload is to be dropped.
     key: Option<Key>,
-    /// Bytes of the payload that are still to come, padding and its length among them.
+    /// Bytes of the payload that are still to come, with the padding and its length field.
     left: usize,
-    /// Bytes of padding among them; `None` until its length has come.
+    /// Bytes of padding in `left`; `None` until the length field has come.
     padding: Option<usize>,
     is_end: bool,
 }
@@ -31,6 +31,7 @@ impl IncomingData {
 }
 
 impl<T: Default> Core<T> {
+    /// Takes the header of a DATA frame; all of its payload counts in the windows (RFC 9113 section 6.9.1).
     pub(super) fn begin_content(&mut self, header: FrameHeader) -> Result<(), Failure> {
         if header.stream == 0 || self.is_idle(header.stream) {
             return Err(Fault::UnexpectedFrame.into());
@@ -58,7 +59,7 @@ impl<T: Default> Core<T> {
         match found.map(|(key, stream)| (key, stream.state, stream)) {
             Some((key, State::Open | State::HalfClosedLocal, stream)) => {
                 if length > stream.receive_window {
-                    return Err(Failure::StreamEntry(header.stream, Fault::FlowControl));
+                    return Err(Failure::Stream(header.stream, Fault::FlowControl));
                 }
                 stream.receive_window -= length;
                 if let Some(content) = &mut self.content {
@@ -67,16 +68,17 @@ impl<T: Default> Core<T> {
             }
             Some((_, State::ReservedLocal, _)) => return Err(Fault::UnexpectedFrame.into()),
             Some((_, State::HalfClosedRemote, _)) => {
-                return Err(Failure::StreamEntry(header.stream, Fault::StreamClosed));
+                return Err(Failure::Stream(header.stream, Fault::StreamClosed));
             }
             Some((_, State::Closed, _)) | None => {
                 self.spend(COST_OTHER)?;
-                self.late(header.stream)?;
+                self.check_late(header.stream)?;
             }
         }
         self.end_content_if_complete()
     }
 
+    /// Takes bytes of the payload: the length of the padding, then content, then padding.
     pub(super) fn receive_content(&mut self, bytes: &mut &[u8]) -> Result<(), Failure> {
         let Some(content) = &mut self.content else {
             return Ok(());
@@ -116,6 +118,7 @@ impl<T: Default> Core<T> {
         self.end_content_if_complete()
     }
 
+    /// Stores content in its stream, or drops it if the stream does not take it any more.
     fn take_content(&mut self, id: u32, key: Option<Key>, come: &[u8]) -> Result<(), Failure> {
         let stream = key.and_then(|key| self.streams.get_mut(key));
         let Some(stream) = stream.filter(|stream| stream.state.receives()) else {
@@ -128,7 +131,7 @@ impl<T: Default> Core<T> {
                 Some(left) => *remaining = left,
                 None => {
                     self.give_back(come.len());
-                    return Err(Failure::StreamEntry(id, Fault::ContentLength));
+                    return Err(Failure::Stream(id, Fault::ContentLength));
                 }
             }
         }
@@ -145,7 +148,7 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    /// Padding and what nobody reads does not stay out of the windows.
+    /// Gives padding back to the windows at once: the owner never reads it.
     fn give_back_of_content(&mut self, bytes: usize) {
         match self.content.as_ref().and_then(|content| content.key) {
             Some(key) => self.give_back_to(key, bytes),
@@ -163,13 +166,13 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// The client has ended its half of a stream.
+    /// Ends the client's half of a stream after its END_STREAM.
     pub(super) fn end_request(&mut self, key: Key) -> Result<(), Failure> {
         let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state.receives()) else {
             return Ok(());
         };
         if stream.remaining.is_some_and(|remaining| remaining > 0) {
-            return Err(Failure::StreamEntry(key.id(), Fault::ContentLength));
+            return Err(Failure::Stream(key.id(), Fault::ContentLength));
         }
         stream.is_request_complete = true;
         let state = stream.state.remote_ended();

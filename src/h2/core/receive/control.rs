@@ -1,4 +1,5 @@
-//! Frames without content or fields (RFC 9113 section 6, RFC 9218 section 7).
+//! Receives frames without content or fields (RFC 9113 section 6, RFC 9218 section 7): PRIORITY, RST_STREAM, SETTINGS,
+//! PING, GOAWAY, WINDOW_UPDATE and PRIORITY_UPDATE.
 
 use super::{
     COST_GOAWAY, COST_OTHER, COST_PING, COST_SETTINGS, COST_TINY_WINDOW, Failure, depends_on, number,
@@ -15,10 +16,10 @@ use crate::{
     push::Priority,
 };
 
-/// A window update below this is tiny.
+/// Bytes below which a WINDOW_UPDATE is tiny.
 const TINY_WINDOW: u32 = 64;
 
-/// A priority field that is so many times longer costs so much more.
+/// Bytes of a Priority Field Value that cost one more token: long values are parsed, though no priority needs them.
 const LONG_PRIORITY: usize = 64;
 
 impl<T: Default> Core<T> {
@@ -36,12 +37,13 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    /// A fault of a stream, which only a stream that was begun can have: an idle one knows no RST_STREAM.
+    /// Returns a stream error, or a connection error if the stream is idle: RST_STREAM is not allowed then (RFC 9113
+    /// section 6.4).
     fn stream_or_connection(&self, stream: u32, fault: Fault) -> Failure {
         if self.is_idle(stream) {
             Failure::Connection(fault)
         } else {
-            Failure::StreamEntry(stream, fault)
+            Failure::Stream(stream, fault)
         }
     }
 
@@ -54,7 +56,7 @@ impl<T: Default> Core<T> {
         let is_refused =
             |(id, end): &(u32, StreamEnd)| *id == header.stream && matches!(end, StreamEnd::ResetByClient(_));
         if is_promised && !self.remembered.iter().any(is_refused) {
-            // The client may refuse a push that has all been sent, too.
+            // A push that was sent completely may be refused, too.
             self.events.push_back(Event::PromiseRefused);
         }
         let key = self.streams.find(header.stream);
@@ -94,11 +96,12 @@ impl<T: Default> Core<T> {
         self.apply_settings(payload)?;
         self.beginning = Beginning::Done;
         frame::put(self.out.tail(), kind::SETTINGS, flag::ACK, 0, &[]);
-        // Until it reads that, the client counts by its old limit.
+        // After the acknowledgement: until the client has read it, its old limit of streams holds.
         self.open_held();
         Ok(())
     }
 
+    /// Applies a SETTINGS payload: to the send windows of all streams, to the encoder and to the limit of pushes.
     pub(in crate::h2::core) fn apply_settings(&mut self, payload: &[u8]) -> Result<(), Fault> {
         let before = self.client;
         let client = before.after(payload)?;
@@ -153,8 +156,8 @@ impl<T: Default> Core<T> {
             self.is_client_going = true;
             self.events.push_back(Event::GoingAway);
         }
-        // It has not seen, and will not look at, what was promised later. The latest go first, so that no head that
-        // waits takes the place of one that is dropped.
+        // The client ignores promises above `last`. The latest are closed first: `close` opens the head that has waited
+        // longest, and this head must not be one of a stream that is closed next.
         for key in self.streams.keys().into_iter().rev() {
             if key.id().is_multiple_of(2) && key.id() > last {
                 self.close(key, StreamEnd::ResetByUs(Reason::CANCEL));
@@ -191,17 +194,17 @@ impl<T: Default> Core<T> {
             return Ok(());
         };
         if more == 0 {
-            return Err(Failure::StreamEntry(header.stream, Fault::ZeroWindowUpdate));
+            return Err(Failure::Stream(header.stream, Fault::ZeroWindowUpdate));
         }
         stream.send_window += i64::from(more);
         if stream.send_window > MAX_WINDOW {
-            return Err(Failure::StreamEntry(header.stream, Fault::FlowControl));
+            return Err(Failure::Stream(header.stream, Fault::FlowControl));
         }
         self.update(key);
         Ok(())
     }
 
-    /// RFC 9218 section 7.1.
+    /// Takes the priority of a request that has come or is still to come (RFC 9218 section 7.1).
     pub(super) fn priority_update(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         if header.stream != 0 {
             return Err(Fault::PriorityUpdate.into());
@@ -211,7 +214,6 @@ impl<T: Default> Core<T> {
         if id == 0 || (id.is_multiple_of(2) && self.is_idle(id)) {
             return Err(Fault::PriorityUpdate.into());
         }
-        // A long one is no priority, though it is parsed.
         let length = u32::try_from(field.len() / LONG_PRIORITY).unwrap_or(u32::MAX);
         self.spend(COST_OTHER.saturating_add(length))?;
         self.knows_priorities = true;

@@ -1,4 +1,7 @@
-//! HEADERS and CONTINUATION frames (RFC 9113 sections 6.2 and 6.10): requests and trailers.
+//! Receives HEADERS and CONTINUATION frames (RFC 9113 sections 6.2 and 6.10): requests and trailers.
+//!
+//! HPACK must decode every block, even of a request that is refused or ignored: otherwise its dynamic table would
+//! differ from the client's.
 
 use http::{HeaderMap, StatusCode};
 
@@ -19,7 +22,7 @@ use crate::{
     push::Priority,
 };
 
-/// A header block that CONTINUATION frames go on with.
+/// A header block that CONTINUATION frames continue.
 #[derive(Debug)]
 pub(in crate::h2::core) struct Block {
     pub(super) stream: u32,
@@ -28,8 +31,8 @@ pub(in crate::h2::core) struct Block {
     frames: usize,
 }
 
-/// CONTINUATION frames of one header block. A client that may send 16 KB in a frame needs few; some send small
-/// ones, but not hundreds.
+/// Limit of CONTINUATION frames of one header block. A client that fills frames of 16 KB needs one or two of them;
+/// clients with smaller frames need more, but not hundreds.
 const MAX_CONTINUATIONS: usize = 64;
 
 #[cfg(test)]
@@ -54,7 +57,8 @@ impl<T: Default> Core<T> {
             let (priority, rest) = fragment.split_first_chunk::<5>().ok_or(Fault::FrameSize)?;
             fragment = rest;
             if depends_on(*priority) == header.stream {
-                // The block would have to be decoded all the same; a client that does this is broken.
+                // RFC 7540 makes it a stream error, but only a broken client does this, and the block would have to be
+                // decoded.
                 return Err(Fault::SelfDependency.into());
             }
         }
@@ -89,7 +93,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// A header block is complete.
+    /// Handles a complete header block: a new request, trailers, or fields for a closed stream.
     fn block(&mut self, id: u32, is_end: bool, block: &[u8]) -> Result<(), Failure> {
         if id > self.last_request {
             return self.new_request(id, is_end, block);
@@ -100,26 +104,23 @@ impl<T: Default> Core<T> {
             .and_then(|key| Some((key, self.streams.get(key)?)));
         let outcome = match state {
             Some((key, stream)) if stream.state.receives() => Ok(key),
-            Some((_, stream)) if stream.state != State::Closed => {
-                Err(Some(Failure::StreamEntry(id, Fault::StreamClosed)))
-            }
-            _ => Err(self.late(id).err()),
+            Some((_, stream)) if stream.state != State::Closed => Err(Some(Failure::Stream(id, Fault::StreamClosed))),
+            _ => Err(self.check_late(id).err()),
         };
         match outcome {
             Ok(key) => {
                 let mut section = self.section(block);
                 self.decode(block, &mut section)?;
-                let malformed = Failure::StreamEntry(id, Fault::Malformed);
+                let malformed = Failure::Stream(id, Fault::Malformed);
                 if !is_end {
                     return Err(malformed);
                 }
-                // Nobody asks for them: an origin is told the end only.
+                // Trailers are checked and dropped: the origin gets only the end of the request.
                 section.check_trailers().map_err(|_| malformed)?;
                 self.end_request(key)
             }
             Err(failure) => {
                 self.spend(COST_OTHER)?;
-                // The table must stay the client's, whatever becomes of the fields.
                 self.decode(block, &mut Ignored)?;
                 failure.map_or(Ok(()), Err)
             }
@@ -139,9 +140,11 @@ impl<T: Default> Core<T> {
         decoded.map_err(|_| Fault::Compression.into())
     }
 
+    /// Opens a stream for a request, or refuses it.
     fn new_request(&mut self, id: u32, is_end: bool, block: &[u8]) -> Result<(), Failure> {
         if self.ending == Ending::Draining {
-            // It comes after the last one that GOAWAY named (RFC 9113 section 6.8), as do frames that follow it.
+            // The request is above the last one that GOAWAY named (RFC 9113 section 6.8): it and later frames of its
+            // stream are ignored.
             self.last_ignored = self.last_ignored.max(id);
             self.spend(COST_REFUSED)?;
             return self.decode(block, &mut Ignored);
@@ -151,12 +154,12 @@ impl<T: Default> Core<T> {
         let is_full = self.open_requests >= limit || self.streams.requested() >= limit.saturating_mul(STREAMS_PER_OPEN);
         if is_full {
             self.decode(block, &mut Ignored)?;
-            return Err(Failure::StreamEntry(id, Fault::TooManyStreams));
+            return Err(Failure::Stream(id, Fault::TooManyStreams));
         }
         let budget = HEADER_BUDGET.saturating_mul(self.config.max_header_bytes as usize);
         if self.header_bytes >= budget || self.config.shared_heads.is_some_and(HeadBudget::is_spent) {
             self.decode(block, &mut Ignored)?;
-            return Err(Failure::StreamEntry(id, Fault::HeaderBudget));
+            return Err(Failure::Stream(id, Fault::HeaderBudget));
         }
         let mut section = self.section(block);
         self.decode(block, &mut section)?;
@@ -167,7 +170,7 @@ impl<T: Default> Core<T> {
             size,
         } = match section.into_request(&mut self.last_authority) {
             Ok(head) => head,
-            Err(NoRequest::Malformed) => return Err(Failure::StreamEntry(id, Fault::Malformed)),
+            Err(NoRequest::Malformed) => return Err(Failure::Stream(id, Fault::Malformed)),
             Err(NoRequest::TooLarge) => {
                 return self.refuse(
                     id,
@@ -182,7 +185,7 @@ impl<T: Default> Core<T> {
             }
         };
         if is_end && content_length.is_some_and(|length| length > 0) {
-            return Err(Failure::StreamEntry(id, Fault::ContentLength));
+            return Err(Failure::Stream(id, Fault::ContentLength));
         }
         let state = if is_end { State::HalfClosedRemote } else { State::Open };
         let key = self.insert_request(id, state, priority);
@@ -198,7 +201,7 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
-    /// Answers a request that nobody else gets to see.
+    /// Answers a request with an error status, without the owner.
     fn refuse(&mut self, id: u32, is_end: bool, fault: Fault, status: StatusCode) -> Result<(), Failure> {
         self.events.push_back(Event::Fault {
             fault,
@@ -213,7 +216,7 @@ impl<T: Default> Core<T> {
         };
         let _ = self.respond(key, response);
         self.detach(key, Reason::NO_ERROR);
-        // One comes back with the end of the stream.
+        // `close` gives one of these tokens back.
         if self.resets.spend(2, self.now) {
             Ok(())
         } else {
@@ -221,7 +224,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// A stream that the client opened, with the priority that its request asks for.
+    /// Adds a stream that the client opened. A PRIORITY_UPDATE that came earlier overrides the priority of the request.
     pub(in crate::h2::core) fn insert_request(&mut self, id: u32, state: State, requested: Priority) -> Key {
         let mut stream = StreamEntry::new(id, state, T::default(), STREAM_WINDOW, self.client.initial_window);
         stream.requested = requested;
@@ -234,7 +237,7 @@ impl<T: Default> Core<T> {
     }
 }
 
-/// Fields of a block that nobody wants.
+/// A sink that drops the fields of a block.
 struct Ignored;
 
 impl FieldSink for Ignored {

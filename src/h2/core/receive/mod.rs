@@ -1,6 +1,10 @@
-//! Frames of the client (RFC 9113 section 4): how they are cut out of the bytes that come, and what a fault in one
-//! means. `content` has DATA, `fields` HEADERS and CONTINUATION with `request`, `control` all others with
-//! `settings`.
+//! Receives the client's frames (RFC 9113 section 4): cuts them out of the bytes that come, and turns a fault into the
+//! end of a stream or of the connection.
+//!
+//! Reading order: `content` (DATA), `fields` (HEADERS and CONTINUATION), `request` (the fields of a request),
+//! `control` (all other frames), `settings` (the client's SETTINGS).
+//!
+//! A frame that costs us work and carries nothing must [`spend`](Core::spend) tokens.
 
 mod content;
 mod control;
@@ -16,11 +20,11 @@ use crate::h2::wire::frame::{self, DEFAULT_FRAME, FrameHeader, HEADER_LEN, PREFA
 pub(super) use content::IncomingData;
 pub(super) use fields::Block;
 
-/// Why a frame does not go on.
+/// An error in a frame.
 pub(super) enum Failure {
-    /// Ends a stream (RFC 9113 section 5.4.2).
-    StreamEntry(u32, Fault),
-    /// Ends the connection.
+    /// A stream error (RFC 9113 section 5.4.2).
+    Stream(u32, Fault),
+    /// A connection error (RFC 9113 section 5.4.1).
     Connection(Fault),
 }
 
@@ -30,7 +34,8 @@ impl From<Fault> for Failure {
     }
 }
 
-/// Costs of frames that carry nothing, in tokens of the connection's budget. SETTINGS and GOAWAY look at all streams.
+/// Costs of frames that carry nothing, in tokens of the connection's budget. SETTINGS and GOAWAY cost most, because
+/// they walk through all streams.
 const COST_SETTINGS: u32 = 20;
 const COST_PING: u32 = 4;
 const COST_GOAWAY: u32 = 20;
@@ -40,7 +45,7 @@ const COST_REFUSED: u32 = 4;
 const COST_OTHER: u32 = 1;
 
 impl<T: Default> Core<T> {
-    /// Takes bytes of the client, cut wherever they are.
+    /// Takes the client's bytes, in pieces of any length.
     pub(in crate::h2) fn receive(&mut self, mut bytes: &[u8], now: Instant) {
         self.now = now;
         while !bytes.is_empty() && self.ending != Ending::Failed {
@@ -52,7 +57,7 @@ impl<T: Default> Core<T> {
             match result {
                 Ok(()) => {}
                 Err(Failure::Connection(fault)) => self.fail(fault),
-                Err(Failure::StreamEntry(stream, fault)) => self.fail_stream(stream, fault),
+                Err(Failure::Stream(stream, fault)) => self.fail_stream(stream, fault),
             }
         }
     }
@@ -71,6 +76,7 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
+    /// Takes a frame that has come as a whole, or the first bytes of one that has not.
     fn receive_frame(&mut self, bytes: &mut &[u8]) -> Result<(), Failure> {
         if self.partial.is_empty()
             && let Some((&head, rest)) = bytes.split_first_chunk::<HEADER_LEN>()
@@ -90,6 +96,7 @@ impl<T: Default> Core<T> {
     }
 
     /// Gathers a frame that comes in pieces.
+    /// [`Self::receive_content`] takes the payload of DATA, which is not gathered.
     fn receive_partial(&mut self, bytes: &mut &[u8]) -> Result<(), Failure> {
         if !self.gather(bytes, HEADER_LEN) {
             return Ok(());
@@ -110,7 +117,7 @@ impl<T: Default> Core<T> {
         self.frame(header, partial.get(HEADER_LEN..).unwrap_or_default())
     }
 
-    /// Fills the partial frame up to a length; `false` if more is to come.
+    /// Fills `partial` up to a length; returns `false` if bytes are missing.
     fn gather(&mut self, bytes: &mut &[u8], length: usize) -> bool {
         let wanted = length.saturating_sub(self.partial.len());
         let (come, rest) = bytes.split_at(wanted.min(bytes.len()));
@@ -119,7 +126,7 @@ impl<T: Default> Core<T> {
         self.partial.len() >= length
     }
 
-    /// Checks the header of a frame, which may end the connection before the payload has come.
+    /// Checks the header of a frame, so that a fault ends the connection before the payload has come.
     fn check(&self, header: FrameHeader) -> Result<(), Failure> {
         if self.beginning == Beginning::Settings && header.kind != kind::SETTINGS {
             return Err(Fault::Preface.into());
@@ -137,6 +144,7 @@ impl<T: Default> Core<T> {
         Ok(())
     }
 
+    /// Handles a frame other than DATA.
     fn frame(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Failure> {
         match header.kind {
             kind::HEADERS => self.headers(header, payload),
@@ -149,11 +157,12 @@ impl<T: Default> Core<T> {
             kind::GOAWAY => self.goaway(header, payload),
             kind::WINDOW_UPDATE => self.window_update(header, payload),
             kind::PRIORITY_UPDATE => self.priority_update(header, payload),
-            // RFC 9113 section 5.5.
+            // Frames of unknown types are ignored (RFC 9113 section 5.5).
             _ => self.spend(COST_OTHER),
         }
     }
 
+    /// Pays for a frame that carries nothing, or fails the connection.
     fn spend(&mut self, tokens: u32) -> Result<(), Failure> {
         if self.frames.spend(tokens, self.now) {
             Ok(())
@@ -162,7 +171,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Whether a stream was never begun (RFC 9113 section 5.1).
+    /// Returns whether a stream is idle: never opened or promised (RFC 9113 section 5.1).
     fn is_idle(&self, stream: u32) -> bool {
         if stream.is_multiple_of(2) {
             stream >= self.next_promise
@@ -171,9 +180,9 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Takes a frame for a stream that is closed: one that was under way when we reset the stream is dropped, any
-    /// other is a fault (RFC 9113 sections 5.1, closed, and 5.1.1).
-    fn late(&self, stream: u32) -> Result<(), Failure> {
+    /// Checks a frame for a stream that is closed: a frame that the client sent before it saw our RST_STREAM is to be
+    /// dropped, any other is a fault (RFC 9113 sections 5.1, "closed", and 5.1.1).
+    fn check_late(&self, stream: u32) -> Result<(), Failure> {
         if self.is_idle(stream) {
             return Err(Fault::UnexpectedFrame.into());
         }
@@ -182,10 +191,10 @@ impl<T: Default> Core<T> {
         }
         match self.remembered.iter().rev().find(|(id, _)| *id == stream) {
             Some((_, StreamEnd::ResetByUs(_))) => Ok(()),
-            Some((_, StreamEnd::ResetByClient(_))) => Err(Failure::StreamEntry(stream, Fault::StreamClosed)),
+            Some((_, StreamEnd::ResetByClient(_))) => Err(Failure::Stream(stream, Fault::StreamClosed)),
             Some((_, StreamEnd::Complete)) => Err(Fault::StreamClosed.into()),
             None if self.has_forgotten => Ok(()),
-            // The client has left it out: a later one closed it.
+            // The client has skipped this identifier: opening a later stream closed it.
             None => Err(Fault::UnexpectedFrame.into()),
         }
     }
@@ -196,7 +205,7 @@ impl<T: Default> Core<T> {
             .is_some_and(|stream| stream.state != State::Closed)
     }
 
-    /// Ends a stream for a fault of the client, which may not have many.
+    /// Resets a stream for a fault of the client, and fails the connection after too many faults.
     fn fail_stream(&mut self, stream: u32, fault: Fault) {
         self.events.push_back(Event::Fault {
             fault,
@@ -205,13 +214,13 @@ impl<T: Default> Core<T> {
         match self.streams.find(stream).filter(|key| self.is_open(*key)) {
             Some(key) => self.reset(key, fault.reason()),
             None => {
-                // Frames that are still under way for the stream are dropped.
+                // Remembered, so that late frames for this stream are dropped.
                 self.put_reset(stream, fault.reason());
                 self.remember(stream, StreamEnd::ResetByUs(fault.reason()));
             }
         }
         if matches!(fault, Fault::TooManyStreams | Fault::HeaderBudget) {
-            // A client cannot know the limit before our SETTINGS have come.
+            // Not counted as malformed: a client cannot know the limit before it has our SETTINGS.
             if !self.frames.spend(COST_REFUSED, self.now) {
                 self.fail(Fault::TooManyFrames);
             }
@@ -230,7 +239,7 @@ impl<T: Default> Core<T> {
     }
 }
 
-/// The stream that a stream depends on (RFC 9113 section 6.3).
+/// Returns the stream that a stream depends on, from the payload of PRIORITY (RFC 9113 section 6.3).
 fn depends_on([s3, s2, s1, s0, _]: [u8; 5]) -> u32 {
     u32::from_be_bytes([s3 & 0x7f, s2, s1, s0])
 }

@@ -1,7 +1,7 @@
-//! The header section of a request, field by field as HPACK decodes it (RFC 9113 sections 8.2 and 8.3).
+//! Builds a request from its fields, one by one as HPACK decodes them (RFC 9113 sections 8.2 and 8.3).
 //!
-//! Limits are asked before a field is allocated. Once a section is malformed or too large nothing more of it is
-//! kept, though HPACK goes on: its table must stay the client's.
+//! The limits are checked before HPACK allocates a field. After the first fault, or once a section is too large, all
+//! further fields are dropped, while HPACK decodes on to keep its dynamic table equal to the client's.
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -21,9 +21,9 @@ use crate::{
 /// The limits of a header section.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FieldLimits {
-    /// Bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts them.
+    /// Size in bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113 section 6.5.2).
     pub(super) bytes: usize,
-    /// Fields; the crumbs of a cookie count as one.
+    /// Number of fields, without Cookie.
     pub(super) fields: usize,
 }
 
@@ -36,22 +36,22 @@ pub(super) struct FieldSection {
     path: Option<Bytes>,
     /// The request, whose headers are filled in as they come.
     parts: Box<Parts>,
-    /// Room for so many fields is made when the first comes.
+    /// Capacity of the header map that is reserved with the first field.
     first_room: usize,
     cookie: Cookie,
     size: usize,
     fields: usize,
-    /// Regular fields have begun: no pseudo-header may follow.
+    /// A regular field has come: no pseudo-header field may follow.
     is_regular: bool,
     is_too_large: bool,
     fault: Option<Fault>,
     content_length: Option<u64>,
-    /// How often Host came.
+    /// Number of Host fields.
     hosts: usize,
     has_priority: bool,
 }
 
-/// The crumbs of a cookie, joined as they come (RFC 9113 section 8.2.3).
+/// The Cookie fields, joined as they come (RFC 9113 section 8.2.3).
 enum Cookie {
     None,
     Whole(HeaderValue),
@@ -64,16 +64,18 @@ pub(super) struct RequestHead {
     pub(super) parts: Box<Parts>,
     pub(super) content_length: Option<u64>,
     pub(super) priority: Priority,
-    /// Bytes that were allocated for it, roughly.
+    /// Size of the fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts: about the memory that they take.
     pub(super) size: usize,
 }
 
-/// Why there is no request.
+/// The reason why fields make no request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoRequest {
+    /// The stream is to be reset (RFC 9113 section 8.1.1).
     Malformed,
+    /// The request is to be answered with 431.
     TooLarge,
-    /// To be answered as that of HTTP/1.1 is.
+    /// The request is to be answered with the status that HTTP/1.1 requests with this target get.
     BadTarget(BadTarget),
 }
 
@@ -84,10 +86,10 @@ impl From<BadTarget> for NoRequest {
 }
 
 impl FieldSection {
-    /// A section whose block has so many bytes.
+    /// Returns an empty section for a header block of `block` bytes.
     pub(super) fn new(limits: FieldLimits, block: usize) -> Self {
         Self {
-            // A field takes at least one of them, and four are pseudo-headers.
+            // A field takes at least one byte of the block, and four fields are pseudo-header fields.
             first_room: block.saturating_sub(4).min(FIRST_FIELDS),
             limits,
             method: None,
@@ -107,7 +109,7 @@ impl FieldSection {
         }
     }
 
-    /// Checks trailers, which have no pseudo-header (RFC 9113 section 8.1).
+    /// Checks trailers, which must not have pseudo-header fields (RFC 9113 section 8.1).
     pub(super) fn check_trailers(&self) -> Result<(), NoRequest> {
         let pseudo = [&self.method, &self.scheme, &self.authority, &self.path];
         if pseudo.iter().any(|pseudo| pseudo.is_some()) {
@@ -116,6 +118,7 @@ impl FieldSection {
         self.outcome()
     }
 
+    /// Returns the first problem with the fields that have come.
     fn outcome(&self) -> Result<(), NoRequest> {
         match self.fault {
             Some(_) => Err(NoRequest::Malformed),
@@ -124,8 +127,8 @@ impl FieldSection {
         }
     }
 
-    /// Returns the request (RFC 9113 section 8.3.1). `last_authority` is that of the request before, which is most often
-    /// the same.
+    /// Returns the request (RFC 9113 section 8.3.1). `last_authority` is the authority of the request before; the same
+    /// one, as most often, is shared rather than parsed again.
     pub(super) fn into_request(mut self, last_authority: &mut Option<Authority>) -> Result<RequestHead, NoRequest> {
         self.outcome()?;
         let method = self.method.take().ok_or(NoRequest::Malformed)?;
@@ -156,7 +159,7 @@ impl FieldSection {
         })
     }
 
-    /// Returns the target.
+    /// Returns the target URI.
     fn uri(&mut self, method: &Method, last_authority: &mut Option<Authority>) -> Result<Uri, NoRequest> {
         let mut uri = http::uri::Parts::default();
         let authority = self.authority.take().filter(|authority| !authority.is_empty());
@@ -164,7 +167,7 @@ impl FieldSection {
             let last = last_authority.take_if(|last| last.as_str().as_bytes() == authority);
             let authority = match last {
                 Some(last) => last,
-                // A copy of its own: it stays, and must not keep what it was read from.
+                // Parsing copies the authority: it outlives the request, and must not share the decoder's memory.
                 None => target::authority(authority)?
                     .parse()
                     .map_err(|_| NoRequest::Malformed)?,
@@ -190,13 +193,13 @@ impl FieldSection {
         target::check_form(method.as_str(), &path)?;
         uri.path_and_query = Some(PathAndQuery::from_maybe_shared(path).map_err(|_| NoRequest::Malformed)?);
         if authority.is_some() {
-            // The http crate has no URI of a scheme and a path alone.
+            // The http crate takes no URI with a scheme and a path, but no authority.
             uri.scheme = Some(scheme);
         }
         Uri::from_parts(uri).map_err(|_| NoRequest::Malformed)
     }
 
-    /// Host, where it came, agrees with the authority, and one of them is there.
+    /// Checks that Host, if it came, agrees with the authority, and that one of them is there.
     fn check_host(&self, uri: &Uri) -> Result<(), BadTarget> {
         let authority = uri.authority().map(Authority::as_str);
         match (self.hosts, authority) {
@@ -224,7 +227,7 @@ impl FieldSection {
             Name::Scheme => &mut self.scheme,
             Name::Authority => &mut self.authority,
             Name::Path => &mut self.path,
-            // :status is a response's, :protocol was not offered (RFC 8441 section 3).
+            // Requests have no :status, and :protocol was not offered (RFC 8441 section 3).
             _ => return self.fault = Some(Fault::Malformed),
         };
         if self.is_regular || slot.is_some() {
@@ -252,7 +255,7 @@ impl FieldSection {
         if name == header::CONTENT_LENGTH {
             match (length::read(value.as_bytes()), self.content_length) {
                 (Some(length), None) => self.content_length = Some(length),
-                // It goes on once, as one number.
+                // A repeated length is passed on once, as one number.
                 (Some(length), Some(other)) if length == other => return,
                 _ => return self.fault = Some(Fault::Malformed),
             }
@@ -273,6 +276,7 @@ impl FieldSection {
         }
     }
 
+    /// Joins a Cookie field to those before (RFC 9113 section 8.2.3).
     fn crumb(&mut self, crumb: HeaderValue) {
         match &mut self.cookie {
             Cookie::None => self.cookie = Cookie::Whole(crumb),
@@ -301,13 +305,12 @@ impl FieldSink for FieldSection {
                 Name::Field(name) => self.regular(name, value),
                 _ => self.fault = Some(Fault::Malformed),
             },
-            // That of a malformed name is malformed, too.
             Value::Malformed => self.fault = Some(Fault::Malformed),
         }
     }
 }
 
-/// Room for the fields of an ordinary request.
+/// Capacity for the fields of an ordinary request.
 const FIRST_FIELDS: usize = 12;
 
 fn push_crumb(joined: &mut BytesMut, crumb: &HeaderValue) {
@@ -315,7 +318,7 @@ fn push_crumb(joined: &mut BytesMut, crumb: &HeaderValue) {
     joined.extend_from_slice(crumb.as_bytes());
 }
 
-/// Whether a field belongs to a connection of HTTP/1.1 (RFC 9113 section 8.2.2).
+/// Returns whether a field is connection-specific (RFC 9113 section 8.2.2).
 fn is_connection_specific(name: &HeaderName) -> bool {
     *name == header::CONNECTION
         || *name == header::TRANSFER_ENCODING
@@ -383,14 +386,14 @@ mod tests {
     }
 
     #[test]
-    fn crumbs_of_a_cookie_become_one_field_in_their_order() {
+    fn cookie_fields_become_one_field_in_their_order() {
         let head = with(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3")]).expect("a request");
         let cookies: Vec<_> = head.parts.headers.get_all("cookie").iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }
 
     #[test]
-    fn malformed_requests_are_told() {
+    fn malformed_requests_are_recognised() {
         let table: &[&[(&str, &str)]] = &[
             &GET[1..],
             &GET[..1],
@@ -437,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_goes_on_once_and_as_one_number() {
+    fn content_length_is_passed_on_once_and_as_one_number() {
         for fields in [
             &[("content-length", "7")][..],
             &[("content-length", "7, 7")],
@@ -452,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_that_say_two_things_are_answered() {
+    fn invalid_and_ambiguous_targets_are_told_from_malformed_requests() {
         let at = |path| section(&[GET[0], GET[1], (":path", path), GET[3]]);
         let by = |authority| section(&[GET[0], GET[1], GET[2], (":authority", authority)]);
         let table = [
@@ -497,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_is_too_large_keeps_no_more() {
+    fn a_section_that_is_too_large_admits_no_more_fields() {
         let long = "x".repeat(950);
         assert_eq!(with(&[("a", &long)]).expect_err("too large"), NoRequest::TooLarge);
         let many = [("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")];

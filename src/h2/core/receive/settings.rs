@@ -1,17 +1,20 @@
-//! The client's SETTINGS (RFC 9113 section 6.5).
+//! Parses the client's SETTINGS (RFC 9113 section 6.5).
+//!
+//! SETTINGS_MAX_FRAME_SIZE and SETTINGS_ENABLE_CONNECT_PROTOCOL are checked and not stored: the server sends no frame
+//! above the default size, and offers no extended CONNECT.
 
 use crate::h2::core::Fault;
 use crate::h2::wire::frame::{DEFAULT_FRAME, MAX_WINDOW, setting};
 
-/// What the client has said of itself. The defaults are those of RFC 9113 section 6.5.2.
+/// The client's settings that the server uses. The defaults are those of RFC 9113 section 6.5.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::h2::core) struct ClientSettings {
     pub(in crate::h2::core) header_table: u32,
     pub(in crate::h2::core) enable_push: bool,
-    /// Pushed streams that may be open.
+    /// Number of promised streams that may be open.
     pub(in crate::h2::core) max_streams: u32,
     pub(in crate::h2::core) initial_window: i64,
-    /// It knows the priorities of RFC 9218.
+    /// The client uses the priorities of RFC 9218 (its section 2.1).
     pub(in crate::h2::core) no_rfc7540_priorities: bool,
 }
 
@@ -28,7 +31,11 @@ impl Default for ClientSettings {
 }
 
 impl ClientSettings {
-    /// Returns the settings after a SETTINGS payload, in whose order values count.
+    /// Returns the settings after a SETTINGS payload; the last value of a setting counts.
+    ///
+    /// # Errors
+    ///
+    /// The payload has a wrong length, or a value is out of range.
     pub(in crate::h2::core) fn after(mut self, payload: &[u8]) -> Result<Self, Fault> {
         let (settings, rest) = payload.as_chunks::<6>();
         if !rest.is_empty() {
@@ -62,8 +69,8 @@ impl ClientSettings {
         Ok(self)
     }
 
-    /// Returns the sizes of HPACK's table in their order: the smallest of them is to be signaled, though it is not the
-    /// last (RFC 7541 section 4.2).
+    /// Returns all sizes of HPACK's dynamic table in their order: the encoder must signal the smallest and the last one
+    /// (RFC 7541 section 4.2).
     pub(in crate::h2::core) fn header_tables(payload: &[u8]) -> impl Iterator<Item = u32> {
         let (settings, _) = payload.as_chunks::<6>();
         settings.iter().filter_map(|&[i1, i0, v3, v2, v1, v0]| {

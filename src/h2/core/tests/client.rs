@@ -1,11 +1,11 @@
-//! A client as frames: it writes bytes, and reads what the server says as strictly as RFC 9113 allows.
+//! Writes a client's frames, and reads the server's frames as strictly as RFC 9113 allows.
 
 use crate::{
     h2::wire::frame::{DEFAULT_FRAME, FrameHeader, HEADER_LEN, PREFACE, flag, kind},
     hpack::{Decoder, FieldSink, Name, Value},
 };
 
-/// A frame of the server; blocks of fields are decoded.
+/// A frame of the server, with its fields decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Frame {
     Data {
@@ -56,14 +56,14 @@ impl Frame {
     }
 }
 
-/// Reads frames of the server.
+/// The client's reader of frames.
 #[derive(Debug)]
 pub(super) struct Reader {
     bytes: Vec<u8>,
     decoder: Decoder,
-    /// A header block that is not complete: the header of its first frame, and the fragments.
+    /// A header block that has not come as a whole: the header of its first frame, and the fragments.
     block: Option<(FrameHeader, Vec<u8>)>,
-    /// The smallest table size that was acknowledged since the last block, which must begin with it.
+    /// The smallest table size that was acknowledged since the last block; the next block must begin with this size.
     smaller_table: Option<usize>,
     table: usize,
 }
@@ -137,7 +137,7 @@ impl Reader {
         }
     }
 
-    /// The server has acknowledged a SETTINGS_HEADER_TABLE_SIZE.
+    /// Notes that the server has acknowledged a SETTINGS_HEADER_TABLE_SIZE.
     pub(super) fn table_acknowledged(&mut self, size: u32) {
         let size = usize::try_from(size).unwrap();
         if size < self.table {
@@ -146,7 +146,7 @@ impl Reader {
         self.table = self.table.min(size);
     }
 
-    /// Whether the last byte that came is the last of a frame, and of a header block.
+    /// Returns whether the last byte that came is the last of a frame and of a header block.
     pub(super) fn is_between_frames(&self) -> bool {
         self.bytes.is_empty() && self.block.is_none()
     }
@@ -265,7 +265,7 @@ impl Reader {
     }
 }
 
-// What a client says.
+// The client's output.
 
 pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut out = bytes::BytesMut::new();
@@ -280,7 +280,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     out.to_vec()
 }
 
-/// Encodes fields as literals that no table keeps.
+/// Encodes fields as literals that do not enter the dynamic table.
 pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     fn text(text: &str, out: &mut Vec<u8>) {
         match text.len() {
@@ -328,7 +328,7 @@ pub(super) fn get_with(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
     headers(stream, &[&target("GET", "/"), more].concat(), true)
 }
 
-/// A request whose content is to come.
+/// Returns a request whose content is still to come.
 pub(super) fn post(stream: u32) -> Vec<u8> {
     headers(stream, &target("POST", "/"), false)
 }
@@ -372,7 +372,7 @@ pub(super) fn priority_update(stream: u32, field: &str) -> Vec<u8> {
     frame(kind::PRIORITY_UPDATE, 0, 0, &payload)
 }
 
-/// The preface, with these settings.
+/// Returns the preface with these settings.
 pub(super) fn preface(with: &[(u16, u32)]) -> Vec<u8> {
     [&PREFACE[..], &settings(with)].concat()
 }

@@ -1,5 +1,5 @@
-//! Bytes that no client should say: nothing panics, what is kept is bounded, counts stay exact, and it makes no
-//! difference where the bytes are cut.
+//! Tests invalid bytes: the core does not panic, its memory is bounded, its counts stay exact, and the pieces in which
+//! the bytes come make no difference.
 
 use proptest::prelude::*;
 
@@ -15,22 +15,22 @@ use crate::h2::{
 const MAX_STREAMS: u32 = 4;
 const MAX_HEADER_BYTES: u32 = 2048;
 
-/// Something that a client says, good or bad.
+/// A piece of a client's output, valid or not.
 #[derive(Debug, Clone)]
 enum Said {
-    /// A request that is good.
+    /// A valid request.
     Request {
         id: u32,
         is_end: bool,
     },
-    /// A frame of a known type, whose payload is what it is.
+    /// A frame of a known type with any payload.
     Frame {
         kind: u8,
         flags: u8,
         stream: u32,
         payload: Vec<u8>,
     },
-    /// A frame of a sensible length.
+    /// A frame whose payload is one number, as the type demands.
     Number {
         kind: u8,
         stream: u32,
@@ -55,7 +55,7 @@ enum Said {
     Pass(u16),
 }
 
-/// Streams of both kinds, those that are never open among them.
+/// Generates stream identifiers of requested and promised streams, and of streams that are never open.
 fn stream() -> impl Strategy<Value = u32> {
     prop_oneof![4 => 0..12u32, 1 => 12..40u32, 1 => any::<u32>()]
 }
@@ -80,7 +80,7 @@ fn said() -> impl Strategy<Value = Said> {
     ]
 }
 
-/// Names and values, of which some make a request malformed.
+/// Names and values of fields; some make a request malformed.
 const FIELDS: [&str; 14] = [
     ":method",
     ":path",
@@ -129,20 +129,20 @@ impl Said {
     }
 }
 
-/// An owner that does something with each stream, by its number.
+/// An owner that treats each stream by its number.
 struct World {
     core: Core<()>,
     reader: Reader,
     keys: Vec<Key>,
     now: Instant,
-    /// All frames of the server, but for windows of the connection, whose sum is kept: it opens in steps that depend
-    /// on how content is cut.
+    /// All frames of the server but WINDOW_UPDATE for the connection, whose increments depend on the pieces in which
+    /// content comes: `window` has their sum.
     frames: Vec<Frame>,
     window: u64,
     faults: Vec<String>,
 }
 
-/// A path that takes little at a time.
+/// A path that takes 700 bytes at a time.
 struct Path;
 
 impl PushPath for Path {
@@ -184,7 +184,7 @@ impl World {
         }
     }
 
-    /// The owner answers what came; the socket takes all.
+    /// Answers all requests that have come, and writes all output.
     fn respond(&mut self) {
         while let Some(event) = self.core.poll_event() {
             match event {
@@ -243,7 +243,7 @@ impl World {
         }
     }
 
-    /// What is kept has bounds, and what is counted is there.
+    /// Asserts that memory is bounded, and that counts agree with what they count.
     fn check(&self) {
         let core = &self.core;
         let streams: Vec<_> = core

@@ -1,4 +1,4 @@
-//! A client costs no more than its budget (RFC 9113 section 10.5).
+//! Tests that a client costs no more than its budget (RFC 9113 section 10.5).
 
 use super::{
     CONFIG, Event, Fault, Frame, Pair, Reason,
@@ -9,11 +9,11 @@ use crate::h2::{
     wire::frame::{flag, kind},
 };
 
-/// Repeats something until the connection fails, and returns how often and why; `None` if it does not.
+/// Repeats a step until the connection fails, and returns the number of steps and the fault; `None` without a failure.
 fn repeat(pair: &mut Pair, most: u32, mut what: impl FnMut(&mut Pair, u32)) -> Option<(u32, Fault)> {
     for at in 0..most {
         what(pair, at);
-        // What a client does not read is not kept for ever; here it reads.
+        // The client reads, so that unread output does not end the loop.
         pair.turn();
         let faults = pair.faults();
         if pair.has_failed() {
@@ -30,8 +30,8 @@ fn assert_ends(outcome: Option<(u32, Fault)>, fault: Fault, range: std::ops::Ran
     assert!(range.contains(&times), "{times}");
 }
 
-/// The owner lets go of all that was reset.
-fn let_go(pair: &mut Pair) {
+/// Detaches all requests that have come.
+fn detach_requests(pair: &mut Pair) {
     for event in pair.events() {
         match event {
             Event::Request { key, .. } => pair.core.detach(key, Reason::CANCEL),
@@ -41,23 +41,23 @@ fn let_go(pair: &mut Pair) {
 }
 
 #[test]
-fn requests_that_are_reset_at_once() {
+fn a_burst_of_resets_ends_the_connection() {
     let mut pair = Pair::new();
     let ended = repeat(&mut pair, 10_000, |pair, at| {
         let id = 2 * at + 1;
         pair.receive(&[get(id), client::reset(id)].concat());
-        let_go(pair);
+        detach_requests(pair);
     });
     assert_ends(ended, Fault::TooManyResets, 200..1001);
 }
 
 #[test]
-fn requests_that_are_reset_at_a_pace() {
+fn steady_resets_end_the_connection() {
     let mut pair = Pair::new();
     let ended = repeat(&mut pair, 10_000, |pair, at| {
         let id = 2 * at + 1;
         pair.receive(&[get(id), client::reset(id)].concat());
-        let_go(pair);
+        detach_requests(pair);
         pair.pass(15);
     });
     assert_ends(ended, Fault::TooManyResets, 400..3000);
@@ -73,7 +73,7 @@ fn a_page_that_is_left_is_no_attack() {
         for at in 0..100 {
             pair.receive(&client::reset(2 * (100 * page + at) + 1));
         }
-        let_go(&mut pair);
+        detach_requests(&mut pair);
         let keys = pair.core.streams.keys();
         keys.iter().for_each(|key| pair.core.detach(*key, Reason::CANCEL));
         pair.frames();
@@ -82,9 +82,9 @@ fn a_page_that_is_left_is_no_attack() {
     assert!(!pair.has_failed());
 }
 
-/// CVE-2025-8671: the client has the server reset its streams.
+/// CVE-2025-8671: the client makes the server reset streams.
 #[test]
-fn requests_that_the_server_is_made_to_reset() {
+fn requests_that_make_the_server_reset_them_end_the_connection() {
     type Kind = fn(u32) -> Vec<u8>;
     let kinds: [(&str, Kind); 7] = [
         ("window of 0", |id| [get(id), client::window(id, 0)].concat()),
@@ -117,7 +117,7 @@ fn requests_that_the_server_is_made_to_reset() {
         );
         let ended = repeat(&mut pair, 10_000, |pair, at| {
             pair.receive(&attack(2 * at + 1));
-            let_go(pair);
+            detach_requests(pair);
         });
         let (times, fault) = ended.unwrap_or_else(|| panic!("{name} does not end"));
         assert!(
@@ -134,14 +134,14 @@ fn requests_that_the_server_is_made_to_reset() {
         );
         let ended = repeat(&mut pair, 100, |pair, at| {
             pair.receive(&attack(2 * at + 1));
-            let_go(pair);
+            detach_requests(pair);
         });
         assert_ends(ended, Fault::TooManyMalformed, 9..10);
     }
 }
 
 #[test]
-fn frames_that_carry_nothing() {
+fn frames_that_carry_nothing_end_the_connection() {
     type Attack = fn(u32) -> Vec<u8>;
     let attacks: [(&str, Attack); 16] = [
         ("SETTINGS", |_| client::settings(&[])),
@@ -190,7 +190,7 @@ fn frames_that_carry_nothing() {
 #[test]
 fn frames_that_serve_something_are_no_attack() {
     let mut pair = Pair::new();
-    // A client that opens its windows for each frame, and pings now and then.
+    // A client that sends WINDOW_UPDATE for each frame, and sometimes PING.
     let key = pair.get(1);
     pair.respond(key);
     for at in 0..5000 {
@@ -201,7 +201,7 @@ fn frames_that_serve_something_are_no_attack() {
             pair.receive(&client::frame(kind::PING, 0, 0, &[0; 8]));
         }
     }
-    // Responses of some bytes, each with its windows.
+    // Short responses, each with its WINDOW_UPDATE frames.
     for at in 1..5000 {
         let key = pair.get(2 * at + 1);
         pair.serve(key, 10);
@@ -224,7 +224,7 @@ fn a_client_that_sends_small_frames_is_no_attack() {
 }
 
 #[test]
-fn header_blocks_in_more_frames_than_anybody_needs() {
+fn header_blocks_in_too_many_frames_end_the_connection() {
     let begin = client::frame(
         kind::HEADERS,
         flag::END_STREAM,
@@ -261,7 +261,7 @@ fn only_continuations_of_its_stream_follow_a_part_of_a_header_block() {
 }
 
 #[test]
-fn streams_are_as_many_as_was_said() {
+fn streams_above_the_limit_are_refused() {
     let mut pair = Pair::with(
         Config {
             max_streams: 3,
@@ -276,7 +276,7 @@ fn streams_are_as_many_as_was_said() {
     pair.serve(keys[1], 10);
     pair.frames();
     pair.get(9);
-    // The owner is still busy with what the client has reset.
+    // The owner still works on streams that the client has reset.
     for id in [1, 5, 9] {
         pair.receive(&client::reset(id));
     }
@@ -289,14 +289,14 @@ fn streams_are_as_many_as_was_said() {
 }
 
 #[test]
-fn heads_of_all_connections_are_as_large_as_was_said() {
+fn requests_above_the_shared_budget_for_heads_are_refused() {
     static HEADS: HeadBudget = HeadBudget::new(1000);
     let config = Config {
         shared_heads: Some(&HEADS),
         ..CONFIG
     };
     let (mut one, mut two) = (Pair::with(config, &[]), Pair::with(config, &[]));
-    // A request counts as SETTINGS_MAX_HEADER_LIST_SIZE counts it: some 150 bytes.
+    // A request takes about 150 bytes of the budget, as SETTINGS_MAX_HEADER_LIST_SIZE counts.
     (0..20).for_each(|n| one.receive(&get(2 * n + 1)));
     let refused: Vec<_> = one.faults();
     assert!((10..16).contains(&refused.len()), "{refused:?}");
@@ -313,7 +313,7 @@ fn heads_of_all_connections_are_as_large_as_was_said() {
 }
 
 #[test]
-fn fields_are_as_many_and_as_large_as_was_said() {
+fn requests_with_too_many_or_too_large_fields_get_431() {
     let many: Vec<_> = (0..=CONFIG.max_header_fields).map(|_| ("a", "b")).collect();
     let large = "x".repeat(4000);
     let large = [("a", &large[..]); 5];
@@ -338,7 +338,7 @@ fn fields_are_as_many_and_as_large_as_was_said() {
 }
 
 #[test]
-fn a_request_that_is_too_large_may_go_on_with_content() {
+fn content_of_a_request_with_too_large_fields_is_no_fault() {
     let mut pair = Pair::new();
     let large = "x".repeat(5000);
     let block = client::block(
@@ -376,7 +376,7 @@ fn requests_hold_no_more_than_the_budget_of_their_connection() {
 }
 
 #[test]
-fn trailers_are_not_kept() {
+fn trailers_are_not_stored() {
     let mut pair = Pair::new();
     let large = "x".repeat(15_000);
     for at in 0..100 {
@@ -386,7 +386,7 @@ fn trailers_are_not_kept() {
     }
     assert!(
         pair.core.header_bytes < 100 * 200,
-        "they hold nothing of the budget either"
+        "trailers take nothing of the budget either"
     );
 }
 
@@ -394,7 +394,7 @@ fn trailers_are_not_kept() {
 fn entries_of_the_dynamic_table_cost_a_request_that_names_them() {
     let mut pair = Pair::new();
     let large = "x".repeat(3900);
-    // A field that the table keeps, then its index 12,000 times.
+    // A field that enters the dynamic table, then 12,000 times the index of its entry.
     let mut block = client::block(&client::target("GET", "/"));
     let mut kept = client::block(&[("a", &large)]);
     kept[0] = 0x40;
@@ -424,7 +424,7 @@ fn broken_header_blocks_end_the_connection_wherever_they_come() {
 }
 
 #[test]
-fn priorities_that_come_before_their_requests_are_few() {
+fn the_number_of_stored_early_priorities_is_limited() {
     let mut pair = Pair::new();
     for at in 0..200 {
         pair.receive(&client::priority_update(2 * at + 1, "u=1"));
@@ -450,7 +450,7 @@ fn bad_priority_updates_end_the_connection() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_is_not_listened_to() {
+fn nothing_is_read_from_a_client_that_reads_nothing() {
     let mut pair = Pair::new();
     let mut at = 0;
     while pair.core.reads() {
@@ -480,7 +480,7 @@ fn promises_that_are_reset_while_their_heads_wait_leave_nothing() {
         pair.receive(&client::reset(key.id()));
         pair.events();
         pair.core.detach(key, Reason::CANCEL);
-        // Nobody refuses this many pushes at once.
+        // Time passes, so that the budget for resets is not spent.
         pair.pass(100);
     }
     assert!(!pair.has_failed() && pair.core.held.len() <= 1 && pair.core.streams.len() == 2);

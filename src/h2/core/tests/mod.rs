@@ -1,5 +1,8 @@
-//! Tests of the state machine: facts by topic, with a client of frames; a model of a client that says anything it
-//! may; bytes that no client should say; and the h2 crate's client.
+//! Tests the core.
+//!
+//! Reading order: `client` (writes and reads frames), `states`, `windows`, `order`, `promises`, `limits`, `shutdown`
+//! (one topic each), `model` (any valid exchange, against a strict client), `garbage` (invalid bytes), `real` (the h2
+//! crate's client).
 
 #![allow(
     clippy::indexing_slicing,
@@ -42,7 +45,7 @@ const CONFIG: Config = Config {
     shared_heads: None,
 };
 
-/// A path that takes all.
+/// A path that takes any number of bytes.
 #[derive(Debug, Default)]
 struct Free;
 
@@ -59,7 +62,7 @@ struct Pair {
     core: Core<()>,
     reader: Reader,
     now: Instant,
-    /// Events that are not asked for yet.
+    /// Events that no test step has read yet.
     events: Vec<Event<()>>,
 }
 
@@ -68,7 +71,7 @@ impl Pair {
         Self::with(CONFIG, &[])
     }
 
-    /// A connection whose client has these settings. The SETTINGS of both sides have been seen.
+    /// Returns a connection whose client has these settings. Both sides have acknowledged SETTINGS.
     fn with(config: Config, settings: &[(u16, u32)]) -> Self {
         let mut pair = Self::unbegun(config);
         pair.receive(&client::preface(settings));
@@ -123,7 +126,7 @@ impl Pair {
         std::mem::take(&mut self.events)
     }
 
-    /// The faults that came.
+    /// Returns the faults since the last call.
     fn faults(&mut self) -> Vec<(Fault, Option<u32>)> {
         let fault = |event| match event {
             Event::Fault { fault, stream } => Some((fault, stream)),
@@ -132,7 +135,7 @@ impl Pair {
         self.events().into_iter().filter_map(fault).collect()
     }
 
-    /// Takes a request that the bytes complete.
+    /// Receives bytes that complete a request, and returns its key.
     fn request(&mut self, bytes: &[u8]) -> Key {
         self.receive(bytes);
         let mut key = None;
@@ -153,7 +156,7 @@ impl Pair {
         self.core.respond(key, ok().of()).unwrap();
     }
 
-    /// Responds with that many bytes.
+    /// Responds with this number of bytes.
     fn serve(&mut self, key: Key, length: usize) {
         self.respond(key);
         self.core.send(key, content(length), true, || self.now).unwrap();
@@ -172,7 +175,7 @@ impl Pair {
         self.core.ending == Ending::Failed
     }
 
-    /// The connection is at rest: nothing of a stream is left.
+    /// Asserts that nothing of any stream is left.
     fn assert_at_rest(&self) {
         let core = &self.core;
         assert!(core.streams.is_empty(), "{:?}", core.streams);
@@ -235,7 +238,7 @@ fn asset() -> Request<()> {
     Request::get("https://h/asset").body(()).unwrap()
 }
 
-/// The order in which streams send, a stream once for all of its frames in a row, and how much.
+/// Returns the runs of DATA frames: the stream and the number of bytes that it sent in a row.
 fn runs(frames: &[Frame]) -> Vec<(u32, usize)> {
     let mut runs: Vec<(u32, usize)> = Vec::new();
     for frame in frames {
@@ -249,7 +252,7 @@ fn runs(frames: &[Frame]) -> Vec<(u32, usize)> {
     runs
 }
 
-/// How many bytes of content a stream was sent.
+/// Returns the number of bytes of content on a stream.
 fn sent(frames: &[Frame], id: u32) -> usize {
     runs(frames)
         .iter()
@@ -258,7 +261,7 @@ fn sent(frames: &[Frame], id: u32) -> usize {
         .sum()
 }
 
-/// Whether these frames end a stream.
+/// Returns whether these frames end a stream.
 fn ends(frames: &[Frame], id: u32) -> bool {
     frames.iter().any(|frame| {
         frame.is_about(id)

@@ -1,6 +1,6 @@
-//! Any interleaving of what a client may say, of commands of the owner and of what the path takes, against a model
-//! that reads as a strict client does (RFC 9113): it fails on any frame that a client must treat as an error, on a
-//! byte that is lost, and on windows and counts that are not exact.
+//! Tests any interleaving of valid client frames, owner commands and writes against a model of a strict client (RFC
+//! 9113). The model fails on any frame that a client must treat as an error, on a lost byte, and on windows and counts
+//! that are not exact.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,10 +17,10 @@ use crate::h2::{
     wire::frame::{flag, kind, setting},
 };
 
-/// One thing that happens. `at` chooses among the streams that there are.
+/// One step of a test. `at` chooses among the streams that exist.
 #[derive(Debug, Clone)]
 enum Step {
-    // The client's.
+    // Steps of the client.
     Open {
         skip: u8,
         has_content: bool,
@@ -54,7 +54,7 @@ enum Step {
     },
     GoAway,
 
-    // The owner's.
+    // Commands of the owner.
     Respond {
         at: u8,
         is_end: bool,
@@ -78,7 +78,7 @@ enum Step {
     ShutDown,
     GoAwayNow,
 
-    // The way between them.
+    // Time, and the path between them.
     Transmit {
         allowance: u32,
         accept: u32,
@@ -143,60 +143,60 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How a connection is led to its end, at some step.
+/// Generates at most one step that begins the end of the connection, with its position.
 fn last_steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
     let end = prop_oneof![Just(Step::GoAway), Just(Step::ShutDown), Just(Step::GoAwayNow)];
     prop::collection::vec((0..150usize, end), 0..2)
 }
 
-/// A stream as the client has it.
+/// A stream as the client sees it.
 #[derive(Debug)]
 struct Seen {
     state: Seeing,
-    /// Bytes that it may still be sent, and may still send.
+    /// Bytes that the server, and then the client, may still send.
     receive_window: i64,
     send_window: i64,
     has_head: bool,
     received: usize,
     trailers: Option<usize>,
     has_response: bool,
-    /// RST_STREAM was sent, or GOAWAY tells that nothing becomes of it.
+    /// The client has sent RST_STREAM, or a GOAWAY excludes the stream.
     is_given_up: bool,
     was_reset: bool,
     sent: usize,
-    /// Content that was announced and is still to be sent.
+    /// Bytes of content that Content-Length announced and that are still to be sent.
     owed: Option<usize>,
 }
 
-/// RFC 9113 section 5.1, from the client's side.
+/// The states of a stream on the client (RFC 9113 section 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seeing {
     Reserved,
     Open,
-    /// The client has sent its all.
+    /// The client has sent END_STREAM.
     HalfClosedLocal,
-    /// The server has.
+    /// The server has sent END_STREAM.
     HalfClosedRemote,
     Closed,
 }
 
-/// A stream as its owner has it.
+/// A stream as its owner sees it.
 #[derive(Debug)]
 struct Owned {
     key: Key,
     has_head: bool,
     length: usize,
-    /// How many trailers end it, if it is finished.
+    /// Number of trailers, once the response is finished.
     end: Option<usize>,
     is_attached: bool,
     is_closed: bool,
-    /// Its owner has reset it, or let go of it before its end.
+    /// The owner has reset the stream, or detached it before its end.
     is_given_up: bool,
     read: usize,
     is_awaited: bool,
 }
 
-/// What a strict client knows.
+/// The state of a strict client.
 struct Peer {
     reader: Reader,
     streams: BTreeMap<u32, Seen>,
@@ -215,12 +215,12 @@ struct Peer {
     /// The last stream that a GOAWAY of the server named.
     last: Option<u32>,
     is_going: bool,
-    /// The client allowed no pushed stream, for a while.
+    /// The client has had a limit of 0 promised streams at some time.
     took_none: bool,
     said: Vec<u8>,
 }
 
-/// A path, and how much of pushes it takes.
+/// A path that takes this number of pushed bytes.
 struct Path(usize);
 
 impl PushPath for Path {
@@ -240,11 +240,11 @@ struct World {
     core: Core<u32>,
     peer: Peer,
     owned: Vec<Owned>,
-    /// Streams whose side came back.
+    /// Streams whose owner's data was given back.
     returned: BTreeSet<u32>,
     now: Instant,
     out: Rope,
-    /// Cuts what the client says.
+    /// Determines the pieces in which the client's bytes come.
     cut: usize,
 }
 
@@ -321,7 +321,7 @@ impl Peer {
                     "a promise on {stream}: {parent:?}"
                 );
                 let mut seen = Seen::new(Seeing::Reserved, window, 0);
-                // It comes after the last one that the client's GOAWAY named.
+                // The promise is above the last one that the client's GOAWAY named.
                 seen.is_given_up = self.is_going;
                 self.streams.insert(promised, seen);
             }
@@ -512,7 +512,7 @@ impl World {
         world
     }
 
-    /// The client says something, cut wherever it is.
+    /// Passes the client's bytes to the core, in pieces.
     fn say(&mut self, said: &[u8]) {
         for part in said.chunks(self.cut) {
             self.core.receive(part, self.now);
@@ -537,11 +537,11 @@ impl World {
                 }
                 Event::Writable(key) => {
                     let owned = self.owned.iter_mut().find(|owned| owned.key == key).unwrap();
-                    assert!(owned.is_awaited || !owned.is_attached, "nobody waits");
+                    assert!(owned.is_awaited || !owned.is_attached, "the owner did not wait");
                     owned.is_awaited = false;
                 }
                 Event::Fault { fault, stream } => {
-                    // The owner may be busy with more streams than are open.
+                    // The owner may still work on more streams than are open.
                     assert_eq!(fault, Fault::TooManyStreams, "stream {stream:?}");
                     assert!(self.core.streams.requested() >= 4);
                 }
@@ -565,7 +565,7 @@ impl World {
         });
     }
 
-    /// The socket takes so many bytes, which the client reads.
+    /// Writes this number of bytes, which the client reads.
     fn transmit(&mut self, allowance: usize, accept: usize) {
         self.core.transmit(&mut self.out, self.now, &mut Path(allowance));
         let mut slices = [std::io::IoSlice::new(&[]); 1000];
@@ -586,7 +586,7 @@ impl World {
         self.say(&client::settings(&[(id, value)]));
     }
 
-    /// Chooses a stream of the client's.
+    /// Chooses one of the client's streams.
     fn choose(&self, at: u8, is_fit: impl Fn(u32, &Seen) -> bool) -> Option<u32> {
         let fit: Vec<u32> = self
             .peer
@@ -731,7 +731,7 @@ impl World {
         }
     }
 
-    /// The client sends content, as far as its windows go.
+    /// Sends content from the client, up to its windows.
     fn data(&mut self, id: u32, length: usize, padding: Option<u8>, is_end: bool) {
         let connection = self.peer.send_window;
         let seen = self.peer.stream(id);
@@ -803,7 +803,7 @@ impl World {
                 }
                 let result = core.respond(key, response.of());
                 if result == Err(SendError::Reset(Reason::CANCEL)) && id % 2 == 0 {
-                    // Its client takes no pushes at all; or it is over.
+                    // The client takes no pushes at all, or the stream is over.
                     return;
                 }
                 if expect(result, !owned.has_head) {
@@ -863,7 +863,7 @@ impl World {
         }
     }
 
-    /// What holds at any time.
+    /// Asserts what holds at any time.
     fn check(&self) {
         let core = &self.core;
         assert_ne!(core.ending, Ending::Failed);
@@ -886,7 +886,7 @@ impl World {
             let can_send = stream.queued > 0 && stream.send_window > 0 && stream.has_begun() && stream.state.sends();
             assert_eq!(stream.rank.is_some(), can_send, "{stream:?}");
             totals.5 += usize::from(can_send);
-            assert!(!is_closed || stream.is_attached, "nobody holds it");
+            assert!(!is_closed || stream.is_attached, "a closed stream has an owner");
             if stream.is_attached && stream.state.receives() {
                 let here = core.content.as_ref().is_some_and(|content| content.key() == Some(key));
                 let expected = STREAM_WINDOW - if here { under_way } else { 0 };
@@ -907,7 +907,7 @@ impl World {
         assert!(core.remembered.len() <= MAX_REMEMBERED);
     }
 
-    /// Leads all to its end, and checks that nothing is lost, and nothing is left.
+    /// Brings all streams to their end, and checks that nothing is lost and nothing is left.
     fn finish(mut self) {
         const WINDOW: u32 = 1 << 29;
         self.settings(setting::MAX_CONCURRENT_STREAMS, 3);
@@ -957,7 +957,7 @@ impl World {
                     self.command(at, Step::Read(0));
                 }
             }
-            // Who waited goes on.
+            // Owners that have waited go on.
             for at in 0..self.owned.len() {
                 let owned = &self.owned[at];
                 if owned.is_attached && !owned.is_awaited && owned.has_head && owned.end.is_none() {
@@ -971,11 +971,11 @@ impl World {
         }
         assert!(self.out.is_empty() && self.peer.reader.is_between_frames());
         let left = self.owned.iter().find(|owned| owned.is_awaited);
-        assert!(left.is_none(), "somebody waits for ever: {left:?}, {:?}", self.core);
+        assert!(left.is_none(), "an owner is never woken: {left:?}, {:?}", self.core);
         for owned in self.owned.iter().filter(|owned| owned.end.is_some()) {
             let id = owned.key.id();
             let seen = &self.peer.streams[&id];
-            // Nor does anything become of a promise whose client takes no stream.
+            // A promise is canceled if the client takes no promised stream.
             let is_canceled = self.peer.took_none && id % 2 == 0;
             if seen.is_given_up || (!seen.has_response && (owned.is_given_up || is_canceled)) {
                 continue;
@@ -1015,7 +1015,7 @@ fn core_is_closed(is_over: bool, id: u32) -> bool {
     true
 }
 
-/// A request in HEADERS and some CONTINUATION frames.
+/// Returns a request in HEADERS and CONTINUATION frames.
 fn open(id: u32, has_content: bool, length: Option<u16>, priority: Option<u8>, parts: u8) -> Vec<u8> {
     let path = format!("/{id}");
     let mut fields = client::target(if has_content { "POST" } else { "GET" }, &path).to_vec();

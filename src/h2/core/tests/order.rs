@@ -1,4 +1,4 @@
-//! Which content goes first (RFC 9218), and how much of pushes.
+//! Tests the order of content (RFC 9218), and the number of pushed bytes that are sent.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::push::Urgency;
 
 const LONG: usize = 40_000;
 
-/// A connection with windows that hold nothing back.
+/// Returns a connection whose windows are never full.
 fn open() -> Pair {
     let mut pair = Pair::with(super::CONFIG, &[(4, 0x7fff_ffff), (9, 1)]);
     pair.receive(&client::window(0, 0x7000_0000));
@@ -28,7 +28,7 @@ fn order(frames: &[Frame]) -> Vec<u32> {
 }
 
 #[test]
-fn the_more_urgent_goes_first_and_equals_by_their_identifiers() {
+fn more_urgent_streams_go_first_and_equal_ones_by_their_identifiers() {
     let mut pair = open();
     for (id, priority) in [(1, ""), (3, "u=5"), (5, "u=1"), (7, "u=3"), (9, "u=0")] {
         ask(&mut pair, id, priority, LONG);
@@ -37,7 +37,7 @@ fn the_more_urgent_goes_first_and_equals_by_their_identifiers() {
 }
 
 #[test]
-fn incremental_ones_take_turns() {
+fn incremental_streams_take_turns() {
     let mut pair = open();
     for id in [1, 3, 5] {
         ask(&mut pair, id, "i", 3 * 16_384);
@@ -46,7 +46,7 @@ fn incremental_ones_take_turns() {
 }
 
 #[test]
-fn a_client_that_says_nothing_of_priorities_gets_all_in_turn() {
+fn a_client_that_sends_no_priorities_gets_its_responses_in_turns() {
     let mut pair = Pair::with(super::CONFIG, &[(4, 0x7fff_ffff)]);
     pair.receive(&client::window(0, 0x7000_0000));
     for id in [1, 3] {
@@ -57,7 +57,7 @@ fn a_client_that_says_nothing_of_priorities_gets_all_in_turn() {
 }
 
 #[test]
-fn a_priority_update_counts_before_its_request_and_while_it_is_served() {
+fn a_priority_update_counts_before_its_request_comes_and_while_it_is_served() {
     let mut pair = open();
     pair.receive(&[client::priority_update(3, "u=5"), client::priority_update(3, "u=1")].concat());
     ask(&mut pair, 1, "", LONG);
@@ -70,7 +70,7 @@ fn a_priority_update_counts_before_its_request_and_while_it_is_served() {
 }
 
 #[test]
-fn the_origin_s_word_counts_before_the_client_s() {
+fn the_priority_of_the_origin_overrides_that_of_the_client() {
     let mut pair = open();
     ask(&mut pair, 1, "u=2", LONG);
     let key = pair.request(&get_with(3, &[("priority", "u=6")]));
@@ -80,7 +80,7 @@ fn the_origin_s_word_counts_before_the_client_s() {
 }
 
 #[test]
-fn pushes_go_behind_requests_one_after_another() {
+fn pushes_are_sent_after_requests_and_one_after_another() {
     let mut pair = open();
     let document = pair.get(1);
     for urgency in [Priority::default(), Priority::parse(b"u=1"), Priority::parse(b"u=1, i")] {
@@ -110,7 +110,7 @@ fn a_priority_update_moves_a_push_among_pushes() {
 
 /// An urgent stream holds the others back only while it has something to send.
 #[test]
-fn a_stream_that_trickles_holds_nobody() {
+fn an_urgent_stream_delays_others_only_while_it_has_content() {
     let mut pair = open();
     let slow = pair.request(&get_with(1, &[("priority", "u=1")]));
     pair.respond(slow);
@@ -123,7 +123,7 @@ fn a_stream_that_trickles_holds_nobody() {
     assert_eq!(sent(&pair.turn(), 3), 1000);
 }
 
-/// RFC 9218 section 10: of one urgency, those that are not incremental go by their identifiers.
+/// RFC 9218 section 10: streams of one urgency that are not incremental are sent in the order of their identifiers.
 #[test]
 fn a_stream_that_comes_in_pieces_keeps_its_place_before_later_ones() {
     let mut pair = open();
@@ -138,7 +138,7 @@ fn a_stream_that_comes_in_pieces_keeps_its_place_before_later_ones() {
 }
 
 #[test]
-fn a_stream_that_waits_too_long_shares_with_the_most_urgent() {
+fn a_stream_that_waits_too_long_takes_turns_with_the_most_urgent() {
     for first in ["u=0, i", "u=0", "u=0, i=?0"] {
         let mut pair = open();
         let key = pair.request(&get_with(1, &[("priority", first)]));
@@ -163,7 +163,7 @@ fn a_stream_that_waits_too_long_shares_with_the_most_urgent() {
 }
 
 #[test]
-fn pushes_wait_for_a_document_whose_window_is_shut_but_not_for_ever() {
+fn pushes_wait_half_a_second_for_a_document_whose_window_is_shut() {
     let mut pair = Pair::with(super::CONFIG, &[(4, 1000)]);
     let document = pair.get(1);
     let key = pair.promise(document).unwrap();
@@ -178,7 +178,7 @@ fn pushes_wait_for_a_document_whose_window_is_shut_but_not_for_ever() {
     assert_eq!(runs(&pair.frames()), [(2, 100)]);
 }
 
-/// A path that takes so much at a time.
+/// A path that takes a number of bytes, and counts them.
 struct Narrow(usize, usize);
 
 impl PushPath for Narrow {
@@ -196,7 +196,7 @@ impl PushPath for Narrow {
 }
 
 #[test]
-fn pushes_go_as_far_as_the_path_takes_them() {
+fn no_more_of_a_push_is_sent_than_the_path_takes() {
     let mut pair = open();
     let document = pair.get(1);
     let key = pair.promise(document).unwrap();
@@ -216,12 +216,12 @@ fn pushes_go_as_far_as_the_path_takes_them() {
     assert_eq!(
         runs(&pair.reader.read(&out.take())),
         [(1, 1000)],
-        "a request does not wait for it"
+        "a request does not wait for the path"
     );
 }
 
 #[test]
-fn a_turn_is_no_longer_than_what_a_socket_takes() {
+fn no_more_than_one_turn_waits_to_be_written() {
     let mut pair = open();
     ask(&mut pair, 1, "", 1_000_000);
     let length = sent(&pair.turn(), 1);
@@ -230,5 +230,5 @@ fn a_turn_is_no_longer_than_what_a_socket_takes() {
     pair.core.transmit(&mut out, pair.now, &mut super::Free);
     let length = out.len();
     pair.core.transmit(&mut out, pair.now, &mut super::Free);
-    assert_eq!(out.len(), length, "nothing more while that waits");
+    assert_eq!(out.len(), length, "no more is chosen while a turn waits to be written");
 }

@@ -1,4 +1,4 @@
-//! Promises: their identifiers, their documents, and what the client does with them (RFC 9113 section 8.4).
+//! Tests promises: their identifiers, their documents, and their reset or refusal by the client (RFC 9113 section 8.4).
 
 use super::{
     CONFIG, Event, NotPromised, Pair, Reason, SendError,
@@ -51,7 +51,7 @@ fn promises_of_several_documents_leave_in_the_order_of_their_identifiers() {
 }
 
 #[test]
-fn a_promise_goes_before_the_head_and_content_that_come_later() {
+fn a_promise_is_sent_before_the_head_and_content_that_follow_it() {
     let mut pair = Pair::new();
     let document = pair.get(1);
     let key = pair.promise(document).unwrap();
@@ -72,7 +72,7 @@ fn a_promise_goes_before_the_head_and_content_that_come_later() {
 }
 
 #[test]
-fn a_document_that_is_over_promises_nothing() {
+fn a_document_that_has_ended_promises_nothing() {
     let mut pair = Pair::new();
     let document = pair.get(1);
     pair.respond(document);
@@ -214,7 +214,7 @@ fn heads_wait_for_the_client_s_limit_of_streams() {
 }
 
 #[test]
-fn a_held_promise_that_is_reset_makes_room_for_no_other() {
+fn the_reset_of_a_held_promise_opens_no_other_promise() {
     let mut pair = Pair::with(CONFIG, &[(3, 1)]);
     let document = pair.get(1);
     pair.respond(document);
@@ -228,7 +228,7 @@ fn a_held_promise_that_is_reset_makes_room_for_no_other() {
     pair.receive(&client::reset(4));
     let frames = pair.frames();
     assert!(frames.is_empty(), "one is open: {frames:?}");
-    assert_eq!(pair.core.held.len(), 1, "nothing of it is left");
+    assert_eq!(pair.core.held.len(), 1, "the reset promise is not held any more");
     pair.receive(&client::reset(2));
     assert!(ends(&pair.frames(), 6));
     pair.core.detach(open, Reason::CANCEL);
@@ -238,7 +238,7 @@ fn a_held_promise_that_is_reset_makes_room_for_no_other() {
 }
 
 #[test]
-fn a_client_that_takes_no_stream_has_its_promises_reset() {
+fn promises_are_reset_if_the_client_allows_no_stream() {
     let mut pair = Pair::with(CONFIG, &[(3, 1)]);
     let document = pair.get(1);
     let keys = [(); 4].map(|()| pair.promise(document).unwrap());
@@ -269,7 +269,7 @@ fn a_client_that_takes_no_stream_has_its_promises_reset() {
 }
 
 #[test]
-fn a_limit_of_streams_that_grows_opens_heads() {
+fn held_heads_are_sent_when_the_client_s_limit_grows() {
     let mut pair = Pair::with(CONFIG, &[(3, 1)]);
     let document = pair.get(1);
     let keys = [(); 3].map(|()| pair.promise(document).unwrap());
@@ -297,7 +297,7 @@ fn a_client_may_turn_push_off_and_on() {
     pair.receive(&client::settings(&[(2, 0)]));
     assert_eq!(pair.promise(document), Err(NotPromised::Disabled));
     pair.serve(key, 10);
-    assert!(ends(&pair.frames(), 2), "what was promised is kept");
+    assert!(ends(&pair.frames(), 2), "a promise stays valid");
     pair.receive(&client::settings(&[(2, 1)]));
     assert!(pair.promise(document).is_ok());
     let events = pair.events();
@@ -330,14 +330,14 @@ fn a_goaway_of_the_client_drops_the_promises_that_it_has_not_seen() {
     let frames = pair.frames();
     assert!(ends(&frames, 1) && ends(&frames, 2) && promised(&frames).len() == 3);
     assert!(!frames.iter().any(|frame| frame.is_about(4) || frame.is_about(6)));
-    // It may have seen them meanwhile.
+    // The client may have seen them meanwhile.
     pair.receive(&[client::reset(4), client::window(6, 10), client::goaway(0)].concat());
     assert!(pair.core.is_done() && !pair.has_failed());
     pair.assert_at_rest();
 }
 
 #[test]
-fn promises_are_few_enough() {
+fn the_number_of_promises_is_limited() {
     let mut pair = Pair::new();
     let document = pair.get(1);
     let keys: Vec<_> = (0..MAX_PROMISES).map(|_| pair.promise(document).unwrap()).collect();
@@ -347,7 +347,7 @@ fn promises_are_few_enough() {
 }
 
 #[test]
-fn promises_take_no_place_of_a_request() {
+fn promises_do_not_count_in_the_limit_of_requests() {
     let mut pair = Pair::with(
         Config {
             max_streams: 2,
@@ -364,7 +364,7 @@ fn promises_take_no_place_of_a_request() {
 }
 
 #[test]
-fn identifiers_of_promises_come_to_an_end() {
+fn no_promise_is_sent_after_the_last_identifier() {
     let mut pair = Pair::new();
     let document = pair.get(1);
     pair.core.next_promise = 0x7fff_fffe;

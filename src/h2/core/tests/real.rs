@@ -1,5 +1,6 @@
-//! The h2 crate's client over a pipe: documents that promise at a time, resets of either, and small windows. It fails
-//! the connection for each promise out of order, each frame in a wrong state and each byte above a window.
+//! Tests with the h2 crate's client over a pipe: documents that promise concurrently, resets by both sides, small
+//! windows. The client fails the connection for any promise out of order, frame in a wrong state or byte above a
+//! window.
 
 use std::{collections::HashMap, pin::pin};
 
@@ -15,7 +16,7 @@ use tokio::{
 
 use super::{CONFIG, Core, Duration, Event, Free, Instant, Key, Priority, Reason, Rope, ok};
 
-/// Numbers that are always the same (xorshift).
+/// A generator of pseudo-random numbers from a seed (xorshift).
 struct Dice(u64);
 
 impl Dice {
@@ -31,13 +32,13 @@ impl Dice {
     }
 }
 
-/// Content whose length and bytes its path tells: `/LENGTH`.
+/// Returns the content of a path `/LENGTH`, which determines its length and bytes.
 fn content(path: &str) -> Bytes {
     let length = path.trim_start_matches('/').parse().unwrap_or(0);
     (0..length).map(|at: usize| at.to_le_bytes()[0]).collect()
 }
 
-/// What is to be sent on a stream.
+/// The rest of a response.
 struct Work {
     key: Key,
     left: Bytes,
@@ -108,7 +109,7 @@ async fn serve(io: DuplexStream, mut dice: Dice) -> Core<()> {
             core.transmit(&mut out, Instant::now(), &mut Free);
             written = out.take();
         }
-        // What goes now, or whatever does if there is nothing else to do.
+        // Polls the pipe once, or for a millisecond if there is nothing else to do.
         let patience = Duration::from_millis(u64::from(!is_busy));
         tokio::select! {
             biased;
@@ -129,7 +130,7 @@ async fn serve(io: DuplexStream, mut dice: Dice) -> Core<()> {
     core
 }
 
-/// Reads content to its end, or leaves it at its first part.
+/// Reads content to its end, or drops the stream after the first part.
 async fn body(path: String, mut body: h2::RecvStream, leaves: bool) {
     let expected = content(&path);
     let mut length = 0;
@@ -153,7 +154,7 @@ async fn pushes(mut promises: PushPromises, choices: Vec<usize>, document: onesh
     let mut document = pin!(document);
     let mut is_over = false;
     loop {
-        // The crate wakes nobody for promises when the document ends.
+        // The crate does not wake a task that waits for promises when the document ends.
         let promise = tokio::select! {
             biased;
             promise = promises.push_promise() => promise,
@@ -189,8 +190,8 @@ async fn document(client: SendRequest<Bytes>, path: String, choices: Vec<usize>)
     let (done, document) = oneshot::channel();
     let promises = response.push_promises();
     let pushes = tokio::task::spawn_local(pushes(promises, choices.clone(), document));
-    // All promises have come before the head. While some are on their way the crate cannot be told to reset their
-    // document: it forgets them, and fails the connection when they are answered.
+    // All promises come before the head. The document is reset only after that: otherwise the crate forgets promises
+    // that are on their way, and fails the connection when their responses come.
     let response = response.await.unwrap_or_else(|e| panic!("{path}: {e}"));
     match choices[0] {
         3 => drop(response),
@@ -200,7 +201,7 @@ async fn document(client: SendRequest<Bytes>, path: String, choices: Vec<usize>)
     pushes.await.unwrap();
 }
 
-/// A session of some documents at a time.
+/// Runs a connection with several concurrent documents.
 async fn session(seed: u64) {
     let mut dice = Dice(seed);
     let (near, far) = tokio::io::duplex(1 << (6 + dice.roll(12)));
@@ -233,7 +234,7 @@ async fn session(seed: u64) {
 }
 
 #[test]
-fn the_h2_crate_s_client_takes_all_that_is_promised() {
+fn the_h2_crate_s_client_gets_all_promised_responses() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

@@ -1,4 +1,4 @@
-//! The end of a connection: GOAWAY of both sides (RFC 9113 section 6.8).
+//! Tests the end of a connection: GOAWAY of both sides (RFC 9113 section 6.8).
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn last(frames: &[Frame]) -> Vec<u32> {
 }
 
 #[test]
-fn a_shutdown_takes_what_is_under_way_and_finishes_it() {
+fn requests_under_way_at_a_shutdown_are_served_to_their_end() {
     let mut pair = Pair::new();
     let one = pair.get(1);
     let promised = pair.promise(one).unwrap();
@@ -51,7 +51,7 @@ fn a_shutdown_takes_what_is_under_way_and_finishes_it() {
 }
 
 #[test]
-fn a_client_that_answers_no_ping_is_waited_for_a_while() {
+fn a_shutdown_goes_on_without_an_acknowledged_ping() {
     let mut pair = Pair::new();
     assert_eq!(pair.core.tick(pair.now), None);
     pair.core.shut_down(pair.now);
@@ -63,7 +63,7 @@ fn a_client_that_answers_no_ping_is_waited_for_a_while() {
     assert_eq!(last(&pair.frames()), [0x7fff_ffff, 0]);
     assert!(pair.core.is_done());
     pair.receive(&pong());
-    assert!(pair.frames().is_empty(), "a late answer");
+    assert!(pair.frames().is_empty(), "a late acknowledgement");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn another_ping_ends_no_shutdown() {
 
 /// A client may not have seen the GOAWAY when it sends.
 #[test]
-fn a_request_that_comes_after_the_last_one_is_ignored_as_a_whole() {
+fn a_request_after_the_last_one_that_goaway_named_is_ignored_with_all_its_frames() {
     let mut pair = Pair::new();
     let one = pair.get(1);
     pair.core.go_away();
@@ -115,11 +115,11 @@ fn a_request_that_comes_after_the_last_one_is_ignored_as_a_whole() {
 }
 
 #[test]
-fn tables_agree_after_a_request_that_is_ignored() {
+fn hpack_tables_agree_after_an_ignored_request() {
     let mut pair = Pair::new();
     pair.get(1);
     pair.core.go_away();
-    // A field that the table keeps, and its entry.
+    // A field that enters the dynamic table, then the index of its entry.
     let kept = [&client::block(&client::target("GET", "/"))[..], b"\x40\x01a\x01b"].concat();
     pair.receive(&client::frame(kind::HEADERS, 5, 3, &kept));
     pair.receive(&client::frame(kind::HEADERS, 5, 5, &[0xbe]));
@@ -129,7 +129,7 @@ fn tables_agree_after_a_request_that_is_ignored() {
 }
 
 #[test]
-fn a_fault_is_told_with_the_last_request() {
+fn the_goaway_of_a_fault_names_the_last_request() {
     let mut pair = Pair::new();
     let key = pair.get(5);
     pair.respond(key);

@@ -1,4 +1,4 @@
-//! States of streams: heads, ends and resets of both sides (RFC 9113 sections 5.1 and 8.1).
+//! Tests the states of streams: heads, ends and resets of both sides (RFC 9113 sections 5.1 and 8.1).
 
 use http::{HeaderMap, StatusCode};
 
@@ -110,7 +110,7 @@ fn trailers_of_a_request_end_it() {
 }
 
 #[test]
-fn trailers_that_are_none_end_the_stream() {
+fn malformed_trailers_reset_the_stream() {
     for trailers in [
         client::headers(1, &[("a", "b")], false),
         client::headers(1, &[(":path", "/")], true),
@@ -150,7 +150,7 @@ fn interim_responses_go_before_the_final_one_only() {
 }
 
 #[test]
-fn commands_out_of_order_are_told() {
+fn commands_out_of_order_are_errors() {
     let mut pair = Pair::new();
     let key = pair.get(1);
     assert_eq!(
@@ -245,7 +245,7 @@ fn a_reset_of_the_client_drops_what_waits() {
 }
 
 #[test]
-fn a_stream_that_is_let_go_is_reset_unless_it_is_complete() {
+fn a_detached_stream_is_reset_unless_its_response_is_complete() {
     let mut pair = Pair::new();
     let key = pair.get(1);
     pair.core.detach(key, Reason::INTERNAL_ERROR);
@@ -266,14 +266,14 @@ fn a_response_before_the_end_of_its_request_asks_the_client_to_stop() {
     let frames = pair.frames();
     assert!(ends(&frames, 1));
     assert_eq!(frames.last(), Some(&Frame::Reset { stream: 1, code: 0 }));
-    // What was under way.
+    // Content that the client sent before it saw the reset.
     pair.receive(&[client::data(1, b"abc", false), client::headers(1, &[("a", "b")], true)].concat());
     assert!(pair.faults().is_empty() && pair.frames().is_empty());
     pair.assert_at_rest();
 }
 
 #[test]
-fn a_response_may_end_before_its_request_while_somebody_reads_on() {
+fn a_response_may_end_before_its_request_while_the_owner_reads_on() {
     let mut pair = Pair::new();
     let key = pair.request(&client::post(1));
     pair.respond(key);
@@ -288,7 +288,7 @@ fn a_response_may_end_before_its_request_while_somebody_reads_on() {
 }
 
 #[test]
-fn content_has_the_length_that_was_said() {
+fn content_must_have_its_content_length() {
     let length = |length| ("content-length", length);
     let post = |id, said| client::headers(id, &[&client::target("POST", "/")[..], &[length(said)]].concat(), false);
     let too_long = [post(1, "3"), client::data(1, b"abcd", false)].concat();
@@ -314,7 +314,7 @@ fn content_has_the_length_that_was_said() {
 }
 
 #[test]
-fn content_that_nobody_reads_has_its_length_too() {
+fn content_of_a_detached_stream_must_have_its_content_length() {
     let mut pair = Pair::new();
     let said = [&client::target("POST", "/")[..], &[("content-length", "3")]].concat();
     let key = pair.request(&client::headers(1, &said, false));
@@ -326,9 +326,9 @@ fn content_that_nobody_reads_has_its_length_too() {
     assert!(ends(&pair.frames(), 1), "the response goes on");
 }
 
-/// RFC 9113 section 5.1, closed: frames may be under way when a stream is reset, whichever way it came to that.
+/// RFC 9113 section 5.1, "closed": frames may be under way when a stream is reset, whatever the reason of the reset.
 #[test]
-fn what_a_client_sent_before_it_heard_of_a_reset_is_no_fault() {
+fn frames_sent_before_the_client_saw_a_reset_are_no_fault() {
     let rest = |id| {
         [
             client::data(id, b"abc", false),
@@ -448,7 +448,7 @@ fn an_upgraded_connection_answers_the_request_that_it_begins_with_once_the_prefa
 }
 
 #[test]
-fn a_connection_that_is_gone_gives_all_sides_back() {
+fn a_disconnect_gives_the_owner_all_its_data_back() {
     let mut pair = Pair::new();
     let (one, two) = (pair.get(1), pair.request(&client::post(3)));
     pair.receive(&client::data(3, b"abc", false));

@@ -1,4 +1,4 @@
-//! Flow control, exact to the byte (RFC 9113 sections 5.2 and 6.9).
+//! Tests flow control, exact to the byte (RFC 9113 sections 5.2 and 6.9).
 
 use super::{
     Event, Fault, Pair, Reason, SendError,
@@ -13,7 +13,7 @@ use crate::h2::{
 const MAX: u32 = 0x7fff_ffff;
 
 #[test]
-fn content_goes_as_far_as_both_windows() {
+fn no_more_content_is_sent_than_both_windows_take() {
     let mut pair = Pair::with(super::CONFIG, &[(4, 10)]);
     let key = pair.get(1);
     pair.serve(key, 100);
@@ -35,7 +35,7 @@ fn content_goes_as_far_as_both_windows() {
 }
 
 #[test]
-fn settings_change_windows_of_streams_that_are_there_below_0_too() {
+fn settings_change_the_windows_of_existing_streams_even_below_0() {
     let mut pair = Pair::with(super::CONFIG, &[(4, 100)]);
     let key = pair.get(1);
     let promised = pair.promise(key).unwrap();
@@ -71,7 +71,7 @@ fn a_reserved_stream_has_the_windows_of_settings_that_come_before_its_head() {
 }
 
 #[test]
-fn windows_end_at_their_limit() {
+fn windows_above_their_limit_are_faults() {
     let mut pair = Pair::new();
     pair.get(1);
     pair.receive(&client::window(1, MAX - 65_535));
@@ -142,7 +142,7 @@ fn a_client_may_send_as_much_as_it_was_allowed_and_no_more() {
     assert_eq!(pair.faults(), [(Fault::FlowControl, None)]);
 }
 
-/// What the client may send now, as the server counts and as the client was told.
+/// Asserts that the server counts the same receive windows as the client, which adds up the WINDOW_UPDATE frames.
 fn assert_windows(pair: &mut Pair, client: &mut (i64, i64), id: u32) {
     for frame in pair.frames() {
         match frame {
@@ -209,7 +209,7 @@ fn content_of_a_stream_that_is_closed_opens_the_window_of_the_connection() {
 }
 
 #[test]
-fn content_that_nobody_reads_opens_the_window_of_the_connection() {
+fn content_of_a_detached_stream_opens_the_window_of_the_connection() {
     let mut pair = Pair::new();
     let key = pair.request(&client::post(1));
     pair.receive(&client::data(1, &[0; 1000], false));
@@ -247,7 +247,7 @@ fn padding_that_is_longer_than_its_frame_ends_the_connection() {
 }
 
 #[test]
-fn an_owner_waits_while_much_is_queued() {
+fn an_owner_waits_while_its_queue_is_long() {
     let mut pair = Pair::with(super::CONFIG, &[(4, 0)]);
     let key = pair.get(1);
     pair.respond(key);
@@ -256,7 +256,7 @@ fn an_owner_waits_while_much_is_queued() {
     pair.receive(&client::window(1, 1));
     assert!(
         matches!(pair.events()[..], [Event::Writable(_)]),
-        "it is short and will go"
+        "the queue is short and fits in the window"
     );
     assert_eq!(pair.core.poll_writable(key), Ok(true));
     pair.send(key, 100_000);

@@ -1,0 +1,220 @@
+//! Looks up what a document linked to before the origin is asked, and learns what it links to once its header is there.
+//!
+//! `document` tells which requests and responses are about the document of their URL, `page` reads its HTML.
+//!
+//! The learned links go first, in the first 103: browsers use no other. An origin that sends a 103 of its own most likely
+//! sent an equal one the last time, and what is new in it goes out in a second.
+
+mod document;
+mod page;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use log::{debug, info};
+
+use self::document::{asks_for_document, observed};
+use crate::{
+    forwarded::ask_for_another,
+    learn::{
+        DocumentKey, Evidence, KnownDocument, LearnPolicy, LearnSource, Learning, Links, Observation, Observed,
+        Verdict, VisitorFacts,
+    },
+    link::{ResourceHint, Spelled},
+    proxy::{
+        edge::Edge,
+        exchange::{DocumentObservation, Exchange, PageObservation},
+    },
+    push::{Mention, SkipReason, Source},
+};
+
+/// Begins to observe the document of a request where its route learns; returns the links that are to be delivered at once.
+pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Exchange) -> Links {
+    let Some(route) = exchange.route() else {
+        return Links::default();
+    };
+    let policy = &route.learn;
+    if policy.learning == Learning::Off
+        || exchange.pushed_by.is_some()
+        || exchange.is_update
+        || request.method != Method::GET
+        || ask_for_another(&request.headers)
+        || !asks_for_document(&request.headers)
+    {
+        return Links::default();
+    }
+    // A client that is given nothing early waits for a response that teaches: many do not.
+    let (key, known) = if exchange.delivers() {
+        let (key, known) = look_up(edge, request, exchange, policy);
+        (Some(key), known)
+    } else {
+        (None, KnownDocument::default())
+    };
+    let returning = policy.returning.skips(&request.headers);
+    for _ in 0..known.waiting {
+        exchange.skips.add(SkipReason::WaitingForVisitors);
+    }
+    exchange.observation = Some(Box::new(DocumentObservation {
+        key,
+        delivered: Links::clone(&known.links),
+        csp: known.csp,
+        early: Vec::new(),
+        returning,
+        missed: 0,
+    }));
+    known.links
+}
+
+/// Looks up the document that a request asks for, and the learned links. It counts as a visit.
+fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPolicy) -> (DocumentKey, KnownDocument) {
+    let url = exchange.url(request);
+    let document = (url.scheme, url.authority, url.path, request.uri.query());
+    let key = edge.manifests.hasher().document(policy, document, &request.headers);
+    (key, edge.manifests.known(key, policy, now()).unwrap_or_default())
+}
+
+/// Learns from a head of the origin, which mentions these: notes the links of a 103, observes those of a final response.
+pub(in crate::proxy) fn observe(
+    edge: &Edge,
+    request: &Parts,
+    (status, fields): (StatusCode, &HeaderMap),
+    mentions: &[Mention<'_>],
+    exchange: &mut Exchange,
+) {
+    let Some(mut observation) = exchange.observation.take() else {
+        return;
+    };
+    if status == StatusCode::EARLY_HINTS {
+        observation.early.extend(links(mentions));
+        observation.early.truncate(MAX_EARLY);
+    } else if let Some(response) = observed(status, fields, exchange.url(request).authority) {
+        exchange.page = finish(edge, request, (response, fields, mentions), exchange, &mut observation).map(Box::new);
+    }
+    exchange.observation = Some(observation);
+}
+
+/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where it has none.
+fn finish(
+    edge: &Edge,
+    request: &Parts,
+    (response, fields, mentions): (Observed, &HeaderMap, &[Mention<'_>]),
+    exchange: &Exchange,
+    observation: &mut DocumentObservation,
+) -> Option<PageObservation> {
+    let route = exchange.route()?;
+    let address = exchange.client_address(&request.headers)?;
+    let mut found: Vec<Spelled> = Vec::new();
+    for link in links(mentions).chain(observation.early.drain(..)) {
+        if !found.contains(&link) && found.len() < MAX_EARLY {
+            found.push(link);
+        }
+    }
+    if !route.learn.from.contains(&LearnSource::Link) {
+        found.clear();
+    }
+    if found.is_empty() && response != Observed::Document {
+        return None;
+    }
+    let key = observation
+        .key
+        .unwrap_or_else(|| look_up(edge, request, exchange, &route.learn).0);
+    let hasher = edge.manifests.hasher();
+    let reads_html = found.is_empty() && page::is_readable(&route.learn, fields);
+    if reads_html && !edge.manifests.is_html_due(key, hasher.fingerprint(fields)) {
+        // Nobody looks at what this response names: it speaks neither for nor against a link.
+        return None;
+    }
+    if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(key) {
+        return None;
+    }
+    let cookies: Vec<&[u8]> = values(&request.headers, &header::COOKIE);
+    let set_cookies: Vec<&[u8]> = values(fields, &header::SET_COOKIE);
+    let facts = VisitorFacts {
+        address,
+        cookies: &cookies,
+        set_cookies: &set_cookies,
+        authorization: request.headers.contains_key(header::AUTHORIZATION),
+        query: request.uri.query(),
+    };
+    let evidence = Evidence::of(&facts, &route.learn.key, hasher);
+    let network = hasher.network(address);
+    if reads_html {
+        return page::begin(&exchange.url(request), fields, (key, evidence, network));
+    }
+    let seen = Observation {
+        now: now(),
+        evidence: &evidence,
+        network,
+        response,
+        links: &found,
+        source: Source::Learned,
+        delivered: &observation.delivered,
+        policies: &values(fields, &header::CONTENT_SECURITY_POLICY),
+    };
+    let verdict = edge.manifests.observe(key, &route.learn, &seen);
+    note_verdict(request, verdict, observation);
+    None
+}
+
+/// Reads the next piece of a document's content, as the origin sent it, where its HTML is read. `data`: none at the end alone.
+pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, is_end: bool, exchange: &mut Exchange) {
+    let Some(read) = exchange.page.as_mut().and_then(|page| page::read(page, data, is_end)) else {
+        return;
+    };
+    let (Some(page), Some(mut observation)) = (exchange.page.take(), exchange.observation.take()) else {
+        return;
+    };
+    if let (page::Read::Links(links), Some(route)) = (read, exchange.route()) {
+        let policies: Vec<&[u8]> = page.policies.iter().map(HeaderValue::as_bytes).collect();
+        let seen = Observation {
+            now: now(),
+            evidence: &page.evidence,
+            network: page.network,
+            response: Observed::Document,
+            links: &links,
+            source: Source::Html,
+            delivered: &observation.delivered,
+            policies: &policies,
+        };
+        let verdict = edge.manifests.observe(page.key, &route.learn, &seen);
+        note_verdict(request, verdict, &mut observation);
+    }
+    exchange.observation = Some(observation);
+}
+
+fn note_verdict(request: &Parts, verdict: Verdict, observation: &mut DocumentObservation) {
+    observation.missed = verdict.wrong;
+    if verdict.wrong > 0 {
+        debug!("{}: {} learned links are gone", request.uri, verdict.wrong);
+    }
+    if verdict.paused {
+        info!(
+            "{}: what is learned keeps being wrong, so nothing is for a while",
+            request.uri
+        );
+    }
+}
+
+/// Links of one response that are observed.
+const MAX_EARLY: usize = 64;
+
+/// Returns the links that can be delivered early, in their one spelling: printable, with a relation that asks for something.
+fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
+    mentions
+        .iter()
+        .filter_map(|mention| ResourceHint::of(mention.link.as_ref().ok()?))
+        .map(|link| link.spelled())
+        .filter(|spelled| spelled.text().iter().all(|b| matches!(b, b' '..=b'~')))
+}
+
+/// Returns the lines of a field.
+fn values<'h>(fields: &'h HeaderMap, name: &header::HeaderName) -> Vec<&'h [u8]> {
+    fields.get_all(name).iter().map(HeaderValue::as_bytes).collect()
+}
+
+/// Returns the seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
