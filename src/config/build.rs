@@ -112,7 +112,7 @@ fn route(
     let mut alt_svc = false;
     let settings = read_settings!(at, found, {
         "name";
-        "match" => matches, what_matches;
+        "match" => matches, match_rules;
         "upstream";
         "forwarded" => forwarded, word(FORWARDED);
         "alt_svc" => alt_svc, word(value::SWITCH);
@@ -139,7 +139,7 @@ fn route(
     })
 }
 
-fn what_matches(at: &At<'_>, found: &mut Findings<'_>) -> Result<Match, Reported> {
+fn match_rules(at: &At<'_>, found: &mut Findings<'_>) -> Result<Match, Reported> {
     let mut matches = Match::default();
     read_settings!(at, found, {
         "host" => matches.hosts, |at, found| {

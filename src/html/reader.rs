@@ -173,7 +173,7 @@ impl HtmlReader {
             self.settle(outcome);
         }
         self.outcome.unwrap_or(Ok(()))?;
-        // The sort is stable: document order is kept on both sides.
+        // The sort is stable, so both parts stay in document order.
         self.found.links.sort_by_key(|link| link.tier == Tier::Lower);
         Ok(self.found)
     }

@@ -138,7 +138,7 @@ impl Reader for TextSource {
             found.is_some_and(|found| found == expected || !case_sensitive && found.eq_ignore_ascii_case(expected));
         if is_there {
             self.at += expected.len();
-            // The same step reads the byte behind a character reference.
+            // The step that reads a character reference also reads the byte behind it.
             self.in_lookahead = true;
         }
         Ok(is_there)

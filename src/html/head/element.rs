@@ -71,27 +71,27 @@ impl Page {
 
     /// Returns the fetch that a `link` causes; `None` if no relation causes a fetch that a `Link` field could.
     pub(super) fn link(&mut self, attributes: &Attributes) -> Option<ElementOutcome> {
-        let asks = Asks::of(attributes.get(Attribute::Rel)?)?;
-        Some(self.fetch_of_link(attributes, asks))
+        let kind = LinkKind::of(attributes.get(Attribute::Rel)?)?;
+        Some(self.fetch_of_link(attributes, kind))
     }
 
-    fn fetch_of_link(&mut self, attributes: &Attributes, asks: Asks) -> ElementOutcome {
+    fn fetch_of_link(&mut self, attributes: &Attributes, kind: LinkKind) -> ElementOutcome {
         check_attributes(attributes)?;
-        let destination = match asks {
-            Asks::Sheet => {
+        let destination = match kind {
+            LinkKind::Sheet => {
                 self.check_sheet(attributes)?;
                 Some("style")
             }
-            Asks::AlternateSheet => return Err(HtmlSkip::Alternate),
-            Asks::Preload if attributes.has(Attribute::ImageSrcset) => return Err(HtmlSkip::Srcset),
-            Asks::Preload => {
+            LinkKind::AlternateSheet => return Err(HtmlSkip::Alternate),
+            LinkKind::Preload if attributes.has(Attribute::ImageSrcset) => return Err(HtmlSkip::Srcset),
+            LinkKind::Preload => {
                 let destination = one_of(attributes, PRELOADED).ok_or(HtmlSkip::As)?;
                 check_type(destination, attributes)?;
                 Some(destination)
             }
-            Asks::Module if is(attributes.get(Attribute::As), "") => None,
-            Asks::Module => Some(one_of(attributes, SCRIPT_LIKE).ok_or(HtmlSkip::As)?),
-            Asks::Connection => None,
+            LinkKind::Module if is(attributes.get(Attribute::As), "") => None,
+            LinkKind::Module => Some(one_of(attributes, SCRIPT_LIKE).ok_or(HtmlSkip::As)?),
+            LinkKind::Connection => None,
         };
         if !is_for_every_screen(attributes.get(Attribute::Media).unwrap_or_default()) {
             return Err(HtmlSkip::Media);
@@ -99,19 +99,19 @@ impl Page {
         let target = self.resolve(attributes.get(Attribute::Href).unwrap_or_default())?;
         let mut link = HtmlLink {
             target,
-            relation: asks.relation(),
+            relation: kind.relation(),
             destination,
             crossorigin: cross_origin(attributes),
             integrity: None,
             priority: None,
             media_type: None,
-            tier: if asks == Asks::Sheet {
+            tier: if kind == LinkKind::Sheet {
                 Tier::Blocking
             } else {
                 Tier::Declared
             },
         };
-        if asks == Asks::Connection {
+        if kind == LinkKind::Connection {
             let is_own = self.document.is_same_origin(&link.target);
             return if is_own { Err(HtmlSkip::Itself) } else { Ok(link) };
         }
@@ -225,7 +225,7 @@ impl Page {
 
 /// The fetch that a `link` causes: the first of its relations in the order of this enum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asks {
+enum LinkKind {
     Sheet,
     AlternateSheet,
     Preload,
@@ -233,7 +233,7 @@ enum Asks {
     Connection,
 }
 
-impl Asks {
+impl LinkKind {
     fn of(relations: &str) -> Option<Self> {
         let has = |name| has_word(relations, name);
         if has("stylesheet") {
