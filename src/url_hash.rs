@@ -1,40 +1,40 @@
-//! Hashes URLs under a secret: diaries, manifests and the cache know URLs by these hashes. Pure.
+//! Hashes URLs under a secret: diaries, manifests and the cache store these hashes instead of URLs. Pure.
 //!
-//! Nobody outside knows the secret, so nobody can make two URLs meet. By chance ten thousand of them do with a probability
-//! below 10⁻³⁰; of the 64 bits that [`UrlHash::fold`] leaves, below 10⁻¹¹.
+//! Without the secret nobody can construct two URLs with the same hash. Two of ten thousand URLs collide by chance with
+//! a probability below 10⁻³⁰, in the 64 bits that [`UrlHash::fold`] returns below 10⁻¹¹.
 
 use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-/// A URL as a store knows it.
+/// The hash of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UrlHash(u128);
 
-/// Makes hashes under one secret.
+/// A source of hashes under one secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UrlHasher {
     secret: (u64, u64),
 }
 
-/// A hash of parts in their order.
+/// An unfinished hash, to which parts are added in order.
 #[derive(Debug)]
 pub struct Parts(SipHasher13);
 
 impl UrlHash {
-    /// Its bytes, as Pingora's keys have them.
+    /// Returns the hash's bytes, big-endian, as Pingora's cache keys store them.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
 
-    /// The hash of these bytes.
+    /// Makes the hash that whose [`to_bytes`](Self::to_bytes) are these.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
     }
 
-    /// Both halves in one.
+    /// Folds both halves into 64 bits, by exclusive or.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
     pub const fn fold(self) -> u64 {
@@ -55,7 +55,7 @@ impl UrlHasher {
         Self { secret }
     }
 
-    /// Makes a hasher under a secret of its own.
+    /// Makes a hasher under a new random secret.
     #[must_use]
     pub fn random() -> Self {
         Self::new(random_secret())
@@ -92,7 +92,7 @@ impl UrlHasher {
 }
 
 impl Parts {
-    /// Adds a part, which no other runs into.
+    /// Adds a part and a separator, so that `ab`, `c` and `a`, `bc` give different hashes.
     pub fn add(&mut self, part: &[u8]) {
         self.0.write(part);
         self.0.write_u8(SEPARATOR);
@@ -110,7 +110,7 @@ impl Parts {
         self.0.write_u8(SEPARATOR);
     }
 
-    /// Ends the hash.
+    /// Returns the finished hash.
     #[must_use]
     pub fn finish(self) -> UrlHash {
         UrlHash(self.0.finish128().as_u128())
@@ -123,7 +123,7 @@ pub fn random_secret() -> (u64, u64) {
     (RandomState::new().hash_one(0), RandomState::new().hash_one(1))
 }
 
-/// Writes the text of a URL as it is stored: host in lower case, without the scheme's default port.
+/// Returns the text of a URL in the form that is hashed: host in lower case, without the scheme's default port.
 #[must_use]
 pub fn url_text(scheme: &str, authority: &str, path_and_query: &str) -> String {
     let authority = without_default_port(scheme, authority);
@@ -140,7 +140,7 @@ fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     authority.strip_suffix(default_port).unwrap_or(authority)
 }
 
-/// Stands in no part of a URL or field, so that no two run together.
+/// A byte that occurs in no part of a URL or field.
 const SEPARATOR: u8 = 0xff;
 
 #[cfg(test)]
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_what_the_hash_is_of() {
+    fn the_text_of_a_url_has_a_lower_case_host_and_no_default_port() {
         assert_eq!(
             url_text("https", "Shop.Example:443", "/A?b"),
             "https://shop.example/A?b"

@@ -1,7 +1,7 @@
 //! Builds the whole configuration from the sections of a file, and reads `routes`.
 //!
-//! Every section is read to its end before a missing part ends the whole: that is why results are
-//! kept in variables and only then unwrapped with `?`.
+//! All sections are read before the first missing part ends the build, so that all problems are reported: results go
+//! into variables, and `?` follows only after the last section.
 
 use std::{collections::HashMap, time::SystemTime};
 
@@ -38,8 +38,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Lists what an operator should know of a configuration that can be used, a line each: certificates that clients
-    /// will refuse at this time.
+    /// Returns warnings about a valid configuration, one line each: certificates that clients will refuse at this time.
     #[must_use]
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -56,7 +55,7 @@ impl Config {
     }
 }
 
-/// What routes begin with: the settings of the whole file.
+/// The settings of the whole file, which routes override.
 #[derive(Debug, Clone, Default)]
 struct Base {
     push: Policy,
@@ -82,7 +81,7 @@ pub(super) fn config(root: &At<'_>, found: &mut Findings<'_>) -> Result<Config, 
     let upstreams = sections.required("upstreams", UPSTREAMS, found, |at, found| {
         at.non_empty_entries(UPSTREAMS, found)
     });
-    // A route may name an upstream that has problems of its own.
+    // Names of upstreams with problems count too, so that routes to them add no second problem.
     let names = upstreams
         .as_ref()
         .map(|entries| entries.iter().map(|entry| entry.name).collect::<Vec<_>>())
@@ -113,7 +112,7 @@ fn route(
     let mut alt_svc = false;
     let settings = read_settings!(at, found, {
         "name";
-        "match" => matches, what_matches;
+        "match" => matches, match_rules;
         "upstream";
         "forwarded" => forwarded, word(FORWARDED);
         "alt_svc" => alt_svc, word(value::SWITCH);
@@ -140,7 +139,7 @@ fn route(
     })
 }
 
-fn what_matches(at: &At<'_>, found: &mut Findings<'_>) -> Result<Match, Reported> {
+fn match_rules(at: &At<'_>, found: &mut Findings<'_>) -> Result<Match, Reported> {
     let mut matches = Match::default();
     read_settings!(at, found, {
         "host" => matches.hosts, |at, found| {

@@ -11,7 +11,8 @@ use crate::{
     route::{CachePolicy, Caching, CookieResponses, StatusField},
 };
 
-/// Reads a policy over a base: a word changes what is stored and nothing else, a mapping changes the keys that it has.
+/// Reads a policy that overrides a base: a word changes only which responses are stored, a mapping only the keys it
+/// has.
 pub(super) fn policy(at: &At<'_>, base: CachePolicy, found: &mut Findings<'_>) -> Result<CachePolicy, Reported> {
     let mut policy = base;
     if at.word_unless_mapping(CACHING, &mut policy.caching, found)? {

@@ -1,7 +1,7 @@
-//! Reads one value of the tree: its type, its range, its place in problems.
+//! Reads one value of the tree: checks its type and range, and reports problems with its place.
 //!
-//! A reader reports problems into [`Findings`], and its caller goes on with the next setting, so that one pass finds all
-//! problems. [`integer`] and the other functions make readers. `settings` reads mappings.
+//! A reader reports problems into [`Findings`], and its caller goes on with the next setting, so that one pass finds
+//! all problems. [`integer`] and the other functions make readers. `settings` reads mappings.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -27,7 +27,7 @@ pub(super) struct At<'n> {
 }
 
 impl<'n> At<'n> {
-    /// Begins at the root of a file.
+    /// Makes the value at the root of a file.
     pub(super) fn root(node: &'n Node) -> Self {
         Self {
             node,
@@ -35,12 +35,12 @@ impl<'n> At<'n> {
         }
     }
 
-    /// Reports that this value is not what is allowed.
+    /// Reports that this value is not `allowed`.
     pub(super) fn must_be(&self, allowed: impl Display, found: &mut Findings<'_>) -> Reported {
         self.report(format!("must be {allowed}, got {}", self.node.value), found)
     }
 
-    /// Takes a value, unless another of the same meaning was seen before; `seen` has the lines of all values.
+    /// Returns a value, or reports that an earlier one means the same; `seen` has the line of each value.
     pub(super) fn unique<T: Eq + Hash + Clone>(
         &self,
         value: T,
@@ -77,7 +77,7 @@ impl<'n> At<'n> {
         matches!(self.node.value, YamlValue::List(_))
     }
 
-    /// Takes the text of a text; reports nothing.
+    /// Returns the text if the value is a text; reports nothing.
     pub(super) fn text(&self) -> Option<&'n str> {
         match &self.node.value {
             YamlValue::Text(text) => Some(text),
@@ -85,7 +85,7 @@ impl<'n> At<'n> {
         }
     }
 
-    /// Reads one of some words; `or` is what else is allowed, if anything.
+    /// Reads one of some words; `or` names what else problems should list as allowed.
     pub(super) fn word<T: Clone>(
         &self,
         words: Words<'_, T>,
@@ -103,7 +103,7 @@ impl<'n> At<'n> {
         Err(self.report(format!("must be {allowed}, got {value}{hint}"), found))
     }
 
-    /// Reads one of the names that the file itself gives: its index among them.
+    /// Reads one of the names that the file defines; returns its index.
     pub(super) fn name_among(&self, what: &str, names: &[&str], found: &mut Findings<'_>) -> Result<usize, Reported> {
         let text = self.text();
         if let Some(index) = text.and_then(|text| names.iter().position(|name| *name == text)) {
@@ -155,7 +155,7 @@ where
     }
 }
 
-/// Reads a text that a function takes; the problem of every other value is that it is not what is `allowed`.
+/// Reads a text that a function accepts; reports every other value as not `allowed`.
 pub(super) fn parse<T>(
     allowed: &str,
     parse: impl Fn(&str) -> Option<T>,
@@ -173,8 +173,8 @@ pub(super) fn parse<T>(
     }
 }
 
-/// Reads a text that a function takes, or says on one line why it does not. The function is given the folder of the
-/// configuration file, too.
+/// Reads a text that a function accepts; reports the function's error, which is one line. The second argument of the
+/// function is the folder of the configuration file.
 pub(super) fn parse_or_reason<T, E: Display>(
     allowed: &str,
     parse_in: impl Fn(&Path, &str) -> Result<T, E>,
@@ -199,7 +199,7 @@ pub(super) fn word<T: Clone>(words: Words<'_, T>) -> impl Fn(&At<'_>, &mut Findi
 /// Words with their meanings.
 pub(super) type Words<'w, T> = &'w [(&'static str, T)];
 
-/// Reads a mapping, or the word off: none.
+/// Reads a mapping, or the word `off`, which gives `None`.
 pub(super) fn unless_off<T>(
     read: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
 ) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<Option<T>, Reported> {
@@ -211,7 +211,7 @@ pub(super) fn unless_off<T>(
     }
 }
 
-/// Reads a value, or nothing.
+/// Reads a value; null gives `None`.
 pub(super) fn or_null<T>(
     read: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
 ) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<Option<T>, Reported> {
@@ -249,12 +249,12 @@ pub(super) fn non_empty_list<T>(
     }
 }
 
-/// Reads the path of a file, or nothing.
+/// Reads the path of a file; null gives `None`.
 pub(super) fn file(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<PathBuf>, Reported> {
     or_null(parse("the path of a file, or ~ for none", |text| {
         (!text.is_empty() && !text.contains('\0')).then(|| text.into())
     }))(at, found)
 }
 
-/// Enough to see what names look like, without a page of them for each bad one.
+/// Largest number of names that a problem lists: enough to see the style of the names.
 const MOST_NAMES_SHOWN: usize = 20;

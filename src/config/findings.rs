@@ -14,13 +14,13 @@ pub(super) struct Findings<'f> {
     pub(super) unset: Vec<String>,
 }
 
-/// Proof that a problem was reported: reporting is the only way to get one, so a missing part of the result has been
-/// accounted for.
+/// Proof that a problem was reported. Only reporting makes a `Reported`, so no part of the result is missing without a
+/// problem.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reported(());
 
 impl<'f> Findings<'f> {
-    /// Begins without problems; `file` is the name that problems call the file.
+    /// Makes an empty collection; `file` is the name of the file in problems.
     pub(super) fn new(file: &'f str) -> Self {
         Self {
             file,
@@ -38,7 +38,7 @@ impl<'f> Findings<'f> {
         }
     }
 
-    /// Names the folder of the file: relative paths in the file begin there.
+    /// The folder of the file, from which relative paths in the file start.
     pub(super) fn folder(&self) -> PathBuf {
         Path::new(self.file).parent().map_or_else(PathBuf::new, Into::into)
     }

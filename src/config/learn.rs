@@ -19,13 +19,13 @@ use crate::learn::{LearnKey, LearnPolicy, LearnSource, Learning, ManifestLimits,
 /// 10,000 documents, 32 MiB, no file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ManifestsPolicy {
-    /// How much is stored.
+    /// Limits of the store.
     pub limits: ManifestLimits,
-    /// The file that outlasts restarts.
+    /// The file by which manifests outlast restarts.
     pub file: Option<PathBuf>,
 }
 
-/// Reads a policy over a base: a word switches, a mapping changes the keys that it has.
+/// Reads a policy that overrides a base: a word switches learning on or off, a mapping changes only the keys it has.
 pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Findings<'_>) -> Result<LearnPolicy, Reported> {
     let mut policy = base.clone();
     if at.word_unless_mapping(LEARNING, &mut policy.learning, found)? {

@@ -13,24 +13,24 @@ use crate::{
     peer::{ProxyProtocol, Scheme, Trusted},
 };
 
-/// An address that connections arrive at: HTTP/2 and HTTP/1.x.
+/// An address on which HTTP/2 and HTTP/1.x connections are accepted.
 ///
 /// # Defaults
 ///
-/// Cleartext, without a PROXY header; nobody is trusted; connections tell the scheme; upgrades to HTTP/2.
+/// Cleartext, without a PROXY header; no trusted peers; the scheme from the connection; upgrades to HTTP/2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerPolicy {
-    /// Its address.
+    /// The address.
     pub address: SocketAddr,
-    /// Whether connections begin with a PROXY header; then somebody is trusted.
+    /// Whether connections begin with a PROXY header; if so, `trusted` is not empty.
     pub proxy_protocol: ProxyProtocol,
-    /// The peers that may speak for others.
+    /// The peers whose PROXY header and forwarding fields are believed.
     pub trusted: Trusted,
-    /// The scheme that clients speak; `None`: the connection tells.
+    /// The scheme that clients use; `None` takes the scheme from the connection.
     pub scheme: Option<Scheme>,
-    /// Whether HTTP/1.1 clients may change to HTTP/2 by `Upgrade: h2c`.
+    /// Whether HTTP/1.1 clients may switch to HTTP/2 by `Upgrade: h2c`.
     pub h2c_upgrade: bool,
-    /// The certificates that TLS is ended with here, the first being the default. None: no TLS here.
+    /// The certificates for TLS, the first being the default; empty for a listener without TLS.
     pub certificates: Vec<Arc<Certificate>>,
 }
 
@@ -81,7 +81,7 @@ fn listener(
         .map_or(Ok(Vec::new()), |at| networks(at, found));
     let tls = settings.find("tls");
     let certificates = tls.map_or(Ok(None), |at| unless_off(certificates)(at, found));
-    // A listener whose certificates are bad still is one with TLS.
+    // A listener with bad certificates counts as one with TLS.
     let schemes = match certificates {
         Ok(None) => SCHEME,
         _ => TLS_SCHEME,
@@ -105,7 +105,7 @@ fn certificates(at: &At<'_>, found: &mut Findings<'_>) -> Result<Vec<Arc<Certifi
     settings.required("certificates", CERTIFICATES, found, |at, found| certificates(at, found))
 }
 
-/// Reads a certificate from its files, so that one that cannot be served is a problem of the configuration.
+/// Reads a certificate from its files, so that an unusable certificate is a problem of the configuration.
 fn certificate(at: &At<'_>, found: &mut Findings<'_>) -> Result<Certificate, Reported> {
     let settings = read_settings!(at, found, {
         "cert";
@@ -134,5 +134,5 @@ const SCHEME: &[(&str, Option<Scheme>)] = &[
     ("https", Some(Scheme::Https)),
 ];
 
-/// Where TLS is ended here, clients speak https.
+/// The schemes of a listener with TLS, whose clients use https.
 const TLS_SCHEME: &[(&str, Option<Scheme>)] = &[("auto", None), ("https", Some(Scheme::Https))];

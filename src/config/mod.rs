@@ -1,8 +1,9 @@
-//! Reads a configuration file: every problem at once, or a [`Config`] that cannot be wrong.
+//! Reads a configuration file; returns all problems at once, or a [`Config`] of valid values.
 //!
-//! Reading order: `problem` (what a bad file is told), `node` (YAML with places, the only user of the YAML crate), `findings`
-//! (collected problems), `decode` (one value), `settings` (mappings), `value` (one text to one value), `wording` (names of
-//! things in problems); then the sections: `build`, `process`, `listener`, `upstream`, `push`, `learn` and `cache`.
+//! Reading order: `problem` (the error for the operator), `node` (YAML with places, the only user of the YAML crate),
+//! `findings` (collected problems), `decode` (one value), `settings` (mappings), `value` (one text to one value),
+//! `wording` (lists and suggestions in problems); then the sections: `build`, `process`, `listener`, `upstream`,
+//! `push`, `learn` and `cache`.
 //!
 //! The command line calls it before the server starts, and reload while the server runs.
 
@@ -39,8 +40,7 @@ use node::SyntaxError;
 ///
 /// # Errors
 ///
-/// All problems of the file, each under the path as it was given here; one problem without a place if the file cannot be
-/// read.
+/// All problems of the file, each with the path as given here; one problem without a place if the file cannot be read.
 pub fn read(path: &Path) -> Result<Config, Problems> {
     let file_name = path.display().to_string();
     let whole_file = |reason: String| whole_file(&file_name, format!("cannot be read: {reason}"));
@@ -53,7 +53,7 @@ pub fn read(path: &Path) -> Result<Config, Problems> {
     parse(&file_name, text)
 }
 
-/// Reads a configuration from text, which problems call `file_name`.
+/// Reads a configuration from text; problems name the file `file_name`.
 ///
 /// # Errors
 ///
@@ -75,5 +75,5 @@ fn whole_file(file_name: &str, message: String) -> Problems {
     Problems::single(Problem::new(file_name, None, "", &message))
 }
 
-/// Enough for thousands of routes.
+/// Largest size of a configuration file, in bytes: room for thousands of routes.
 const MAX_BYTES: usize = 1024 * 1024;

@@ -1,9 +1,9 @@
 //! Parses YAML to a tree in which every value and key has its place. The only user of the YAML crate.
 //!
-//! A derived deserializer stops at its first error, and an operator wants all of them: hence the tree. Booleans are YAML
-//! 1.2's: `off`, `on`, `yes` and `no` are text. Numbers with leading zeros or underscores are text, too: the versions of
-//! YAML disagree on them. Repeated keys stay in the tree, for `settings` to report; merge keys (`<<`) and aliases are
-//! expanded within a budget.
+//! A derived deserializer would stop at the first error, but operators need all errors, hence the tree. Booleans are
+//! those of YAML 1.2: `off`, `on`, `yes` and `no` are text. Numbers with leading zeros or underscores are text, too,
+//! since the versions of YAML disagree on them. Repeated keys stay in the tree, for `settings` to report; merge keys
+//! (`<<`) and aliases are expanded within a budget.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use serde_saphyr::{
 
 use super::problem::Place;
 
-/// A value and its place; of an alias, the place of the anchor.
+/// A value and its place; an alias has the place of its anchor.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
@@ -37,15 +37,15 @@ pub(super) enum YamlValue {
     Mapping(Vec<(Node, Node)>),
 }
 
-/// Why there is no tree: the YAML is wrong, or larger than any configuration.
+/// Why there is no tree: the YAML is invalid, or exceeds the budget.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) place: Option<Place>,
-    /// One line, without the place.
+    /// The error on one line, without the place.
     pub(super) reason: String,
 }
 
-/// Parses a document; an empty one is [`YamlValue::Null`].
+/// Parses a document; an empty document is [`YamlValue::Null`].
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut root: Node = serde_saphyr::from_str_with_options(text, options()).map_err(|error| syntax_error(&error))?;
     if matches!(root.value, YamlValue::Null) {
@@ -177,7 +177,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// Prints a value as messages do after "got": text in quotes, shortened, with its control characters escaped.
+/// Returns a value as messages print it after "got": text in quotes, shortened, with control characters escaped.
 impl fmt::Display for YamlValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -192,7 +192,7 @@ impl fmt::Display for YamlValue {
     }
 }
 
-/// Quotes a text as messages show it.
+/// Returns a text in quotes, shortened, with control characters escaped.
 pub(super) fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(LONGEST_SHOWN).collect();
     let rest = if shown.len() < text.len() { "..." } else { "" };
@@ -201,7 +201,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 const START: Place = Place { line: 1, column: 1 };
 
-/// Enough to recognise a value, short enough for one line of a terminal.
+/// Largest number of characters that messages show of a value: recognisable, and short enough for a terminal's line.
 const LONGEST_SHOWN: usize = 60;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Describes a problem of a configuration file: the place, the setting, what is allowed, and what was found.
+//! Describes a problem of a configuration file: the place, the setting, the allowed values, and the value found.
 //!
 //! `decode` makes problems while it reads; the command line and reload print them.
 
@@ -11,12 +11,12 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Makes the only problem of a file that could not be looked into.
+    /// Makes the only problem of a file that could not be parsed.
     pub(super) fn single(problem: Problem) -> Self {
         Self { list: vec![problem] }
     }
 
-    /// Sorts the problems of a file by their places. The caller has found at least one.
+    /// Sorts the problems of a file by place. The caller has at least one.
     pub(super) fn sorted(mut list: Vec<Problem>) -> Self {
         list.sort_by(|a, b| (a.place, &a.path, &a.message).cmp(&(b.place, &b.path, &b.message)));
         Self { list }
@@ -29,7 +29,7 @@ impl Problems {
     }
 }
 
-/// Prints one line a problem, without a newline at the end.
+/// Prints one line per problem, without a newline at the end.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.list.iter().enumerate() {
@@ -47,18 +47,18 @@ impl std::error::Error for Problems {}
 /// One problem of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file, as it was named to [`read`](super::read()) or [`parse`](super::parse()).
+    /// The file, as named to [`read`](super::read()) or [`parse`](super::parse()).
     pub file: Box<str>,
-    /// The place in the file; `None` if the file as a whole is meant.
+    /// The place in the file; `None` for a problem of the whole file.
     pub place: Option<Place>,
     /// The setting, `routes[1].push.max_promises`; empty if the whole document is meant.
     pub path: Box<str>,
-    /// The values that are allowed, and the value that was found, on one line.
+    /// The allowed values and the value found, on one line.
     pub message: Box<str>,
 }
 
 impl Problem {
-    /// Makes a problem. A message that quotes the file is put on one line.
+    /// Makes a problem; puts a message that quotes the file on one line.
     pub(super) fn new(file: &str, place: Option<Place>, path: &str, message: &str) -> Self {
         Self {
             file: file.into(),

@@ -18,55 +18,55 @@ settings! {
     pub struct ProcessPolicy {
         /// Worker threads; 0 is one for each processor.
         threads: usize = 0, integer(0..=1024);
-        /// How long requests in flight may take after SIGTERM.
+        /// Time that requests in flight may take after SIGTERM.
         graceful_timeout: Duration = Duration::from_secs(30), time;
-        /// The file that the process id is written to.
+        /// The file for the process id.
         pid_file: Option<PathBuf> = None, file;
-        /// The store of what was learned of documents.
+        /// The store of manifests.
         manifests: ManifestsPolicy = ManifestsPolicy::default(), learn::manifests;
-        /// How much stored responses may take.
+        /// Limits of the store of responses.
         cache: StoreLimits = StoreLimits::default(), cache::limits;
-        /// Where the running server takes commands; `None`: nowhere.
+        /// The address on which the running server takes commands; `None` for no commands.
         admin: Option<AdminEndpoint> = None, admin;
-        /// How much one client may use.
+        /// Limits of one client.
         limits: ClientLimits = ClientLimits::default(), ClientLimits::read;
-        /// How names of origin servers are resolved.
+        /// Resolution of the names of origin servers.
         resolver: ResolverPolicy = ResolverPolicy::default(), upstream::resolver;
-        /// Idle connections to origin servers that one thread keeps.
+        /// Largest number of idle connections to origin servers per thread.
         idle_origin_connections: usize = 128, integer(1..=65536);
     }
 }
 
 settings! {
-    /// How much one client may use, most of it on one connection.
+    /// Limits of one client, most of them per connection.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct ClientLimits {
         /// Requests in flight on one HTTP/2 connection (SETTINGS_MAX_CONCURRENT_STREAMS).
         max_streams: u32 = 128, integer(1..=1000);
-        /// Bytes of a request's header list (SETTINGS_MAX_HEADER_LIST_SIZE).
+        /// Size of a request's header list in bytes (SETTINGS_MAX_HEADER_LIST_SIZE).
         max_header_bytes: u32 = 64 * 1024, parse("1KiB to 1MiB with its unit (B, KiB, MiB)", |text| {
             value::size(text).filter(|bytes| (1024..=1024 * 1024).contains(bytes))
         });
-        /// Fields of a request; the crumbs of a cookie are one.
+        /// Fields of a request; all `cookie` fields of an HTTP/2 request count as one (RFC 9113 section 8.2.3).
         max_header_fields: usize = 100, integer(16..=256);
         /// Malformed requests after which an HTTP/2 connection is closed.
         max_malformed: u32 = 32, integer(1..=1000);
-        /// URLs that the diary of a connection remembers.
+        /// URLs in the diary of a connection.
         diary_entries: usize = 1024, integer(16..=65536);
         /// Open connections of one client address; 0 is no limit.
         max_connections_per_client: usize = 0, integer(0..=1_000_000);
-        /// How long a new connection may take to show its protocol and first bytes.
+        /// Time that a new connection may take until its protocol is known.
         handshake_timeout: Duration = Duration::from_secs(10), time;
-        /// How long a connection may stay without a request.
+        /// Time that a connection may stay open without a request.
         idle_timeout: Duration = Duration::from_secs(60), time;
-        /// How long a client may take to send the next bytes of a request.
+        /// Time that a client may take to send the next bytes of a request.
         read_timeout: Duration = Duration::from_secs(60), time;
-        /// How long a client may take to accept the next bytes of a response.
+        /// Time that a client may take to accept the next bytes of a response.
         write_timeout: Duration = Duration::from_secs(60), time;
     }
 }
 
-/// Where a server takes commands: on this machine only.
+/// The address on which a server takes commands, from this machine only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminEndpoint {
     /// A loopback address: every user of this machine may give commands.
@@ -91,5 +91,5 @@ fn admin(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<AdminEndpoint>,
     })(at, found)
 }
 
-/// Bytes of a Unix socket's path (`sun_path`, without its end).
+/// Largest length of a Unix socket's path in bytes (`sun_path`, without the terminating NUL).
 const MOST_SOCKET_PATH: usize = 107;

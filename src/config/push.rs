@@ -8,7 +8,7 @@ use super::{
 };
 use crate::push::{Credentials, Delivery, Destination, Destinations, HintRequests, Nopush, Policy};
 
-/// Reads a policy over a base: a word changes the delivery and nothing else, a mapping changes the keys that it has.
+/// Reads a policy that overrides a base: a word changes only the delivery, a mapping only the keys it has.
 pub(super) fn policy(at: &At<'_>, base: &Policy, found: &mut Findings<'_>) -> Result<Policy, Reported> {
     let mut policy = base.clone();
     if at.word_unless_mapping(DELIVERY, &mut policy.delivery, found)? {

@@ -1,6 +1,6 @@
-//! Reads mappings: of settings, whose keys are known, or of names.
+//! Reads mappings: of settings with known keys, or of names.
 //!
-//! [`settings!`] and [`read_settings!`] state a setting in one row: problems list the keys in the order of the rows.
+//! [`settings!`] and [`read_settings!`] declare a setting in one row; problems list the keys in the order of the rows.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -12,8 +12,8 @@ use super::{
     wording::{did_you_mean, nearest},
 };
 
-/// Reads a mapping into values that have their defaults. Each row is a key, the value, and the value's reader; the caller
-/// reads a key that is alone.
+/// Reads a mapping into variables that hold the defaults. Each row is a key, the variable, and its reader; the caller
+/// reads the key of a row that has only a key.
 macro_rules! read_settings {
     ($at:expr, $found:expr, { $($key:expr $(=> $slot:expr, $read:expr)?;)* }) => {{
         let settings = $at.mapping(&[$($key),*], $found)?;
@@ -22,8 +22,8 @@ macro_rules! read_settings {
     }};
 }
 
-/// Defines a type for a mapping of settings, its defaults, and how it is read. Each row is a key with its documentation,
-/// type, default and reader.
+/// Defines a type for a mapping of settings, with its `Default` and its reader. Each row is a key with its
+/// documentation, type, default and reader.
 macro_rules! settings {
     (
         $(#[$attribute:meta])*
@@ -55,7 +55,7 @@ macro_rules! settings {
 pub(super) use {read_settings, settings};
 
 impl<'n> At<'n> {
-    /// Reads a mapping whose keys are names; of a repeated key, the first.
+    /// Reads a mapping whose keys are names; reports a repeated key, and returns its first entry.
     pub(super) fn entries(&self, allowed: &str, found: &mut Findings<'_>) -> Result<Vec<NamedValue<'n>>, Reported> {
         let YamlValue::Mapping(nodes) = &self.node.value else {
             return Err(self.must_be(allowed, found));
@@ -102,7 +102,7 @@ impl<'n> At<'n> {
         }
     }
 
-    /// Reads one of some words in place of a mapping; false where there is a mapping, which the caller reads.
+    /// Reads one of some words; returns false, and reads nothing, if the value is a mapping.
     pub(super) fn word_unless_mapping<T: Clone>(
         &self,
         words: Words<'_, T>,
@@ -147,7 +147,7 @@ impl<'n> At<'n> {
     }
 }
 
-/// One entry of a mapping: a value and what it is named.
+/// One entry of a mapping: a value and its name.
 #[derive(Debug)]
 pub(super) struct NamedValue<'n> {
     pub(super) name: &'n str,
@@ -156,7 +156,7 @@ pub(super) struct NamedValue<'n> {
 }
 
 impl NamedValue<'_> {
-    /// Reports that the key is not what is allowed.
+    /// Reports that the key is not `allowed`.
     pub(super) fn key_must_be(&self, allowed: &str, found: &mut Findings<'_>) -> Reported {
         let message = format!("the key must be {allowed}, got {}", quoted(self.name));
         found.report(self.key_place, &self.at.path, &message)
@@ -172,7 +172,7 @@ pub(super) struct Settings<'n> {
 }
 
 impl<'n> Settings<'n> {
-    /// Finds a key that is given.
+    /// Returns the value of a key; `None` if the mapping lacks the key.
     pub(super) fn find(&self, key: &str) -> Option<&At<'n>> {
         self.fields
             .iter()
@@ -180,7 +180,7 @@ impl<'n> Settings<'n> {
             .map(|field| &field.at)
     }
 
-    /// Replaces a default if the key is given; keeps it if the value is bad, which is then reported.
+    /// Replaces a default by the key's value, if there is one; reports a bad value, and leaves the default.
     pub(super) fn set<T>(
         &self,
         key: &str,
@@ -193,7 +193,7 @@ impl<'n> Settings<'n> {
         }
     }
 
-    /// Reads a key that has no default; `what` says what to write there.
+    /// Reads a key that has no default; `what` describes the value in the problem of a missing key.
     pub(super) fn required<T>(
         &self,
         key: &str,

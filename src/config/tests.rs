@@ -1,5 +1,5 @@
-//! The shipped files: the valid ones parse, the invalid ones say what is expected, `edge.yaml` shows
-//! every setting with its default; and no text makes the parser panic.
+//! Tests that the shipped files parse, that invalid files give the expected problems, that `edge.yaml` shows every
+//! setting with its default, and that no text makes the parser panic.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::{
     upstream::{HealthCheckPolicy, PoolPolicy, TlsPolicy, Verify},
 };
 
-/// The `.yaml` files of a folder of this crate, each named as from the crate's root.
+/// Returns the `.yaml` files of a folder of this crate, each with its path from the crate's root.
 fn yaml_files(folder: &str) -> Vec<(String, PathBuf)> {
     let mut files: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
         .expect("a folder of the crate")
@@ -49,9 +49,9 @@ fn every_shipped_configuration_is_valid() {
     }
 }
 
-/// With `BLESS` in the environment, writes what is said now: read the difference before committing it.
+/// With `BLESS` in the environment, overwrites the expected problems: read the difference before committing it.
 #[test]
-fn every_invalid_configuration_says_what_is_expected() {
+fn every_invalid_configuration_gives_the_expected_problems() {
     let files = yaml_files("conf/invalid");
     assert!(files.len() >= 15, "{files:?}");
     let mut wrong = Vec::new();
@@ -86,14 +86,13 @@ fn edge_yaml_gives_every_setting_its_default() {
     assert_eq!(route.learn, LearnPolicy::default());
     assert_eq!(route.cache, CachePolicy::default());
     assert!(route.matches.hosts.is_empty() && route.matches.methods.is_empty());
-    // A route that says nothing of push has the file's defaults: these are the built-in ones, too.
+    // A route without `push` has the file's defaults, which are the built-in defaults.
     let silent = edge().replace("    push: auto\n", "");
     let config = parse("conf/edge.yaml", &silent).expect("a valid file");
     assert_eq!(config.routes.first().map(|route| &route.push), Some(&Policy::default()));
 }
 
-/// `edge.yaml` with the mappings that it shows in comments (`#> `), in place of the word off behind
-/// them.
+/// Returns `edge.yaml` with the mappings in its comments (`#> `) in place of the word `off` behind them.
 fn edge_with_examples() -> String {
     let edge = edge();
     let is_example = |line: &str| line.trim_start().starts_with("#> ");
@@ -143,7 +142,7 @@ fn a_minimal_configuration_has_the_defaults() {
     assert_eq!(config.routes.first().map(|route| &route.push), Some(&Policy::default()));
 }
 
-/// A file whose routes and defaults are given.
+/// Parses a file with these defaults and this route; returns the route's policy.
 fn with_push(defaults: &str, route: &str) -> Policy {
     let text = format!(
         "listeners: [{{ address: '[::]:0' }}]\nupstreams: {{ app: {{ servers: [a:1] }} }}\n\
@@ -241,7 +240,7 @@ fn a_file_that_cannot_be_read_is_one_problem_without_a_place() {
     );
 }
 
-/// Parsing ends without a panic, and a refusal says something on every line.
+/// Asserts that parsing ends without a panic, and that a refusal has one line with the file's name per problem.
 fn parse_any(text: &str) -> Result<(), TestCaseError> {
     if let Err(problems) = parse("any.yaml", text) {
         prop_assert!(!problems.as_slice().is_empty());
@@ -253,7 +252,7 @@ fn parse_any(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What YAML and the settings are made of, more likely to be understood than random letters.
+/// Pieces of YAML and of settings, which reach more of the parser than random letters.
 const PIECES: [&str; 40] = [
     "listeners",
     "upstreams",
@@ -299,18 +298,18 @@ const PIECES: [&str; 40] = [
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
         parse_any(&text)?;
     }
 
     #[test]
-    fn no_bytes_of_yaml_make_it_panic(pieces in proptest::collection::vec(0..PIECES.len(), 0..60)) {
+    fn no_pieces_of_yaml_make_the_parser_panic(pieces in proptest::collection::vec(0..PIECES.len(), 0..60)) {
         let text: String = pieces.iter().filter_map(|&piece| PIECES.get(piece).copied()).collect();
         parse_any(&text)?;
     }
 
     #[test]
-    fn no_mutation_of_a_valid_file_makes_it_panic(
+    fn no_mutation_of_a_valid_file_makes_the_parser_panic(
         edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..8_usize, 0..PIECES.len()), 1..6),
     ) {
         let mut text: Vec<char> = edge().chars().collect();

@@ -1,4 +1,4 @@
-//! Reads the `upstreams` section, and how names in it are resolved (`server.resolver`).
+//! Reads the `upstreams` section, and `server.resolver`, by which names of servers are resolved.
 
 use std::{collections::HashMap, net::SocketAddr};
 

@@ -1,6 +1,6 @@
 //! Parses one text to one value: times, sizes, hosts, networks, methods, patterns, links. Pure.
 //!
-//! Each function has its `..._ALLOWED`, which problems say in place of a bad value.
+//! Each function has an `..._ALLOWED` text: the allowed values, as problems name them.
 
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     upstream::{HashKey, Host, ServerPolicy},
 };
 
-/// The words of a setting that is off or on.
+/// The words of a setting that is `off` or `on`.
 pub(super) const SWITCH: &[(&str, bool)] = &[("off", false), ("on", true)];
 
 pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
@@ -59,18 +59,18 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
 
 pub(super) const NAME_ALLOWED: &str = "1 to 64 characters of a-z, 0-9, _ and -";
 
-/// Parses the name of a route or an upstream: logs and labels of metrics have it.
+/// Parses the name of a route or an upstream, which appears in logs and labels of metrics.
 pub(super) fn name(text: &str) -> Option<&str> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     ((1..=64).contains(&text.len()) && text.bytes().all(allowed)).then_some(text)
 }
 
 /// Parses a host to its form in requests: lower case, an IPv6 address in brackets and in its shortest form. Underscores
-/// are allowed, container networks use them; names beyond ASCII only as `xn--`.
+/// are allowed, since container networks use them; names beyond ASCII only as `xn--`.
 fn host(text: &str) -> Option<Box<str>> {
     match url::Host::parse(text).ok()? {
         url::Host::Ipv6(address) => Some(format!("[{address}]").into()),
-        // The URL standard also reads `1` and `0x7f.1` as addresses; no operator means that.
+        // The URL standard also reads `1` and `0x7f.1` as addresses, which is surely a mistake here.
         url::Host::Ipv4(address) => (address.to_string() == text).then(|| text.into()),
         url::Host::Domain(_) => {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
@@ -141,7 +141,7 @@ pub(super) fn hash_key(text: &str) -> Option<HashKey> {
 
 pub(super) const PATH_ALLOWED: &str = "a path (/health)";
 
-/// Parses a path with or without a query, as a request line takes it.
+/// Parses a path with or without a query, as in a request line.
 pub(super) fn path(text: &str) -> Option<Box<str>> {
     let allowed = |b: u8| b.is_ascii_graphic() && b != b'#';
     (text.starts_with('/') && text.len() <= 1024 && text.bytes().all(allowed)).then(|| text.into())
@@ -162,7 +162,7 @@ pub(super) fn statuses(text: &str) -> Option<RangeInclusive<u16>> {
     (!statuses.is_empty()).then_some(statuses)
 }
 
-/// Parses a port that can be connected to. `str::parse` alone would take `+80`.
+/// Parses a port other than 0. `str::parse` alone would accept `+80`.
 fn port(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port > 0)
@@ -170,7 +170,8 @@ fn port(text: &str) -> Option<u16> {
 
 pub(super) const NETWORK_ALLOWED: &str = "a network (10.0.0.0/8, \"2001:db8::/32\") or an IP address";
 
-/// Parses `10.0.0.0/8`, or one address. A network with bits behind its length is a slip: `10.1.0.0/8`.
+/// Parses `10.0.0.0/8`, or one address. Refuses a network with bits set behind its length, a likely mistake:
+/// `10.1.0.0/8`.
 pub(super) fn network(text: &str) -> Option<IpNet> {
     let network = text
         .parse()
@@ -191,7 +192,7 @@ pub(super) fn method(text: &str) -> Option<Method> {
 
 pub(super) const PATTERN_ALLOWED: &str = "a regular expression";
 
-/// Compiles a pattern that paths are searched with; the error is the reason, on one line.
+/// Compiles a pattern for paths; the error is the reason, on one line.
 pub(super) fn pattern(text: &str) -> Result<Regex, String> {
     RegexBuilder::new(text)
         .size_limit(PATTERN_SIZE_LIMIT)
@@ -209,7 +210,7 @@ pub(super) fn pattern(text: &str) -> Result<Regex, String> {
         })
 }
 
-/// A tenth of the crate's own limit: paths need no more, and every route has a pattern.
+/// Largest size of a compiled pattern: a tenth of the crate's default, since every route may have a pattern.
 const PATTERN_SIZE_LIMIT: usize = 1024 * 1024;
 
 pub(super) const LINK_ALLOWED: &str = "the value of a Link header (</style.css>; rel=preload; as=style)";

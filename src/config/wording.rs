@@ -1,4 +1,4 @@
-//! Words problems: lists of allowed values, and the word that was probably meant. Pure.
+//! Writes parts of problems: lists of allowed values, and the word that was probably meant. Pure.
 
 /// Lists words: `a`, `a or b`, `a, b or c`.
 pub(super) fn one_of(words: &[&str]) -> String {
@@ -9,12 +9,12 @@ pub(super) fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// Asks for the nearest word, if there is one.
+/// Returns the question for the nearest word, or an empty text.
 pub(super) fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |word| format!(" (did you mean {word}?)"))
 }
 
-/// Finds the known word that a text is most likely a slip of: at most a third of the word is mistyped.
+/// Returns the known word that a text is most likely a misspelling of: at most a third of the word differs.
 pub(super) fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     if text.len() > 64 {
         return None;
@@ -30,8 +30,8 @@ pub(super) fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
         .map(|(_, word)| word)
 }
 
-/// A file of 1 MiB may name 20,000 upstreams and be wrong in 20,000 routes: comparing all with all
-/// takes minutes.
+/// Largest number of words that are compared. A file of 1 MiB may define 20,000 upstreams and misspell them in 20,000
+/// routes, whose comparison would take minutes.
 const MOST_COMPARED: usize = 200;
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! Names what crosses the borders between `listen`, `h2`, `proxy`, `upstream` and `cache`, none of which knows the others.
+//! Defines the types that pass between `listen`, `h2`, `proxy`, `upstream` and `cache`; `h2` and `proxy` do not import
+//! each other.
 //!
-//! `h2` asks a [`ResponseSource`] before the application, for requests and promises alike, and sends a [`StoredResponse`] from
-//! its own task. An [`OnSent`] hears what became of it. `date` and `page` are for responses that more than one of them writes.
+//! `h2` asks a [`ResponseSource`] before the application, for requests and promises alike, and sends a
+//! [`StoredResponse`] from its own task. At the end of a response it calls its [`OnSent`]. `date` and `page` serve
+//! responses that several modules write.
 //!
-//! Beside requests and responses, through Pingora, ride these and no others:
+//! These values, and no others, pass through Pingora beside requests and responses; a new value needs a row here:
 //!
 //! | value | rides in | put in by | taken out by | when |
 //! |---|---|---|---|---|
@@ -34,10 +36,10 @@ use http::{Response, request::Parts};
 
 use crate::{cache::Body, peer, push::PushedBy};
 
-/// Finds responses that need no application.
+/// A source of responses that need no application.
 pub trait ResponseSource: Send + Sync {
-    /// Returns the response to a request that came on this connection, or to a promise of one of its streams; `None`
-    /// where the application is to be asked.
+    /// Returns the response to a request of this connection, or to a promise of one of its streams; `None` if the
+    /// application must respond.
     fn find(
         &self,
         request: &Parts,
@@ -48,17 +50,17 @@ pub trait ResponseSource: Send + Sync {
 
 /// A stored response that is complete.
 pub struct StoredResponse {
-    /// Its status and fields, none of which belongs to one connection.
+    /// Status and fields, without connection-specific fields (RFC 9110 section 7.6.1).
     pub head: Response<()>,
-    /// Its content; empty where it has none, as for HEAD.
+    /// Content; empty if there is none, as for HEAD.
     pub body: Body,
-    /// The one that hears of its end.
+    /// The callback for the end of the response.
     pub on_sent: Option<Box<dyn OnSent>>,
 }
 
-/// Hears of a response that has come to its end.
+/// A callback for the end of a response.
 pub trait OnSent: Send {
-    /// Hears that this many bytes of content were sent; `failure` says why not all.
+    /// Takes the number of content bytes that were sent; `failure` says why these are not all.
     fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>);
 }
 

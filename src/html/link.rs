@@ -1,25 +1,25 @@
-//! One fetch that a head asks for, and how it is written as a `Link` field value.
+//! Holds one fetch that a head causes, writes it as a `Link` field value, and derives preconnects from several.
 
 use crate::link::{CrossOrigin, Document, Relation, Target};
 
-/// One thing that the head makes a browser fetch, or connect to.
+/// One fetch, or connection, that the head causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HtmlLink {
     /// The resolved URL.
     pub target: Target,
-    /// How a `Link` field asks for it.
+    /// The relation of the `Link` field.
     pub relation: Relation,
-    /// The destination, as `as` names it: always for a preload, for a module only where the element names it.
+    /// The value of `as`: always for a preload, for a module only if the element has one.
     pub destination: Option<&'static str>,
-    /// The element's `crossorigin`. A preload without it would be fetched a second time.
+    /// The element's `crossorigin`. A preload in another CORS mode would be fetched a second time.
     pub crossorigin: Option<CrossOrigin>,
     /// The element's `integrity`, with single spaces between its hashes: printable ASCII without quotation marks.
     pub integrity: Option<Box<str>>,
     /// The element's `fetchpriority`.
     pub priority: Option<FetchPriority>,
-    /// The media type of an image: not every browser knows each, and one that does not must not fetch it.
+    /// The media type of an image, so that a browser without support for the type does not fetch the image.
     pub media_type: Option<Box<str>>,
-    /// When the page needs it.
+    /// When the page needs the target.
     pub tier: Tier,
 }
 
@@ -43,19 +43,19 @@ impl FetchPriority {
     }
 }
 
-/// When a page needs what it names.
+/// When a page needs an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tier {
-    /// It blocks rendering, or the parser.
+    /// The asset blocks rendering, or the parser.
     Blocking,
-    /// The page asks for it ahead of time.
+    /// The page declares the asset ahead of its use: `preload`, `modulepreload`, `preconnect`.
     Declared,
-    /// A script that runs when the document is there (`defer`, modules) or at any time (`async`).
+    /// A script that runs after the document is parsed (`defer`, modules) or at any time (`async`).
     Lower,
 }
 
 impl Tier {
-    /// Its name in explanations.
+    /// The tier's name in explanations.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,8 +67,8 @@ impl Tier {
 }
 
 impl HtmlLink {
-    /// Writes the link as one `Link` field value. [`parse`](crate::link::parse()) reads it back as it is: the target is a
-    /// checked URL, and every other value is a token or a quoted string without escapes.
+    /// Writes the link as one `Link` field value. [`parse`](crate::link::parse()) reads the same link from it: the
+    /// target is a checked URL, and every other value is a token or a quoted string without escapes.
     #[must_use]
     pub fn field_value(&self) -> String {
         let mut value = ["<", self.target.url(), ">; rel=", self.relation.name()].concat();
@@ -92,7 +92,7 @@ impl HtmlLink {
         value
     }
 
-    /// Whether a browser answers both by one fetch, or by one connection.
+    /// Returns whether a browser makes one fetch, or one connection, for both.
     #[must_use]
     pub fn is_one_fetch(&self, other: &Self) -> bool {
         let is_connection = self.relation == Relation::Preconnect;
@@ -105,20 +105,20 @@ impl HtmlLink {
         self.kind() == other.kind() && self.target == other.target
     }
 
-    /// The CORS mode of the request: modules and fonts always have one.
+    /// Returns the CORS mode of the request: modules and fonts always have one.
     fn mode(&self) -> Option<CrossOrigin> {
         let always = self.relation == Relation::ModulePreload || self.destination == Some("font");
         self.crossorigin.or(always.then_some(CrossOrigin::Anonymous))
     }
 
-    /// A module is a script, which the page may have preloaded as one.
+    /// Returns the destination; `script` for a module without one, since the page may preload the module as a script.
     fn kind(&self) -> &'static str {
         self.destination.unwrap_or("script")
     }
 }
 
-/// Connections worth opening ahead: to each origin other than the document's from which at least `many` of the links are
-/// fetched in one CORS mode, unless the page declares the connection itself.
+/// Returns the connections worth opening early: to each origin other than the document's from which at least `many`
+/// links are fetched in one CORS mode, unless the page declares the connection itself.
 #[must_use]
 pub fn preconnects(links: &[HtmlLink], document: &Document, many: usize) -> Vec<HtmlLink> {
     let mut counted: Vec<(HtmlLink, usize)> = Vec::new();

@@ -1,9 +1,9 @@
-//! The stages that a body goes through, and what bounds them.
+//! Passes a body through its stages (content coding, character encoding, tokenizer, head), within bounds.
 //!
-//! Time is linear in the bytes that are read, which are bounded, and a reader that is done takes no more. Memory is
-//! bounded, too: the links, which are made of what is read; what one piece of the body decodes to, at most
-//! `text_bytes`; 26 attributes of `attribute_bytes`; about 30 KiB of text on its way to the tokenizer; and the window
-//! of the content coding (see `content`). All but the links is freed when the head ends.
+//! Time is linear in the bytes read, which [`Limits`] bounds; a reader whose head has ended drops further bytes. Memory
+//! is bounded by the sum of: the links, which are shorter than the text read; the text that one piece of the body
+//! decodes to, at most `text_bytes`; 26 attributes of `attribute_bytes`; about 30 KiB of text before the tokenizer; and
+//! the window of the content coding (see `content`). Everything but the links is freed when the head ends.
 
 use html5gum::Tokenizer;
 
@@ -15,18 +15,18 @@ use super::{
 };
 use crate::link::Document;
 
-/// What is read of one document at most.
+/// Bounds on the reading of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the body, as it comes.
+    /// Bytes of the body as received.
     pub body_bytes: usize,
-    /// Bytes of the body once its content coding is undone.
+    /// Bytes of the body after decoding its content coding.
     pub text_bytes: usize,
-    /// Tags, of start and of end.
+    /// Start tags and end tags together.
     pub tags: usize,
-    /// Links, and as many elements that are passed over.
+    /// Links, and, counted apart, skipped elements.
     pub links: usize,
-    /// Bytes of one attribute's value: a longer one is no URL that is asked for.
+    /// Bytes of one attribute's value; an element with a longer URL is skipped.
     pub attribute_bytes: usize,
 }
 
@@ -43,7 +43,7 @@ impl Default for Limits {
     }
 }
 
-/// Fields of a response that say how its body is read; empty where it has none.
+/// Fields of a response that decide how its body is read; empty if absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ResponseFields<'a> {
     /// `Content-Type`
@@ -54,41 +54,41 @@ pub struct ResponseFields<'a> {
     pub content_disposition: &'a [u8],
 }
 
-/// Whether a reader wants more.
+/// Whether a reader needs more of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReaderState {
     /// The head has not ended yet.
     Reading,
     /// The head has ended.
     Done,
-    /// Nothing will be known of this document.
+    /// The head cannot be read.
     Failed,
 }
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// All of it came.
+    /// The body is complete.
     Whole,
-    /// It broke off, or nobody waited for the rest.
+    /// The body ended too early, or the rest was not awaited.
     BrokenOff,
 }
 
-/// What a head says.
+/// The fetches of a head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// What is fetched: first what blocks rendering or is declared, in the order of the document, then other scripts.
+    /// The fetches: first [`Tier::Blocking`] and [`Tier::Declared`] in document order, then [`Tier::Lower`].
     pub links: Vec<HtmlLink>,
-    /// What is passed over.
+    /// The skipped elements, in document order.
     pub skipped: Vec<Skipped>,
 }
 
-/// An element that names something to fetch, and is passed over.
+/// An element that causes a fetch, and is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// Its URL as it stands in the document.
+    /// The URL as the document has it.
     pub target: Box<str>,
-    /// Why.
+    /// Why the element is skipped.
     pub reason: HtmlSkip,
 }
 
@@ -113,7 +113,7 @@ struct Stages {
     tokens: Tokens,
 }
 
-/// The tokenizer, or what it needs once the encoding is known.
+/// The tokenizer, or, until the encoding is known, its source.
 #[derive(Debug)]
 enum Tokens {
     Waiting(Option<TextSource>),
@@ -121,8 +121,8 @@ enum Tokens {
 }
 
 impl HtmlReader {
-    /// A reader for a document whose response has these fields. It has failed at once if they say that the body cannot be
-    /// read.
+    /// Makes a reader for a document whose response has these fields. The reader starts as [`ReaderState::Failed`] if
+    /// the fields show that the body cannot be read.
     #[must_use]
     pub fn new(limits: Limits, document: &Document, fields: ResponseFields<'_>) -> Self {
         let mut reader = Self {
@@ -138,7 +138,7 @@ impl HtmlReader {
         reader
     }
 
-    /// Reads the next bytes of the body. One that has ended or failed drops them.
+    /// Reads the next bytes of the body. A reader that is done or has failed drops them.
     pub fn feed(&mut self, mut bytes: &[u8]) -> ReaderState {
         while let (Some(stages), false) = (&mut self.stages, bytes.is_empty()) {
             let (piece, rest) = bytes.split_at(bytes.len().min(PIECE));
@@ -149,7 +149,7 @@ impl HtmlReader {
         self.state()
     }
 
-    /// Whether more bytes are wanted.
+    /// Returns whether more bytes are needed.
     #[must_use]
     pub fn state(&self) -> ReaderState {
         match &self.outcome {
@@ -159,7 +159,7 @@ impl HtmlReader {
         }
     }
 
-    /// What the head says, once the body has ended or no more of it is wanted.
+    /// Returns the fetches of the head, when the body has ended or the caller stops reading.
     ///
     /// # Errors
     ///
@@ -173,12 +173,12 @@ impl HtmlReader {
             self.settle(outcome);
         }
         self.outcome.unwrap_or(Ok(()))?;
-        // Stable: within a tier the order is that of the document.
+        // The sort is stable, so both parts stay in document order.
         self.found.links.sort_by_key(|link| link.tier == Tier::Lower);
         Ok(self.found)
     }
 
-    /// Frees everything but what was found once the outcome is known.
+    /// Records an outcome, if there is one, and frees the stages; frees the links, too, after a failure.
     fn settle(&mut self, outcome: Option<Result<(), HtmlReason>>) {
         if outcome.is_some() {
             self.outcome = outcome;
@@ -190,7 +190,7 @@ impl HtmlReader {
     }
 }
 
-/// `None`: more bytes are wanted.
+/// The outcome of reading; `None` while more bytes are needed.
 type ReadOutcome = Option<Result<(), HtmlReason>>;
 
 impl Stages {
@@ -246,7 +246,7 @@ impl Stages {
         self.tokenize(&[], Rest::None, found, limits).or(Some(Ok(())))
     }
 
-    /// Reads content in pieces: what a decoder makes of one piece of the body may be all that is read.
+    /// Reads decoded content in pieces of [`PIECE`] bytes, since one piece of the body may decode to `text_bytes`.
     fn tokenize(&mut self, content: &[u8], rest: Rest, found: &mut Found, limits: Limits) -> ReadOutcome {
         let mut pieces = content.chunks(PIECE);
         let outcome = pieces.find_map(|piece| self.step(piece, Rest::Follows, found, limits));
@@ -274,7 +274,7 @@ impl Stages {
         let Tokens::Running(tokenizer) = &mut self.tokens else {
             return None;
         };
-        // Events of the step that starved come by the next call.
+        // A step that starves may leave events, which the next call returns: only two `Starved` in a row end the loop.
         let mut has_starved = false;
         loop {
             match tokenizer.next() {
@@ -305,7 +305,8 @@ impl Found {
     }
 
     fn add(&mut self, link: HtmlLink, most: usize) -> Result<(), HtmlReason> {
-        // The first says how it is fetched: a preload with a low priority stays low when its script follows.
+        // The first element decides how the asset is fetched: a preload with low priority keeps it when its script
+        // follows.
         if let Some(known) = self.links.iter_mut().find(|known| known.is_one_fetch(&link)) {
             if known.tier == Tier::Lower {
                 known.tier = link.tier;
@@ -327,10 +328,10 @@ impl Found {
     }
 }
 
-/// A field value without its parameters.
+/// Returns a field value without its parameters.
 fn first_word(value: &[u8]) -> &[u8] {
     value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii()
 }
 
-/// Bytes of the body that are looked at before it is asked whether the head has ended.
+/// Bytes of the body that are read before the reader checks whether the head has ended.
 const PIECE: usize = 4096;

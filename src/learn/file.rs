@@ -9,9 +9,8 @@
 //!     "links":["</main.css>; rel=preload; as=style"]}]}}
 //! ```
 //!
-//! The file is one line. Without its end it is no JSON; a changed byte of the content is found by the CRC-32 of the
-//! content's text. The keys are made with the secret, so the file has to stay private. Version 1 was a text of lines, and
-//! is refused.
+//! The file is one line. A truncated file is invalid JSON; the CRC-32 of the content's text detects a changed byte. The
+//! file contains the secret of the keys, so it has to stay private. Version 1 was a text of lines, and is refused.
 
 use std::borrow::Cow;
 
@@ -23,7 +22,7 @@ use super::key::{DocumentKey, KeyHasher};
 /// Why the content of a file is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// The file is no file of manifests.
+    /// The file does not begin like a file of manifests.
     #[error("it is not a file of manifests")]
     Foreign,
     /// Another version wrote the file.
@@ -32,7 +31,7 @@ pub enum FileError {
         /// The version in the file.
         found: u32,
     },
-    /// The file ends too early, or was changed.
+    /// The file is truncated, or was changed.
     #[error("it is damaged or incomplete")]
     Damaged,
 }
@@ -40,7 +39,7 @@ pub enum FileError {
 /// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content<'l> {
-    /// The secret that the keys were made with.
+    /// The secret of the keys.
     pub secret: (u64, u64),
     /// The documents.
     pub documents: Vec<Saved<'l>>,
@@ -51,13 +50,13 @@ pub struct Content<'l> {
 pub struct Saved<'l> {
     /// The document.
     pub key: DocumentKey,
-    /// Seconds since 1970 of its last response.
+    /// Time of the document's last response, in seconds since 1970.
     pub last_seen: u64,
-    /// The link values that are delivered early, each on one line.
+    /// The links that are delivered early, as field values without line breaks.
     pub links: Vec<Cow<'l, str>>,
 }
 
-/// The whole file. Other versions need to have the version alone.
+/// The whole file. Only the version is required, so that files of other versions are recognised.
 #[derive(Serialize, Deserialize)]
 struct File<'t> {
     #[serde(rename = "linkpush-manifests")]
@@ -75,7 +74,7 @@ const START_OF_VERSION_1: &[u8] = b"linkpush-manifests 1 ";
 ///
 /// # Errors
 ///
-/// serde's alone: numbers and texts can be written.
+/// serde's errors, which do not occur: numbers and texts can always be written.
 pub fn encode<L: AsRef<[u8]>>(
     hasher: &KeyHasher,
     documents: &[(DocumentKey, u64, impl AsRef<[L]>)],
@@ -106,7 +105,7 @@ pub fn encode<L: AsRef<[u8]>>(
 ///
 /// # Errors
 ///
-/// Anything else is refused as a whole.
+/// Any other file is refused as a whole: see [`FileError`].
 pub fn decode(bytes: &[u8]) -> Result<Content<'static>, FileError> {
     if bytes.starts_with(START_OF_VERSION_1) {
         return Err(FileError::Version { found: 1 });
@@ -130,7 +129,7 @@ pub fn decode(bytes: &[u8]) -> Result<Content<'static>, FileError> {
         .ok_or(FileError::Damaged)
 }
 
-/// Tells whether a link can stand in a field: a line break would end the field.
+/// Returns whether a link can stand in a field: a line break would end the field.
 fn is_line(link: &str) -> bool {
     !link.contains(['\n', '\r'])
 }
@@ -153,14 +152,14 @@ mod tests {
         .expect("a text")
     }
 
-    /// A whole file with this content.
+    /// Returns a whole file with this content.
     fn finished(content: &str) -> String {
         let sum = crc32fast::hash(content.as_bytes());
         format!("{{\"linkpush-manifests\":2,\"crc32\":{sum},\"content\":{content}}}")
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn an_encoded_file_is_decoded_without_links_of_two_lines() {
         let content = decode(written().as_bytes()).expect("a whole file");
         assert_eq!(content.secret, (1, u64::MAX));
         let [first, second] = &content.documents[..] else {
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_and_every_changed_byte_is_noticed() {
+    fn every_truncation_and_every_changed_byte_is_detected() {
         let whole = written();
         for length in 0..whole.len() {
             let cut = whole.as_bytes().get(..length).unwrap_or_default();
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_file_that_nobody_wrote_is_damaged() {
+    fn invalid_content_with_a_valid_checksum_is_damaged() {
         let good = r#"{"secret":[0,0],"documents":[{"key":1,"last_seen":2,"links":["</a>"]}]}"#;
         assert!(decode(finished(good).as_bytes()).is_ok());
         for bad in [

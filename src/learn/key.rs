@@ -1,4 +1,5 @@
-//! Tells which responses belong to the same document: a keyed hash of scheme, authority, path and what else the route says.
+//! Decides which responses belong to the same document, by a keyed hash of scheme, authority, path, and the query
+//! parameters and request fields that the route names.
 
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
@@ -6,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::policy::{LearnKey, LearnPolicy};
 use crate::url_hash::UrlHasher;
 
-/// A document as a store keeps it.
+/// The hash that identifies a document in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DocumentKey(pub(super) u128);
 
-/// Makes keys, and marks of visitors, under one secret.
+/// A source of document keys, and of marks of visitors, under one secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyHasher(UrlHasher);
 
@@ -27,7 +28,7 @@ impl KeyHasher {
         self.0.secret()
     }
 
-    /// The document that a request asks for. Host case and the scheme's default port make no
+    /// Returns the key of the document that a request is for. Host case and the scheme's default port make no
     /// difference.
     #[must_use]
     pub fn document(
@@ -59,7 +60,8 @@ impl KeyHasher {
         DocumentKey(u128::from_be_bytes(parts.finish().to_bytes()))
     }
 
-    /// Hashes the fields by which a response tells that its content has changed.
+    /// Returns a hash of the fields that show a change of a response's content: `ETag`, `Last-Modified`,
+    /// `Content-Length`.
     #[must_use]
     pub fn fingerprint(&self, response: &HeaderMap) -> u64 {
         let mut parts = self.0.parts();
@@ -69,7 +71,8 @@ impl KeyHasher {
         parts.finish().fold()
     }
 
-    /// A mark of a visitor: of its network, a cookie, or a part of its query.
+    /// Returns a mark of a visitor: the hash of its network, of a cookie, or of a part of its query; `kind` says of
+    /// which.
     pub(super) fn mark(&self, kind: u8, bytes: &[u8]) -> u64 {
         let mut parts = self.0.parts();
         parts.add(&[kind]);
@@ -78,22 +81,22 @@ impl KeyHasher {
     }
 }
 
-/// The part of a query that the key of a document leaves out, pair by pair.
+/// Yields the pairs of a query that are not part of a document's key.
 pub(super) fn left_out<'q>(key: &LearnKey, query: Option<&'q str>) -> impl Iterator<Item = &'q str> {
     let pairs = match key {
         LearnKey::PathAndQuery => None,
         LearnKey::Path | LearnKey::Parameters(_) => query,
     };
-    let is_kept = move |pair: &str| match key {
+    let is_in_key = move |pair: &str| match key {
         LearnKey::Parameters(names) => names.iter().any(|name| **name == *name_of(pair)),
         LearnKey::Path | LearnKey::PathAndQuery => false,
     };
-    let kept: Vec<&str> = pairs
+    let left_out: Vec<&str> = pairs
         .into_iter()
         .flat_map(|query| query.split('&'))
-        .filter(|pair| !pair.is_empty() && !is_kept(pair))
+        .filter(|pair| !pair.is_empty() && !is_in_key(pair))
         .collect();
-    kept.into_iter()
+    left_out.into_iter()
 }
 
 fn name_of(pair: &str) -> &str {
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_a_route_varies_by_make_documents() {
+    fn requests_that_differ_in_a_vary_field_are_for_different_documents() {
         let policy = LearnPolicy {
             vary: vec![header::ACCEPT_LANGUAGE],
             ..LearnPolicy::default()

@@ -1,4 +1,4 @@
-//! What an operator decided about learning on one route. Built by `config`.
+//! Holds an operator's settings for learning on one route. `config` builds them.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use http::{HeaderMap, HeaderName, header};
 /// Whether a route learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Learning {
-    /// It observes responses and delivers what it learned.
+    /// The route observes responses and delivers learned links.
     On,
-    /// It does neither.
+    /// The route does neither.
     #[default]
     Off,
 }
@@ -17,37 +17,37 @@ pub enum Learning {
 /// Where the links of a document are learned from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LearnSource {
-    /// Its `Link` fields.
+    /// `Link` fields.
     Link,
-    /// The head of its HTML, where it has no `Link` fields.
+    /// The HTML head, if the response has no `Link` fields.
     Html,
 }
 
-/// What tells one document of a host from another, besides its path.
+/// The part of the query that distinguishes documents with the same path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LearnKey {
-    /// Nothing.
+    /// No part.
     #[default]
     Path,
-    /// The query as it is.
+    /// The whole query.
     PathAndQuery,
-    /// These query parameters, in whatever order a request has them.
+    /// These query parameters, in any order.
     Parameters(Vec<Box<str>>),
 }
 
-/// Whether a visitor who asks whether its copy is still good is pushed what was learned.
+/// Whether learned links are pushed to a visitor that revalidates its stored copy of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Returning {
-    /// It has the assets, most likely: hints only.
+    /// Learned links are only hinted: the visitor has the assets, most likely.
     #[default]
     Skip,
-    /// It is pushed to like any other.
+    /// Learned links are pushed, as to any other visitor.
     Push,
 }
 
 impl Returning {
-    /// Whether the sender of a request with these fields is not pushed what was learned: it asks only whether its
-    /// copy is still good (RFC 9110 section 13.1).
+    /// Returns whether learned links are not pushed for a request with these fields, because it is a revalidation
+    /// (RFC 9110 section 13.1).
     #[must_use]
     pub fn skips(self, request: &HeaderMap) -> bool {
         self == Self::Skip
@@ -62,23 +62,21 @@ impl Returning {
 /// Off; from `Link` and HTML; documents by their path; three visitors; a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LearnPolicy {
-    /// Whether anything is learned at all.
+    /// Whether the route learns.
     pub learning: Learning,
     /// Where links are learned from.
     pub from: Vec<LearnSource>,
-    /// What makes a document.
+    /// The part of the query that distinguishes documents.
     pub key: LearnKey,
-    /// Request fields whose values make documents of their own, for an application that varies its
-    /// links by them.
+    /// Request fields whose values distinguish documents, for an application that varies its links by them.
     pub vary: Vec<HeaderName>,
-    /// Visitors with nothing in common who must have got a link that may be personal, 2 to 16.
+    /// Number of visitors with nothing in common who must have got a link that may be personal, 2 to 16.
     pub min_visitors: usize,
-    /// For how long a document that nobody asks for is remembered.
+    /// Time for which a document without requests is remembered.
     pub expire_after: Duration,
-    /// For how long a document stops being learned whose learned links keep being wrong; each time
-    /// twice as long.
+    /// Time for which learning stops on a document whose learned links keep being wrong; doubled with each pause.
     pub pause: Duration,
-    /// What a returning visitor gets.
+    /// Whether a returning visitor is pushed learned links.
     pub returning: Returning,
 }
 

@@ -1,7 +1,7 @@
-//! Many manifests, bounded in documents and bytes.
+//! Stores manifests, bounded in documents and bytes.
 //!
-//! What is asked for often stays (W-TinyLFU): a crawler that asks for a million documents once does
-//! not push out those that people come back to. Only documents with links take a place.
+//! Documents that are requested often stay (W-TinyLFU): a crawler that requests a million documents once each does not
+//! evict the documents that people return to. Only documents with links take space.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,12 +15,12 @@ use super::{
 };
 use crate::{link::Spelled, push::Csp};
 
-/// How much a store may hold.
+/// Limits of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ManifestLimits {
-    /// Documents, at least 1.
+    /// Largest number of documents, at least 1.
     pub documents: u32,
-    /// Bytes of all manifests together.
+    /// Largest size of all manifests together, in bytes.
     pub bytes: u32,
 }
 
@@ -41,29 +41,29 @@ pub struct ManifestStore {
     limits: ManifestLimits,
 }
 
-/// What is known of a document before its origin is asked.
+/// Knowledge about a document before its response.
 #[derive(Debug, Clone, Default)]
 pub struct KnownDocument {
-    /// What is delivered early.
+    /// The links that are delivered early.
     pub links: Links,
-    /// The Content-Security-Policy of its last response.
+    /// The Content-Security-Policy of the last response.
     pub csp: Option<Arc<Csp>>,
-    /// Links that are not delivered because too few visitors got them.
+    /// Number of links that are not delivered because too few visitors got them.
     pub waiting: usize,
 }
 
 #[derive(Debug)]
 struct StoredManifest {
     manifest: Arc<Mutex<Manifest>>,
-    /// What the cache was told last.
+    /// The weight under which the cache has this manifest.
     weight: u32,
 }
 
 impl ManifestStore {
-    /// An empty store; `secret` must be random.
+    /// Makes an empty store; `secret` must be random.
     #[must_use]
     pub fn new(limits: ManifestLimits, secret: (u64, u64)) -> Self {
-        // One dimension bounds both: a manifest weighs its bytes, and no less than its share of them.
+        // One limit bounds both: a manifest weighs its bytes, and at least `limits.bytes / limits.documents`.
         let manifests = Cache::builder()
             .max_capacity(u64::from(limits.bytes))
             .weigher(|_, stored: &Arc<StoredManifest>| stored.weight)
@@ -75,17 +75,17 @@ impl ManifestStore {
         }
     }
 
-    /// What makes keys and visitors here.
+    /// The hasher for this store's keys and visitors.
     #[must_use]
     pub const fn hasher(&self) -> &KeyHasher {
         &self.hasher
     }
 
-    /// What is known of a document; `None` if nothing is.
+    /// Returns the knowledge about a document; `None` if there is no manifest, or an expired one, which is removed.
     #[must_use]
     pub fn known(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<KnownDocument> {
-        let shelf = self.manifests.get(&key)?;
-        let manifest = shelf.lock();
+        let stored = self.manifests.get(&key)?;
+        let manifest = stored.lock();
         if manifest.last_seen().saturating_add(policy.expire_after.as_secs()) < now {
             drop(manifest);
             self.manifests.invalidate(&key);
@@ -98,13 +98,14 @@ impl ManifestStore {
         })
     }
 
-    /// Whether nothing is kept of a document.
+    /// Returns whether there is no manifest of a document.
     #[must_use]
     pub fn is_unknown(&self, key: DocumentKey) -> bool {
         !self.manifests.contains_key(&key)
     }
 
-    /// Counts a response whose HTML could be read; returns whether it should. Those of a document that is not known are.
+    /// Counts a response whose HTML could be read; returns whether the HTML should be read, as always for a document
+    /// without a manifest.
     #[must_use]
     pub fn is_html_due(&self, key: DocumentKey, fingerprint: u64) -> bool {
         let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
@@ -115,8 +116,8 @@ impl ManifestStore {
 
     /// Learns from a response.
     pub fn observe(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
-        // To get counts as a visit, and so does to miss; to ask whether it is there does not. The request's
-        // look-up has counted: a document that is seen once must not look like one that people return to.
+        // `get` counts as a visit, even if it misses; `contains_key` does not. The look-up in `known` has already
+        // counted this request, and a document without a manifest must not count twice for one request.
         let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
         let Some(stored) = known.flatten() else {
             return self.begin(key, policy, seen);
@@ -127,7 +128,7 @@ impl ManifestStore {
             drop(manifest);
             self.manifests.invalidate(&key);
         } else if self.weight(&manifest) != stored.weight {
-            // The cache weighs what is put into it, and never again.
+            // The cache weighs a value only when it is inserted.
             let weight = self.weight(&manifest);
             drop(manifest);
             let manifest = Arc::clone(&stored.manifest);
@@ -137,10 +138,9 @@ impl ManifestStore {
         verdict
     }
 
-    /// Learns from the first response of a document. Of two at the same time one is lost, as if it had
-    /// come before.
+    /// Learns from the first response of a document. If two first responses end at the same time, one is lost.
     fn begin(&self, key: DocumentKey, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
-        // Most responses link to nothing, and most clients never come back; nothing counts with Authorization.
+        // Most responses have no links, and links of responses to authorized clients never count.
         if seen.links.is_empty() || *seen.evidence == Evidence::Authorized {
             return Verdict::default();
         }
@@ -152,7 +152,7 @@ impl ManifestStore {
         verdict
     }
 
-    /// What is delivered early now, document by document, with its last response's time.
+    /// Returns the links that are delivered early now, each document with the time of its last response.
     #[must_use]
     pub fn snapshot(&self, now: u64) -> Vec<(DocumentKey, u64, Links)> {
         let known = self.manifests.iter().map(|(key, stored)| {
@@ -162,20 +162,20 @@ impl ManifestStore {
         known.filter(|(_, _, links)| !links.is_empty()).collect()
     }
 
-    /// Takes a document over from a file.
+    /// Inserts a document from a file.
     pub fn restore(&self, key: DocumentKey, last_seen: u64, links: Vec<Spelled>) {
-        let shelf = self.stored(Manifest::restored(&links, last_seen));
-        self.manifests.insert(key, Arc::new(shelf));
+        let stored = self.stored(Manifest::restored(&links, last_seen));
+        self.manifests.insert(key, Arc::new(stored));
     }
 
-    /// Documents in it, after what is due to leave has left.
+    /// Returns the number of documents, after pending evictions.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.manifests.run_pending_tasks();
         self.manifests.entry_count()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no document.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -188,7 +188,8 @@ impl ManifestStore {
         }
     }
 
-    /// In steps, so that a manifest is not moved for each visitor that is noted.
+    /// Returns the weight of a manifest, in steps of [`WEIGHT_STEP`], so that not every new visitor causes a
+    /// reinsertion.
     fn weight(&self, manifest: &Manifest) -> u32 {
         let size = manifest.size().next_multiple_of(WEIGHT_STEP);
         let share = self.limits.bytes / self.limits.documents.max(1);
@@ -199,7 +200,7 @@ impl ManifestStore {
 const WEIGHT_STEP: usize = 1024;
 
 impl StoredManifest {
-    /// A panic elsewhere leaves a manifest usable, so a poisoned lock is taken all the same.
+    /// Locks the manifest. A panic under the lock leaves the manifest usable, so a poisoned lock is taken too.
     fn lock(&self) -> std::sync::MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -237,19 +238,19 @@ mod tests {
         Some(known.links)
     }
 
-    /// Spreads numbers over all bits, as a key's hash does.
+    /// Spreads a number over all bits, as a key's hash does.
     fn spread(n: u128) -> u128 {
         n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
     }
 
     #[test]
-    fn what_people_return_to_outlasts_a_crawler() {
+    fn documents_that_people_return_to_outlast_a_crawler() {
         let limits = ManifestLimits {
             documents: 500,
             bytes: 2 << 20,
         };
         let store = ManifestStore::new(limits, (1, 2));
-        // In no order: a period as long as the store is large would hide what a gap does.
+        // The documents return in random order: with a fixed period no gap between two visits would be long.
         let returning = |n: u32| spread((spread(u128::from(n) + 1) >> 64 & 0xff_ffff) % 100);
         for n in 0..50_000_u32 {
             see(&store, NOW, spread(u128::from(n) + 1000), &[b"</a.css>; rel=preload"]);
@@ -260,14 +261,14 @@ mod tests {
                 assert!(store.len() <= 550, "{} documents", store.len());
             }
         }
-        let kept = (0..100)
+        let known = (0..100)
             .filter(|n| delivered(&store, NOW, spread(*n)).is_some())
             .count();
-        assert!(kept >= 95, "{kept} of 100 are kept");
+        assert!(known >= 95, "{known} of 100 are known");
     }
 
     #[test]
-    fn a_document_that_teaches_nothing_takes_no_place() {
+    fn a_document_without_links_to_learn_takes_no_space() {
         let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
         let seen = Observation {
             now: NOW,
@@ -294,7 +295,7 @@ mod tests {
         );
         assert!(
             delivered(&store, NOW, 1).is_none_or(|links| links.is_empty()),
-            "what is gone is gone"
+            "a link that is gone is not delivered"
         );
     }
 
@@ -317,8 +318,8 @@ mod tests {
                 });
             }
         });
-        // Whatever their order was, what two later responses have is believed: even by a document that was
-        // left alone, for at most 128 times ten minutes, or is after the first of them.
+        // In any order of the threads, a link of two later responses is delivered: even for a document that was paused
+        // by the threads, for at most 128 times ten minutes, or is paused by the first of the two.
         const DAY: u64 = 23 * 60 * 60;
         for n in 0..50 {
             for days in 1..=2 {

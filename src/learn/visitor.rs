@@ -1,4 +1,4 @@
-//! Who got a response, as far as it takes to tell two visitors apart. Nothing of it can be read back.
+//! Tells visitors apart by hashes of their network, cookies and query, which cannot be reversed.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use super::{
     policy::LearnKey,
 };
 
-/// What is known of whoever got a response.
+/// The facts by which the visitor that got a response is recognised.
 #[derive(Debug, Clone, Copy)]
 pub struct VisitorFacts<'a> {
     /// The client's address.
@@ -22,37 +22,36 @@ pub struct VisitorFacts<'a> {
     pub query: Option<&'a str>,
 }
 
-/// What a response proves about the links in it.
+/// The value of a response as evidence that its links are for everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evidence {
-    /// Nobody in particular got it: its links are for everybody.
+    /// The application could not know the visitor, so the links are for everybody.
     Anonymous,
-    /// This visitor got it.
+    /// The response was made for this visitor.
     Visitor(Visitor),
-    /// It was made for an authorized client; its links never count.
+    /// The response was made for an authorized client; its links never count.
     Authorized,
 }
 
 /// One visitor: marks of its network, its cookies and its query.
 ///
-/// A value that is shared by many (`consent=yes`) must not make all of them one visitor, else
-/// nothing would ever be learned: pairs with a short value count only where there is no longer one, and
-/// then all together.
+/// Visitors that share a common value (`consent=yes`) must stay different visitors, or no link would ever be learned:
+/// pairs with a value shorter than 16 bytes count only if there is no longer one, and then all together as one mark.
 ///
-/// Of many marks the smallest are kept. Two visits of one visitor with most marks in common share
-/// some of the smallest too (min-wise hashing), so a cookie that changes with each response does
-/// not make a new visitor as long as others stay.
+/// A visitor with many marks has only the 16 smallest. Two visits with most marks in common share some of the smallest,
+/// too (min-wise hashing), so a cookie that changes with each response does not make a new visitor while other cookies
+/// stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visitor {
     network: u64,
     marks: Vec<u64>,
 }
 
-/// Marks that are kept of one visitor.
+/// Largest number of marks of one visitor.
 const MAX_MARKS: usize = 16;
 
 impl Evidence {
-    /// What a response to this visitor proves.
+    /// Returns the evidence of a response to a visitor with these facts.
     #[must_use]
     pub fn of(facts: &VisitorFacts<'_>, key: &LearnKey, hasher: &KeyHasher) -> Self {
         if facts.authorization {
@@ -85,22 +84,23 @@ impl Evidence {
     }
 }
 
-/// Whether a pair has a value long enough to be one visitor's alone.
+/// Returns whether a pair's value is long enough to be unique to a visitor.
 fn tells_visitors_apart(pair: &[u8]) -> bool {
     let value = pair.splitn(2, |&b| b == b'=').nth(1).unwrap_or_default();
     value.len() >= MIN_TELLING
 }
 
-/// Identifiers of sessions have 16 characters and more; consent, language and theme have fewer.
+/// Shortest value that may identify a visitor, in bytes: session identifiers have at least 16, consent, language and
+/// theme fewer.
 const MIN_TELLING: usize = 16;
 
 impl Visitor {
-    /// Bytes that it takes.
+    /// Memory in bytes.
     pub(super) fn size(&self) -> usize {
         size_of::<Self>() + self.marks.len() * size_of::<u64>()
     }
 
-    /// Whether two visits may be one visitor's.
+    /// Returns whether two visits may be those of one visitor.
     #[must_use]
     pub fn may_be(&self, other: &Self) -> bool {
         self.network == other.network || self.marks.iter().any(|mark| other.marks.binary_search(mark).is_ok())
@@ -108,7 +108,8 @@ impl Visitor {
 }
 
 impl KeyHasher {
-    /// The mark of the network that an address is in, in which one visitor is given addresses: /24, or /48 for IPv6.
+    /// Returns the mark of an address's network, within which one visitor may get other addresses: /24, or /48 for
+    /// IPv6.
     #[must_use]
     pub fn network(&self, address: IpAddr) -> u64 {
         match address.to_canonical() {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn without_anything_personal_nobody_in_particular_was_there() {
+    fn a_request_without_cookie_query_or_authorization_is_anonymous() {
         let anonymous = facts([192, 0, 2, 1], &[]);
         assert_eq!(Evidence::of(&anonymous, &LearnKey::Path, &HASHER), Evidence::Anonymous);
         let authorized = VisitorFacts {
@@ -182,7 +183,7 @@ mod tests {
             Evidence::of(&query, &LearnKey::PathAndQuery, &HASHER),
             Evidence::Anonymous
         );
-        // The cookie that was set comes back with the next request.
+        // The next request sends the cookie that the response set.
         assert!(visitor(&set).may_be(&visitor(&facts([198, 51, 100, 1], &[b"a=2; s=0123456789abcdef"]))));
     }
 
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn short_values_count_together_where_nothing_else_does() {
+    fn short_values_count_together_if_there_is_no_long_one() {
         let one = visitor(&facts([192, 0, 2, 1], &[b"uid=42; theme=dark"]));
         let moved = visitor(&facts([198, 51, 100, 1], &[b"uid=42; theme=dark"]));
         let other = visitor(&facts([203, 0, 113, 1], &[b"uid=43; theme=dark"]));
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn many_cookies_of_which_some_change_are_still_the_same_visitor() {
+    fn a_visitor_stays_the_same_while_some_of_many_cookies_change() {
         let cookies = |changed: usize| -> Vec<u8> {
             let kept = (0..30).map(|n| format!("kept{n}={n:016}"));
             let new = (0..10).map(|n| format!("new{n}={changed:016}"));

@@ -1,16 +1,16 @@
-//! What can be wrong with one link of a field value.
+//! Names the reasons why a piece of a `Link` field value is not a link.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// A piece of a `Link` field value that is not a link. The links around it stand.
+/// A piece of a `Link` field value that is not a link. The links before and after it are still used.
 #[derive(Clone, Copy, PartialEq, Eq, Error)]
 #[error("{reason}")]
 pub struct Malformed<'a> {
-    /// The piece, up to the comma at which parsing starts anew, without white space at its ends.
+    /// The piece, up to the comma after which parsing resumes, without white space at its ends.
     pub raw: &'a [u8],
-    /// The first thing wrong with it.
+    /// The first error in the piece.
     pub reason: MalformedReason,
 }
 
@@ -26,25 +26,25 @@ impl fmt::Debug for Malformed<'_> {
 /// Why a piece of a `Link` field value is not a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum MalformedReason {
-    /// It does not begin with `<`.
+    /// The piece does not begin with `<`.
     #[error("a link begins with `<`")]
     NoTarget,
-    /// Its `<` is followed by the end, or by another `<`, before any `>`.
+    /// The `<` is followed by the end of the field value, or by another `<`, before any `>`.
     #[error("the target is not closed by `>`")]
     UnclosedTarget,
-    /// Something other than `;` stands behind the target: `</a.css> rel=preload`.
+    /// The target is followed by something other than `;`: `</a.css> rel=preload`.
     #[error("no `;` between the target and its parameters")]
     NoSemicolon,
     /// A parameter name has white space inside: `rel pel=preload`.
     #[error("white space inside a parameter name")]
     WhiteSpaceInName,
-    /// `rel` has several words without quotes: `rel=preload as=image`, where a `;` was lost.
+    /// `rel` has several words without quotes: `rel=preload as=image`, where a `;` is missing.
     #[error("white space inside an unquoted rel")]
     WhiteSpaceInRelation,
     /// A quotation mark stands inside a name or an unquoted value.
     #[error("a quotation mark inside a parameter name or an unquoted value")]
     StrayQuote,
-    /// A quoted value never ends. The rest of the field value belongs to it.
+    /// A quoted value never ends, so the rest of the field value belongs to this piece.
     #[error("a quoted value is not closed")]
     UnclosedQuote,
     /// A quoted value is followed by more text: `rel="preload"x`.

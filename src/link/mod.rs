@@ -1,12 +1,12 @@
-//! What a `Link` header says: RFC 8288 field value -> links; RFC 3986 target -> URL. Pure.
+//! Parses `Link` fields: RFC 8288 field value -> links; RFC 3986 target -> URL. Pure.
 //!
-//! A field value goes through [`parse()`], which yields every link in order and every malformed piece with its reason.
-//! The target of a link goes through [`Document::resolve`], which yields the URL a client would ask for. Which of these
-//! links are delivered, and how, is the business of `push`.
+//! [`parse()`] yields every link of a field value in order, and every malformed piece with its reason.
+//! [`Document::resolve`] turns the target of a link into the URL that a client would request. `push` decides which of
+//! these links are delivered, and how.
 //!
 //! Reading order: `parse` (the grammar, over its `cursor`), `malformed` (what can be wrong with a link), `document`
-//! (resolution, the document's own identity), `target` (a resolved URL and why a target is refused), `resource_hint` (what
-//! a browser understands of a link, and when two links are one).
+//! (resolution, the document's own identity), `target` (a resolved URL and why a target is refused), `resource_hint`
+//! (the parameters that browsers understand, and when two links are the same).
 //!
 //! ```
 //! use linkpush::link::{Document, parse};

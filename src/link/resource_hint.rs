@@ -1,44 +1,45 @@
-//! The part of a link that browsers act on before they have the page: relation, target, and a handful of parameters.
+//! Reads from a link what browsers act on before they have the page: relation, target, and eight parameters.
 //!
-//! The HTML standard ("processing Link headers") and Resource Hints give a meaning to a few parameters only, and Chromium
-//! ignores a link of a 103 that has any other. So a link that goes into a 103 is written anew from what is understood here.
+//! The HTML standard ("processing Link headers") and Resource Hints give a meaning to these parameters only, and
+//! Chromium ignores a link of a 103 that has any other. So a link that goes into a 103 is written anew from a
+//! [`ResourceHint`].
 //!
-//! Two links are one if relation, target, `as` and `crossorigin` are (rule 19), however they are written. `anchor`, `media`
-//! and `imagesrcset` belong to that identity where they are present, since they decide whether the link is for this page
-//! and this screen at all. `nopush`, `nonce` and `title` never do.
+//! Two links are the same if relation, target, `as` and `crossorigin` are equal (rule 19), in any spelling. `anchor`,
+//! `media` and `imagesrcset` count too where they are present, since they decide whether the link is for this page and
+//! this screen at all. `nopush`, `nonce` and `title` never count.
 
 use std::borrow::Cow;
 
 use super::parse::{Link, parameters};
 
-/// A relation that asks for something before the page is there.
+/// A relation that makes a browser act before it has the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Relation {
-    /// `preload`: fetch this.
+    /// `preload`: fetch the target.
     Preload,
-    /// `modulepreload`: fetch this module script, and compile it.
+    /// `modulepreload`: fetch the target, a module script, and compile it.
     ModulePreload,
-    /// `preconnect`: connect to this origin.
+    /// `preconnect`: connect to the target's origin.
     Preconnect,
 }
 
 /// A CORS setting (HTML, "CORS settings attributes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CrossOrigin {
-    /// `crossorigin`, `crossorigin=anonymous`, and any value that is none.
+    /// `crossorigin`, `crossorigin=anonymous`, and any unknown value.
     Anonymous,
     /// `crossorigin=use-credentials`.
     UseCredentials,
 }
 
-/// A link with one of the three relations, as far as a browser understands it.
+/// A link with one of the three relations, reduced to what a browser understands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceHint<'a> {
-    /// The target as it was written.
+    /// The target as received.
     pub target: &'a [u8],
-    /// The first of its relations that is one of the three.
+    /// The link's first relation that is one of the three.
     pub relation: Relation,
-    /// `as` in lower case; `None` if it is absent or empty.
+    /// `as` in lower case; `None` if absent or empty.
     pub destination: Option<Cow<'a, [u8]>>,
     /// `crossorigin`.
     pub cross_origin: Option<CrossOrigin>,
@@ -46,21 +47,21 @@ pub struct ResourceHint<'a> {
     pub anchor: Option<Cow<'a, [u8]>>,
     /// `media`, unless it is empty or `all`.
     pub media: Option<Cow<'a, [u8]>>,
-    /// `imagesrcset`, which makes `as=image` a choice of the browser.
+    /// `imagesrcset`, from which the browser chooses one image.
     pub image_srcset: Option<Cow<'a, [u8]>>,
     /// `type`, a media type.
     pub media_type: Option<Cow<'a, [u8]>>,
     /// `integrity`.
     pub integrity: Option<Cow<'a, [u8]>>,
-    /// `fetchpriority` where it is `high` or `low`, in lower case.
+    /// `fetchpriority` if its value is `high` or `low`, in lower case.
     pub fetch_priority: Option<&'static str>,
-    /// Whether there is a `nopush`.
+    /// Whether the link has a `nopush`.
     pub nopush: bool,
 }
 
-/// A link written in one way: the bytes up to `identity` say what it is, the others how it is fetched.
+/// A link in canonical spelling: the bytes up to `identity` say which link it is, the rest how it is fetched.
 ///
-/// Two of them are equal if they are the same link.
+/// Two values are equal if their identities are.
 #[derive(Debug, Clone)]
 pub struct Spelled {
     text: Box<[u8]>,
@@ -68,7 +69,7 @@ pub struct Spelled {
 }
 
 impl Relation {
-    /// Its name in `rel`.
+    /// The relation's name in `rel`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -87,8 +88,8 @@ impl Relation {
 }
 
 impl<'a> ResourceHint<'a> {
-    /// Reads a link; `None` if none of its relations is one of the three. Of doubled parameters the first counts
-    /// (RFC 8288 section 3.3).
+    /// Reads a link; `None` if none of its relations is one of the three. The first counts where a parameter is
+    /// repeated (RFC 8288 section 3.3).
     #[must_use]
     pub fn of(link: &Link<'a>) -> Option<Self> {
         let relation = link.relations().find_map(Relation::parse)?;
@@ -138,7 +139,7 @@ impl<'a> ResourceHint<'a> {
         }
     }
 
-    /// Writes the link in the one way that stands for all, with everything that is understood.
+    /// Writes the link in canonical spelling, with every parameter that was read.
     #[must_use]
     pub fn spelled(&self) -> Spelled {
         let mut text = self.identity();
@@ -153,9 +154,9 @@ impl<'a> ResourceHint<'a> {
         }
     }
 
-    /// Writes the link as a 103 carries it: nothing that a browser does not know.
+    /// Writes the link as a 103 carries it, with no parameter that browsers do not know.
     ///
-    /// `anchor`, `media` and `imagesrcset` are written where they are; a link that has them is no hint.
+    /// `anchor`, `media` and `imagesrcset` are written if present: callers keep links with them out of a 103.
     #[must_use]
     pub fn hint(&self) -> Vec<u8> {
         let mut text = self.identity();
@@ -202,11 +203,11 @@ impl<'a> ResourceHint<'a> {
     }
 }
 
-/// Bytes of a link besides its target, about.
+/// Rough number of bytes of a link besides its target.
 const ABOUT: usize = 80;
 
 impl CrossOrigin {
-    /// Its value in `crossorigin`.
+    /// The value of `crossorigin`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -225,7 +226,7 @@ impl CrossOrigin {
 }
 
 impl Spelled {
-    /// Reads a link that [`text`](Self::text) wrote; `None` if it is none.
+    /// Reads a link that [`text`](Self::text) returned; `None` if `text` is no such link.
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
         let link = super::parse(text).next()?.ok()?;
@@ -238,13 +239,13 @@ impl Spelled {
         &self.text
     }
 
-    /// The part that says which link it is.
+    /// The part of the text that says which link it is: target, relation, and what decides whether links are the same.
     #[must_use]
     pub fn identity(&self) -> &[u8] {
         self.text.get(..self.identity).unwrap_or_default()
     }
 
-    /// Whether everything is the same, not only what the link is.
+    /// Returns whether the whole texts are equal, not only the identities.
     #[must_use]
     pub fn is_verbatim(&self, other: &Self) -> bool {
         self.text == other.text
@@ -265,7 +266,7 @@ impl PartialEq for Spelled {
 
 impl Eq for Spelled {}
 
-/// The parameters that are read here.
+/// The parameters that a browser understands.
 #[derive(Debug, Clone, Copy)]
 enum Parameter {
     As,
@@ -298,12 +299,12 @@ impl Parameter {
     }
 }
 
-/// The parameters that a link has had so far.
+/// A bit set of the parameters that the link has had so far.
 #[derive(Default)]
 struct Seen(u8);
 
 impl Seen {
-    /// Adds one; whether it is the first of its name.
+    /// Adds a parameter; returns whether it is the first of its name.
     fn add(&mut self, parameter: Parameter) -> bool {
         let bit = 1 << parameter as u8;
         let is_first = self.0 & bit == 0;
@@ -323,7 +324,7 @@ fn lower(value: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
 fn write(text: &mut Vec<u8>, name: &str, value: &[u8]) {
     text.extend_from_slice(b"; ");
     text.extend_from_slice(name.as_bytes());
-    // An empty value says no more than none.
+    // `name=""` means the same as `name`.
     if value.is_empty() {
         return;
     }
@@ -342,7 +343,7 @@ fn write(text: &mut Vec<u8>, name: &str, value: &[u8]) {
     text.push(b'"');
 }
 
-/// `tchar` of RFC 9110 section 5.6.2.
+/// Returns whether a byte is a `tchar` (RFC 9110 section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_written_in_one_way() {
+    fn a_link_has_one_canonical_spelling() {
         for (written, expected) in [
             ("</a.js>; rel=preload; as=script", "</a.js>; rel=preload; as=script"),
             ("</a.js>;as=script;rel=preload", "</a.js>; rel=preload; as=script"),
@@ -413,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_its_relation_target_destination_and_mode() {
+    fn links_are_equal_by_relation_target_as_crossorigin_and_media() {
         let one = spelled("</a.js>; rel=preload; as=script").expect("a link");
         for (other, is_same) in [
             ("</a.js>; rel=preload; as=script; nopush; nonce=x", true),
@@ -443,7 +444,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read_as_the_same(
+        fn a_canonical_spelling_is_read_as_itself(
             field in "(<[a-z/ ]*>)(; ?(rel|as|type|media|anchor|nopush|crossorigin|integrity|[a-z]{1,4})( ?= ?(\"[^\"\\\\]*\"|[a-z/]*))?){0,6}"
         ) {
             let field = format!("{field}; rel=preload");
@@ -455,7 +456,7 @@ mod tests {
         }
 
         #[test]
-        fn what_asks_for_delivery_stays(field in any::<Vec<u8>>()) {
+        fn the_canonical_spelling_keeps_target_nopush_anchor_and_relation(field in any::<Vec<u8>>()) {
             for link in parse(&field).flatten() {
                 let Some(hint) = ResourceHint::of(&link) else { continue };
                 let again = hint.spelled();

@@ -1,10 +1,10 @@
-//! A resolved URL, and why a target is refused before or after it is resolved.
+//! Holds a resolved URL, and names the reasons why a target is refused before or after it is resolved.
 
 use thiserror::Error;
 use url::{ParseError, Position, Url};
 
-/// Longest target in bytes, and longest path with query that one may resolve to. The peers differ from 1 KB to 40 KB;
-/// no asset's URL is near it.
+/// Longest target, and longest path with query of a resolved target, in bytes. Other servers allow 1 KB to 40 KB; URLs
+/// of real assets are far shorter.
 pub const MAX_TARGET: usize = 4096;
 
 /// The absolute `http` or `https` URL that a target resolved to: no fragment, no userinfo, no dot segments, printable
@@ -43,19 +43,19 @@ impl Target {
         self.part(self.host_at, self.host_end)
     }
 
-    /// The port named, or the scheme's default.
+    /// The URL's port, or the scheme's default.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Path, which begins with `/`, and query: the `:path` of a request for it.
+    /// Path, which begins with `/`, and query: the `:path` of a request for this URL.
     #[must_use]
     pub fn path_and_query(&self) -> &str {
         self.part(self.path_at, self.url.len())
     }
 
-    /// What a parsed URL names. Userinfo must have been refused before.
+    /// Makes a target from a parsed URL, whose userinfo the caller must have refused.
     pub(super) fn from_url(mut url: Url) -> Self {
         url.set_fragment(None);
         let host_at = url.scheme().len() + "://".len();
@@ -68,7 +68,7 @@ impl Target {
         }
     }
 
-    /// The same scheme and authority with another path and query.
+    /// Returns a target with this scheme and authority and another path and query.
     pub(super) fn with_path(&self, path_and_query: &str) -> Self {
         let origin = self.part(0, self.path_at);
         Self {
@@ -82,29 +82,29 @@ impl Target {
     }
 }
 
-/// Why a target is not taken for a URL to deliver.
+/// Why a target is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TargetError {
-    /// It, or the path it resolves to, is longer than [`MAX_TARGET`].
+    /// The target, or the path with query that it resolves to, is longer than [`MAX_TARGET`].
     #[error("{length} bytes long, more than {MAX_TARGET}")]
     TooLong {
-        /// Its length in bytes.
+        /// Length in bytes.
         length: usize,
     },
-    /// A byte that belongs in no URL: backslash, space, control, non-ASCII, one of ``"<>^`{}``. It may be one of the
-    /// document's path, which a relative target takes over, or of a host, once it is decoded.
+    /// A byte that belongs in no URL: backslash, space, control, non-ASCII, one of ``"<>^`{}``. The byte may stand in
+    /// the document's path, which a relative target inherits, or in the percent-decoded host.
     #[error("byte 0x{byte:02x} belongs in no url")]
     Byte {
         /// The byte.
         byte: u8,
     },
-    /// A `%` without two hexadecimal digits behind it. It too may be the document's.
+    /// A `%` that two hexadecimal digits do not follow, in the target or in the document's path that it inherits.
     #[error("`%` without two hexadecimal digits")]
     Escape,
-    /// `%00`, `%0A` or `%0D`: whoever decodes it gets a string or a line cut in two.
+    /// `%00`, `%0A` or `%0D`: decoding them ends a string or a line too early.
     #[error("percent-encoded byte 0x{byte:02x}")]
     EscapedControl {
-        /// The byte it stands for.
+        /// The decoded byte.
         byte: u8,
     },
     /// A scheme other than `http` and `https`.
@@ -113,16 +113,16 @@ pub enum TargetError {
         /// The scheme in lower case.
         scheme: Box<str>,
     },
-    /// `https:main.css`: relative for browsers on a page of that scheme, an error for RFC 3986.
+    /// `https:main.css`: browsers resolve it as relative on a page of that scheme, RFC 3986 does not allow it.
     #[error("scheme without `//`")]
     NoAuthority,
-    /// `///host/path`: a host for browsers, an empty authority for RFC 3986.
+    /// `///host/path`: browsers read `host` as the host, RFC 3986 reads an empty authority.
     #[error("more than two slashes before the host")]
     EmptyAuthority,
     /// A user name or password, even an empty one, before the host.
     #[error("userinfo")]
     Userinfo,
-    /// It does not make a URL with the document's.
+    /// The target cannot be resolved against the document's URL.
     #[error("not a url")]
     Url(#[source] ParseError),
 }

@@ -1,7 +1,7 @@
-//! Responds to requests and promises that need no proxy: a fresh response is stored, and nothing else is to be done.
+//! Responds from the cache, without the proxy, to requests and promises for which nothing else has to be done.
 //!
-//! Unusual requests go the other way, through a driver, which finds the same responses: a range, links to deliver, something
-//! to learn, credentials.
+//! All other requests go through a driver, which finds the same stored responses: requests for a range, with links to
+//! deliver, for a document whose links are learned, with credentials.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -31,7 +31,7 @@ use crate::{
     telemetry::access::{self, Access, Outcome},
 };
 
-/// Finds responses that are sent without Pingora.
+/// The source of responses that are sent without Pingora.
 #[derive(Debug)]
 pub struct FreshResponses {
     snapshot: Arc<ArcSwap<ProxySnapshot>>,
@@ -55,7 +55,7 @@ struct HitLine {
 }
 
 impl FreshResponses {
-    /// Returns the responses of this store, as far as the snapshot of the moment lets them be used.
+    /// Makes a source of this store's responses, by the rules of the current snapshot.
     #[must_use]
     pub const fn new(snapshot: Arc<ArcSwap<ProxySnapshot>>, manifests: Arc<Manifests>, store: &'static Store) -> Self {
         Self {
@@ -134,7 +134,7 @@ impl ResponseSource for FreshResponses {
 }
 
 impl FreshResponses {
-    /// Returns whether the response has links that may be delivered, or teaches something.
+    /// Returns whether the response has links that may be delivered, or is one of a document that is learned.
     fn has_more_to_do(&self, request: &Parts, url: &Url<'_>, route: &Route, object: &Object) -> bool {
         if request.method != Method::GET {
             return false;
@@ -153,12 +153,12 @@ impl FreshResponses {
     }
 }
 
-/// Returns whether a request asks for the whole of a response, on no condition but one of change.
+/// Returns whether a request has neither `Range` nor `Expect`, which the proxy handles.
 fn is_usual(fields: &HeaderMap) -> bool {
     !fields.contains_key(header::RANGE) && !fields.contains_key(header::EXPECT)
 }
 
-/// Returns what a peer says of its client; of a promise, what the peer said of the document's.
+/// Returns the fields in which a peer describes its client; for a promise, those of the document's request.
 fn told_by_peer(request: &Parts) -> &HeaderMap {
     let received = request.extensions.get::<Arc<Received>>();
     received.map_or(&request.headers, |received| received.fields())
@@ -178,7 +178,7 @@ fn response(object: &Object, route: &Route, now: SystemTime, is_unchanged: bool)
         }
     }
     if is_unchanged {
-        // As Pingora does for the responses that it sends.
+        // Pingora removes these from its 304 responses, too.
         for name in [
             header::CONTENT_LENGTH,
             header::CONTENT_TYPE,

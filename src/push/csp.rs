@@ -1,8 +1,9 @@
-//! What a page's Content-Security-Policy lets a hint do (rule 18).
+//! Decides whether a page's Content-Security-Policy allows a hint (rule 18).
 //!
-//! A browser that follows a 103 has no policy yet, and no element that would carry a nonce. Where the policy allows an asset
-//! by its nonce alone, Firefox drops what it fetched and waits five seconds before it fetches anew. So such a link is not
-//! hinted. The matching of sources is that of CSP Level 3, section 6.7.2, by the crate that has it.
+//! A browser that follows a 103 has no policy yet, and no element that would carry a nonce. Where the policy allows an
+//! asset by its nonce alone, Firefox drops the fetched response and waits five seconds before it fetches the asset
+//! again. So such a link is not hinted. The crate `content-security-policy` matches sources as CSP Level 3, section
+//! 6.7.2, says.
 
 use content_security_policy::{
     CheckResult, CspList, Destination as CspDestination, Initiator, ParserMetadata, PolicyDisposition, PolicySource,
@@ -13,20 +14,20 @@ use url::Url;
 use super::Destination;
 use crate::link::{Document, Relation, ResourceHint, Target};
 
-/// The policies of one page, all of which must allow what it fetches.
+/// The policies of one page, all of which must allow a fetch.
 #[derive(Debug, Clone)]
 pub struct Csp {
     list: CspList,
-    /// The field values it was made of, without their nonces.
+    /// The field values that were parsed, each nonce replaced by [`MASK`].
     text: Box<str>,
 }
 
-/// Bytes of all policies of a page that are looked at. A longer one allows nothing.
+/// Largest length of all policies of a page together, in bytes. Longer policies allow nothing.
 const MAX_POLICY: usize = 16 * 1024;
 
 impl Csp {
-    /// Parses the values of `Content-Security-Policy`; `None` where there is none. Of a value that is not ASCII the
-    /// part before the first such byte counts, as header values are decoded byte by byte.
+    /// Parses the values of `Content-Security-Policy`; `None` if they are empty. A directive with a byte that is not
+    /// ASCII is ignored (CSP Level 3, section 2.2.1).
     #[must_use]
     pub fn parse<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<Self> {
         let text = masked(values)?;
@@ -40,25 +41,25 @@ impl Csp {
         })
     }
 
-    /// Whether these values make the same policies but for their nonces.
+    /// Returns whether these values are the same policies, nonces aside.
     #[must_use]
     pub fn is_of<'v>(&self, values: impl IntoIterator<Item = &'v [u8]>) -> bool {
         masked(values).is_some_and(|text| *text == *self.text)
     }
 
-    /// Bytes that it takes, about.
+    /// Estimated memory in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         size_of::<Self>() + self.text.len() * SIZE_OF_A_BYTE
     }
 
-    /// Whether a page with these policies may fetch a link's target without a nonce.
+    /// Returns whether a page with these policies may fetch a link's target without a nonce.
     ///
-    /// `strict-dynamic` counts as allowing: both browsers use such a hint, and neither waits.
+    /// `strict-dynamic` counts as allowing: Chromium and Firefox use such a hint, and neither waits.
     #[must_use]
     pub fn allows(&self, document: &Document, target: &Target, link: &ResourceHint<'_>) -> bool {
         if link.relation == Relation::Preconnect {
-            // No directive is about connections alone.
+            // No directive restricts mere connections.
             return true;
         }
         let (Ok(url), Ok(own)) = (Url::parse(target.url()), Url::parse(document.own().url())) else {
@@ -90,10 +91,10 @@ impl Csp {
     }
 }
 
-/// The heap that a parsed policy takes for each byte of its text: a string a source.
+/// Heap bytes that a parsed policy takes for each byte of its text: each source is a `String` of its own.
 const SIZE_OF_A_BYTE: usize = 4;
 
-/// Joins field values, each nonce of which is replaced: it is another one in each response.
+/// Joins field values and replaces each nonce by [`MASK`], since nonces differ from response to response.
 fn masked<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<String> {
     let mut text = String::new();
     for value in values {
@@ -112,7 +113,7 @@ fn masked<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// Stands for every nonce; no request has it.
+/// Stands for every nonce. The requests that are checked have no nonce, so this one matches none.
 const MASK: &str = "'nonce-x'";
 
 #[cfg(test)]
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_nonces_may_differ() {
+    fn policies_are_the_same_if_only_nonces_differ() {
         let csp = Csp::parse([&b"script-src 'nonce-one' 'self'"[..], b"img-src *"]).expect("a policy");
         assert!(csp.is_of([&b"script-src 'nonce-two' 'self'"[..], b"img-src *"]));
         assert!(!csp.is_of([&b"script-src 'nonce-one'"[..], b"img-src *"]));
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_without_end_allows_nothing() {
+    fn a_policy_that_is_too_long_allows_nothing() {
         let long = format!("script-src 'self' {}", "https://a.example ".repeat(2000));
         assert!(!allows(&[&long], "</a.js>; rel=preload; as=script"));
     }

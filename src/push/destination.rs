@@ -1,4 +1,4 @@
-//! The `as` of a preload link: what it is for, how urgent, and what a client would accept for it.
+//! Lists the values of `as` in a preload link: the request destinations of the Fetch standard.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// Every destination, in the order of its name.
+    /// Every destination, by name.
     pub const ALL: [Self; 13] = [
         Self::Audio,
         Self::Document,
@@ -71,7 +71,7 @@ impl Destination {
         }
     }
 
-    /// The destination that an `as` value names, ASCII case ignored; `None` for any other text.
+    /// Returns the destination that an `as` value names, ASCII case ignored; `None` for any other text.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         Self::ALL

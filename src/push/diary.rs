@@ -1,8 +1,8 @@
-//! Per connection: which URLs the client was pushed, or asked for itself (rule 6).
+//! Remembers, for one connection, which URLs the client was pushed or requested itself (rule 6).
 //!
-//! Exact for all that matters: a URL is kept as a 64-bit SipHash under a random key of its own, so
-//! two different URLs of one diary meet with a chance below 10⁻¹³ at the largest size, and nobody
-//! outside can make them meet. At its bound the oldest entry makes room.
+//! A URL is stored as a 64-bit SipHash under a random key of the diary. Two URLs of a diary of the largest size collide
+//! with a probability below 10⁻¹³, and clients and origins, who do not know the key, cannot construct a collision. A
+//! full diary drops its oldest entry.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,13 +11,13 @@ use crate::url_hash::UrlHasher;
 /// How a client came to know a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
-    /// It was promised to the client on this connection.
+    /// The URL was promised to the client on this connection.
     Pushed,
-    /// The client asked for it on this connection.
+    /// The client requested the URL on this connection.
     Fetched,
 }
 
-/// A URL as a diary keeps it; means nothing to another diary.
+/// The hash of a URL in one diary; means nothing to another diary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UrlKey(u64);
 
@@ -28,7 +28,7 @@ impl UrlKey {
     }
 }
 
-/// What one client knows, bounded.
+/// The URLs that one client knows, `max_entries` at most.
 #[derive(Debug)]
 pub struct Diary {
     hasher: UrlHasher,
@@ -38,7 +38,7 @@ pub struct Diary {
 }
 
 impl Diary {
-    /// An empty diary of at most `max_entries` URLs. Allocates with the first entry.
+    /// Makes an empty diary of at most `max_entries` URLs. Allocates with the first entry.
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
         Self {
@@ -49,19 +49,19 @@ impl Diary {
         }
     }
 
-    /// The key of a URL in this diary.
+    /// Returns the key of a URL in this diary.
     #[must_use]
     pub fn key(&self, scheme: &str, authority: &str, path_and_query: &str) -> UrlKey {
         UrlKey::of(&self.hasher, scheme, authority, path_and_query)
     }
 
-    /// How the client knows a URL, if it does.
+    /// Returns how the client knows a URL; `None` if the diary does not have the URL.
     #[must_use]
     pub fn knows(&self, key: UrlKey) -> Option<Known> {
         self.known.get(&key).copied()
     }
 
-    /// Remembers a URL. What the client fetched itself stays so, whatever becomes of a promise of it.
+    /// Remembers a URL. A URL that the client fetched itself stays `Fetched`.
     pub fn record(&mut self, key: UrlKey, how: Known) {
         if let Some(known) = self.known.get_mut(&key) {
             if how == Known::Fetched {
@@ -81,7 +81,7 @@ impl Diary {
         self.order.push_back(key);
     }
 
-    /// Takes back an entry whose promise was never sent.
+    /// Removes the entry of a promise that was never sent; leaves a `Fetched` entry.
     pub fn forget(&mut self, key: UrlKey) {
         if self.knows(key) == Some(Known::Pushed) {
             self.known.remove(&key);
@@ -89,13 +89,13 @@ impl Diary {
         }
     }
 
-    /// How many URLs it holds.
+    /// Number of URLs in the diary.
     #[must_use]
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// Whether it holds none.
+    /// Whether the diary has no URL.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_makes_room() {
+    fn a_full_diary_drops_its_oldest_entry() {
         let mut diary = Diary::new(2);
         let keys: Vec<_> = ["/1", "/2", "/3"].iter().map(|p| diary.key("http", "h", p)).collect();
         for &key in &keys {
@@ -140,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_exceeds_its_bound(
+        fn a_diary_never_exceeds_its_bound(
             max in 0_usize..40,
             steps in proptest::collection::vec((0_u8..60, any::<bool>()), 0..300),
         ) {

@@ -1,16 +1,17 @@
-//! Which links browsers make use of when a 103 brings them (rules 15 and 18).
+//! Decides which links browsers use when they stand in a 103 (rules 15 and 18).
 //!
-//! Measured with Chromium and Firefox: a link whose `as`, `media` or `imagesrcset` leaves the choice to the page is ignored by
-//! one and fetched in every variant by the other; a `type` that no browser shows is fetched though the page would not.
+//! Measured with Chromium and Firefox: Chromium ignores a link whose `as`, `media` or `imagesrcset` leaves the choice
+//! to the page, Firefox fetches every variant; a `type` that no browser shows is fetched though the page would not
+//! fetch it.
 
 use super::{Destination, SkipReason};
 use crate::link::{Relation, ResourceHint};
 
-/// Checks whether a link does some good in a 103.
+/// Checks whether a link is of use in a 103.
 ///
 /// # Errors
 ///
-/// The first reason why it does not.
+/// The first reason why the link is of no use.
 pub(super) fn check(link: &ResourceHint<'_>) -> Result<(), SkipReason> {
     if link.relation == Relation::Preconnect {
         return Ok(());
@@ -39,7 +40,7 @@ pub(super) fn check(link: &ResourceHint<'_>) -> Result<(), SkipReason> {
     }
 }
 
-/// The `as` values that browsers take from a 103.
+/// The `as` values that browsers accept in a 103.
 const HINTED: [Destination; 5] = [
     Destination::Style,
     Destination::Script,
@@ -48,7 +49,7 @@ const HINTED: [Destination; 5] = [
     Destination::Fetch,
 ];
 
-/// Whether some current browser makes use of this media type for this destination.
+/// Returns whether at least one current browser uses this media type for this destination.
 fn is_shown(destination: Destination, media_type: &[u8]) -> bool {
     let essence = media_type.split(|&byte| byte == b';').next().unwrap_or_default();
     let essence = essence.trim_ascii();
@@ -82,7 +83,7 @@ const SCRIPTS: &[&str] = &[
     "text/x-javascript",
 ];
 
-/// Fonts of every current browser (MIME Sniffing standard, section 6.2).
+/// Font types that every current browser loads (MIME Sniffing standard, section 6.2).
 const FONTS: &[&str] = &[
     "font/woff2",
     "font/woff",
@@ -101,7 +102,7 @@ const FONTS: &[&str] = &[
     "application/x-font-otf",
 ];
 
-/// Images of at least one current browser.
+/// Image types that at least one current browser shows.
 const IMAGES: &[&str] = &[
     "image/png",
     "image/apng",
@@ -123,7 +124,7 @@ mod tests {
     use crate::link::parse;
 
     #[test]
-    fn each_link_that_does_no_good_has_its_reason() {
+    fn each_link_that_is_of_no_use_in_a_103_has_its_reason() {
         for (field, expected) in [
             ("rel=preload; as=style", Ok(())),
             ("rel=preload; as=script; nopush; nonce=x", Ok(())),

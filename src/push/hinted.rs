@@ -1,8 +1,8 @@
-//! What clients do with the links of a 103: whether they ask for them, and whether twice.
+//! Counts what clients do with the links of a 103: whether they request them, and whether twice.
 //!
-//! A hint that its client needs is asked for within [`PERIOD`] on the connection that brought it. A browser that has all in
-//! its cache asks for nothing, which says nothing: so a hint counts as given only once its client has asked for something
-//! that documents are made of.
+//! A client that needs a hinted asset requests it within [`PERIOD`] on the connection that carried the 103. A browser
+//! that has all assets in its cache requests nothing, which says nothing about the hint: so a hint counts as given only
+//! once its client has requested any part of a document.
 
 use std::{
     collections::VecDeque,
@@ -15,10 +15,10 @@ use std::{
 
 use super::UrlKey;
 
-/// How long after a 103 a request may be due to it.
+/// Time after a 103 within which a request may be due to the 103.
 pub(super) const PERIOD: Duration = Duration::from_secs(10);
 
-/// Counts of one link of one document, over all clients. They are halved together before they grow past use.
+/// Counts of one link of one document, over all clients. All are halved when `given` passes `MAX_GIVEN`.
 #[derive(Debug, Default)]
 pub struct HintUse {
     given: AtomicU32,
@@ -26,34 +26,35 @@ pub struct HintUse {
     twice: AtomicU32,
 }
 
-/// The counts of one moment.
+/// The counts of a [`HintUse`] at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HintCounts {
-    /// Clients that got the link in a 103 and asked for something.
+    /// Clients that got the link in a 103 and then requested any part of a document.
     pub given: u32,
-    /// Those that asked for the link.
+    /// Clients that got the link in a 103 and requested it.
     pub used: u32,
-    /// Those that asked for it twice.
+    /// Clients that got the link in a 103 and requested it twice.
     pub twice: u32,
 }
 
-/// Clients after which a link is judged.
+/// Smallest `given` at which [`HintCounts::is_unused`] can be true.
 const MIN_GIVEN: u32 = 50;
 
 /// At least one client in this many uses a link that is worth a hint.
 const MIN_USED_SHARE: u32 = 10;
 
-/// At most one client in this many may ask twice.
+/// At most one client in this many may request a link twice.
 const MAX_TWICE_SHARE: u32 = 2;
 
-/// Clients after which twice is judged: it is no matter of taste.
+/// Smallest `used` at which [`HintCounts::is_fetched_twice`] can be true. Lower than [`MIN_GIVEN`], since a second
+/// request is due to the browser, not to the visitor.
 const MIN_USED: u32 = 5;
 
-/// Clients after which older ones count half.
+/// Value of `given` at which all counts are halved, so that older clients count less.
 const MAX_GIVEN: u32 = 1000;
 
 impl HintUse {
-    /// The counts of this moment.
+    /// Returns the counts of this moment.
     #[must_use]
     pub fn counts(&self) -> HintCounts {
         HintCounts {
@@ -63,7 +64,7 @@ impl HintUse {
         }
     }
 
-    /// Begins to count anew.
+    /// Sets all counts to zero.
     pub fn reset(&self) {
         for count in [&self.given, &self.used, &self.twice] {
             count.store(0, Relaxed);
@@ -80,20 +81,20 @@ impl HintUse {
 }
 
 impl HintCounts {
-    /// Returns whether so few clients use the link that a hint is a waste.
+    /// Returns whether less than one client in `MIN_USED_SHARE` uses the link, so that a hint is a waste.
     #[must_use]
     pub const fn is_unused(self) -> bool {
         self.given >= MIN_GIVEN && self.used * MIN_USED_SHARE < self.given
     }
 
-    /// Returns whether so many clients fetch the link twice that a hint does harm.
+    /// Returns whether more than one client in `MAX_TWICE_SHARE` fetches the link twice, so that a hint does harm.
     #[must_use]
     pub const fn is_fetched_twice(self) -> bool {
         self.used >= MIN_USED && self.twice * MAX_TWICE_SHARE > self.used
     }
 }
 
-/// The 103s that one connection got; bounded.
+/// The latest 103s of one connection, [`MAX_DOCUMENTS`] at most.
 #[derive(Debug, Default)]
 pub(super) struct Hinted {
     documents: VecDeque<HintedDocument>,
@@ -102,7 +103,7 @@ pub(super) struct Hinted {
 #[derive(Debug)]
 struct HintedDocument {
     at: Instant,
-    /// Whether the client has asked for something since.
+    /// Whether the client has requested a part of a document since the 103.
     is_given: bool,
     links: Vec<HintedLink>,
 }
@@ -114,7 +115,7 @@ struct HintedLink {
     requests: u8,
 }
 
-/// 103s of one connection that are remembered.
+/// Number of 103s that a connection remembers.
 const MAX_DOCUMENTS: usize = 4;
 
 impl Hinted {
@@ -151,7 +152,7 @@ impl Hinted {
                 document.links.iter().for_each(|link| link.count.give());
             }
         }
-        // The latest 103 is the one that the request is due to.
+        // The request is attributed to the latest 103 that has the link.
         let links = self.documents.iter_mut().rev().flat_map(|document| &mut document.links);
         if let Some(link) = links.into_iter().find(|link| link.key == key) {
             is_hinted = true;
@@ -165,7 +166,7 @@ impl Hinted {
         is_hinted
     }
 
-    /// Returns whether nothing is remembered.
+    /// Returns whether no 103 is remembered.
     pub(super) fn is_empty(&self) -> bool {
         self.documents.is_empty()
     }
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn a_connection_remembers_four_103s() {
         let now = Instant::now();
         let [a] = keys(["/a"]);
         let all: Vec<Arc<HintUse>> = (0..10).map(|_| Arc::default()).collect();

@@ -1,16 +1,16 @@
-//! What `Link` fields mention, parsed once for all who look at it: the plan, what is learned, what is an asset.
+//! Parses the `Link` fields of a header once, for the plan, for learning, and for the detection of assets.
 
 use super::SkipReason;
 use crate::link::{self, Link, Malformed};
 
-/// Where a link was found, earliest first.
+/// Where a link was found; earliest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// The route names it.
+    /// The route's configuration.
     Configured,
-    /// The document linked to it a while ago.
+    /// A `Link` field of an earlier response for this document.
     Learned,
-    /// The head of the document's HTML named it a while ago, and no `Link` field did.
+    /// The HTML head of an earlier response for this document, where no `Link` field named the asset.
     Html,
     /// The origin's own 103.
     Early,
@@ -19,7 +19,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Its name in explanations.
+    /// The source's name in explanations.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -32,19 +32,19 @@ impl Source {
     }
 }
 
-/// A link, or what is wrong with it, and where it was found.
+/// A link, or the error in it, and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention<'f> {
-    /// Where it was found.
+    /// Where the link was found.
     pub source: Source,
-    /// Why it is no hint, whatever else it is.
+    /// Why the link must not be hinted, known before the plan; the link may still be pushed.
     pub withheld: Option<SkipReason>,
-    /// The link.
+    /// The link, or the piece that is no link.
     pub link: Result<Link<'f>, Malformed<'f>>,
 }
 
 impl<'f> Mention<'f> {
-    /// A link that was found there.
+    /// Makes a mention that may be hinted.
     const fn new(source: Source, link: Result<Link<'f>, Malformed<'f>>) -> Self {
         Self {
             source,
@@ -54,8 +54,8 @@ impl<'f> Mention<'f> {
     }
 }
 
-/// Parses the `Link` fields of one header, in order: as many links as a plan looks at, and one more, by
-/// which [`plan`](super::plan()) sees that there are too many.
+/// Parses the `Link` fields of one header, in order: at most `MAX_LINKS` links and one more, by which
+/// [`plan`](super::plan()) sees that there are too many.
 #[must_use]
 pub fn mentions<'f>(fields: impl IntoIterator<Item = (Source, &'f [u8])>) -> Vec<Mention<'f>> {
     fields
@@ -65,5 +65,5 @@ pub fn mentions<'f>(fields: impl IntoIterator<Item = (Source, &'f [u8])>) -> Vec
         .collect()
 }
 
-/// Links that are looked at in one response: far above any page, far below what would cost time.
+/// Largest number of links that are planned for one response: far more than any real page has.
 pub(super) const MAX_LINKS: usize = 1000;

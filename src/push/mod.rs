@@ -1,9 +1,10 @@
-//! What to do for one document: promises, hints, and every link skipped with its reason. Pure.
+//! Decides what to do for one document: promises, hints, and every link skipped with its reason. Pure.
 //!
-//! Reading order: [`Policy`] (what the operator decided) and [`Destination`], [`Mention`] (what there is to
-//! deliver), [`plan()`] (the decision), [`SkipReason`] (why not), `request` (what a promise asks), `urgency` (in which
-//! order), [`PushState`] and `diary` (what a connection remembers), `reserve` (a plan among others), [`check_pushable`] (may this answer be
-//! pushed).
+//! Reading order: `policy` (the operator's settings) and `destination` (the values of `as`), `mention` (the links of a
+//! document, with their source), `plan` (the decision), `reason` (why a link is skipped), `request` (the promised
+//! request), `urgency` (the order of bodies), `hint` and `csp` (which links may go into a 103), `state` and `diary`
+//! (what a connection remembers), `hinted` (how clients use hints), `reserve` (plans of one connection at the same
+//! time), `pushable` and `reuse` (which responses may be pushed, or hinted).
 
 mod csp;
 mod destination;
@@ -36,7 +37,7 @@ pub use reason::{SkipReason, Skips};
 pub use reuse::{NotReusable, is_reusable};
 pub use urgency::{PRIORITY, Priority, Urgency};
 
-/// Marks the request of a promised stream; rides in its extensions.
+/// Mark of a promised stream's request, in the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PushedBy {
     /// Stream identifier of the document.

@@ -1,13 +1,13 @@
-//! What an operator decided about one route's assets.
+//! Holds an operator's settings for the assets of one route.
 //!
-//! Built by `config`, read by [`plan`](super::plan()). Every value here is already valid.
+//! `config` builds them from checked values, [`plan`](super::plan()) reads them.
 
 use std::time::Duration;
 
 use super::Destination;
 use crate::link::{Document, Target};
 
-/// How a route delivers what its documents link to.
+/// How a route delivers the assets that its documents link to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Delivery {
     /// Push to a client that takes pushes, else hint.
@@ -17,34 +17,35 @@ pub enum Delivery {
     Push,
     /// Hint, never push.
     Hint,
-    /// Neither: the `Link` header is all the client gets.
+    /// Neither: the client gets only the `Link` field.
     Off,
 }
 
-/// What the `nopush` parameter of a link means (Preload, "server push").
+/// Effect of the `nopush` parameter of a link (Preload, "server push").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nopush {
-    /// Such a link is not pushed.
+    /// A link with `nopush` is not pushed.
     #[default]
     Honour,
-    /// Such a link is pushed like any other: for frameworks that mark every link.
+    /// A link with `nopush` is pushed like any other: for frameworks that mark every link.
     Ignore,
 }
 
 /// Whether a promised request carries the document's `cookie` and `authorization`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Credentials {
-    /// It never does.
+    /// The promised request carries neither.
     #[default]
     Omit,
-    /// It carries both, and answers that are private to this client may be pushed.
+    /// The promised request carries both, and responses that are private to this client may be pushed.
     Include,
 }
 
 /// Which requests may get a `103 Early Hints`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HintRequests {
-    /// Only those with `Sec-Fetch-Mode: navigate`: browsers ignore a 103 elsewhere, and some other clients break on it.
+    /// Only requests with `Sec-Fetch-Mode: navigate`: browsers ignore a 103 elsewhere, and some other clients break on
+    /// it.
     #[default]
     Navigate,
     /// Every GET over HTTP/2.
@@ -54,15 +55,15 @@ pub enum HintRequests {
 /// Which `as` values a route pushes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Destinations {
-    /// Whatever `as` says, and links without it: what every pushing server does.
+    /// Every value, and links without `as`, as other pushing servers do.
     #[default]
     Any,
-    /// Only these; a link without `as`, or with an unknown one, is not pushed.
+    /// Only these; a link without `as`, or with an unknown value, is not pushed.
     Only(Vec<Destination>),
 }
 
 impl Destinations {
-    /// Whether a link with this `as` may be pushed.
+    /// Returns whether a link with this `as` may be pushed.
     #[must_use]
     pub fn allow(&self, destination: Option<Destination>) -> bool {
         match self {
@@ -86,30 +87,30 @@ pub struct Authority {
 pub struct Policy {
     /// Push, hint or nothing.
     pub delivery: Delivery,
-    /// Which kinds of asset are pushed.
+    /// Which `as` values are pushed.
     pub destinations: Destinations,
-    /// Promises for one document at most, 1 to 100.
+    /// Largest number of promises for one document, 1 to 100.
     pub max_promises: usize,
-    /// Links in all the 103s of one document at most, 1 to 100.
+    /// Largest number of links in all 103s of one document, 1 to 100.
     pub max_hints: usize,
-    /// What `nopush` means.
+    /// Effect of `nopush`.
     pub nopush: Nopush,
     /// Whether promised requests carry credentials.
     pub credentials: Credentials,
-    /// Authorities besides the document's own.
+    /// Authorities whose assets may be pushed, besides the document's own.
     pub authorities: Vec<Authority>,
     /// Which requests get a 103.
     pub hint_requests: HintRequests,
-    /// Link field values that the route names itself, each with at least one well-formed link.
+    /// Configured `Link` field values, each with at least one well-formed link.
     pub links: Vec<Box<str>>,
-    /// Refused promises (RST_STREAM) after which a connection gets no more, 1 to 1000.
+    /// Number of refused promises (RST_STREAM) after which a connection gets no more, 1 to 1000.
     pub max_refusals: u32,
-    /// For how long a URL whose pushed answer could not be used is not promised again.
+    /// Time for which a URL whose pushed response could not be delivered is not promised again.
     pub retry_bad_after: Duration,
 }
 
 impl Policy {
-    /// Whether the route lists a target's authority; its scheme must still be the document's.
+    /// Returns whether the route lists a target's authority, and the target's scheme is the document's.
     #[must_use]
     pub fn lists(&self, document: &Document, target: &Target) -> bool {
         let default_port = if target.scheme() == "https" { 443 } else { 80 };

@@ -1,4 +1,4 @@
-//! Whether a pushed answer may be delivered (rule 10), and for how long a bad one is remembered.
+//! Decides whether a pushed response may be delivered (rule 10), and remembers the URLs whose response may not.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode, header};
 use super::{Credentials, diary::UrlKey};
 use crate::url_hash::UrlHasher;
 
-/// Why a pushed answer is not delivered.
+/// Why a pushed response is not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotPushable {
     /// A redirect or an error.
@@ -32,8 +32,8 @@ pub enum NotPushable {
 }
 
 impl NotPushable {
-    /// Whether the answer is bad whoever asks. The other statuses may be for what this visitor's request has in it: a field that
-    /// is too long, an address that is shut out, too many requests.
+    /// Returns whether every client would get this response. Other errors may be due to this visitor's request: a field
+    /// that is too long, a blocked address, too many requests.
     #[must_use]
     pub fn is_for_everybody(self, credentials: Credentials) -> bool {
         let is_of_url = match self {
@@ -44,15 +44,15 @@ impl NotPushable {
     }
 }
 
-/// Looks at the final header of a pushed answer.
+/// Checks the final header of a pushed response.
 ///
-/// With credentials the answer was made for this very client, so `private` and `Vary: Cookie` are
-/// fine then; `no-store`, `Set-Cookie` and `Vary: *` never are, since the client could not match or
-/// keep such an answer without asking itself.
+/// With credentials the response was made for this client, so `private` and `Vary: Cookie` are accepted. `no-store`,
+/// `Set-Cookie` and `Vary: *` never are, since the client could not store the response or match it with its own
+/// request.
 ///
 /// # Errors
 ///
-/// The first reason not to deliver it.
+/// The first reason not to deliver the response.
 pub fn check_pushable(status: StatusCode, headers: &HeaderMap, credentials: Credentials) -> Result<(), NotPushable> {
     if !status.is_success() {
         return Err(NotPushable::Status(status));
@@ -73,7 +73,7 @@ pub fn check_pushable(status: StatusCode, headers: &HeaderMap, credentials: Cred
     Ok(())
 }
 
-/// Whether a comma-separated field names a token; `private="set-cookie"` names `private`.
+/// Returns whether a comma-separated field has a token; `private="set-cookie"` has `private`.
 fn has_token(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
@@ -85,19 +85,19 @@ fn has_token(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> boo
         })
 }
 
-/// Who met a bad answer.
+/// Which clients get a bad response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Witness {
-    /// Whoever asks gets it.
+    /// Every client.
     Everybody,
-    /// This visitor; nobody knows of others.
+    /// This visitor; other clients may get a good response.
     Visitor(IpAddr),
 }
 
-/// So many visitors have to meet a bad answer that may be one visitor's before nobody is pushed it.
+/// Number of visitors that must get a bad response, which may depend on the visitor, before nobody is pushed the URL.
 const WITNESSES: usize = 3;
 
-/// URLs whose pushed answer could not be used, each until its time is over; bounded.
+/// URLs whose pushed response could not be delivered, each until a deadline; `max_entries` at most.
 #[derive(Debug)]
 pub struct Unpushable {
     hasher: UrlHasher,
@@ -106,11 +106,11 @@ pub struct Unpushable {
     max_entries: usize,
 }
 
-/// Who met the bad answer of a URL.
+/// The clients that got the bad response of one URL.
 #[derive(Debug)]
 struct Met {
     until: Instant,
-    /// Networks of visitors.
+    /// Networks of visitors, [`WITNESSES`] at most.
     visitors: Vec<IpAddr>,
     by_everybody: bool,
 }
@@ -121,7 +121,7 @@ impl Met {
     }
 }
 
-/// The network that one visitor may have addresses of at will.
+/// Returns the network whose addresses one visitor may use freely: the address itself in IPv4, the /64 in IPv6.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -130,7 +130,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Unpushable {
-    /// An empty memory of at most `max_entries` URLs.
+    /// Makes an empty memory of at most `max_entries` URLs.
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
         Self {
@@ -141,7 +141,7 @@ impl Unpushable {
         }
     }
 
-    /// Remembers at `now` who met the bad answer of a URL, until `until`.
+    /// Remembers at `now`, until `until`, that a witness got a bad response for a URL.
     pub fn record(
         &mut self,
         (scheme, authority, path_and_query): (&str, &str, &str),
@@ -179,7 +179,7 @@ impl Unpushable {
         }
     }
 
-    /// Whether a URL should not be promised at `now`.
+    /// Returns whether a URL should not be promised at `now`.
     #[must_use]
     pub fn contains(&self, scheme: &str, authority: &str, path_and_query: &str, now: Instant) -> bool {
         !self.entries.is_empty()
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_every_client_may_get_is_delivered() {
+    fn only_a_response_that_every_client_may_get_is_delivered() {
         use Credentials::{Include, Omit};
         let status = |s| Err(NotPushable::Status(StatusCode::from_u16(s).expect("a status")));
         assert_eq!(
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_answer_is_remembered_for_its_time_only() {
+    fn a_bad_response_is_remembered_until_its_deadline() {
         let now = Instant::now();
         let mut bad = Unpushable::new(2);
         bad.record(
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn one_visitor_changes_nothing_for_others() {
+    fn three_visitors_must_get_a_bad_response_before_nobody_is_pushed_it() {
         let now = Instant::now();
         let until = now + Duration::from_secs(60);
         let mut bad = Unpushable::new(2);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_visitor_s_own_is_not_everybody_s() {
+    fn a_response_that_may_depend_on_the_visitor_is_not_for_everybody() {
         use Credentials::{Include, Omit};
         let status = |status| NotPushable::Status(StatusCode::from_u16(status).expect("a status"));
         for (bad, is) in [

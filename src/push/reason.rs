@@ -1,4 +1,4 @@
-//! Why a link was not delivered: one enum for tests, log, metrics and explanations.
+//! Names why a link was not delivered: one enum for tests, log, metrics and explanations.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ macro_rules! reasons {
         }
 
         impl SkipReason {
-            /// Every reason, in the order of the decisions.
+            /// Every reason, in the order of the checks.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Its name in logs, metrics and explanations.
+            /// The reason's name in logs, metrics and explanations.
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self {
@@ -46,60 +46,60 @@ reasons! {
     ClientRefuses = "client_refuses",
     /// The request is not a navigation, and the route hints only to those.
     NotNavigation = "not_navigation",
-    /// Known only from the final response: a 103 would arrive together with it.
+    /// The link is known only from the final response: a 103 would arrive together with the response.
     TooLateToHint = "too_late_to_hint",
-    /// More links than are looked at in one response.
+    /// The response has more links than are planned for one response.
     TooManyLinks = "too_many_links",
-    /// Not a link by RFC 8288.
+    /// The text is not a link by RFC 8288.
     Malformed = "malformed",
-    /// Its relation asks for nothing that is delivered.
+    /// The relation is none that linkpush delivers.
     Relation = "relation",
-    /// It carries `nopush`.
+    /// The link has `nopush`.
     Nopush = "nopush",
-    /// It is about another resource (`anchor`, RFC 8288 section 3.2).
+    /// The link is about another resource (`anchor`, RFC 8288 section 3.2).
     Anchor = "anchor",
-    /// Its `as` is not one that the route pushes.
+    /// The route does not push this `as`.
     Destination = "destination",
-    /// It has no `as` that a browser understands, so a 103 with it would do nothing.
+    /// The link has no `as` that browsers know, so they would ignore the link in a 103.
     HintWithoutAs = "hint_without_as",
-    /// Its `as` is one that browsers take no hint for.
+    /// Browsers accept no hint with this `as`.
     HintDestination = "hint_destination",
-    /// It is for some screens only (`media`): Chromium ignores it, Firefox fetches every variant.
+    /// The link is for some screens only (`media`): Chromium ignores such a hint, Firefox fetches every variant.
     Media = "media",
-    /// It leaves the choice of an image to the browser (`imagesrcset`), which ignores it in a 103.
+    /// The browser would choose an image (`imagesrcset`), but ignores the parameter in a 103.
     ImageSrcset = "imagesrcset",
-    /// Its `type` is one that no browser shows.
+    /// No browser shows this `type`.
     MediaType = "type",
-    /// Its target is not a URL that may be asked for.
+    /// The target is not a URL that may be requested.
     BadTarget = "bad_target",
-    /// Its target is on another origin, which the route does not list.
+    /// The target is on another origin, which the route does not list.
     OtherOrigin = "other_origin",
-    /// It names the document itself.
+    /// The target is the document itself.
     Itself = "itself",
-    /// The page's Content-Security-Policy allows it by a nonce alone, or not at all.
+    /// The page's Content-Security-Policy allows the asset by a nonce alone, or not at all.
     Csp = "csp",
-    /// Its response may not be used again, so a browser would fetch it twice.
+    /// The target's response cannot be reused, so a browser would fetch the target twice.
     NotReusable = "not_reusable",
-    /// Clients that got it as a hint did not ask for it.
+    /// Clients that got the link as a hint did not request its target.
     Unused = "unused",
-    /// Too few visitors have got it to say that it is for all (rule 17).
+    /// Too few visitors have got the link to show that it is the same for all (rule 17).
     WaitingForVisitors = "waiting_for_visitors",
-    /// The same document named it before.
+    /// An earlier link of the same document is the same.
     Duplicate = "duplicate",
-    /// Learned only, and the visitor asks whether its copy of the document is still good: it has the
-    /// assets, most likely.
+    /// The link was only learned, and the visitor revalidates its stored copy of the document: it has the assets, most
+    /// likely.
     Returning = "returning",
-    /// It was pushed on this connection already.
+    /// The target was pushed on this connection already.
     AlreadyPushed = "already_pushed",
-    /// The client asked for it itself on this connection.
+    /// The client requested the target itself on this connection.
     AlreadyFetched = "already_fetched",
-    /// Its pushed answer could not be used a short while ago.
+    /// The target's pushed response could not be delivered within the last `retry_bad_after`.
     NotPushable = "bad_answer",
     /// The route's `max_promises` is reached.
     MaxPromises = "max_promises",
     /// The client's SETTINGS_MAX_CONCURRENT_STREAMS is reached.
     ClientStreamLimit = "client_stream_limit",
-    /// The route's `max_hints` is reached, or the 103s are as large as they may be.
+    /// The route's `max_hints` is reached, or the largest size of a 103.
     MaxHints = "max_hints",
 }
 
@@ -109,7 +109,7 @@ impl fmt::Display for SkipReason {
     }
 }
 
-/// How often each reason came up for one document.
+/// Number of links skipped for one document, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Skips {
     counts: [u16; SkipReason::ALL.len()],
@@ -124,20 +124,20 @@ impl Default for Skips {
 }
 
 impl Skips {
-    /// Counts one more link; stops at 65,535.
+    /// Counts one more link; a count stops at 65,535.
     pub fn add(&mut self, reason: SkipReason) {
         if let Some(count) = self.counts.get_mut(reason as usize) {
             *count = count.saturating_add(1);
         }
     }
 
-    /// How often this reason came up.
+    /// Number of links skipped for this reason.
     #[must_use]
     pub fn count(&self, reason: SkipReason) -> u16 {
         self.counts.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// The reasons that came up, with their counts.
+    /// Yields the reasons whose count is not zero, with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (SkipReason, u16)> + '_ {
         SkipReason::ALL
             .iter()
@@ -147,7 +147,7 @@ impl Skips {
 }
 
 impl fmt::Display for Skips {
-    /// `nopush:1,other_origin:2`, or `-` for none.
+    /// Writes `nopush:1,other_origin:2`, or `-` for no reason.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for (reason, count) in self.iter() {

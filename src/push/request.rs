@@ -1,4 +1,4 @@
-//! The promised request (rule 9): GET, a scheme, an authority, a path, and a short list of fields.
+//! Builds the promised request (rule 9): GET, scheme, authority, path, and at most six kinds of fields.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 
@@ -6,8 +6,8 @@ use super::{Credentials, Destination};
 
 /// Builds the request that a promise makes in the client's name.
 ///
-/// Of the document's own fields only those are copied that choose a representation; `cookie` and
-/// `authorization` come along where the route says so, `referer`, `range` and conditionals never.
+/// Copies from the document's request only the fields that select a representation, and, if the route says so, `cookie`
+/// and `authorization`; never `referer`, `range` or conditionals.
 pub(super) fn promised_request(
     uri: Uri,
     destination: Option<Destination>,
@@ -40,10 +40,10 @@ fn copy(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
     }
 }
 
-/// What a client would accept for a destination (Fetch standard, "default `Accept` value").
+/// Returns the `Accept` value that a client would send for a destination (Fetch standard, "default `Accept` value").
 ///
-/// A modern image format is named only if the document's own `Accept` names it: a push in a format
-/// that the client cannot show is worse than none.
+/// AVIF and WebP are named only if the document's own `Accept` names them: an image in a format that the client cannot
+/// show is worse than no push.
 fn accept(destination: Option<Destination>, document: &HeaderMap) -> HeaderValue {
     match destination {
         Some(Destination::Style) => HeaderValue::from_static("text/css,*/*;q=0.1"),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn carries_no_credentials_unless_told() {
+    fn a_promised_request_has_credentials_only_if_the_route_includes_them() {
         let uri = Uri::from_static("https://h/a.css");
         let request = promised_request(uri.clone(), Some(Destination::Style), &document(), Credentials::Omit);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The plan of a document among those of its connection.
+//! Reserves the promises of a plan, so that documents of one connection do not promise the same asset.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::{
 };
 
 impl PushState {
-    /// Plans with the state of this moment and reserves what is planned, so that two documents in
-    /// flight at once never promise the same asset, nor more together than the client takes.
+    /// Plans with the state of this moment and reserves a slot for each promise under one lock, so that two documents
+    /// in flight never promise the same asset, nor together more streams than the client allows.
     pub fn plan(self: &Arc<Self>, plan: impl FnOnce(&Http2Facts<'_>) -> Plan) -> Plan {
         let mut ledger = self.ledger();
         let mut planned = plan(&Http2Facts {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_takes_pushes_has_a_diary() {
+    fn requests_of_a_client_that_disabled_push_are_not_recorded() {
         let client = Arc::new(PushState::new(16));
         client.set_enable_push(false);
         client.record_fetched("https", "shop.example", "/a.css");

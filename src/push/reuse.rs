@@ -1,8 +1,8 @@
-//! Whether a browser that fetched a response early can use it when the page asks (rule 18).
+//! Decides whether a browser that fetched a response because of a 103 can reuse it for the page's request (rule 18).
 //!
-//! A browser keeps what a 103 made it fetch in its HTTP cache, or in a list that is matched with the page's request. Chromium
-//! fetches a response that may not be stored twice, at every visit, and validates one that is stale at once, so that a
-//! hint doubles the requests.
+//! A browser stores the response in its HTTP cache, or in a list that is matched with the page's requests. A response
+//! that may not be stored, Chromium fetches twice at every visit; a response that is stale on arrival it revalidates.
+//! In both cases a hint doubles the requests.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,7 +14,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::diary::UrlKey;
 use crate::url_hash::UrlHasher;
 
-/// Returns whether a response can be used again when the page asks for it; `None` if it says nothing of its URL.
+/// Returns whether a response can be reused when the page requests its URL; `None` unless the status is 200, since
+/// other statuses say nothing about later responses.
 #[must_use]
 pub fn is_reusable(status: StatusCode, fields: &HeaderMap, now: SystemTime) -> Option<bool> {
     if status != StatusCode::OK {
@@ -30,13 +31,13 @@ pub fn is_reusable(status: StatusCode, fields: &HeaderMap, now: SystemTime) -> O
         Some(max_age) => max_age > age,
         None => match fields.get(header::EXPIRES) {
             Some(expires) => is_later(expires, fields, now),
-            // Heuristic freshness (RFC 9111 section 4.2.2), or one validation that comes late enough.
+            // Heuristic freshness (RFC 9111 section 4.2.2), or one cheap revalidation.
             None => has_validator,
         },
     })
 }
 
-/// What `Cache-Control` says to a browser.
+/// The directives of `Cache-Control` that decide about reuse in a browser.
 #[derive(Default)]
 struct Directives {
     no_store: bool,
@@ -55,10 +56,10 @@ impl Directives {
             if name.eq_ignore_ascii_case(b"no-store") {
                 directives.no_store = true;
             } else if name.eq_ignore_ascii_case(b"no-cache") && value.is_none() {
-                // With a value it is about fields alone (RFC 9111 section 5.2.2.4).
+                // `no-cache` with a value concerns single fields only (RFC 9111 section 5.2.2.4).
                 directives.no_cache = true;
             } else if name.eq_ignore_ascii_case(b"max-age") && directives.max_age.is_none() {
-                // What is no number is stale (RFC 9111 section 4.2.1).
+                // A response whose `max-age` is not a number is stale (RFC 9111 section 4.2.1).
                 let value = value.unwrap_or_default();
                 let digits = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
                 directives.max_age = Some(parse(digits.unwrap_or(value)).unwrap_or(0));
@@ -80,7 +81,7 @@ fn number(value: Option<&HeaderValue>) -> Option<u64> {
 
 fn parse(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    // One that is too large for us is large enough.
+    // A number that overflows counts as the largest (RFC 9111 section 1.2.2).
     is_number.then(|| {
         str::from_utf8(digits)
             .ok()
@@ -89,7 +90,7 @@ fn parse(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The URLs whose last response cannot be used again; bounded.
+/// The URLs whose last response cannot be reused; `max_entries` at most.
 #[derive(Debug)]
 pub struct NotReusable {
     hasher: UrlHasher,
@@ -99,7 +100,7 @@ pub struct NotReusable {
 }
 
 impl NotReusable {
-    /// An empty memory of at most `max_entries` URLs.
+    /// Makes an empty memory of at most `max_entries` URLs.
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
         Self {
@@ -110,7 +111,7 @@ impl NotReusable {
         }
     }
 
-    /// Remembers what the last response of a URL was.
+    /// Remembers whether the last response of a URL can be reused.
     pub fn record(&mut self, (scheme, authority, path_and_query): (&str, &str, &str), is_reusable: bool) {
         let key = UrlKey::of(&self.hasher, scheme, authority, path_and_query);
         if is_reusable {
@@ -129,13 +130,13 @@ impl NotReusable {
         }
     }
 
-    /// Returns whether nothing is remembered.
+    /// Returns whether no URL is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Returns whether the last response of a URL cannot be used again.
+    /// Returns whether the last response of a URL cannot be reused.
     #[must_use]
     pub fn contains(&self, scheme: &str, authority: &str, path_and_query: &str) -> bool {
         !self.is_empty()
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_can_be_used_again_if_a_browser_stores_it_fresh() {
+    fn a_response_can_be_reused_if_a_browser_stores_it_fresh() {
         let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
         let (etag, modified) = (("etag", "\"1\""), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"));
         let cc = |value| ("cache-control", value);

@@ -1,7 +1,7 @@
-//! What one HTTP/2 connection knows about its client, shared by all its streams.
+//! Holds what one HTTP/2 connection knows about its client, shared by all its streams.
 //!
-//! `h2` writes it (settings, refusals, what became of promises), `proxy` plans with it; it rides
-//! to the proxy as `Arc<PushState>` in the digest of the connection. No I/O, no clock.
+//! `h2` records settings, refusals and the end of promises, `proxy` plans with them; the proxy finds the
+//! `Arc<PushState>` in the digest of the connection. No I/O, no clock.
 
 use std::{
     sync::{
@@ -16,14 +16,14 @@ use super::{
     hinted::{HintUse, Hinted},
 };
 
-/// The client of one HTTP/2 connection.
+/// The state of one HTTP/2 connection on which its plans depend.
 #[derive(Debug)]
 pub struct PushState {
     enable_push: AtomicBool,
     going_away: AtomicBool,
     max_concurrent_streams: AtomicU32,
     refusals: AtomicU32,
-    /// `true` while links of a 103 may still be asked for.
+    /// Whether requests may still be due to a 103; false lets [`count_hinted`](Self::count_hinted) skip the lock.
     has_hints: AtomicBool,
     ledger: Mutex<Ledger>,
 }
@@ -36,7 +36,8 @@ pub(super) struct Ledger {
 }
 
 impl PushState {
-    /// A client that has sent no SETTINGS yet: it takes pushes, without a limit (RFC 9113 section 6.5.2).
+    /// Makes the state of a client that has sent no SETTINGS yet: it takes pushes, without a limit (RFC 9113 section
+    /// 6.5.2).
     #[must_use]
     pub fn new(diary_entries: usize) -> Self {
         Self {
@@ -53,40 +54,40 @@ impl PushState {
         }
     }
 
-    /// The client sent SETTINGS_ENABLE_PUSH.
+    /// Records the client's SETTINGS_ENABLE_PUSH.
     pub fn set_enable_push(&self, enabled: bool) {
         self.enable_push.store(enabled, Ordering::Relaxed);
     }
 
-    /// The client sent SETTINGS_MAX_CONCURRENT_STREAMS.
+    /// Records the client's SETTINGS_MAX_CONCURRENT_STREAMS.
     pub fn set_max_concurrent_streams(&self, limit: u32) {
         self.max_concurrent_streams.store(limit, Ordering::Relaxed);
     }
 
-    /// The client sent GOAWAY: it takes no new promise.
+    /// Records that the client sent GOAWAY: it takes no new promise.
     pub fn set_going_away(&self) {
         self.going_away.store(true, Ordering::SeqCst);
     }
 
-    /// The client reset a promised stream.
+    /// Counts a promised stream that the client reset.
     pub fn count_refusal(&self) {
         self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether a promise may be sent at all.
+    /// Returns whether promises may be sent on this connection.
     #[must_use]
     pub fn accepts_push(&self) -> bool {
         self.enable_push.load(Ordering::Relaxed) && !self.going_away.load(Ordering::SeqCst)
     }
 
-    /// Its SETTINGS_MAX_CONCURRENT_STREAMS.
+    /// The client's SETTINGS_MAX_CONCURRENT_STREAMS.
     #[must_use]
     pub fn max_concurrent_streams(&self) -> usize {
         usize::try_from(self.max_concurrent_streams.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
-    /// The client asked for a URL itself. Of a client that takes no pushes at the moment, as browsers do not, nothing
-    /// is noted: it would cost every request, for the sake of one that changes its mind.
+    /// Records in the diary that the client requested a URL. Does nothing while the client takes no pushes, as browsers
+    /// do: the record would cost a lock and a hash at every request, for clients that enable push later.
     pub fn record_fetched(&self, scheme: &str, authority: &str, path_and_query: &str) {
         if !self.accepts_push() {
             return;
@@ -102,14 +103,14 @@ impl PushState {
         self.ledger().diary.key(scheme, authority, path_and_query)
     }
 
-    /// Remembers the links of a 103, each with its count.
+    /// Remembers the links of a 103, each with its counts.
     pub fn note_hinted(&self, links: impl IntoIterator<Item = (UrlKey, Arc<HintUse>)>, now: Instant) {
         self.ledger().hinted.note(links, now);
         self.has_hints.store(true, Ordering::Relaxed);
     }
 
-    /// Counts a request for a part of a document; returns whether a 103 on this connection named its URL. A connection
-    /// without a 103 pays one load.
+    /// Counts a request for a part of a document; returns whether a 103 on this connection named its URL. Costs one
+    /// atomic load on a connection without a 103.
     pub fn count_hinted(
         &self,
         (scheme, authority, path_and_query): (&str, &str, &str),
@@ -127,24 +128,24 @@ impl PushState {
         is_hinted
     }
 
-    /// Promised streams that it reset.
+    /// Number of promised streams that the client reset.
     pub(super) fn refusals(&self) -> u32 {
         self.refusals.load(Ordering::Relaxed)
     }
 
-    /// Promises that are reserved or under way.
+    /// Number of promises that are reserved or not finished.
     #[must_use]
     pub fn open_promises(&self) -> usize {
         self.ledger().open_promises
     }
 
-    /// A panic elsewhere leaves both fields usable, so a poisoned lock is taken all the same.
+    /// Locks the ledger. A panic under the lock leaves the fields usable, so a poisoned lock is taken too.
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The place of one promise among the client's open streams; gives it back when dropped.
+/// The place of one promise among the client's open streams; given back on drop.
 #[derive(Debug)]
 pub struct Slot {
     client: Arc<PushState>,
@@ -153,7 +154,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Takes a place for a promise of this URL.
+    /// Reserves a place for a promise of this URL.
     pub(super) fn new(client: &Arc<PushState>, key: UrlKey, ledger: &mut Ledger) -> Self {
         ledger.diary.record(key, Known::Pushed);
         ledger.open_promises += 1;
@@ -164,7 +165,7 @@ impl Slot {
         }
     }
 
-    /// The promise is on its way; from now on the diary keeps its URL.
+    /// Records that the promise was sent: its URL stays in the diary when the slot is dropped.
     pub fn mark_sent(&self) {
         self.sent.store(true, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! In which order bodies are sent (rule 12): RFC 9218 urgencies from `as` and `fetchpriority`, and priorities
-//! that client and origin ask for in `priority`.
+//! Decides the order of bodies (rule 12): RFC 9218 urgencies from `as` and `fetchpriority`, and the priorities that
+//! client and origin send in `priority`.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -10,10 +10,10 @@ use super::Destination;
 pub struct Urgency(u8);
 
 impl Urgency {
-    /// The urgency of an asset.
+    /// Returns the urgency of an asset.
     ///
-    /// What blocks rendering goes first, as in Chromium's own order: style, then script and font,
-    /// then data, then images, then media. `fetchpriority` moves an asset by two steps.
+    /// Assets that block rendering come first, in Chromium's own order: style, then script and font, then data, then
+    /// images, then media. `fetchpriority` moves an asset by two steps.
     #[must_use]
     pub fn of(destination: Option<Destination>, fetch_priority: Option<&[u8]>) -> Self {
         use Destination::{
@@ -46,7 +46,7 @@ impl Default for Urgency {
     }
 }
 
-/// The parameters of a `priority` field, as far as they are given (RFC 9218 section 4).
+/// The parameters of a `priority` field; `None` if absent (RFC 9218 section 4).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Priority {
     urgency: Option<Urgency>,
@@ -54,14 +54,14 @@ pub struct Priority {
 }
 
 impl Priority {
-    /// Returns the priority that the fields of a request or response ask for.
+    /// Returns the priority in the fields of a request or response.
     #[must_use]
     pub fn of(fields: &HeaderMap) -> Self {
         let mut values = fields.get_all(PRIORITY).iter().map(HeaderValue::as_bytes);
         match (values.next(), values.next()) {
             (None, _) => Self::default(),
             (Some(only), None) => Self::parse(only),
-            // Several lines are one list (RFC 9110 section 5.3).
+            // Several field lines are one list (RFC 9110 section 5.3).
             (Some(first), Some(second)) => {
                 let lines: Vec<_> = [first, second].into_iter().chain(values).collect();
                 Self::parse(&lines.join(&b", "[..]))
@@ -71,8 +71,8 @@ impl Priority {
 
     /// Parses the field value of a request, a response or a PRIORITY_UPDATE frame.
     ///
-    /// It is a dictionary of RFC 9651: one error voids the whole, the last of doubled keys counts. A parameter of
-    /// another type, or out of range, is ignored (RFC 9218 section 4).
+    /// The value is a dictionary of RFC 9651: one error makes the whole value void, and the last of repeated keys
+    /// counts. A parameter of another type, or out of range, is ignored (RFC 9218 section 4).
     #[must_use]
     pub fn parse(field: &[u8]) -> Self {
         if let Some(priority) = Self::parse_plain(field) {
@@ -95,7 +95,7 @@ impl Priority {
         }
     }
 
-    /// Parses what browsers send: `u=N`, `i`, and both.
+    /// Parses the forms that browsers send: `u=N`, `i`, and both.
     fn parse_plain(field: &[u8]) -> Option<Self> {
         let (urgency, rest) = match field {
             [b'u', b'=', digit @ b'0'..=b'7', rest @ ..] => (Some(Urgency(digit - b'0')), rest),
@@ -110,7 +110,7 @@ impl Priority {
         Some(Self { urgency, incremental })
     }
 
-    /// Asks for an urgency alone.
+    /// Makes a priority with an urgency alone.
     #[must_use]
     pub const fn urgent(urgency: Urgency) -> Self {
         Self {
@@ -119,7 +119,7 @@ impl Priority {
         }
     }
 
-    /// Returns these parameters, and of those that are not given the other's (RFC 9218 section 8).
+    /// Returns these parameters, with absent ones taken from `other` (RFC 9218 section 8).
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -128,7 +128,7 @@ impl Priority {
         }
     }
 
-    /// Whether no parameter is given.
+    /// Whether both parameters are absent.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.urgency.is_none() && self.incremental.is_none()
@@ -140,13 +140,13 @@ impl Priority {
         self.urgency.unwrap_or_default()
     }
 
-    /// Whether a part of the content is of use by itself; by default not.
+    /// Whether the client can use parts of the content as they arrive; false by default.
     #[must_use]
     pub fn is_incremental(self) -> bool {
         self.incremental.unwrap_or_default()
     }
 
-    /// Returns these parameters, incremental where they do not say otherwise.
+    /// Returns these parameters, with `incremental` true if absent.
     #[must_use]
     pub fn or_incremental(self) -> Self {
         Self {
@@ -156,7 +156,7 @@ impl Priority {
     }
 }
 
-/// RFC 9218 section 5.
+/// The `priority` field (RFC 9218 section 5).
 pub const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
 #[cfg(test)]
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_blocks_rendering_goes_first() {
+    fn assets_that_block_rendering_come_first() {
         let order = [
             Urgency::of(Some(Destination::Style), Some(b"high")),
             Urgency::of(Some(Destination::Style), None),

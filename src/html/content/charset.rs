@@ -1,20 +1,20 @@
-//! Which character encoding a document has, and its text as UTF-8.
+//! Finds the character encoding of a document, and decodes its text to UTF-8.
 //!
 //! By the HTML standard, section 13.2.3: a byte order mark, else the `charset` of the header, else a `meta` within the
-//! first [`PRESCAN`] bytes. Without any of them the browser guesses; then only ASCII is sure.
+//! first [`PRESCAN`] bytes. Without any of these the browser guesses, and only ASCII characters are certain.
 
 use encoding_rs::{Decoder, Encoding, WINDOWS_1252};
 
 use super::prescan::prescan;
 
-/// The encoding of a document, and whether a browser is sure to read it by the same.
+/// The encoding of a document, and whether every browser uses the same encoding.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::html) struct Charset {
     pub(in crate::html) encoding: &'static Encoding,
     pub(in crate::html) is_sure: bool,
 }
 
-/// Finds the encoding, then decodes.
+/// A decoder that first finds the encoding.
 pub(in crate::html) struct DecodedText {
     of_header: Option<&'static Encoding>,
     /// The first bytes, until the encoding is known.
@@ -38,7 +38,7 @@ pub(in crate::html) enum Rest {
 }
 
 impl DecodedText {
-    /// `label`: the `charset` of the header, if it has one.
+    /// Makes a decoder; `label` is the `charset` of the header, if there is one.
     pub(in crate::html) fn new(label: Option<&[u8]>) -> Self {
         Self {
             of_header: label.and_then(Encoding::for_label),
@@ -47,7 +47,8 @@ impl DecodedText {
         }
     }
 
-    /// The encoding, the first time that it is known: enough of the content is there. `None` before, and after.
+    /// Takes content until it suffices to find the encoding, and then returns the encoding, once: `None` before and
+    /// after.
     pub(in crate::html) fn decide(&mut self, content: &mut &[u8], rest: Rest) -> Option<Charset> {
         if self.decoder.is_some() {
             return None;
@@ -92,10 +93,10 @@ impl DecodedText {
     }
 }
 
-/// Bytes among which a `meta` with the encoding is looked for, as the standard says.
+/// Bytes that are searched for a `meta` with the encoding, as the standard says.
 const PRESCAN: usize = 1024;
 const LONGEST_MARK: usize = 3;
-/// Bytes of text that are decoded at a time.
+/// Bytes of UTF-8 that one step of decoding may give.
 const PIECE: usize = 4096;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Content codings (RFC 9110, section 8.4.1): content as it was sent -> content as it was written.
+//! Decodes content codings (RFC 9110, section 8.4.1).
 //!
-//! Memory: a decoder's window is at most 8 MiB of address space, as RFC 9659 has it for zstd and 4 MiB for brotli, and of
-//! it no more is touched than comes out, which is bounded. gzip and deflate take 32 KiB.
+//! Memory: the window takes at most 8 MiB of address space for zstd (RFC 9659), 4 MiB for brotli, 32 KiB for gzip and
+//! deflate. A decoder touches no more of the window than its output is long, and the output is bounded.
 
 use std::io::{self, Write};
 
@@ -9,15 +9,15 @@ use brotli_decompressor::DecompressorWriter;
 use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use zstd::stream::raw::{DParameter, Decoder as Zstd, InBuffer, Operation as _, OutBuffer};
 
-/// Undoes one content coding.
+/// A decoder of one content coding.
 pub(in crate::html) enum ContentDecoder {
     Identity,
     Gzip(Box<GzDecoder<DecodedOutput>>),
-    /// `deflate` before its second byte: servers send it with the wrapper of zlib or without.
+    /// `deflate` before its second byte, which shows whether the server sends the zlib wrapper or raw deflate.
     Deflate(Option<u8>),
     Zlib(Box<ZlibDecoder<DecodedOutput>>),
     Raw(Box<DeflateDecoder<DecodedOutput>>),
-    /// `br` before its first byte, which tells the window.
+    /// `br` before its first byte, which has the size of the window.
     Brotli,
     BrotliWindow(Box<DecompressorWriter<DecodedOutput>>),
     Zstd {
@@ -38,7 +38,7 @@ impl std::fmt::Debug for ContentDecoder {
     }
 }
 
-/// Content that came out, up to a bound.
+/// Decoded content, up to a bound.
 #[derive(Debug, Default)]
 pub(in crate::html) struct DecodedOutput {
     bytes: Vec<u8>,
@@ -61,19 +61,19 @@ impl Write for DecodedOutput {
     }
 }
 
-/// How decoding went.
+/// The outcome of decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::html) enum Decoded {
-    /// All that the input gives came out.
+    /// All input is decoded.
     All,
-    /// More would come out than there was room for.
+    /// The output is full, and more would follow.
     Full,
-    /// The input is not of the coding.
+    /// The input does not match the coding.
     Corrupt,
 }
 
 impl ContentDecoder {
-    /// The decoder of a `Content-Encoding` field value; `None` for a coding that is not known, or several.
+    /// Makes the decoder for a `Content-Encoding` field value; `None` for an unknown coding, or several.
     pub(in crate::html) fn new(coding: &[u8]) -> Option<Self> {
         let coding = coding.trim_ascii().to_ascii_lowercase();
         Some(match &*coding {
@@ -93,8 +93,8 @@ impl ContentDecoder {
         })
     }
 
-    /// Decodes some input and appends at most `room` bytes to `output`. However the input is cut, the same comes out, unless it
-    /// is corrupt: then what comes out before that is noticed depends on the cuts.
+    /// Decodes some input and appends at most `room` bytes to `output`. The output does not depend on how the input is
+    /// cut into pieces, unless it is corrupt: then the cuts decide how much is decoded before the error.
     pub(in crate::html) fn decode(&mut self, mut input: &[u8], output: &mut Vec<u8>, room: usize) -> Decoded {
         if let Self::Deflate(first) = self {
             let head = match (*first, input) {
@@ -166,7 +166,7 @@ impl ContentDecoder {
         }
     }
 
-    /// Whether the input was whole.
+    /// Returns whether the input was complete.
     pub(in crate::html) fn is_whole(&mut self) -> bool {
         match self {
             Self::Identity => true,
@@ -180,7 +180,7 @@ impl ContentDecoder {
     }
 }
 
-/// Has a decoder write to its output, which is lent the room for it.
+/// Lends `output` to a decoder, which appends at most `room` bytes.
 fn write<D: Write>(
     decoder: &mut D,
     of: impl Fn(&mut D) -> &mut DecodedOutput,
@@ -195,7 +195,7 @@ fn write<D: Write>(
     let mut outcome = Ok(());
     while !input.is_empty() {
         match decoder.write(input) {
-            // Behind the end of the coding: browsers read no more, either.
+            // The coding has ended; like browsers, ignore the bytes behind the end.
             Ok(0) => break,
             Ok(read) => input = input.get(read..).unwrap_or_default(),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -205,7 +205,7 @@ fn write<D: Write>(
             }
         }
     }
-    // Without it the decoder keeps a part until more comes.
+    // Without a flush the decoder holds back decoded bytes until more input comes.
     let outcome = outcome.and_then(|()| decoder.flush());
     let written = std::mem::take(of(decoder));
     *output = written.bytes;
@@ -216,19 +216,19 @@ fn write<D: Write>(
     }
 }
 
-/// The window that the first byte of a brotli stream asks for (RFC 7932, section 9.1): its base-2 logarithm.
+/// Returns the base-2 logarithm of the window size in the first byte of a brotli stream (RFC 7932, section 9.1).
 fn brotli_window_log(first: u8) -> u32 {
     match (first & 1, first >> 1 & 7, first >> 4 & 7) {
         (0, ..) => 16,
         (_, 0, 0) => 17,
-        // Reserved; the "large window" of some encoders begins with it.
+        // Reserved; streams of the "large window" extension begin with this code.
         (_, 0, 1) => u32::MAX,
         (_, 0, high) => 8 + u32::from(high),
         (_, low, _) => 17 + u32::from(low),
     }
 }
 
-/// The largest window of encoders but for files larger than 4 MiB that `brotli` packed.
+/// 4 MiB: the largest window in use, except by the `brotli` tool for files larger than 4 MiB.
 const BROTLI_WINDOW_LOG: u32 = 22;
 /// 8 MiB: RFC 9659, section 3.
 const ZSTD_WINDOW_LOG: u32 = 23;

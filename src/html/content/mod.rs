@@ -1,5 +1,5 @@
-//! A body in pieces -> text for the tokenizer: `decode` (content codings), `charset` with `prescan` (which character encoding,
-//! and to UTF-8), `source` (how a tokenizer that pulls is fed by pushes).
+//! Turns a body in pieces into text for the tokenizer: `decode` (content codings), `charset` and `prescan` (the
+//! character encoding, and its conversion to UTF-8), `source` (hands pushed text to a tokenizer that pulls).
 
 mod charset;
 mod decode;

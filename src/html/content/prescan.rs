@@ -1,8 +1,8 @@
-//! The encoding that a `meta` among the first bytes names (HTML, section 13.2.3.2).
+//! Finds the encoding that a `meta` among the first bytes names (HTML, section 13.2.3.2).
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
-/// The encoding that a `meta` names ("prescan a byte stream to determine its encoding").
+/// Returns the encoding that a `meta` names ("prescan a byte stream to determine its encoding").
 pub(super) fn prescan(bytes: &[u8]) -> Option<&'static Encoding> {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -29,7 +29,7 @@ pub(super) fn prescan(bytes: &[u8]) -> Option<&'static Encoding> {
     None
 }
 
-/// `<` or `</`, then a letter.
+/// Returns whether `rest` begins with `<` or `</` and a letter.
 fn is_tag(rest: &[u8]) -> bool {
     let name = rest
         .strip_prefix(b"<")
@@ -37,7 +37,7 @@ fn is_tag(rest: &[u8]) -> bool {
     name.and_then(<[u8]>::first).is_some_and(u8::is_ascii_alphabetic)
 }
 
-/// The encoding that the attributes of one `meta` name. `None`: the bytes end within it.
+/// Returns the encoding that the attributes of one `meta` name; `None` if the bytes end within the tag.
 fn of_meta(rest: &mut &[u8]) -> Option<Option<&'static Encoding>> {
     let (mut names, mut is_pragma, mut needs_pragma, mut found) = (Vec::new(), false, None, None);
     while let Some((name, value)) = attribute(rest)? {
@@ -72,7 +72,7 @@ fn of_meta(rest: &mut &[u8]) -> Option<Option<&'static Encoding>> {
     }))
 }
 
-/// The label behind `charset=` ("extract a character encoding from a `meta` element").
+/// Returns the label behind `charset=` ("extract a character encoding from a `meta` element").
 pub(in crate::html) fn in_content(value: &[u8]) -> Option<&[u8]> {
     let mut rest = value;
     loop {
@@ -94,7 +94,8 @@ pub(in crate::html) fn in_content(value: &[u8]) -> Option<&[u8]> {
 
 type NameAndValue = (Vec<u8>, Vec<u8>);
 
-/// One attribute in lower case ("get an attribute"); `Some(None)` at the end of the tag, `None` at that of the bytes.
+/// Takes one attribute, in lower case ("get an attribute"); `Some(None)` at the end of the tag, `None` at the end of
+/// the bytes.
 fn attribute(rest: &mut &[u8]) -> Option<Option<NameAndValue>> {
     skip(rest, is_gap);
     if peek(rest)? == b'>' {

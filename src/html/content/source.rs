@@ -1,9 +1,10 @@
-//! Feeds html5gum's tokenizer, which pulls, by pushes.
+//! Hands pushed text to html5gum's tokenizer, which pulls.
 //!
-//! The tokenizer owns its reader, so the bytes come through a mailbox that both ends hold; its lock is taken once a push.
-//! A read without bytes fails with [`Starved`], and the tokenizer goes on in the same state later. Few of its states read
-//! more than one byte: after `&` a character reference, after `<!` a keyword, and in a doctype another. To fail among
-//! those would lose bytes, so the last [`LOOKAHEAD`] bytes serve only such reads until more come, or the end.
+//! The tokenizer owns its reader, so the bytes pass through a shared mailbox, whose lock is taken once per push and
+//! once per refill. A read without bytes fails with [`Starved`], and the tokenizer later goes on in the same state.
+//! Three states read more than one byte: after `&` a character reference, after `<!` a keyword, in a doctype another
+//! keyword. A failure within these would lose bytes, so they alone may read the last [`LOOKAHEAD`] bytes, until more
+//! text or the end arrives.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +12,7 @@ use html5gum::Reader;
 use memchr::memchr_iter;
 use thiserror::Error;
 
-/// More bytes have to come before the tokenizer can go on.
+/// The tokenizer needs bytes that were not pushed yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("no more bytes yet")]
 pub(in crate::html) struct Starved;
@@ -22,14 +23,14 @@ struct Mail {
     is_last: bool,
 }
 
-/// The end at which bytes are put in.
+/// The writing end.
 #[derive(Debug)]
 pub(in crate::html) struct Feed {
     mail: Arc<Mutex<Mail>>,
     after_return: bool,
 }
 
-/// The end at which the tokenizer reads.
+/// The reading end, for the tokenizer.
 #[derive(Debug)]
 pub(in crate::html) struct TextSource {
     mail: Arc<Mutex<Mail>>,
@@ -39,7 +40,7 @@ pub(in crate::html) struct TextSource {
     in_lookahead: bool,
 }
 
-/// Both ends.
+/// Makes both ends of a mailbox.
 pub(in crate::html) fn pair() -> (Feed, TextSource) {
     let mail = Arc::new(Mutex::new(Mail::default()));
     let feed = Feed {
@@ -57,8 +58,8 @@ pub(in crate::html) fn pair() -> (Feed, TextSource) {
 }
 
 impl Feed {
-    /// Adds UTF-8 text. Each CR, with the LF behind it or without, becomes LF: the tokenizer would take a CR and a LF for
-    /// two lines where they come in different pushes.
+    /// Adds UTF-8 text. Each CR LF and each lone CR becomes LF here, since the tokenizer would read a CR and a LF of
+    /// different pushes as two line breaks.
     pub(in crate::html) fn push(&mut self, mut text: &[u8]) {
         let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
         if self.after_return && !text.is_empty() {
@@ -79,14 +80,14 @@ impl Feed {
         mail.bytes.extend_from_slice(text.get(start..).unwrap_or_default());
     }
 
-    /// Says that nothing follows.
+    /// Marks the end of the text.
     pub(in crate::html) fn end(&self) {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner).is_last = true;
     }
 }
 
 impl TextSource {
-    /// What an ordinary read may take.
+    /// Returns the bytes that a read of one byte or a run may take: all but the last [`LOOKAHEAD`] before the end.
     fn readable(&mut self) -> Result<&[u8], Starved> {
         let reserve = if self.is_last || self.in_lookahead {
             0
@@ -109,7 +110,7 @@ impl TextSource {
         }
     }
 
-    /// Takes what is in the mailbox behind what is left: at most [`LOOKAHEAD`] bytes are moved.
+    /// Appends the mailbox to the unread bytes, of which there are at most [`LOOKAHEAD`].
     fn refill(&mut self) {
         let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
         if !mail.bytes.is_empty() {
@@ -137,7 +138,7 @@ impl Reader for TextSource {
             found.is_some_and(|found| found == expected || !case_sensitive && found.eq_ignore_ascii_case(expected));
         if is_there {
             self.at += expected.len();
-            // The byte behind a character reference is read by the same step.
+            // The step that reads a character reference also reads the byte behind it.
             self.in_lookahead = true;
         }
         Ok(is_there)
@@ -150,7 +151,7 @@ impl Reader for TextSource {
             .iter()
             .position(|byte| needle.contains(byte))
             .unwrap_or(bytes.len());
-        // A needle is read by itself.
+        // A needle at the start is returned alone.
         let length = length.max(1).min(bytes.len()).min(most);
         let start = self.at;
         self.in_lookahead = false;
@@ -159,8 +160,8 @@ impl Reader for TextSource {
     }
 }
 
-/// Bytes that one step of the tokenizer may read at most: `CounterClockwiseContourIntegral;` is the longest name of a
-/// character reference, with the byte behind it, and the keywords are shorter.
+/// At least the bytes that one step of the tokenizer may read: the longest name of a character reference,
+/// `CounterClockwiseContourIntegral;`, has 32, the byte behind it makes 33; keywords are shorter.
 const LOOKAHEAD: usize = 40;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Which elements of a head make a browser fetch something, by the HTML standard: `link` (section 4.2.4), `script`
-//! (4.12.1), `base` (4.2.3), `meta http-equiv=default-style` (4.2.5.3).
+//! Decides which elements of a head cause a fetch, by the HTML standard: `link` (section 4.2.4), `script` (4.12.1),
+//! `base` (4.2.3), `meta http-equiv=default-style` (4.2.5.3).
 
 use std::borrow::Cow;
 
@@ -19,15 +19,15 @@ use super::{
 };
 use crate::link::{Document, Relation, Target, TargetError};
 
-/// What the elements before say of those behind them.
+/// The state by which earlier elements affect later ones.
 #[derive(Debug)]
 pub(in crate::html) struct Page {
     document: Document,
     charset: Charset,
-    /// `None`: the base is not sure, so that relative URLs are not, either.
+    /// The base URL; `None` if browsers may disagree on it, so that relative URLs are skipped.
     base: Option<Url>,
     has_base: bool,
-    /// The preferred set of stylesheets (CSSOM, section 6.2): that of the first with a title.
+    /// The preferred set of stylesheets (CSSOM, section 6.2): the set of the first stylesheet with a title.
     preferred: Option<Box<str>>,
 }
 
@@ -44,7 +44,7 @@ impl Page {
         }
     }
 
-    /// Heeds a `base`. The first with a `href` counts, even if that is no URL.
+    /// Applies a `base`. The first `base` with a `href` counts, even if the `href` is no URL.
     pub(super) fn base(&mut self, attributes: &Attributes) {
         let Some(href) = attributes.get(Attribute::Href).filter(|_| !self.has_base) else {
             return;
@@ -55,13 +55,13 @@ impl Page {
             return;
         }
         let found = self.join(href).ok();
-        // The document's own URL stays in the place of one that browsers do not take.
+        // The document's own URL stays the base if browsers refuse this one.
         if let Some(url) = found.filter(|url| !matches!(url.scheme(), "data" | "javascript")) {
             self.base = Some(url);
         }
     }
 
-    /// Heeds a `meta` that names the preferred set of stylesheets.
+    /// Applies a `meta` that names the preferred set of stylesheets.
     pub(super) fn meta(&mut self, attributes: &Attributes) {
         let content = attributes.get(Attribute::Content).unwrap_or_default();
         if is(attributes.get(Attribute::HttpEquiv), "default-style") && !content.is_empty() {
@@ -69,29 +69,29 @@ impl Page {
         }
     }
 
-    /// The fetch that a `link` asks for; `None` if its relation asks for none that a `Link` field could.
+    /// Returns the fetch that a `link` causes; `None` if no relation causes a fetch that a `Link` field could.
     pub(super) fn link(&mut self, attributes: &Attributes) -> Option<ElementOutcome> {
-        let asks = Asks::of(attributes.get(Attribute::Rel)?)?;
-        Some(self.fetch_of_link(attributes, asks))
+        let kind = LinkKind::of(attributes.get(Attribute::Rel)?)?;
+        Some(self.fetch_of_link(attributes, kind))
     }
 
-    fn fetch_of_link(&mut self, attributes: &Attributes, asks: Asks) -> ElementOutcome {
+    fn fetch_of_link(&mut self, attributes: &Attributes, kind: LinkKind) -> ElementOutcome {
         check_attributes(attributes)?;
-        let destination = match asks {
-            Asks::Sheet => {
+        let destination = match kind {
+            LinkKind::Sheet => {
                 self.check_sheet(attributes)?;
                 Some("style")
             }
-            Asks::AlternateSheet => return Err(HtmlSkip::Alternate),
-            Asks::Preload if attributes.has(Attribute::ImageSrcset) => return Err(HtmlSkip::Srcset),
-            Asks::Preload => {
+            LinkKind::AlternateSheet => return Err(HtmlSkip::Alternate),
+            LinkKind::Preload if attributes.has(Attribute::ImageSrcset) => return Err(HtmlSkip::Srcset),
+            LinkKind::Preload => {
                 let destination = one_of(attributes, PRELOADED).ok_or(HtmlSkip::As)?;
                 check_type(destination, attributes)?;
                 Some(destination)
             }
-            Asks::Module if is(attributes.get(Attribute::As), "") => None,
-            Asks::Module => Some(one_of(attributes, SCRIPT_LIKE).ok_or(HtmlSkip::As)?),
-            Asks::Connection => None,
+            LinkKind::Module if is(attributes.get(Attribute::As), "") => None,
+            LinkKind::Module => Some(one_of(attributes, SCRIPT_LIKE).ok_or(HtmlSkip::As)?),
+            LinkKind::Connection => None,
         };
         if !is_for_every_screen(attributes.get(Attribute::Media).unwrap_or_default()) {
             return Err(HtmlSkip::Media);
@@ -99,19 +99,19 @@ impl Page {
         let target = self.resolve(attributes.get(Attribute::Href).unwrap_or_default())?;
         let mut link = HtmlLink {
             target,
-            relation: asks.relation(),
+            relation: kind.relation(),
             destination,
             crossorigin: cross_origin(attributes),
             integrity: None,
             priority: None,
             media_type: None,
-            tier: if asks == Asks::Sheet {
+            tier: if kind == LinkKind::Sheet {
                 Tier::Blocking
             } else {
                 Tier::Declared
             },
         };
-        if asks == Asks::Connection {
+        if kind == LinkKind::Connection {
             let is_own = self.document.is_same_origin(&link.target);
             return if is_own { Err(HtmlSkip::Itself) } else { Ok(link) };
         }
@@ -124,7 +124,7 @@ impl Page {
         Ok(link)
     }
 
-    /// The fetch that a `script` asks for; `None` if it has no `src`.
+    /// Returns the fetch that a `script` causes; `None` if it has no `src`.
     pub(super) fn script(&self, attributes: &Attributes) -> Option<ElementOutcome> {
         let src = attributes.get(Attribute::Src)?;
         Some(self.fetch_of_script(attributes, src))
@@ -172,7 +172,7 @@ impl Page {
         Ok(())
     }
 
-    /// The URL as a browser asks for it, checked for a place in a `Link` field.
+    /// Resolves a URL as a browser does, and checks that it may stand in a `Link` field.
     fn resolve(&self, text: &str) -> Result<Target, HtmlSkip> {
         if text.is_empty() {
             return Err(HtmlSkip::NoUrl);
@@ -201,7 +201,8 @@ impl Page {
         Ok(target)
     }
 
-    /// Whether every browser reads these characters: they are ASCII, or the encoding is sure and fits them.
+    /// Returns whether every browser reads the same characters: they are ASCII, or the encoding is certain and has
+    /// them.
     fn is_readable(&self, text: &str) -> bool {
         text.is_ascii()
             || self.charset.is_sure
@@ -209,7 +210,8 @@ impl Page {
                 && !self.charset.encoding.encode(text).2
     }
 
-    /// A query is in the encoding of the document, and all else in UTF-8 (URL standard, "encoding-parse a URL").
+    /// Resolves a URL: the query is encoded in the document's encoding, the rest in UTF-8 (URL standard,
+    /// "encoding-parse a URL").
     fn join(&self, text: &str) -> Result<Url, HtmlSkip> {
         let encoding = self.charset.encoding;
         let encode: &dyn Fn(&str) -> Cow<'_, [u8]> = &|query| encoding.encode(query).0;
@@ -221,9 +223,9 @@ impl Page {
     }
 }
 
-/// What a `link` asks for: the first of its relations in the order of this enum.
+/// The fetch that a `link` causes: the first of its relations in the order of this enum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asks {
+enum LinkKind {
     Sheet,
     AlternateSheet,
     Preload,
@@ -231,7 +233,7 @@ enum Asks {
     Connection,
 }
 
-impl Asks {
+impl LinkKind {
     fn of(relations: &str) -> Option<Self> {
         let has = |name| has_word(relations, name);
         if has("stylesheet") {
@@ -258,7 +260,7 @@ impl Asks {
     }
 }
 
-/// Refuses an element of which an attribute was cut, or that waits until it is scrolled to.
+/// Refuses an element with a truncated attribute, or with `loading=lazy`, which browsers fetch when it is scrolled to.
 fn check_attributes(attributes: &Attributes) -> Result<(), HtmlSkip> {
     let is_cut = attributes.is_cut(&[
         Attribute::Rel,

@@ -1,12 +1,12 @@
-//! Tree construction (HTML, section 13.2.6) as far as it tells what stands in the head, and where that ends.
+//! Finds the elements of the head, and its end, by tree construction (HTML, section 13.2.6).
 //!
-//! Up to the end of the head, the insertion modes "initial", "before html", "before head" and "in head" take the same start
-//! tags, or imply the next mode, so that they are one here. The first text, or the first tag that may not stand in a
-//! head, ends it. Scripts are taken to run, so `noscript` has text inside, not elements. `</head>` ends the reading: what
-//! browsers put back into the head behind it is not read.
+//! Up to the end of the head, the insertion modes "initial", "before html", "before head" and "in head" take the same
+//! start tags, or imply the next mode, so one mode stands for them here. The first text, or the first tag that may not
+//! stand in a head, ends the head. Scripting counts as enabled, so `noscript` contains text, not elements. `</head>`
+//! ends the reading: elements behind it that browsers move into the head are not read.
 //!
-//! Files: `tag` (a tag's attributes), `template` (what stands open inside templates), `element` (which elements fetch what),
-//! `value` (what attributes mean).
+//! Files: `tag` (a tag's attributes), `template` (elements open inside templates), `element` (which elements cause a
+//! fetch), `value` (the meaning of attributes).
 
 use std::collections::VecDeque;
 
@@ -28,16 +28,16 @@ mod value;
 
 pub(super) use element::Page;
 
-/// What the head says, in the order of the document.
+/// A fact about the head, in document order.
 #[derive(Debug)]
 pub(super) enum HeadEvent {
-    /// Something to fetch.
+    /// A fetch.
     Fetch(HtmlLink),
-    /// An element that is passed over, with its URL as it stands there.
+    /// A skipped element, with its URL as received.
     Skip(Box<str>, HtmlSkip),
-    /// The head ends.
+    /// The end of the head.
     End,
-    /// Nothing more is read.
+    /// A reason to stop reading.
     Fail(HtmlReason),
 }
 
@@ -48,7 +48,7 @@ enum Token {
     Other,
 }
 
-/// Takes the tokenizer's tokens.
+/// Receiver of the tokenizer's tokens.
 #[derive(Debug)]
 pub(super) struct HeadReader {
     page: Page,
@@ -59,16 +59,16 @@ pub(super) struct HeadReader {
     is_closed: bool,
     attributes: Attributes,
     templates: Templates,
-    /// Inside an element whose content is text, up to its end tag.
+    /// Whether the reader is inside an element whose content is text, up to its end tag.
     in_text: bool,
-    /// What the script that is open fetches: one that is never closed is not run.
+    /// The event of the open script, held back until its end tag: browsers do not run a script that is never closed.
     script: Option<HeadEvent>,
     has_ended: bool,
     events: VecDeque<HeadEvent>,
 }
 
 impl HeadReader {
-    /// `tags`: how many are read. `longest`: bytes of an attribute that are kept.
+    /// Makes a reader of at most `tags` tags, which stores at most `longest` bytes of an attribute.
     pub(super) fn new(page: Page, tags: usize, longest: usize) -> Self {
         Self {
             page,

@@ -1,6 +1,6 @@
-//! A tag as the tokenizer hands it over in pieces: its name, and of its attributes those that are looked at.
+//! Collects a tag from the tokenizer's pieces: its name, and the attributes that decide about fetches.
 
-/// An attribute that is looked at.
+/// An attribute that decides about fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attribute {
     Rel,
@@ -60,7 +60,7 @@ const NAMES: [(&[u8], Attribute); 26] = [
     (b"size", Attribute::Size),
 ];
 
-/// A name of a tag or attribute. Longer names than [`TagName::MOST`] are those of nothing that is known.
+/// A name of a tag or attribute. Names longer than [`TagName::MOST`] count as unknown.
 #[derive(Debug, Default)]
 pub(super) struct TagName {
     bytes: Vec<u8>,
@@ -68,7 +68,7 @@ pub(super) struct TagName {
 }
 
 impl TagName {
-    /// Bytes of a name that are kept: more than any that is looked at.
+    /// Bytes of a name that are stored: more than any known name has.
     const MOST: usize = 32;
 
     pub(super) fn clear(&mut self) {
@@ -82,13 +82,13 @@ impl TagName {
         self.bytes.extend(piece.iter().take(room));
     }
 
-    /// The name in lower case; empty for one that is too long to be known.
+    /// The name in lower case; empty if too long to be known.
     pub(super) fn known(&self) -> &[u8] {
         if self.is_cut { &[] } else { &self.bytes }
     }
 }
 
-/// Where the value of an attribute stands, and whether its end was cut off.
+/// The place of an attribute's value in [`Attributes::bytes`], and whether the value was truncated.
 #[derive(Debug, Clone, Copy)]
 struct TagValue {
     start: usize,
@@ -96,7 +96,7 @@ struct TagValue {
     is_cut: bool,
 }
 
-/// The attributes of the tag that is read. Its memory is bounded by their number times the longest value.
+/// The attributes of the current tag. They take at most 26 times `longest` bytes.
 #[derive(Debug)]
 pub(super) struct Attributes {
     longest: usize,
@@ -108,7 +108,7 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    /// `longest`: bytes of a value that are kept.
+    /// Makes an empty collection, which stores at most `longest` bytes of a value.
     pub(super) fn new(longest: usize) -> Self {
         Self {
             longest,
@@ -127,7 +127,7 @@ impl Attributes {
         self.is_named = true;
     }
 
-    /// Begins an attribute; the one before it, if any, is complete.
+    /// Begins an attribute, and completes the attribute before.
     pub(super) fn begin(&mut self) {
         self.complete();
         self.name.clear();
@@ -149,7 +149,7 @@ impl Attributes {
         value.end = self.bytes.len();
     }
 
-    /// Completes the name of the current attribute. Of several attributes of one name the first counts.
+    /// Completes the name of the current attribute. The first of several attributes with one name counts.
     pub(super) fn complete(&mut self) {
         if self.is_named {
             return;
@@ -171,7 +171,7 @@ impl Attributes {
         }
     }
 
-    /// The value of an attribute, its character references decoded. One that was cut may lack its last character.
+    /// The value of an attribute, with character references decoded. A truncated value may lack its last character.
     pub(super) fn get(&self, attribute: Attribute) -> Option<&str> {
         let value = self.value(attribute)?;
         let bytes = self.bytes.get(value.start..value.end)?;
@@ -185,7 +185,7 @@ impl Attributes {
         self.value(attribute).is_some()
     }
 
-    /// Whether the end of one of these attributes was cut off.
+    /// Whether one of these attributes was truncated.
     pub(super) fn is_cut(&self, attributes: &[Attribute]) -> bool {
         let mut values = attributes.iter().filter_map(|&attribute| self.value(attribute));
         values.any(|value| value.is_cut)

@@ -1,8 +1,8 @@
-//! What stands open inside templates: nothing in there is fetched, so only their end matters, and when text is no markup.
+//! Tracks the elements open inside templates, to find the template's end, and the text that is not markup.
 //!
-//! Inside `svg` and `math` an end tag named `template` may end an element of theirs, and `<title>` or `<style>` is an
-//! element like any other. HTML elements are not kept: of them none changes where a template ends but in markup that no
-//! one writes (unclosed HTML within `foreignObject`).
+//! Nothing inside a template is fetched. Inside `svg` and `math`, an end tag named `template` may end an SVG or MathML
+//! element, and `<title>` or `<style>` has no special content. HTML elements are not tracked: they change the end of a
+//! template only in markup that does not occur in practice (unclosed HTML within `foreignObject`).
 
 use html5gum::State;
 
@@ -16,20 +16,20 @@ enum Kind {
     Svg,
     /// An element of MathML.
     MathMl,
-    /// One of either that has HTML inside ("HTML integration point").
+    /// An SVG or MathML element that contains HTML ("HTML integration point").
     Html,
-    /// One of MathML that has HTML inside, but for `mglyph` and `malignmark`.
+    /// A MathML element that contains HTML, except for `mglyph` and `malignmark`.
     MathText,
 }
 
-/// The templates that are open, and the foreign elements in them.
+/// The open templates, and the open SVG and MathML elements in them.
 #[derive(Debug, Default)]
 pub(super) struct Templates {
     open: Vec<(Kind, Box<[u8]>)>,
 }
 
 impl Templates {
-    /// Elements that are kept: browsers stop nesting at 512, too.
+    /// Largest number of tracked elements; browsers, too, stop nesting at 512.
     const MOST: usize = 512;
 
     pub(super) fn is_open(&self) -> bool {
@@ -40,7 +40,7 @@ impl Templates {
         self.open.len() > Self::MOST
     }
 
-    /// Whether the innermost element is of SVG or MathML: there `<![CDATA[` is no comment.
+    /// Whether the innermost element is of SVG or MathML, where `<![CDATA[` does not begin a comment.
     pub(super) fn is_foreign(&self) -> bool {
         self.open.last().is_some_and(|(kind, _)| *kind != Kind::Template)
     }
@@ -49,7 +49,7 @@ impl Templates {
         self.push(Kind::Template, b"template");
     }
 
-    /// Takes a start tag, and tells how the text behind it is read, unless it is markup.
+    /// Takes a start tag; returns the tokenizer's state for the text behind the tag, unless the text is markup.
     pub(super) fn start(&mut self, name: &[u8], is_closed: bool, attributes: &Attributes) -> Option<State> {
         if self.is_html(name) {
             return self.start_html(name, is_closed);
@@ -83,7 +83,7 @@ impl Templates {
             if matches!(name, b"br" | b"p") {
                 return self.break_out();
             }
-            // The innermost of this name, unless a template stands further in.
+            // The innermost element of this name, unless a template is open inside it.
             let at = self
                 .open
                 .iter()
@@ -116,7 +116,7 @@ impl Templates {
         None
     }
 
-    /// Whether a start tag stands among HTML.
+    /// Returns whether a start tag is read by the rules for HTML.
     fn is_html(&self, name: &[u8]) -> bool {
         match self.open.last() {
             None | Some((Kind::Template | Kind::Html, _)) => true,
@@ -126,7 +126,7 @@ impl Templates {
         }
     }
 
-    /// Closes foreign elements up to one with HTML inside.
+    /// Closes SVG and MathML elements up to one that contains HTML.
     fn break_out(&mut self) {
         let is_foreign = |kind: Kind| matches!(kind, Kind::Svg | Kind::MathMl);
         while self.open.last().is_some_and(|(kind, _)| is_foreign(*kind)) {

@@ -1,4 +1,4 @@
-//! What the values of attributes mean.
+//! Interprets the values of attributes.
 
 use super::{
     super::{link::FetchPriority, reason::HtmlSkip},
@@ -6,25 +6,26 @@ use super::{
 };
 use crate::link::CrossOrigin;
 
-/// Whether an attribute, or its absence, is a keyword.
+/// Returns whether a value equals a keyword; an absent attribute equals the empty keyword.
 pub(super) fn is(value: Option<&str>, keyword: &str) -> bool {
     value.unwrap_or_default().eq_ignore_ascii_case(keyword)
 }
 
-/// Whether a list of keywords has this one.
+/// Returns whether a list of keywords has this keyword.
 pub(super) fn has_word(list: &str, keyword: &str) -> bool {
     list.split_ascii_whitespace()
         .any(|word| word.eq_ignore_ascii_case(keyword))
 }
 
-/// The language of a script that is run.
+/// The kind of a script that browsers run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ScriptKind {
     Classic,
     Module,
 }
 
-/// By "prepare the script element": import maps, speculation rules, templates and data are not fetched.
+/// Returns the kind of a script ("prepare the script element"). Import maps, speculation rules, templates and data are
+/// refused, since browsers do not fetch them.
 pub(super) fn script_kind(attributes: &Attributes) -> Result<ScriptKind, HtmlSkip> {
     let language = attributes.get(Attribute::Language).unwrap_or_default();
     let of_language;
@@ -46,7 +47,7 @@ pub(super) fn script_kind(attributes: &Attributes) -> Result<ScriptKind, HtmlSki
     }
 }
 
-/// Whether a script with `for` and `event`, an idiom of old, is run like any other.
+/// Returns whether a script runs in spite of `for` and `event`, which old pages set.
 pub(super) fn runs(attributes: &Attributes) -> bool {
     let (Some(window), Some(event)) = (attributes.get(Attribute::For), attributes.get(Attribute::Event)) else {
         return true;
@@ -58,7 +59,7 @@ pub(super) fn runs(attributes: &Attributes) -> bool {
     is(window, "window") && (is(event, "onload") || is(event, "onload()"))
 }
 
-/// Whether each screen matches a media query list, whatever its size and its user's preferences.
+/// Returns whether every screen matches a media query list, regardless of size and user preferences.
 pub(super) fn is_for_every_screen(list: &str) -> bool {
     let list = list.trim_matches(|c: char| c.is_ascii_whitespace());
     let mut queries = list.split(',').map(|query| query.split_ascii_whitespace());
@@ -74,13 +75,13 @@ pub(super) fn is_for_every_screen(list: &str) -> bool {
         })
 }
 
-/// The `as` of an element, if it is one of these.
+/// Returns the `as` of an element, if `names` has it.
 pub(super) fn one_of(attributes: &Attributes, names: &[&'static str]) -> Option<&'static str> {
     let value = attributes.get(Attribute::As)?;
     names.iter().copied().find(|name| value.eq_ignore_ascii_case(name))
 }
 
-/// Whether a preload's `type` is one that browsers fetch for its `as`.
+/// Checks that browsers fetch a preload with this `type` for its `as`.
 pub(super) fn check_type(destination: &str, attributes: &Attributes) -> Result<(), HtmlSkip> {
     let media_type = essence(attributes.get(Attribute::Type).unwrap_or_default());
     let is = |known: &[&str]| known.iter().any(|known| media_type.eq_ignore_ascii_case(known));
@@ -96,7 +97,7 @@ pub(super) fn check_type(destination: &str, attributes: &Attributes) -> Result<(
     if is_fetched { Ok(()) } else { Err(HtmlSkip::Type) }
 }
 
-/// A media type without its parameters.
+/// Returns a media type without its parameters.
 pub(super) fn essence(media_type: &str) -> &str {
     let essence = media_type.split(';').next().unwrap_or_default();
     essence.trim_matches(|c: char| c.is_ascii_whitespace())
@@ -127,7 +128,7 @@ pub(super) fn priority(attributes: &Attributes) -> Option<FetchPriority> {
     }
 }
 
-/// Hashes and their options (Subresource Integrity, section 3.5), if there are any.
+/// Returns the hashes and their options (Subresource Integrity, section 3.5), if there are any.
 pub(super) fn integrity(attributes: &Attributes) -> Result<Option<Box<str>>, HtmlSkip> {
     let value = attributes.get(Attribute::Integrity).unwrap_or_default();
     let hashes: Vec<&str> = value.split_ascii_whitespace().collect();
@@ -138,9 +139,9 @@ pub(super) fn integrity(attributes: &Attributes) -> Result<Option<Box<str>>, Htm
     Ok(Some(hashes.join(" ").into()).filter(|_| !hashes.is_empty()))
 }
 
-/// What browsers preload: "translate a preload destination" of the HTML standard.
+/// The destinations that browsers preload ("translate a preload destination" of the HTML standard).
 pub(super) const PRELOADED: &[&str] = &["fetch", "font", "image", "script", "style", "track"];
-/// The destinations of modules that a `Link` field may name, too.
+/// The destinations of modules (`as` of a modulepreload).
 pub(super) const SCRIPT_LIKE: &[&str] = &[
     "script",
     "worker",
@@ -168,7 +169,7 @@ const JAVASCRIPT: &[&str] = &[
     "text/x-ecmascript",
     "text/x-javascript",
 ];
-/// Image types that a browser of today shows.
+/// Image types that at least one current browser shows.
 const IMAGES: &[&str] = &[
     "image/apng",
     "image/avif",
@@ -184,7 +185,7 @@ const IMAGES: &[&str] = &[
     "image/x-icon",
     "image/x-png",
 ];
-/// Font types that a browser of today uses.
+/// Font types that at least one current browser loads.
 const FONTS: &[&str] = &[
     "font/collection",
     "font/otf",

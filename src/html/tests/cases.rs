@@ -1,4 +1,4 @@
-//! Documents of `tests/data/html_cases.json`, with what Chromium 156 fetched.
+//! Compares the links of the documents in `tests/data/html_cases.json` with the requests of Chromium 156.
 
 use serde::Deserialize;
 
@@ -67,7 +67,7 @@ fn line(link: &HtmlLink) -> String {
 }
 
 #[test]
-fn heads_ask_for_what_a_browser_fetched() {
+fn the_links_of_a_head_are_the_requests_of_a_browser() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/html_cases.json");
     let text = std::fs::read_to_string(file).expect("the cases");
     let cases: Cases = serde_json::from_str(&text).expect("JSON");

@@ -1,4 +1,4 @@
-//! Bodies under a content coding.
+//! Tests bodies with a content coding.
 
 use std::io::Write as _;
 
@@ -32,7 +32,8 @@ fn zstd(html: &[u8]) -> Vec<u8> {
     encoder.finish().expect("a vector")
 }
 
-/// Uncompressed meta-blocks of at most 64 KiB (RFC 7932, section 9.2), since only a decoder of brotli is at hand.
+/// Wraps a body in uncompressed meta-blocks of at most 64 KiB (RFC 7932, section 9.2): no brotli encoder is a
+/// dependency.
 fn brotli(html: &[u8]) -> Vec<u8> {
     let mut bits: Vec<bool> = Vec::new();
     let push = |bits: &mut Vec<bool>, value: usize, count: u32| bits.extend((0..count).map(|n| value >> n & 1 == 1));
@@ -73,7 +74,7 @@ fn fields(content_encoding: &[u8]) -> ResponseFields<'_> {
 }
 
 #[test]
-fn each_coding_is_undone_however_it_is_cut() {
+fn each_coding_is_decoded_from_any_pieces() {
     let expected = read(PAGE);
     assert_eq!(expected.as_ref().map(|found| found.links.len()), Ok(2));
     for (coding, encode) in CODINGS {
@@ -86,7 +87,7 @@ fn each_coding_is_undone_however_it_is_cut() {
 }
 
 #[test]
-fn a_body_that_is_cut_or_changed_teaches_nothing() {
+fn a_truncated_or_changed_body_gives_no_links() {
     for (coding, encode) in CODINGS {
         let body = encode(PAGE);
         for length in 0..body.len() - 1 {
@@ -104,7 +105,7 @@ fn a_body_that_is_cut_or_changed_teaches_nothing() {
 }
 
 #[test]
-fn a_bomb_is_let_go_after_its_first_bytes() {
+fn a_decompression_bomb_is_read_only_in_part() {
     let bomb = [b"<head>", &vec![b' '; 4 << 20][..]].concat();
     for (coding, encode) in CODINGS {
         let body = encode(&bomb);
@@ -125,7 +126,7 @@ fn a_bomb_is_let_go_after_its_first_bytes() {
 }
 
 #[test]
-fn a_head_is_found_in_front_of_a_bomb() {
+fn a_head_in_front_of_a_decompression_bomb_is_read() {
     let page = [PAGE, b"</head>", &vec![b' '; 1 << 20][..]].concat();
     for (coding, encode) in CODINGS {
         let body = encode(&page);

@@ -1,8 +1,8 @@
-//! Documents that are made to cost time or memory.
+//! Tests documents that try to cost time or memory.
 
 use super::*;
 
-/// Feeds a gigabyte, or until the reader wants no more.
+/// Feeds a gigabyte, or until the reader needs no more.
 fn flood(head: &[u8], piece: &[u8]) -> (usize, Result<Found, HtmlReason>) {
     let mut reader = HtmlReader::new(Limits::default(), &page(), HTML);
     reader.feed(head);
@@ -18,7 +18,7 @@ fn flood(head: &[u8], piece: &[u8]) -> (usize, Result<Found, HtmlReason>) {
 }
 
 #[test]
-fn endless_documents_end() {
+fn the_reading_of_endless_documents_ends() {
     let piece = 64 * 1024;
     for (name, head, repeated, reason) in [
         ("white space", "<head>", " ", HtmlReason::TooLong),
@@ -44,7 +44,7 @@ fn endless_documents_end() {
 }
 
 #[test]
-fn what_is_found_is_no_larger_than_what_is_read() {
+fn the_links_take_no_more_bytes_than_the_text_read() {
     let escaped: String = (0..9000)
         .map(|n| format!("<link rel=preload as=fetch href=' {n}'>"))
         .collect();
@@ -62,7 +62,7 @@ fn what_is_found_is_no_larger_than_what_is_read() {
 }
 
 #[test]
-fn a_reader_may_ride_with_a_request() {
+fn a_reader_is_send_and_sync() {
     fn check<T: Send + Sync>() {}
     check::<HtmlReader>();
 }

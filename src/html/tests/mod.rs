@@ -1,4 +1,4 @@
-//! Documents and what their heads make a browser fetch.
+//! Tests the links of whole documents; holds the helpers of the files below.
 
 mod cases;
 mod codings;
@@ -41,20 +41,20 @@ fn read(html: &[u8]) -> Result<Found, HtmlReason> {
     read_pieces(HTML, Limits::default(), [html])
 }
 
-/// The field values of what a head asks for.
+/// Returns the field values of a head's links.
 fn values(html: &str) -> Vec<String> {
     let found = read(html.as_bytes()).expect("a head");
     found.links.iter().map(HtmlLink::field_value).collect()
 }
 
-/// The paths of what a head asks for, in their order.
+/// Returns the paths of a head's links, in order.
 fn paths(html: &str) -> Vec<String> {
     let found = read(html.as_bytes()).expect("a head");
     let paths = found.links.iter().map(|link| link.target.path_and_query().to_owned());
     paths.collect()
 }
 
-/// What is passed over, and why.
+/// Returns the skipped URLs, each with its reason.
 fn skips(html: &str) -> Vec<(String, &'static str)> {
     let found = read(html.as_bytes()).expect("a head");
     let skipped = found.skipped.into_iter();

@@ -1,4 +1,4 @@
-//! The rules of the standard, one table each, and properties.
+//! Tests the rules of the HTML standard, one table each, and properties of any document.
 
 use proptest::prelude::*;
 
@@ -52,7 +52,7 @@ fn the_head_ends_where_tree_construction_ends_it() {
 }
 
 #[test]
-fn text_and_templates_hold_no_elements() {
+fn text_and_templates_contain_no_fetches() {
     for inside in [
         "<title>LINK</title>",
         "<title>LINK</titles>LINK</title >",
@@ -327,7 +327,7 @@ fn the_first_base_with_a_url_counts_from_there_on() {
 }
 
 #[test]
-fn urls_that_may_not_be_asked_for_are_left_out() {
+fn urls_that_may_not_be_requested_are_skipped() {
     for (href, reason) in [
         ("data:text/css,x", "scheme"),
         ("javascript:x", "scheme"),
@@ -353,7 +353,7 @@ fn urls_that_may_not_be_asked_for_are_left_out() {
 }
 
 #[test]
-fn an_encoding_that_is_not_sure_leaves_only_ascii() {
+fn only_ascii_urls_are_read_in_an_uncertain_encoding() {
     let links = "<link rel=stylesheet href=/\u{e4}?\u{e4}><link rel=stylesheet href=/a>";
     let utf8 = links.as_bytes();
     let latin1: Vec<u8> = links.chars().map(|c| u8::try_from(c).expect("Latin-1")).collect();
@@ -459,7 +459,7 @@ fn other_responses_are_not_read() {
 }
 
 #[test]
-fn an_asset_that_is_named_twice_is_one() {
+fn an_asset_that_two_elements_fetch_is_one_link() {
     for (html, expected) in [
         (
             "<link rel=preload as=script href=/a fetchpriority=low><script async src=/a></script>",
@@ -478,7 +478,7 @@ fn an_asset_that_is_named_twice_is_one() {
             &["</a>; rel=preload; as=script; crossorigin"],
         ),
         (
-            // The preload is of another mode, so that the browser fetches both.
+            // The preload has another CORS mode, so the browser fetches both.
             "<link rel=preload as=style href=/a><link rel=stylesheet crossorigin href=/a>",
             &[
                 "</a>; rel=preload; as=style",
@@ -499,7 +499,7 @@ fn an_asset_that_is_named_twice_is_one() {
 }
 
 #[test]
-fn a_connection_is_worth_it_where_many_are_fetched() {
+fn a_connection_is_opened_early_to_an_origin_of_several_links() {
     let html = "<link rel=stylesheet href=//a.test/1><link rel=stylesheet href=//a.test/2>\
                 <link rel=stylesheet crossorigin href=//a.test/3><script type=module src=//a.test/4></script>\
                 <link rel=stylesheet href=//b.test/1><link rel=stylesheet href=/1><link rel=stylesheet href=/2>\
@@ -519,7 +519,7 @@ fn a_connection_is_worth_it_where_many_are_fetched() {
 }
 
 #[test]
-fn a_head_that_did_not_come_whole_teaches_nothing() {
+fn an_incomplete_head_gives_no_links() {
     let html = b"<link rel=stylesheet href=/a>";
     let mut reader = HtmlReader::new(Limits::default(), &page(), HTML);
     assert_eq!(reader.feed(html), ReaderState::Reading);
@@ -537,7 +537,7 @@ fn a_head_that_did_not_come_whole_teaches_nothing() {
     );
 }
 
-/// Markup that is likely to mean something.
+/// Pieces of markup that change the state of tokenizer or reader, in any order.
 fn markup() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("<link rel=stylesheet href=\"/a&amp;b&CounterClockwiseContourIntegral;\" crossorigin>"),
@@ -572,7 +572,7 @@ fn markup() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn however_a_body_is_cut_the_same_is_found(
+    fn the_links_do_not_depend_on_how_the_body_is_cut(
         html in markup(),
         anything in any::<Vec<u8>>(),
         cuts in prop::collection::vec(1usize..30, 1..8),
@@ -598,7 +598,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_back(html in markup(), attribute in "[ -~]{0,20}", url in "\\PC{0,20}") {
+    fn a_written_field_value_is_parsed_as_the_same_link(html in markup(), attribute in "[ -~]{0,20}", url in "\\PC{0,20}") {
         let html = format!("{html}<link rel=preload as=style href='{url}' integrity=\"{attribute}\" crossorigin='{attribute}'>");
         for link in read(html.as_bytes()).expect("a head").links {
             let value = link.field_value();

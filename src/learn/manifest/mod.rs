@@ -1,4 +1,4 @@
-//! One document: which of its links are delivered early, from what its responses had.
+//! Decides which links of one document are delivered early, from the links of its responses.
 //!
 //! ```text
 //!             enough visitors, enough responses in a row
@@ -8,13 +8,12 @@
 //!            longer to wait the next time
 //! ```
 //!
-//! Evidence against a delivered link is worth as much as evidence for it: a response for nobody in particular counts at
-//! once, other responses count by different visitors, so that no single visitor takes a link away. A link that
-//! [`PROVEN`] deliveries were right about is not taken away by one response either.
+//! Evidence against a delivered link has the weight of evidence for it: an anonymous response counts at once, other
+//! responses count by different visitors, so that no single visitor removes a link. After [`PROVEN`] correct
+//! deliveries, one anonymous response does not remove the link either.
 //!
-//! A link that comes and goes (an A/B test, a rotating banner) waits longer each time, so that it
-//! does not take those down that stay. A document whose delivered links keep being wrong all the
-//! same is left alone for a while.
+//! A link that comes and goes (an A/B test, a rotating banner) waits longer each time, so that its errors do not pause
+//! the delivery of links that stay. Learning pauses on a document whose delivered links keep being wrong nevertheless.
 
 mod sample;
 
@@ -38,16 +37,16 @@ pub type Links = Arc<[LearnedLink]>;
 pub struct LearnedLink {
     /// The link.
     pub link: Spelled,
-    /// How often clients used it as a hint.
+    /// Counts of clients that used the link as a hint.
     pub uses: Arc<HintUse>,
-    /// [`Source::Learned`], or [`Source::Html`] if the head of the document named it last.
+    /// [`Source::Learned`], or [`Source::Html`] if the HTML head of the last response had the link.
     pub source: Source,
-    /// Why the link is no hint at the moment, if clients do not use it.
+    /// Why the link is not hinted at the moment, if clients do not use it.
     pub withheld: Option<SkipReason>,
 }
 
 impl LearnedLink {
-    /// A link that nothing is known of.
+    /// Makes a link without counts, from a `Link` field.
     #[must_use]
     pub fn new(link: Spelled) -> Self {
         Self {
@@ -65,70 +64,71 @@ impl AsRef<[u8]> for LearnedLink {
     }
 }
 
-/// The links of one document, and what is known of them.
+/// The links of one document, and the evidence about them.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
     entries: Vec<LinkEntry>,
     delivered: Links,
-    /// Whether a response was HTML.
+    /// Whether any response was HTML.
     is_html: bool,
-    /// Which responses' HTML is read.
+    /// The choice of responses whose HTML is read.
     sample: Sample,
     csp: Option<Arc<Csp>>,
-    /// Links that would be delivered if more visitors had got them.
+    /// Number of links that would be delivered if more visitors had got them.
     waiting: usize,
-    /// The last [`MAX_JUDGED`] responses for which something was delivered early, and those that lacked some of it.
+    /// Number of responses for which links were delivered early; halved with `wrong` at [`MAX_JUDGED`].
     judged: u32,
+    /// Number of judged responses that lacked a delivered link.
     wrong: u32,
-    /// The network of the last response that was wrong: one visitor does not pause a document.
+    /// The client's network for the last response that lacked a delivered link: one visitor does not pause a document.
     wrong_for: Option<u64>,
-    /// Seconds since 1970; until then nothing is learned.
+    /// End of the pause in which no links are learned, in seconds since 1970.
     paused_until: u64,
     pauses: u32,
-    /// Seconds since 1970.
+    /// Time of the last response, in seconds since 1970.
     last_seen: u64,
 }
 
 #[derive(Debug, Clone)]
 struct LinkEntry {
     link: Spelled,
-    /// How often clients used it as a hint.
+    /// Counts of clients that used the link as a hint.
     uses: Arc<HintUse>,
-    /// Where the last response had it.
+    /// Where the last response with the link had it.
     source: Source,
-    /// Why it is no hint, and until when, in seconds since 1970.
+    /// Why the link is not hinted, and until when, in seconds since 1970.
     withheld: Option<(SkipReason, u64)>,
-    /// Different visitors who got the link, one after another.
+    /// Different visitors that got the link in consecutive responses.
     visitors: Vec<Visitor>,
-    /// A response for nobody in particular had the link.
+    /// Whether an anonymous response had the link.
     public: bool,
-    /// Responses in a row that had the link and count.
+    /// Number of consecutive responses that had the link.
     row: u32,
-    /// Early deliveries that a response then confirmed.
+    /// Number of early deliveries that the response confirmed.
     right: u32,
     /// Evidence against the link since the last response that had it.
     against: Against,
-    /// Times that the link vanished after it was delivered.
+    /// Number of times that the link vanished after it was delivered.
     vanished: u32,
 }
 
-/// Responses in a row that lacked a delivered link.
+/// Consecutive responses that lacked a delivered link.
 #[derive(Debug, Clone, Default)]
 struct Against {
-    /// Those for nobody in particular.
+    /// Number of anonymous responses.
     anonymous: u32,
-    /// Different visitors of the others.
+    /// Different visitors that got the other responses.
     visitors: Vec<Visitor>,
 }
 
-/// What a response is to the document of its URL.
+/// The relation of a response to the document of its URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observed {
-    /// HTML, or a response that does not say what it is.
+    /// HTML, or a response without a media type.
     Document,
-    /// Of another media type. It is the document if the URL never had HTML.
+    /// A response of another media type: counts as the document only if the URL never had HTML.
     Other,
-    /// A redirect within the site: its links count, the links that it lacks do not.
+    /// A redirect within the site: its links count, but it is no evidence against links that it lacks.
     Redirect,
 }
 
@@ -137,53 +137,53 @@ pub enum Observed {
 pub struct Observation<'a> {
     /// Seconds since 1970.
     pub now: u64,
-    /// Who got it.
+    /// The visitor that got the response.
     pub evidence: &'a Evidence,
     /// The mark of the client's network.
     pub network: u64,
-    /// What it is.
+    /// The relation of the response to the document.
     pub response: Observed,
-    /// The links of its 103s and its final header, or of its HTML, that may be learned, each once.
+    /// The links that may be learned, each once: of the 103s and the final header, or of the HTML.
     pub links: &'a [Spelled],
-    /// Where they stood: [`Source::Learned`] stands for `Link` fields.
+    /// Where the links stood: [`Source::Learned`] for `Link` fields, [`Source::Html`] for HTML.
     pub source: Source,
-    /// What was delivered early for it.
+    /// The links that were delivered early for this response.
     pub delivered: &'a [LearnedLink],
-    /// Its `Content-Security-Policy` fields.
+    /// The response's `Content-Security-Policy` fields.
     pub policies: &'a [&'a [u8]],
 }
 
-/// What came of an early delivery.
+/// The result of an early delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Verdict {
-    /// Links that the response had.
+    /// Number of delivered links that the response had.
     pub right: u32,
-    /// Links that it did not have.
+    /// Number of delivered links that the response lacked.
     pub wrong: u32,
-    /// The document is now left alone for a while.
+    /// Whether this response began a pause.
     pub paused: bool,
 }
 
-/// Links that are looked at in one response, and bytes of one.
+/// Largest number of links of a document, and largest length of a link in bytes.
 const MAX_LINKS: usize = 32;
 const MAX_LINK_BYTES: usize = 1024;
 
-/// Early deliveries that were right, after which one response does not take a link away.
+/// Number of correct early deliveries after which one anonymous response does not remove a link.
 const PROVEN: u32 = 40;
 
-/// Responses that are needed before a document is judged, and after which older ones count half.
-/// Responses, not links: a deploy replaces all links of one response, and that is one mistake.
+/// Number of judged responses before a document may be paused, and at which older responses count half. Responses
+/// count, not links: a deploy replaces all links of one response, which is one mistake.
 const MIN_JUDGED: u32 = 20;
 const MAX_JUDGED: u32 = 200;
 
-/// More than one wrong response in this many is too much.
+/// More than one wrong response in this many pauses a document.
 const MAX_WRONG_SHARE: u32 = 10;
 
-/// Times that a pause is doubled.
+/// Largest number of times that the pause is doubled.
 const MAX_PAUSES: u32 = 7;
 
 impl Manifest {
-    /// A manifest from a file.
+    /// Makes a manifest from the links of a file.
     #[must_use]
     pub fn restored(links: &[Spelled], last_seen: u64) -> Self {
         let entry = |link: &Spelled| LinkEntry {
@@ -200,7 +200,7 @@ impl Manifest {
         manifest
     }
 
-    /// What is to be delivered early now.
+    /// Returns the links that are delivered early now; none during a pause.
     #[must_use]
     pub fn links(&self, now: u64) -> Links {
         if now < self.paused_until {
@@ -209,42 +209,42 @@ impl Manifest {
         Arc::clone(&self.delivered)
     }
 
-    /// The Content-Security-Policy of its last response.
+    /// The Content-Security-Policy of the last response.
     #[must_use]
     pub const fn csp(&self) -> Option<&Arc<Csp>> {
         self.csp.as_ref()
     }
 
-    /// Counts a response whose HTML could be read; returns whether it should.
+    /// Counts a response whose HTML could be read; returns whether the HTML should be read.
     pub fn is_html_due(&mut self, fingerprint: u64) -> bool {
         self.sample.is_due(fingerprint)
     }
 
-    /// The number of links that are not delivered because too few visitors got them.
+    /// Number of links that are not delivered because too few visitors got them.
     #[must_use]
     pub const fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Seconds since 1970 of its last response.
+    /// Time of the last response, in seconds since 1970.
     #[must_use]
     pub const fn last_seen(&self) -> u64 {
         self.last_seen
     }
 
-    /// Whether it holds nothing that is worth its place.
+    /// Whether the manifest has no links and was never paused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.paused_until == 0
     }
 
-    /// Bytes that it takes, about.
+    /// Estimated memory in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         let entry = |entry: &LinkEntry| {
             let visitors = entry.visitors.iter().chain(&entry.against.visitors);
             let marks: usize = visitors.map(Visitor::size).sum();
-            // Delivered links are held twice.
+            // A delivered link is stored in `entries` and in `delivered`.
             entry.link.text().len() * 2
                 + size_of::<LinkEntry>()
                 + size_of::<LearnedLink>()
@@ -255,8 +255,8 @@ impl Manifest {
         size_of::<Self>() + csp + self.entries.iter().map(entry).sum::<usize>()
     }
 
-    /// Learns from a response, and judges what was delivered early for it. A response to an authorized client says
-    /// nothing.
+    /// Learns from a response, and judges the links that were delivered early for it. Ignores responses to authorized
+    /// clients, and responses of another media type than HTML for an HTML document.
     pub fn observe(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         if *seen.evidence == Evidence::Authorized || seen.response == Observed::Other && self.is_html {
             return Verdict::default();
@@ -270,7 +270,7 @@ impl Manifest {
         self.is_html |= seen.response == Observed::Document;
         let mut verdict = self.judge(policy, seen);
         if verdict.paused {
-            // Nothing is observed until the pause ends, so what is known now would be old by then.
+            // Nothing is learned until the pause ends, when the links known now would be out of date.
             self.entries.clear();
             self.delivered = Links::default();
             return verdict;
@@ -313,7 +313,7 @@ impl Manifest {
             self.wrong += u32::from(verdict.wrong > 0);
         }
         if verdict.wrong == 0 && self.wrong_for == Some(seen.network) {
-            // The same client gets both, so the document changes and not the client.
+            // The network of a wrong response got a right one, too: the document changes, not the visitor.
             self.wrong_for = None;
         }
         if self.judged >= MIN_JUDGED && self.wrong * MAX_WRONG_SHARE > self.judged {
@@ -339,8 +339,8 @@ impl Manifest {
         }
     }
 
-    /// Counts against each link that a response lacks. A link that is not delivered yet loses all that spoke for it: no
-    /// other visitor's response comes between those that count.
+    /// Counts against each link that a response lacks. A link that is not delivered yet loses all evidence for it,
+    /// since only consecutive responses count.
     fn forget_missing(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) {
         let delivered = &self.delivered;
         self.entries.retain_mut(|entry| {
@@ -355,7 +355,7 @@ impl Manifest {
                 entry.vanished += 1;
             }
             entry.begin_anew();
-            // Kept only to remember that it comes and goes.
+            // The entry stays only to remember that the link comes and goes.
             entry.vanished > 0
         });
     }
@@ -388,12 +388,12 @@ impl Manifest {
         entry.row = entry.row.saturating_add(1);
         entry.source = source;
         if !entry.link.is_verbatim(link) {
-            // How a link is fetched is no part of what it is: the last response counts.
+            // Other parameters of the same link: the last response counts.
             entry.link = link.clone();
         }
     }
 
-    /// A link that comes and goes makes room for one that may stay.
+    /// Returns whether there is room for another link; if full, removes a link that comes and goes and is absent now.
     fn make_room(&mut self) -> bool {
         if self.entries.len() < MAX_LINKS {
             return true;
@@ -405,7 +405,7 @@ impl Manifest {
         absent.map(|at| self.entries.remove(at)).is_some()
     }
 
-    /// Withholds the links that clients do not use, for a while, and counts those anew whose time is over.
+    /// Withholds the links that clients do not use as hints for [`WITHHELD`] seconds, and then counts their uses anew.
     fn judge_uses(&mut self, now: u64) {
         for entry in &mut self.entries {
             match entry.withheld {
@@ -427,8 +427,8 @@ impl Manifest {
         }
     }
 
-    /// Puts together what is delivered: the links of the response in its order, then those that it lacks and that still
-    /// count. Returns whether that is something else than before.
+    /// Sets the delivered links: those of the response in its order, then delivered links that it lacks and that still
+    /// count. Returns whether they have changed.
     fn publish(&mut self, policy: &LearnPolicy, links: &[Spelled]) -> bool {
         let doubted = self.delivered.iter().map(|known| &known.link);
         let doubted = doubted.filter(|link| !links.contains(link));
@@ -448,7 +448,7 @@ impl Manifest {
     }
 }
 
-/// Seconds for which a link that clients do not use is no hint.
+/// Time for which a link that clients do not use is not hinted, in seconds.
 const WITHHELD: u64 = 60 * 60;
 
 impl LinkEntry {
@@ -467,7 +467,7 @@ impl LinkEntry {
         }
     }
 
-    /// Counts a response without the link, which is delivered; whether that is enough against it.
+    /// Counts a response that lacks this delivered link; returns whether the evidence suffices to remove the link.
     fn lacks(&mut self, policy: &LearnPolicy, evidence: &Evidence) -> bool {
         match evidence {
             Evidence::Authorized => {}
@@ -476,11 +476,12 @@ impl LinkEntry {
         }
         let one_is_enough = self.right < PROVEN;
         let anonymous = self.against.anonymous >= if one_is_enough { 1 } else { 2 };
-        // The link counts by so many visitors, or by one response for everybody, against which one visitor says little.
+        // A link learned from visitors needs as many visitors against it. A public link needs two: a single visitor's
+        // response is weak evidence against an anonymous one.
         anonymous || self.against.visitors.len() >= if self.public { 2 } else { policy.min_visitors }
     }
 
-    /// Takes away all that spoke for the link.
+    /// Removes all evidence about the link, but not its uses and the number of times that it vanished.
     fn begin_anew(&mut self) {
         self.visitors.clear();
         self.public = false;
@@ -511,13 +512,14 @@ impl LinkEntry {
         is_for_everybody && self.row >= self.responses_needed()
     }
 
-    /// 1 at first, then 8, 64 and so on: each time a link has vanished it must stay eight times longer.
+    /// Number of consecutive responses that must have the link: 1 at first, then 8, 64 and so on, eight times more each
+    /// time the link has vanished.
     fn responses_needed(&self) -> u32 {
         8_u32.saturating_pow(self.vanished)
     }
 }
 
-/// Adds a visitor who is none of those that are known, up to a number.
+/// Adds a visitor that differs from all in the list, which has at most `most`.
 fn note(visitors: &mut Vec<Visitor>, visitor: &Visitor, most: usize) {
     if visitors.len() < most && !visitors.iter().any(|known| known.may_be(visitor)) {
         visitors.push(visitor.clone());

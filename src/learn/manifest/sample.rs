@@ -1,24 +1,24 @@
-//! Decides of which responses the HTML is read: the first of a document, then a sample, and more often after a change.
+//! Decides for which responses of a document the HTML is read: the first, then a sample, more often after a change.
 //!
-//! Reading costs as much as the head of the page is long. A document whose head said the same thing several times is read
-//! again after twice as many responses each time, up to [`LONGEST`].
+//! Reading takes time in proportion to the length of the head. Each reading that finds the same links doubles the
+//! number of responses until the next reading, up to [`LONGEST`].
 
 /// Which responses of one document are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sample {
-    /// Responses from one that is read to the next.
+    /// Number of responses from one reading to the next.
     interval: u32,
-    /// Responses since the last that was read.
+    /// Number of responses since the last reading.
     passed: u32,
-    /// What the last response said of its content.
+    /// The fingerprint of the last response's content.
     fingerprint: Option<u64>,
 }
 
-/// Responses from one that is read to the next, at most.
+/// Largest number of responses from one reading to the next.
 const LONGEST: u32 = 64;
 
-/// A change of the content makes the next reading due after this part of the interval: a page that is another one each time
-/// is not read each time.
+/// After a change of the content, the next reading is due after one in this many of the interval's responses, not at
+/// once: a page that changes with each response is not read each time.
 const SHARE_AFTER_CHANGE: u32 = 8;
 
 impl Default for Sample {
@@ -32,7 +32,7 @@ impl Default for Sample {
 }
 
 impl Sample {
-    /// Counts a response; returns whether it is to be read.
+    /// Counts a response; returns whether its HTML is to be read.
     pub(super) fn is_due(&mut self, fingerprint: u64) -> bool {
         let is_changed = self.fingerprint.replace(fingerprint) != Some(fingerprint);
         self.passed += 1;
@@ -44,7 +44,7 @@ impl Sample {
         is_due
     }
 
-    /// Notes whether a response that was read had something to teach.
+    /// Records the result of a reading.
     pub(super) fn note(&mut self, taught: Taught) {
         self.interval = match taught {
             Taught::Something => 1,
@@ -53,12 +53,12 @@ impl Sample {
     }
 }
 
-/// What came of reading a response.
+/// The result of reading a response's HTML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taught {
     /// Other links than before, or links that wait for more visitors.
     Something,
-    /// The same links again.
+    /// No other links than before.
     Nothing,
 }
 
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_are_read_and_then_fewer_and_fewer() {
+    fn each_reading_without_news_doubles_the_interval() {
         let mut sample = Sample::default();
         let reads: Vec<bool> = (0..8)
             .map(|_| {
@@ -94,12 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_another_each_time_is_not_read_each_time() {
+    fn a_page_that_changes_with_each_response_is_read_once_in_eight() {
         assert!(read(&mut Sample::default(), 6400, u64::from) <= 6400 / 8 + 10);
     }
 
     #[test]
-    fn a_change_is_read_soon() {
+    fn a_changed_page_is_read_within_eight_responses() {
         let mut sample = Sample::default();
         read(&mut sample, 1000, |_| 1);
         let until = (1..100)

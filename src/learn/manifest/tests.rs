@@ -1,4 +1,4 @@
-//! One document over many responses: what is delivered, and to whom it never is.
+//! Tests one document over many responses: which links are delivered, and which never reach other visitors.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use crate::push::Source;
 
 const HASHER: KeyHasher = KeyHasher::new((5, 6));
 
-/// A visitor of this number, on a network and with a session of its own.
+/// Returns the evidence of visitor number `number`, on a network and with a session of its own.
 fn visitor(number: u8) -> Evidence {
     let cookie = format!("session={number:032}");
     Evidence::of(
@@ -28,7 +28,7 @@ fn visitor(number: u8) -> Evidence {
     )
 }
 
-/// The link to a target.
+/// Returns a link to a target.
 fn spelled(target: &str) -> Spelled {
     Spelled::read(format!("<{target}>; rel=preload; as=script").as_bytes()).expect("a link")
 }
@@ -37,7 +37,7 @@ fn see(manifest: &mut Manifest, evidence: &Evidence, targets: &[&str]) -> Verdic
     see_on(manifest, 1, evidence, targets)
 }
 
-/// A response to a client on this network.
+/// Observes a response to a client on this network.
 fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &[&str]) -> Verdict {
     let delivered = manifest.links(0);
     let links: Vec<Spelled> = targets.iter().map(|target| spelled(target)).collect();
@@ -54,7 +54,7 @@ fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &
     manifest.observe(&LearnPolicy::default(), &seen)
 }
 
-/// The targets that are delivered.
+/// Returns the targets of the delivered links.
 fn delivered(manifest: &Manifest) -> Vec<String> {
     let target = |link: &LearnedLink| {
         let text = String::from_utf8_lossy(link.link.text()).into_owned();
@@ -68,14 +68,14 @@ fn delivered(manifest: &Manifest) -> Vec<String> {
 }
 
 #[test]
-fn what_anybody_got_counts_at_once() {
+fn a_link_in_an_anonymous_response_counts_at_once() {
     let mut manifest = Manifest::default();
     see(&mut manifest, &Evidence::Anonymous, &["a", "b"]);
     assert_eq!(delivered(&manifest), ["a", "b"]);
 }
 
 #[test]
-fn with_cookies_it_takes_different_visitors_in_a_row() {
+fn a_link_in_responses_to_visitors_counts_after_three_different_ones() {
     let mut manifest = Manifest::default();
     for number in [1, 1, 2, 1, 2] {
         see(&mut manifest, &visitor(number), &["a"]);
@@ -86,7 +86,7 @@ fn with_cookies_it_takes_different_visitors_in_a_row() {
 }
 
 #[test]
-fn one_response_without_it_takes_its_visitors_away() {
+fn one_response_without_the_link_removes_its_visitors() {
     let mut manifest = Manifest::default();
     see(&mut manifest, &visitor(1), &["a", "mine"]);
     see(&mut manifest, &visitor(2), &["a", "mine"]);
@@ -96,7 +96,7 @@ fn one_response_without_it_takes_its_visitors_away() {
 }
 
 #[test]
-fn one_visitor_s_response_takes_nothing_away() {
+fn one_visitor_s_response_does_not_remove_a_delivered_link() {
     let mut manifest = Manifest::default();
     for number in 1..=3 {
         see(&mut manifest, &visitor(number), &["a"]);
@@ -105,7 +105,7 @@ fn one_visitor_s_response_takes_nothing_away() {
         see(&mut manifest, &visitor(number), &[]);
         assert_eq!(delivered(&manifest).is_empty(), gone, "visitor {number}");
     }
-    // A public link takes two of them, and what has it in between begins anew.
+    // Two visitors' responses remove a public link; a response with the link between them resets the count.
     see(&mut manifest, &Evidence::Anonymous, &["b"]);
     see(&mut manifest, &visitor(4), &[]);
     see(&mut manifest, &visitor(5), &["b"]);
@@ -116,7 +116,7 @@ fn one_visitor_s_response_takes_nothing_away() {
 }
 
 #[test]
-fn what_was_right_forty_times_is_not_gone_by_one_response() {
+fn a_link_confirmed_forty_times_survives_one_anonymous_response_without_it() {
     for (times, stays) in [(PROVEN, false), (PROVEN + 1, true)] {
         let mut manifest = Manifest::default();
         for _ in 0..times {
@@ -131,7 +131,7 @@ fn what_was_right_forty_times_is_not_gone_by_one_response() {
 }
 
 #[test]
-fn an_authorized_client_speaks_neither_for_nor_against() {
+fn a_response_to_an_authorized_client_is_no_evidence_against_a_link() {
     let mut manifest = Manifest::default();
     see(&mut manifest, &Evidence::Anonymous, &["a"]);
     for _ in 0..100 {
@@ -142,7 +142,7 @@ fn an_authorized_client_speaks_neither_for_nor_against() {
 }
 
 #[test]
-fn how_a_link_is_fetched_is_what_the_last_response_said() {
+fn the_parameters_of_a_link_are_those_of_the_last_response() {
     let mut manifest = Manifest::default();
     let see = |manifest: &mut Manifest, link: &str| {
         let seen = Observation {
@@ -168,7 +168,7 @@ fn how_a_link_is_fetched_is_what_the_last_response_said() {
 }
 
 #[test]
-fn only_what_could_be_the_document_speaks_against_a_link() {
+fn only_a_response_that_may_be_the_document_is_evidence_against_a_link() {
     let mut manifest = Manifest::default();
     let see = |manifest: &mut Manifest, response, targets: &[&str]| {
         let links: Vec<Spelled> = targets.iter().map(|target| spelled(target)).collect();
@@ -202,7 +202,7 @@ fn only_what_could_be_the_document_speaks_against_a_link() {
 }
 
 #[test]
-fn a_link_that_nobody_uses_is_no_hint_for_a_while() {
+fn a_link_that_no_client_uses_is_withheld_for_an_hour() {
     let mut manifest = Manifest::default();
     let see = |manifest: &mut Manifest, now| {
         let seen = Observation {
@@ -238,7 +238,7 @@ fn a_link_that_nobody_uses_is_no_hint_for_a_while() {
 }
 
 #[test]
-fn the_policy_is_that_of_the_last_response() {
+fn the_content_security_policy_is_that_of_the_last_response() {
     let mut manifest = Manifest::default();
     for (policies, expected) in [
         (&[][..], None),
@@ -271,7 +271,7 @@ fn the_policy_is_that_of_the_last_response() {
 }
 
 #[test]
-fn what_an_authorized_client_got_never_counts() {
+fn a_link_in_responses_to_authorized_clients_never_counts() {
     let mut manifest = Manifest::default();
     for _ in 0..10 {
         see(&mut manifest, &Evidence::Authorized, &["a"]);
@@ -307,7 +307,7 @@ fn a_link_that_comes_and_goes_waits_and_the_others_stay() {
 }
 
 #[test]
-fn a_document_that_keeps_being_wrong_is_left_alone() {
+fn a_document_whose_links_keep_being_wrong_is_paused() {
     let mut manifest = Manifest::default();
     for turn in 0..100 {
         let verdict = see_on(&mut manifest, 1, &Evidence::Anonymous, &[&format!("{turn}")]);
@@ -321,7 +321,7 @@ fn a_document_that_keeps_being_wrong_is_left_alone() {
     assert!(manifest.links(0).is_empty());
     assert!(
         manifest.links(24 * 3600).is_empty(),
-        "what was known before the pause is forgotten"
+        "links known before the pause are forgotten"
     );
     let seen = Observation {
         now: 24 * 3600,
@@ -338,7 +338,7 @@ fn a_document_that_keeps_being_wrong_is_left_alone() {
 }
 
 #[test]
-fn deploys_do_not_make_a_document_wrong() {
+fn deploys_do_not_pause_a_document() {
     let mut manifest = Manifest::default();
     for deploy in 0..20 {
         let links: Vec<String> = (0..6).map(|n| format!("{n}.{deploy}")).collect();
@@ -351,7 +351,7 @@ fn deploys_do_not_make_a_document_wrong() {
 }
 
 #[test]
-fn it_stays_small_whatever_comes() {
+fn a_manifest_stays_below_80_kb_for_any_responses() {
     let mut manifest = Manifest::default();
     for turn in 0..1000_u32 {
         let links: Vec<String> = (0..100)
@@ -367,7 +367,7 @@ proptest! {
     /// Rule 17. Visitors have cookies, some of which change with each request, move between networks,
     /// and each gets a URL of its own beside the common one, in any order and any number.
     #[test]
-    fn nobody_is_given_what_only_another_got(
+    fn no_visitor_is_delivered_a_link_that_only_another_got(
         visits in proptest::collection::vec((0..4_u8, 0..3_u8, any::<u32>(), any::<bool>()), 1..200),
     ) {
         let mut manifest = Manifest::default();

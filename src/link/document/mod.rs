@@ -1,9 +1,9 @@
-//! The document's own URL, and what the targets of its links are relative to it.
+//! Holds the document's own URL, and resolves the targets of its links against it.
 //!
-//! Targets are resolved as clients do it, by the WHATWG URL standard: what a client will ask for later must be what was
-//! pushed, byte for byte. It gives the results of RFC 3986, section 5.4, and goes on where that one ends: `%2e%2e` is a dot
-//! segment, the host is put in lower case, `'` in a query is percent-encoded. Where the two would disagree about the
-//! meaning of a target (backslash, `///host`, `https:path`) it is refused.
+//! Targets are resolved by the WHATWG URL standard, as clients do: the pushed URL must equal, byte for byte, the URL
+//! that the client would request. The standard gives the results of RFC 3986, section 5.4, and normalises more:
+//! `%2e%2e` is a dot segment, the host is put in lower case, `'` in a query is percent-encoded. A target that the
+//! standard and the RFC read differently (backslash, `///host`, `https:path`) is refused.
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// The document that a request asks for: its `:scheme`, `:authority` and `:path`.
+    /// Makes the document from a request's `:scheme`, `:authority` and `:path`.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl Document {
         if authority.is_empty() || authority.bytes().any(is_delimiter) {
             return Err(DocumentError::Authority);
         }
-        // A tab or line break would be dropped in silence, a backslash become a slash.
+        // The URL parser would remove a tab or line break, and turn a backslash into a slash.
         let is_refused = |b: u8| b.is_ascii_control() || matches!(b, b' ' | b'#' | b'\\');
         if !path_and_query.starts_with('/') || path_and_query.bytes().any(is_refused) {
             return Err(DocumentError::Path);
@@ -56,7 +56,7 @@ impl Document {
         self.own.scheme()
     }
 
-    /// The authority as the client wrote it: what a promise for the same origin must repeat.
+    /// The authority as the client wrote it; promises for the same origin repeat it.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
@@ -68,12 +68,12 @@ impl Document {
         &self.own
     }
 
-    /// The URL that the target of a link names. An empty target and a mere fragment name the document: see
-    /// [`is_itself`](Self::is_itself). White space is not trimmed here: `parse` did it.
+    /// Resolves the target of a link. An empty target and a mere fragment name the document: see
+    /// [`is_itself`](Self::is_itself). The target must have no white space at its ends: `parse` trims it.
     ///
     /// # Errors
     ///
-    /// The target, or what it resolves to, is refused: see [`TargetError`].
+    /// The target, or the URL that it resolves to, is refused: see [`TargetError`].
     pub fn resolve(&self, target: &[u8]) -> Result<Target, TargetError> {
         let text = check(target)?;
         match plain_path(text) {
@@ -82,20 +82,20 @@ impl Document {
         }
     }
 
-    /// Whether a target is of the document's origin: scheme, host and effective port (RFC 6454).
+    /// Returns whether a target has the document's origin: scheme, host and effective port (RFC 6454).
     #[must_use]
     pub fn is_same_origin(&self, target: &Target) -> bool {
         self.own.scheme() == target.scheme() && self.own.host() == target.host() && self.own.port() == target.port()
     }
 
-    /// Whether a target is the document.
+    /// Returns whether a target is the document.
     #[must_use]
     pub fn is_itself(&self, target: &Target) -> bool {
         self.own == *target
     }
 
-    /// Whether a link with this `anchor` is about the document as a whole (RFC 8288, section 3.2). An empty anchor is;
-    /// a fragment of the document is not, nor is what cannot be resolved.
+    /// Returns whether a link with this `anchor` is about the document as a whole (RFC 8288, section 3.2): true for an
+    /// empty anchor, false for a fragment of the document and for an anchor that cannot be resolved.
     #[must_use]
     pub fn anchors_here(&self, anchor: &[u8]) -> bool {
         anchor.is_empty() || !anchor.contains(&b'#') && self.resolve(anchor).is_ok_and(|target| self.is_itself(&target))
@@ -103,8 +103,8 @@ impl Document {
 
     fn resolve_any(&self, text: &str) -> Result<Target, TargetError> {
         let target = self.url.join(text).map(Target::from_url).map_err(TargetError::Url)?;
-        // A host is decoded: `//%22a/` would bring back what was refused. A relative target takes over the document's path,
-        // which nothing has looked at yet.
+        // The parser decodes the host, so `//%22a/` contains a refused byte only now. A relative target inherits the
+        // document's path, which was not checked before.
         check_bytes(target.host().as_bytes())?;
         check_bytes(target.path_and_query().as_bytes())?;
         Ok(target)
@@ -123,12 +123,12 @@ pub enum DocumentError {
     /// The path does not begin with `/`, or has a fragment, backslash, space or control.
     #[error("path is not an absolute path with an optional query")]
     Path,
-    /// Together they are no URL.
+    /// Scheme, authority and path do not make a URL.
     #[error("not a url")]
     Url(#[source] ParseError),
 }
 
-/// A target that may be resolved: URL bytes only, and nothing that clients read in different ways.
+/// Checks a target before it is resolved: URL bytes only, and no form that clients read in different ways.
 fn check(target: &[u8]) -> Result<&str, TargetError> {
     check_bytes(target)?;
     let text = str::from_utf8(target).map_err(|_| TargetError::Byte { byte: 0x80 })?;
@@ -180,12 +180,13 @@ fn check_bytes(text: &[u8]) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// The characters of RFC 3986 (unreserved, reserved, `%`), and `|`, which is in use and which clients send as it is.
+/// Returns whether a byte is of RFC 3986 (unreserved, reserved, `%`), or `|`, which URLs in use have and clients send
+/// unencoded.
 fn is_url_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'}')
 }
 
-/// The scheme of an absolute URL and what follows its colon (RFC 3986, section 3.1).
+/// Splits an absolute URL into its scheme and the text behind the colon (RFC 3986, section 3.1).
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -199,12 +200,12 @@ fn is_web(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
-/// Path and query of a checked target that resolution leaves as they are: an absolute path without dot segments. Nearly
-/// every preload link has such a one, and it costs one allocation instead of a parse.
+/// Returns path and query of a checked target that resolution would not change: an absolute path without dot segments.
+/// Most preload links have such a target, which then costs one allocation instead of a parse.
 fn plain_path(text: &str) -> Option<&str> {
     let path_and_query = text.split('#').next()?;
     let path = path_and_query.split('?').next()?;
-    // `/.well-known` is none, but too rare to tell apart. The quotation mark would be encoded in a query.
+    // `/.well-known` is no dot segment, but too rare to be worth a test. `'` would be percent-encoded in a query.
     let has_dots = path.as_bytes().windows(2).any(|pair| matches!(pair, b"/." | b"/%"));
     let is_plain = path.starts_with('/') && !path.starts_with("//") && !has_dots && !path_and_query.contains('\'');
     is_plain.then_some(path_and_query)

@@ -1,4 +1,4 @@
-//! Tables and properties of target resolution.
+//! Tests target resolution by tables and properties.
 
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ fn shop() -> Document {
     document("https://shop.example/p/index.html")
 }
 
-/// The URL, or why there is none.
+/// Returns the resolved URL, or the error's text.
 fn resolved(document: &Document, target: &str) -> String {
     document
         .resolve(target.as_bytes())
@@ -98,7 +98,7 @@ fn resolves_as_clients_do() {
 }
 
 #[test]
-fn refuses_what_is_read_in_different_ways() {
+fn a_target_with_two_readings_is_refused() {
     let base = shop();
     let byte = |byte| TargetError::Byte { byte };
     let scheme = |scheme: &str| TargetError::Scheme { scheme: scheme.into() };
@@ -154,7 +154,7 @@ fn a_target_has_4096_bytes_at_most() {
         shop().resolve(target.as_bytes()),
         Err(TargetError::TooLong { length: 4097 })
     );
-    // 1 + 3 * 2000 bytes when resolved, with the query's quotation marks encoded.
+    // The query is resolved to 1 + 3 * 2000 bytes, since each quotation mark becomes `%27`.
     let target = ["?", &"'".repeat(2000)].concat();
     assert!(matches!(
         shop().resolve(target.as_bytes()),
@@ -163,7 +163,7 @@ fn a_target_has_4096_bytes_at_most() {
 }
 
 #[test]
-fn a_relative_target_does_not_take_over_what_it_could_not_say() {
+fn a_relative_target_does_not_inherit_bytes_that_are_refused_in_a_target() {
     let base = document("https://shop.example/a%zz/b^c?\"q\"");
     assert_eq!(base.resolve(b"x.css"), Err(TargetError::Escape));
     assert_eq!(resolved(&base, "/x.css"), "https://shop.example/x.css");
@@ -299,7 +299,7 @@ fn a_document_is_a_web_page_with_an_authority() {
     }
 }
 
-/// Targets out of the pieces that resolution looks at.
+/// Targets made of the pieces that change how a target is resolved.
 fn tricky() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => proptest::sample::select(
@@ -347,7 +347,7 @@ proptest! {
     }
 
     #[test]
-    fn what_resolves_is_a_clean_url(document in some_document(), target in tricky()) {
+    fn a_resolved_target_is_a_clean_url(document in some_document(), target in tricky()) {
         if let Ok(target) = document.resolve(target.as_bytes()) {
             let url = target.url();
             prop_assert!(url.bytes().all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#'), "{}", url);
@@ -357,7 +357,7 @@ proptest! {
             prop_assert_eq!(url, whole);
             let path = target.path_and_query().split('?').next().unwrap_or_default().to_lowercase().replace("%2e", ".");
             prop_assert!(path.split('/').all(|segment| !matches!(segment, "." | "..")), "{}", url);
-            // It is what it is, from wherever it is looked at.
+            // A resolved URL resolves to itself.
             let again = document.resolve(url.as_bytes());
             prop_assert_eq!(again, Ok(target));
         }

@@ -1,12 +1,12 @@
-//! Reading a field value from left to right, byte by byte; nothing here knows what a link is.
+//! Reads a field value from left to right, byte by byte, without knowledge of links.
 //!
-//! Every function moves forward or stands still, so that the grammar over it stays linear.
+//! No function moves the cursor backwards, so that the grammar above stays linear.
 
 use std::borrow::Cow;
 
 use super::MalformedReason;
 
-/// What is left to read.
+/// A position in a field value: the bytes not yet read.
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
     pub(super) rest: &'a [u8],
@@ -27,7 +27,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Everything before the first byte that stops it, or all there is.
+    /// Takes the bytes before the first one for which `stops` is true, or all that are left.
     pub(super) fn take_until(&mut self, stops: impl Fn(u8) -> bool) -> &'a [u8] {
         let length = self.rest.iter().position(|&b| stops(b));
         let (taken, rest) = length
@@ -41,7 +41,7 @@ impl<'a> Cursor<'a> {
         self.take_until(|b| !is_white(b));
     }
 
-    /// A quoted value whose opening mark is behind the cursor (RFC 8288, appendix B.4, without the unescaping).
+    /// Takes a quoted value whose opening mark was just taken (RFC 8288, appendix B.4, without the unescaping).
     pub(super) fn quoted(&mut self) -> Result<ParameterValue<'a>, MalformedReason> {
         let inside = self.rest;
         let mut escaped = false;
@@ -59,11 +59,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// On to the next comma outside quotation marks, or the end.
+    /// Moves to the next comma outside quotation marks, or to the end.
     pub(super) fn skip_to_comma(&mut self) {
         loop {
             self.take_until(|b| b == b',' || b == b'"');
-            // An unclosed mark leaves nothing to read.
+            // An unclosed quoted value takes all bytes to the end.
             if !self.eat(b'"') || self.quoted().is_err() {
                 return;
             }
@@ -71,7 +71,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A parameter's value as it stands in the field, without its quotation marks.
+/// A parameter's value as received, without its quotation marks.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ParameterValue<'a> {
     pub(super) text: &'a [u8],
@@ -92,7 +92,7 @@ impl<'a> ParameterValue<'a> {
     }
 }
 
-/// SP and HTAB: the optional and bad white space of RFC 9110, section 5.6.3.
+/// Returns whether a byte is SP or HTAB, the optional and bad white space of RFC 9110, section 5.6.3.
 pub(super) fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
@@ -111,7 +111,7 @@ pub(super) fn trim_end(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// What stands in `whole` before its suffix `rest`.
+/// Returns the part of `whole` before its suffix `rest`.
 pub(super) fn before<'a>(whole: &'a [u8], rest: &[u8]) -> &'a [u8] {
     whole
         .len()

@@ -1,12 +1,12 @@
-//! One `Link` field value -> its links (RFC 8288, appendix B.2 to B.4).
+//! Parses one `Link` field value into its links (RFC 8288, appendix B.2 to B.4).
 //!
-//! Total: any bytes parse. Linear: no byte is looked at more than twice for the grammar. Nothing is allocated but for a
-//! `rel`, `as`, `anchor` or `fetchpriority` that has a backslash escape.
+//! Total: any bytes parse. Linear: the grammar reads no byte more than twice. The parser allocates only for a `rel`,
+//! `as`, `anchor` or `fetchpriority` that has a backslash escape.
 //!
-//! Appendix B never gives up on a link, and stops at the first thing that is not one. Here it is the other way round. A
-//! link whose meaning would be a guess is [`Malformed`] (see its reasons), and the next one is looked for behind the next
-//! comma outside quotation marks: one bad link never costs the others, and text inside quotation marks is never taken for
-//! a link. The price is that an unclosed quotation mark swallows the rest of its field value.
+//! Appendix B accepts every link, and stops at the first text that is not a link. This parser does the opposite. A link
+//! whose meaning would be a guess is [`Malformed`] (see its reasons), and parsing resumes after the next comma outside
+//! quotation marks: one bad link never costs the other links, and text inside quotation marks never becomes a link. The
+//! price is that an unclosed quotation mark swallows the rest of its field value.
 
 mod cursor;
 #[cfg(test)]
@@ -18,7 +18,7 @@ use std::iter::FusedIterator;
 use self::cursor::{Cursor, ParameterValue, before, is_white, trim_end, trim_start};
 use super::{Malformed, MalformedReason};
 
-/// The links of one `Link` field value, in order. Empty list elements are passed over.
+/// Parses the links of one `Link` field value, in order. Empty list elements are skipped.
 #[must_use]
 pub fn parse(field: &[u8]) -> Links<'_> {
     Links { rest: field }
@@ -33,33 +33,33 @@ pub struct Links<'a> {
 /// One well-formed link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link<'a> {
-    /// What stands between `<` and `>`, without white space at its ends. Not yet known to be a URL.
+    /// The text between `<` and `>`, without white space at its ends. It need not be a valid URL.
     pub target: &'a [u8],
-    /// The whole link from `<` to just before the comma, without white space at its ends: what a 103 carries.
+    /// The whole link from `<` to just before the comma, without white space at its ends.
     pub raw: &'a [u8],
     parameters: Parameters<'a>,
 }
 
 impl Link<'_> {
-    /// Whether the link has a relation type: one word of its first `rel` (RFC 8288, section 3.3), ASCII case ignored.
+    /// Returns whether a word of the first `rel` is this relation type (RFC 8288, section 3.3), ASCII case ignored.
     #[must_use]
     pub fn has_relation(&self, name: &str) -> bool {
         self.relations().any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
     }
 
-    /// The words of its first `rel`, in order.
+    /// Yields the words of the first `rel`, in order.
     pub(super) fn relations(&self) -> impl Iterator<Item = &[u8]> {
         let list = self.parameters.relations.as_deref().unwrap_or_default();
         list.split(|&b| is_white(b)).filter(|word| !word.is_empty())
     }
 
-    /// The first `as`; `None` if it is empty.
+    /// The first `as`; `None` if the first `as` is empty.
     #[must_use]
     pub fn destination(&self) -> Option<&[u8]> {
         filled(&self.parameters.destination)
     }
 
-    /// Whether there is a `nopush`, with a value or without.
+    /// Whether the link has a `nopush`, with a value or without.
     #[must_use]
     pub fn nopush(&self) -> bool {
         self.parameters.nopush
@@ -71,7 +71,7 @@ impl Link<'_> {
         self.parameters.anchor.as_deref()
     }
 
-    /// The first `fetchpriority`; `None` if it is empty.
+    /// The first `fetchpriority`; `None` if the first `fetchpriority` is empty.
     #[must_use]
     pub fn fetch_priority(&self) -> Option<&[u8]> {
         filled(&self.parameters.fetch_priority)
@@ -108,7 +108,7 @@ impl<'a> Iterator for Links<'a> {
 
 impl FusedIterator for Links<'_> {}
 
-/// One link, up to the comma behind it or the end. After an error the cursor stands outside quotation marks.
+/// Parses one link, up to the comma behind it or the end. After an error the cursor stands outside quotation marks.
 fn link<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Parameters<'a>), MalformedReason> {
     if !cursor.eat(b'<') {
         return Err(MalformedReason::NoTarget);
@@ -116,7 +116,7 @@ fn link<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Parameters<'a>), Malfo
     let inside = *cursor;
     let target = cursor.take_until(|b| b == b'>' || b == b'<');
     if !cursor.eat(b'>') {
-        // `<` is in no URL: this target was left open, and the other `<` may begin a good link.
+        // No URL contains `<`: this target lacks its `>`, and a well-formed link may begin at the second `<`.
         if cursor.peek().is_some() {
             *cursor = inside;
         }
@@ -134,7 +134,7 @@ fn link<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Parameters<'a>), Malfo
     Ok((trim_end(trim_start(target)), parameters))
 }
 
-/// The parameters of a well-formed link, each as it was found: names in any case, values without their marks and escapes.
+/// Yields the parameters of a well-formed link: names in the case received, values unquoted and unescaped.
 pub(super) fn parameters(raw: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, [u8]>)> {
     let mut cursor = Cursor { rest: raw };
     cursor.take_until(|b| b == b'>');
@@ -146,7 +146,7 @@ pub(super) fn parameters(raw: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, [u8
     })
 }
 
-/// One parameter, which may be empty, up to the `;` or `,` behind it or the end.
+/// Parses one parameter, which may be empty, up to the `;` or `,` behind it or the end.
 fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], ParameterValue<'a>), MalformedReason> {
     cursor.skip_white();
     let name = cursor.take_until(|b| matches!(b, b'=' | b';' | b',' | b'"') || is_white(b));
@@ -173,14 +173,15 @@ fn parameter<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], ParameterValue<'a
     if cursor.peek() == Some(b'"') {
         return Err(MalformedReason::StrayQuote);
     }
-    // Appendix B takes `media=(min-width: 9em)` as it is meant; only in `rel` would white space change what is asked.
+    // Appendix B accepts `media=(min-width: 9em)`, whose meaning is clear. In `rel`, words behind white space would
+    // become further relations.
     if text.iter().any(|&b| is_white(b)) && name.eq_ignore_ascii_case(b"rel") {
         return Err(MalformedReason::WhiteSpaceInRelation);
     }
     Ok((name, ParameterValue { text, escaped: false }))
 }
 
-/// The parameters that anyone asks for; of each the first.
+/// The first occurrence of each parameter that [`Link`] gives access to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Parameters<'a> {
     relations: Option<Cow<'a, [u8]>>,

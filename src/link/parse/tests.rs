@@ -1,10 +1,10 @@
-//! Tables and properties of the grammar.
+//! Tests the grammar by tables and properties.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Each link as `target|relations`, each malformed piece as its reason.
+/// Parses a field; returns each link as `target|relations`, each malformed piece as its reason.
 fn read(field: &str) -> Vec<String> {
     parse(field.as_bytes())
         .map(|piece| match piece {
@@ -203,7 +203,7 @@ fn nopush_counts_in_any_form() {
 }
 
 #[test]
-fn raw_is_the_link_without_what_separates_it() {
+fn raw_is_the_link_without_its_separators() {
     let raws: Vec<_> = parse(b" , </a>; rel=x ;\t,</b> ,junk \t, </c>; t=\"a\\\"b\" ")
         .map(|piece| piece.map_or_else(|malformed| malformed.raw, |link| link.raw))
         .collect();
@@ -220,13 +220,13 @@ fn only_an_escape_costs_an_allocation() {
     assert!(matches!(link.parameters.destination, Some(Cow::Owned(_))));
 }
 
-/// A field value out of the characters that steer the parser.
+/// Field values made of the characters that steer the parser.
 fn tricky() -> impl Strategy<Value = Vec<u8>> {
     let byte = proptest::sample::select(b"<<>>\"\"\\,,;;== \trela/\x00\xff".as_slice());
     proptest::collection::vec(byte, 0..64)
 }
 
-/// One well-formed link, with the parameters that make separators ambiguous.
+/// Well-formed links with parameters that contain separators.
 fn well_formed() -> impl Strategy<Value = String> {
     let parameter = prop_oneof![
         "[a-z*]{1,6}",
@@ -245,13 +245,13 @@ fn well_formed() -> impl Strategy<Value = String> {
     })
 }
 
-/// Whether `part` is a piece of the memory that `whole` occupies.
+/// Returns whether `part` is a piece of the memory that `whole` occupies.
 fn is_part(whole: &[u8], part: &[u8]) -> bool {
     let (outer, inner) = (whole.as_ptr_range(), part.as_ptr_range());
     outer.start <= inner.start && inner.end <= outer.end
 }
 
-/// Pieces come in order, lie in the field, and leave out nothing but separators.
+/// Asserts that pieces come in order, lie in the field, and leave out nothing but separators.
 fn covers(field: &[u8]) {
     let mut at = 0;
     for piece in parse(field) {
@@ -285,7 +285,7 @@ proptest! {
     }
 
     #[test]
-    fn a_link_alone_is_the_link_in_its_field(field in tricky()) {
+    fn a_link_parses_alone_as_it_does_in_its_field(field in tricky()) {
         for link in parse(&field).flatten() {
             let alone: Vec<_> = parse(link.raw).collect();
             prop_assert_eq!(alone, [Ok(link)]);
@@ -303,7 +303,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_quoted_comes_back(text in "[ -~]{0,24}") {
+    fn a_quoted_value_is_returned_unescaped(text in "[ -~]{0,24}") {
         let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
         let field = format!("</a>; anchor=\"{quoted}\", </b>");
         let first = parse(field.as_bytes()).next().expect("a link").expect("a well-formed link");

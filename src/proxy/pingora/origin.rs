@@ -1,4 +1,5 @@
-//! Moves an attempt: the peer that Pingora connects to, the request that it sends, and the error that an attempt ends with.
+//! Moves an attempt: the peer that Pingora connects to, the request that it sends, and the error that an attempt ends
+//! with.
 
 use std::{sync::Arc, time::Instant};
 
@@ -35,8 +36,8 @@ pub(super) async fn peer(session: &Session, exchange: &mut Exchange) -> Result<B
             pool.peer(server)
         };
         if let (true, Some(limit)) = (is_cached, pool.policy().first_byte_timeout) {
-            // Pingora lets a response that is stored come to its end without its client, and so does not end it when the
-            // client's side says that it takes too long.
+            // Pingora lets a response that is stored come to its end without its client, and so does not end it when
+            // the client's side says that it takes too long.
             let read = peer.options.read_timeout.map_or(limit, |read| read.min(limit));
             peer.options.read_timeout = Some(read);
         }
@@ -45,7 +46,8 @@ pub(super) async fn peer(session: &Session, exchange: &mut Exchange) -> Result<B
     Ok(attempt::choose(request, exchange, connect).await?)
 }
 
-/// Prepares a request that is sent. Pingora checks only requests of its own sessions, so those of ours are checked here.
+/// Prepares a request that is sent. Pingora checks only requests of its own sessions, so those of ours are checked
+/// here.
 pub(super) fn send(session: &mut Session, to_origin: &mut RequestHeader, exchange: &mut Exchange) -> Result<()> {
     let limit = attempt::sent(exchange);
     if session.downstream_session.is_custom() {

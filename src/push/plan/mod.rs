@@ -1,4 +1,7 @@
-//! The plan: what one document's links come to. A run of early returns, one [`SkipReason`] each.
+//! Decides for each link of a document whether it is pushed, hinted or skipped.
+//!
+//! Each check is an early return with its [`SkipReason`]; their order decides which reason a link gets. Each reason
+//! needs a scene in `tests.rs`.
 
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
@@ -14,18 +17,18 @@ use super::{
 };
 use crate::link::{Document, Link, Relation, ResourceHint, Spelled, Target};
 
-/// What is known of an HTTP/2 client at the moment of planning.
+/// Facts about an HTTP/2 client at the moment of planning.
 #[derive(Debug, Clone, Copy)]
 pub struct Http2Facts<'a> {
-    /// It did not disable push and is not going away.
+    /// Whether the client takes pushes: it did not disable push and sent no GOAWAY.
     pub accepts_push: bool,
-    /// Its SETTINGS_MAX_CONCURRENT_STREAMS.
+    /// The client's SETTINGS_MAX_CONCURRENT_STREAMS.
     pub max_concurrent_streams: usize,
-    /// Promises on this connection that are not finished.
+    /// Promises on this connection that are reserved or not finished.
     pub open_promises: usize,
-    /// Promised streams that it reset on this connection.
+    /// Promised streams that the client reset on this connection.
     pub refusals: u32,
-    /// What it was pushed or fetched itself.
+    /// The URLs that the client was pushed or fetched itself.
     pub diary: &'a Diary,
 }
 
@@ -34,28 +37,28 @@ pub struct Http2Facts<'a> {
 pub struct Facts<'a> {
     /// The document's method.
     pub method: &'a Method,
-    /// The document's final status; `None` while it is not known.
+    /// The document's final status; `None` before the final response.
     pub status: Option<StatusCode>,
     /// The document's request fields.
     pub request: &'a HeaderMap,
-    /// The document is itself a pushed response.
+    /// Whether the document is itself a pushed response.
     pub pushed_parent: bool,
-    /// Promises that this document has caused before.
+    /// Number of promises in earlier plans for this document.
     pub promised: usize,
-    /// Links that this document's earlier 103s carried.
+    /// Number of links in earlier 103s for this document.
     pub hinted: usize,
-    /// Those of them that were not the origin's own: from its 103s only what is new goes on.
+    /// Links that linkpush hinted for this document from its own knowledge; an origin's 103 does not repeat them.
     pub told: &'a [HeaderValue],
-    /// The visitor asks whether its copy of the document is still good, and the route does not push
-    /// to such a one what was only learned.
+    /// Whether the visitor revalidates its stored copy of the document, and the route does not push learned links to
+    /// such visitors.
     pub returning: bool,
     /// The HTTP/2 client; `None` for HTTP/1.x.
     pub http2: Option<Http2Facts<'a>>,
-    /// Whether the pushed answer of a URL could not be used a short while ago.
+    /// Whether a URL is in [`Unpushable`](super::Unpushable).
     pub is_bad: &'a dyn Fn(&Target) -> bool,
-    /// Whether a URL was last answered in a way that no cache may use again.
+    /// Whether a URL is in [`NotReusable`](super::NotReusable).
     pub is_not_reusable: &'a dyn Fn(&Target) -> bool,
-    /// The Content-Security-Policy that the document had the last time.
+    /// The Content-Security-Policy of the document's previous response.
     pub csp: Option<&'a Csp>,
 }
 
@@ -73,21 +76,21 @@ impl std::fmt::Debug for Facts<'_> {
 /// One asset to push.
 #[derive(Debug, Clone)]
 pub struct Promise {
-    /// The request that the promise makes, complete with scheme and authority.
+    /// The promised request, complete with scheme and authority.
     pub request: Request<()>,
-    /// The `as` of its link, if it is a known one.
+    /// The `as` of the link; `None` if absent or unknown.
     pub destination: Option<Destination>,
-    /// Where its link was found.
+    /// Where the link was found.
     pub source: Source,
-    /// Its place among the pushes of the connection.
+    /// The urgency of the pushed body.
     pub urgency: Urgency,
-    /// Its URL in the diary of the connection.
+    /// The URL's key in the diary of the connection.
     pub key: UrlKey,
-    /// Its reserved place among the client's streams; `None` in an explanation.
+    /// The reserved place among the client's streams; `None` in an explanation.
     pub slot: Option<std::sync::Arc<Slot>>,
 }
 
-/// What will be done for one document.
+/// The promises and hints for one document.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Promises, in the order of first mention, which is the order of their PUSH_PROMISE frames.
@@ -96,18 +99,18 @@ pub struct Plan {
     pub hints: Vec<HeaderValue>,
     /// The origin's fields that a 103 carries beside its links.
     pub fields: HeaderMap,
-    /// Of those that ask for a URL: its key in the diary of the connection, and the place of the link among the mentions.
+    /// For each hint but preconnects: the URL's key in the diary of the connection, and the index of its mention.
     pub hinted: Vec<(UrlKey, usize)>,
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
+    /// Whether the plan has neither promises nor hints.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.promises.is_empty() && self.hints.is_empty()
     }
 
-    /// Adds what another plan has, to be carried out together: no hint twice.
+    /// Adds the promises, hints and fields of another plan; no hint is repeated.
     pub fn append(&mut self, other: Self) {
         self.promises.extend(other.promises);
         for hint in other.hints {
@@ -122,12 +125,13 @@ impl Plan {
     }
 }
 
-/// How this document's links may be delivered, links aside.
+/// How this document's links may be delivered, by policy and facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Push,
-    /// Hint what is known early; for the links of the final response this is the reason.
+    /// Hint the links known before the final response.
     Hint {
+        /// Why links of the final response are skipped.
         late: SkipReason,
     },
     Neither(SkipReason),
@@ -135,9 +139,8 @@ enum Way {
 
 /// Plans the links of some fields, in order.
 ///
-/// `skipped` hears of every link that is neither promised nor hinted, with its target as received.
-/// What a caller knows to be without effect (a route that is off, no `Link` field at all) it need
-/// not bring here.
+/// Calls `skipped` for every link that is neither promised nor hinted, with the target as received. Callers need not
+/// call `plan` where it would do nothing: for a route that is off, or a header without `Link`.
 pub fn plan(
     policy: &Policy,
     facts: &Facts<'_>,
@@ -172,7 +175,7 @@ pub fn plan(
     planner.plan
 }
 
-/// Bytes of all links in one 103: browsers' and proxies' header limits start at 8 KiB.
+/// Largest sum of all links in one 103, in bytes: header limits of browsers and proxies start at 8 KiB.
 const MAX_HINT_BYTES: usize = 4096;
 
 fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
@@ -202,7 +205,7 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
             reason => reason,
         },
     };
-    // That a client takes no pushes is nothing to explain, what made it one of those is.
+    // Disabled push is the normal case and explains nothing; any other refusal is the reason that the operator needs.
     let instead = |reason| {
         refusal
             .filter(|&refusal| refusal != Reason::PushDisabled)
@@ -217,7 +220,7 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
     }
 }
 
-/// Why this client is not pushed to, if it is not.
+/// Returns why this client is not pushed to; `None` if it may be.
 fn no_push(policy: &Policy, facts: &Facts<'_>, http2: &Http2Facts<'_>) -> Option<SkipReason> {
     if !http2.accepts_push {
         Some(SkipReason::PushDisabled)
@@ -232,7 +235,8 @@ fn no_push(policy: &Policy, facts: &Facts<'_>, http2: &Http2Facts<'_>) -> Option
     }
 }
 
-/// Whether a browser asks for a document to show now: it ignores a 103 in a frame, ahead of time, and in a service worker.
+/// Returns whether a browser requests a document to show now. Browsers ignore a 103 for a frame, for a prefetch, and
+/// for a service worker's navigation preload.
 fn is_navigation(request: &HeaderMap) -> bool {
     field_is(request, "sec-fetch-mode", "navigate")
         && (!request.contains_key("sec-fetch-dest") || field_is(request, "sec-fetch-dest", "document"))
@@ -241,7 +245,7 @@ fn is_navigation(request: &HeaderMap) -> bool {
         && !request.contains_key("service-worker-navigation-preload")
 }
 
-/// Whether a field is this token, its parameters aside.
+/// Returns whether a field's value is this token, its parameters aside.
 fn field_is(request: &HeaderMap, name: &'static str, token: &str) -> bool {
     request.get(name).is_some_and(|value| {
         let word = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
@@ -283,7 +287,7 @@ impl Planner<'_> {
         if matches!(source, Source::Learned | Source::Html) && self.facts.returning {
             return Err(SkipReason::Returning);
         }
-        // A module is a script where its link does not say what else it is (HTML, "modulepreload").
+        // A module without `as` is a script (HTML, "modulepreload").
         let destination = match link.destination() {
             None if is_module => Some(Destination::Script),
             named => named.and_then(Destination::parse),
@@ -366,7 +370,7 @@ impl Planner<'_> {
         }
         let written = read.hint();
         let length = written.len();
-        // A value of visible ASCII: anything else in it is no part of a URL or a token.
+        // No URL or token has a byte other than visible ASCII.
         let value = HeaderValue::try_from(written)
             .ok()
             .filter(|value| value.to_str().is_ok())
@@ -392,7 +396,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Whether the client had this link in a 103 that linkpush made of what it knew: in whatever spelling it comes now.
+    /// Returns whether linkpush hinted this link before, in any spelling: see [`Facts::told`].
     fn was_told(&self, link: &Spelled) -> bool {
         let mut told = self.facts.told.iter();
         told.any(|known| Spelled::read(known.as_bytes()).is_some_and(|known| known == *link))

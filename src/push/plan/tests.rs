@@ -1,4 +1,5 @@
-//! Every reason comes up, and whatever the links, policy and facts: limits hold, URLs stay at home.
+//! Tests that every [`SkipReason`] occurs, and, for any links, policy and facts, that plans stay within their limits
+//! and promise only URLs of the document's origin or of listed authorities.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -9,7 +10,7 @@ use url::Url;
 use super::*;
 use crate::push::{Authority, Credentials, Destinations, PushState, mentions};
 
-/// All that a plan depends on, to be changed by a test.
+/// The arguments of a plan; tests change single fields.
 #[derive(Debug, Clone)]
 struct Scene {
     document: (&'static str, &'static str, &'static str),
@@ -154,13 +155,13 @@ fn every_reason_comes_up() {
         assert_eq!(reasons, [reason], "{plan:?}");
         seen.insert(reason);
     }
-    // What waits is not planned at all.
+    // A link that waits for visitors is not among the mentions of a plan.
     seen.insert(SkipReason::WaitingForVisitors);
     let forgotten: Vec<_> = SkipReason::ALL.iter().filter(|reason| !seen.contains(reason)).collect();
     assert!(forgotten.is_empty(), "without a scene: {forgotten:?}");
 }
 
-/// Scenes with a good link that policy or facts keep back, with the reason.
+/// Scenes with a good link that is skipped because of policy or facts, with the reason.
 fn scenes_of_facts() -> Vec<(SkipReason, Scene)> {
     use SkipReason as Reason;
     let change = |mut scene: Scene, change: fn(&mut Scene)| {
@@ -251,7 +252,7 @@ fn scenes_of_facts() -> Vec<(SkipReason, Scene)> {
     ]
 }
 
-/// Scenes in which nothing is wrong but one link, with the reason.
+/// Scenes in which one link is skipped because of the link itself, with the reason.
 fn scenes_of_links() -> Vec<(SkipReason, Scene)> {
     use SkipReason as Reason;
     let page = |field: &[u8]| Scene::pushing(Source::Response, field);
@@ -337,7 +338,7 @@ proptest! {
             let uri = promise.request.uri();
             let origin = Origin::of(uri);
             prop_assert!(allowed.contains(&origin), "{uri} is of {origin:?}");
-            // A parser of another kind reads the same.
+            // The `url` crate's parser reads the same host and port.
             let url = Url::parse(&uri.to_string()).expect("a URL");
             prop_assert_eq!(url.host_str(), Some(origin.host.as_str()), "{}", uri);
             prop_assert_eq!(url.port_or_known_default(), Some(origin.port), "{}", uri);
@@ -380,7 +381,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_promised_is_not_promised_again(scene in scene()) {
+    fn a_promised_url_is_not_promised_again(scene in scene()) {
         let client = Arc::new(PushState::new(1024));
         let (first, reasons) = scene.plan_for(&client);
         for promise in &first.promises {
@@ -397,9 +398,9 @@ proptest! {
         prop_assert!(was_cut || second.promises.is_empty());
         prop_assert_eq!(&first.hints, &second.hints, "hints reserve nothing");
 
-        let kept = urls(&second).len();
+        let reserved = urls(&second).len();
         drop(first.promises);
-        prop_assert_eq!(client.open_promises(), kept, "an answered promise gives back its place");
+        prop_assert_eq!(client.open_promises(), reserved, "a finished promise gives back its place");
         let (third, _) = scene.plan_for(&client);
         prop_assert!(!urls(&third).iter().any(|url| urls(&second).contains(url)));
     }
@@ -418,7 +419,7 @@ proptest! {
 }
 
 impl Scene {
-    /// Plans for a client that keeps what is promised.
+    /// Plans for a client with a diary, in which promises are reserved.
     fn plan_for(&self, client: &Arc<PushState>) -> (Plan, Vec<SkipReason>) {
         if let Some(http2) = &self.http2 {
             client.set_enable_push(http2.accepts_push);
@@ -478,7 +479,7 @@ const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("https", "[::1]:8443", "/a.css"),
 ];
 
-/// Words that a link is put together from, in any order: most of what has fooled a URL parser is in reach.
+/// Pieces of generated targets, in any order: their combinations reach most known confusions of URL parsers.
 const WORDS: &[&[u8]] = &[
     b"/",
     b"//",
@@ -531,7 +532,7 @@ const WORDS: &[&[u8]] = &[
     b"'",
 ];
 
-/// Parameters, most of them such that the link is delivered.
+/// Parameters of generated links, most of which let the link be delivered.
 const PARAMETERS: &[&[u8]] = &[
     b"; rel=preload",
     b"; rel=\"next PRELOAD\"",
@@ -721,7 +722,7 @@ fn scene() -> impl Strategy<Value = Scene> {
 }
 
 #[test]
-fn what_the_client_fetches_while_a_plan_waits_stays_known() {
+fn a_url_fetched_while_a_plan_waits_stays_in_the_diary() {
     let scene = Scene::pushing(Source::Response, LINK);
     let client = Arc::new(PushState::new(16));
     let (unsent, _) = scene.plan_for(&client);
