@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// for each would take more.
 const TOGETHER: usize = 1024;
 
-/// Copies the values into one buffer of exactly their size; each into its own if they exceed [`TOGETHER`] bytes.
+/// Copies the values into one buffer of exactly their size; each into its own if they exceed `TOGETHER` bytes.
 pub fn compact(fields: &mut HeaderMap) {
     let length = fields.values().map(HeaderValue::len).sum();
     let mut rest = Bytes::new();

@@ -5,8 +5,8 @@
 //! |---|---|---|---|
 //! | [`CLIENT`], X-Forwarded-For | removed | forwarded | ignored |
 //! | [`URL`], other X-Forwarded-* | removed | forwarded | part of the key |
-//! | [`ANOTHER_URL`] | removed | forwarded | the request is neither served from the cache, stored nor learned from |
-//! | [`ANOTHER_METHOD`] | forwarded | forwarded | likewise |
+//! | `ANOTHER_URL` | removed | forwarded | the request is neither served from the cache, stored nor learned from |
+//! | `ANOTHER_METHOD` | forwarded | forwarded | likewise |
 //!
 //! CGI, WSGI and PHP read underscores as hyphens (`X_Forwarded_For` and `X-Forwarded-For` are both
 //! `HTTP_X_FORWARDED_FOR`), so both spellings count. A name of the first three rows that is spelt with an underscore is
@@ -63,7 +63,7 @@ pub fn told_of_url(fields: &HeaderMap, tell: &mut dyn FnMut(&HeaderName, &Header
     true
 }
 
-/// Returns whether a request has fields of [`ANOTHER_URL`] or [`ANOTHER_METHOD`]: an application that obeys them
+/// Returns whether a request has fields of `ANOTHER_URL` or `ANOTHER_METHOD`: an application that obeys them
 /// responds for another URL or method than the one that is routed, stored and learned from. True even for an untrusted
 /// peer, whose fields of `ANOTHER_URL` are removed.
 #[must_use]
