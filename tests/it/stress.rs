@@ -3,7 +3,7 @@
 //!
 //! A client knows a promised stream from its PUSH_PROMISE on and may reset it or open its window at
 //! once (RFC 9113 section 5.1, reserved). The h2 crate alone answers that with a connection error at
-//! times: see `src/h2/opening.rs`.
+//! times: see `src/h2/respond/push.rs`.
 
 use std::{collections::HashMap, time::Duration};
 
