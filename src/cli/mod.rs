@@ -1,7 +1,7 @@
 //! Parses and runs the subcommands, one file or folder each.
 //!
 //! Shared by them: `configuration` (reads the file that a command names), `target` (finds the running server),
-//! `failure` (an error on the terminal).
+//! `failure` (an error on the terminal), `admin` (a request to the running server).
 
 #![allow(
     clippy::print_stdout,
@@ -9,11 +9,13 @@
     reason = "a command prints its result on the terminal"
 )]
 
+mod admin;
 mod check;
 mod configuration;
 mod demo;
 mod explain;
 mod failure;
+mod learned;
 #[cfg(feature = "probe")]
 mod probe;
 mod purge;
@@ -37,6 +39,8 @@ pub enum Command {
     Reload(reload::Args),
     /// Remove stored responses from a running server
     Purge(purge::Args),
+    /// Show what a running server knows of a document, or make it forget
+    Learned(learned::Args),
     /// Replace a running server by the binary that is installed now, without a lost request
     Upgrade(upgrade::Args),
     /// Print every problem of configuration files
@@ -60,6 +64,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Purge(args) => purge::run(&args),
+        Command::Learned(args) => learned::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Explain(args) => explain::run(&args),

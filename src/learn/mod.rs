@@ -35,7 +35,7 @@ mod visitor;
 
 pub use file::{Content, FileError, Saved, decode, encode};
 pub use key::{DocumentKey, KeyHasher};
-pub use manifest::{LearnedLink, Links, Manifest, Observation, Observed, Verdict};
+pub use manifest::{DocumentReport, LearnedLink, LinkReport, Links, Manifest, Observation, Observed, Verdict};
 pub use policy::{LearnKey, LearnPolicy, LearnSource, Learning, Returning};
 pub use store::{KnownDocument, ManifestLimits, ManifestStore};
 pub use visitor::{Evidence, Visitor, VisitorFacts};

@@ -9,7 +9,7 @@ use moka::sync::Cache;
 
 use super::{
     key::{DocumentKey, KeyHasher},
-    manifest::{Links, Manifest, Observation, Verdict},
+    manifest::{DocumentReport, Links, Manifest, Observation, Verdict},
     policy::LearnPolicy,
     visitor::Evidence,
 };
@@ -112,6 +112,19 @@ impl ManifestStore {
         known
             .flatten()
             .is_none_or(|stored| stored.lock().is_html_due(fingerprint))
+    }
+
+    /// Reports what is known of a document; `None` if nothing is. It does not count as a visit.
+    #[must_use]
+    pub fn report(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<DocumentReport> {
+        let mut known = self.manifests.iter().filter(|(known, _)| **known == key);
+        let (_, stored) = known.next()?;
+        Some(stored.lock().report(policy, now))
+    }
+
+    /// Forgets a document.
+    pub fn forget(&self, key: DocumentKey) {
+        self.manifests.invalidate(&key);
     }
 
     /// Learns from a response.

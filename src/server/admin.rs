@@ -1,4 +1,4 @@
-//! Serves `POST /purge` and `GET /metrics` on a loopback address or a Unix socket.
+//! Serves `POST /purge`, `POST /learned` and `GET /metrics` on a loopback address or a Unix socket.
 //!
 //! Every local user who can reach the address or open the socket may use them. Web pages may not, though any page can
 //! make a local browser send requests: a request with `Origin`, or with a `Sec-Fetch-Site` other than `none`, is
@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use log::info;
@@ -32,12 +33,16 @@ use tokio::time::timeout;
 
 use super::{
     error::ServerError,
+    learned::{self, LEARNED_PATH, LearnedDocument, LearnedError, LearnedRequest},
+    parts::ServerParts,
     sockets::{Sockets, free_address},
 };
 use crate::{
     cache::{BadUrl, Purge, Store},
     config,
+    learn::ManifestStore,
     peer::target::authority,
+    proxy::ProxySnapshot,
     telemetry::Metrics,
 };
 
@@ -87,7 +92,7 @@ impl PurgeRequest {
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("not found, there are only {PURGE_PATH} and {METRICS_PATH}")]
+    #[error("not found, there are only {PURGE_PATH}, {LEARNED_PATH} and {METRICS_PATH}")]
     Path,
     #[error("only {0}")]
     Method(Method),
@@ -103,6 +108,10 @@ enum Refusal {
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Url(#[from] BadUrl),
+    #[error("not a question about a document: {0}")]
+    Question(serde_json::Error),
+    #[error(transparent)]
+    Learned(#[from] LearnedError),
     #[error("nothing to purge")]
     Nothing,
     #[error("the purge did not come to its end")]
@@ -117,7 +126,9 @@ impl Refusal {
             Self::Origin => StatusCode::FORBIDDEN,
             Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Incomplete | Self::Json(_) | Self::Url(_) | Self::Nothing => StatusCode::BAD_REQUEST,
+            Self::Incomplete | Self::Json(_) | Self::Url(_) | Self::Question(_) | Self::Learned(_) | Self::Nothing => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -126,6 +137,7 @@ impl Refusal {
 /// The result of a request.
 enum AdminOutcome {
     Purged(Purged),
+    Learned(LearnedDocument),
     Metrics(String),
 }
 
@@ -140,10 +152,28 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// The application of the admin service.
 pub(super) struct AdminApp {
-    store: &'static Store,
+    known: AdminParts,
     metrics: Metrics,
     /// Whether the service is at an address, which browsers can reach, not at a Unix socket.
     is_at_address: bool,
+}
+
+/// The parts of the server that the admin service asks and changes.
+pub(super) struct AdminParts {
+    store: &'static Store,
+    edge: Arc<ArcSwap<ProxySnapshot>>,
+    manifests: Arc<ManifestStore>,
+}
+
+impl AdminParts {
+    /// Takes them from the parts of a server.
+    pub(super) fn of(parts: &ServerParts) -> Self {
+        Self {
+            store: parts.cache,
+            edge: Arc::clone(&parts.edge),
+            manifests: Arc::clone(&parts.manifests),
+        }
+    }
 }
 
 /// Ends a connection after [`TIME_LIMIT`]: Pingora limits each read of a request, not the whole.
@@ -164,12 +194,12 @@ impl ServerApp for InTime {
 /// The address or socket cannot be listened on; Pingora would panic later.
 pub(super) fn service(
     entrance: &config::AdminEndpoint,
-    store: &'static Store,
+    known: AdminParts,
     metrics: Metrics,
     sockets: Sockets,
 ) -> Result<Service<InTime>, ServerError> {
     let admin = AdminApp {
-        store,
+        known,
         metrics,
         is_at_address: matches!(entrance, config::AdminEndpoint::Address(_)),
     };
@@ -216,6 +246,7 @@ impl ServeHttp for AdminApp {
         let json = |written: serde_json::Result<Vec<u8>>| (JSON, written.unwrap_or_default());
         let (status, (kind, body)) = match self.obey(session).await {
             Ok(AdminOutcome::Purged(purged)) => (StatusCode::OK, json(serde_json::to_vec(&purged))),
+            Ok(AdminOutcome::Learned(learned)) => (StatusCode::OK, json(serde_json::to_vec(&learned))),
             Ok(AdminOutcome::Metrics(text)) => (StatusCode::OK, (OPEN_METRICS, text.into_bytes())),
             Err(refusal) => {
                 let error = refusal.to_string();
@@ -237,7 +268,7 @@ impl AdminApp {
     async fn obey(&self, session: &mut ServerSession) -> Result<AdminOutcome, Refusal> {
         let request = session.req_header();
         let wanted = match request.uri.path() {
-            PURGE_PATH => Method::POST,
+            PURGE_PATH | LEARNED_PATH => Method::POST,
             METRICS_PATH => Method::GET,
             _ => return Err(Refusal::Path),
         };
@@ -260,9 +291,15 @@ impl AdminApp {
         if wanted == Method::GET {
             return Ok(AdminOutcome::Metrics(self.metrics.text()));
         }
+        let asks = request.uri.path() == LEARNED_PATH;
         let body = body(session).await?;
+        if asks {
+            let question = serde_json::from_slice::<LearnedRequest>(&body).map_err(Refusal::Question)?;
+            let learned = learned::answer(&self.known.edge.load(), &self.known.manifests, &question)?;
+            return Ok(AdminOutcome::Learned(learned));
+        }
         let purge = serde_json::from_slice::<PurgeRequest>(&body)?.purge()?;
-        let store = self.store;
+        let store = self.known.store;
         info!("purge: {purge}");
         // A purge walks through all stored responses, which may take long.
         let purged = tokio::task::spawn_blocking(move || store.purge(&purge));

@@ -3,11 +3,12 @@
 //! Reading order: [`Server`] here, `error`, `parts` (a configuration made ready to serve), `sockets` (listening
 //! sockets), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
 //! (the file of learned links), `process` (the pid file), `replace` (files replaced in one step), `admin` (`/purge` and
-//! `/metrics`).
+//! `/metrics`), `learned` (`/learned`).
 
 mod admin;
 mod control;
 mod error;
+mod learned;
 mod manifests;
 mod parts;
 mod process;
@@ -31,6 +32,7 @@ use pingora_proxy::{HttpProxy, ProcessCustomSession, ProxyServiceBuilder};
 pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
 pub use error::ServerError;
+pub use learned::{KnownLink, LEARNED_PATH, LearnedDocument, LearnedError, LearnedRequest};
 pub use parts::ListenerError;
 pub use process::{ProcessError, RunningServer};
 pub use sockets::Sockets;
@@ -111,7 +113,12 @@ impl Server {
         .build();
         pingora.add_service(Listening::new(service, &addresses, open));
         if let Some(entrance) = &config.server.admin {
-            pingora.add_service(admin::service(entrance, parts.cache, metrics, sockets)?);
+            pingora.add_service(admin::service(
+                entrance,
+                admin::AdminParts::of(&parts),
+                metrics,
+                sockets,
+            )?);
         }
         Ok(Self {
             pingora,

@@ -318,3 +318,71 @@ async fn a_link_is_the_same_however_it_is_spelled() {
     }
     assert_eq!(edge.count_lines("missed=1") + edge.count_lines("missed=2"), 0);
 }
+
+#[tokio::test]
+async fn an_operator_sees_what_is_known_and_makes_it_forgotten() {
+    let origin = Origin::start().await;
+    page(&origin, &[STYLE]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("admin.sock");
+    let edge = Edge::with(&config(
+        origin.address,
+        &format!(
+            "server: {{ admin: '{}' }}\nroutes: [{{ name: off, match: {{ path: '^/off' }}, upstream: app }}, \
+             {{ name: pages, upstream: app, push: auto, learn: on }}]",
+            socket.display()
+        ),
+    ))
+    .await;
+    let learned = |arguments: &[&str]| {
+        let output = std::process::Command::new(crate::support::edge::BINARY)
+            .args(["learned", "--config"])
+            .arg(edge.config_file())
+            .args(arguments)
+            .output()
+            .expect("the binary starts");
+        let text = [&*output.stdout, &output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).expect("UTF-8"))
+    };
+    let url = format!("http://{}/", edge.address);
+    let known = |forget: &[&str]| -> serde_json::Value {
+        let (is_done, text) = learned(&[&["--format", "json", &*url], forget].concat());
+        assert!(is_done, "{text}");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    within("the admin socket", async {
+        while !socket.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!(known(&[])["known"], false);
+    Client::without_push(edge.address).await.get("/").await;
+    let client = Client::without_push(edge.address).await;
+    client.navigate("/").await;
+    client.get("/a.css").await;
+    let document = known(&[]);
+    assert_eq!(
+        (&document["route"], &document["known"]),
+        (&"pages".into(), &true.into())
+    );
+    let link = serde_json::json!([{
+        "link": STYLE, "source": "learned", "delivered": true, "public": true, "visitors": 0, "right": 1, "vanished": 0,
+        "hinted": 1, "used": 1, "twice": 0, "withheld": null,
+    }]);
+    assert_eq!(document["links"], link);
+    let (_, text) = learned(&[&url]);
+    assert!(
+        text.contains("</a.css>; rel=preload; as=style  early source=learned visitors=all"),
+        "{text}"
+    );
+    assert_eq!(known(&["--forget"])["forgotten"], true);
+    assert_eq!(known(&[])["links"], serde_json::json!([]));
+    for (url, problem) in [
+        ("/x", "must be absolute"),
+        (&*format!("http://{}/off", edge.address), "the route off does not learn"),
+    ] {
+        let (is_done, text) = learned(&[url]);
+        assert!(!is_done && text.contains(problem), "{text}");
+    }
+}

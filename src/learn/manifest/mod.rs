@@ -15,9 +15,12 @@
 //! A link that comes and goes (an A/B test, a rotating banner) waits longer each time, so that its errors do not pause
 //! the delivery of links that stay. Learning pauses on a document whose delivered links keep being wrong nevertheless.
 
+mod report;
 mod sample;
 
 use std::sync::Arc;
+
+pub use report::{DocumentReport, LinkReport};
 
 use self::sample::{Sample, Taught};
 use super::{
