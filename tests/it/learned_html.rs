@@ -169,7 +169,11 @@ async fn link_fields_go_before_html_and_html_can_be_switched_off() {
         &[HTML, ("link", "</linked.css>; rel=preload; as=style")],
         html.as_bytes(),
     );
-    origin.serve_ok("/html", &[HTML], html.as_bytes());
+    origin.serve_ok(
+        "/html",
+        &[HTML, ("link", "</wp-json/>; rel=\"https://api.w.org/\"")],
+        html.as_bytes(),
+    );
     for (learn, both, of_html) in [
         ("on", 1, 4),
         ("{ learning: on, from: [link] }", 1, 0),
