@@ -72,8 +72,8 @@ impl Head {
         }
     }
 
-    /// Notes that a revalidation changed `Vary`: `variance` hashes the new fields of the revalidating request. Variants
-    /// of the URL that were stored before `now`, by the old fields, are not used any more.
+    /// Notes that a revalidation changed `Vary`: `variance` is the hash of the request's values of the fields that the
+    /// new `Vary` names. Variants of the URL that were stored before `now`, by the old fields, are not used any more.
     pub(super) const fn vary_anew(&mut self, variance: Option<Variance>, now: SystemTime) {
         self.variance = variance;
         self.created = now;

@@ -49,7 +49,7 @@ settings! {
         });
         /// Fields of a request; all `cookie` fields of an HTTP/2 request count as one (RFC 9113 section 8.2.3).
         max_header_fields: usize = 100, integer(16..=256);
-        /// Malformed requests after which an HTTP/2 connection is closed.
+        /// Malformed requests and other stream errors after which an HTTP/2 connection is closed.
         max_malformed: u32 = 32, integer(1..=1000);
         /// URLs in the diary of a connection.
         diary_entries: usize = 1024, integer(16..=65536);

@@ -27,7 +27,7 @@ pub fn compact(fields: &mut HeaderMap) {
         } else {
             Bytes::copy_from_slice(value.as_bytes())
         };
-        // The same bytes were a valid value before, so this never fails.
+        // These bytes were a valid value before, so this never fails.
         if let Ok(mut copy) = HeaderValue::from_maybe_shared(bytes) {
             copy.set_sensitive(value.is_sensitive());
             *value = copy;

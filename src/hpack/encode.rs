@@ -158,8 +158,8 @@ impl Encoder {
         }
     }
 
-    /// Writes the smallest size since the last block, at which the client evicts the entries that were evicted here, and
-    /// the current size (RFC 7541 section 4.2).
+    /// Writes the smallest size since the last block, at which the client evicts the entries that were evicted here,
+    /// and the current size (RFC 7541 section 4.2).
     #[cold]
     fn size_updates(&mut self, out: &mut BytesMut) {
         let last = self.table.max_size();

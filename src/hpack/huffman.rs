@@ -56,14 +56,14 @@ struct Long {
     before: usize,
 }
 
-/// Returns how many octets [`decode`] needs for an encoded string of `encoded` octets: the shortest code has 5 bits, and
-/// each write has eight octets.
+/// Returns how many octets [`decode`] needs for an encoded string of `encoded` octets: the shortest code has 5 bits,
+/// and each write has eight octets.
 pub(super) fn room(encoded: usize) -> usize {
     encoded * 8 / 5 + 8
 }
 
-/// Decodes a string into `out`, which has the octets that [`room`] asks for, and returns the length of the plain string;
-/// `None` if the string contains EOS, or if its padding is longer than 7 bits or is not a prefix of EOS.
+/// Decodes a string into `out`, which has the octets that [`room`] asks for, and returns the length of the plain
+/// string; `None` if the string contains EOS, or if its padding is longer than 7 bits or is not a prefix of EOS.
 pub(super) fn decode(mut rest: &[u8], out: &mut [u8]) -> Option<usize> {
     // The next bits, from the left: `have` bits of the string, then bits that will be read again, or ones past the end.
     let mut bits: u64 = 0;

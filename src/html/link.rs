@@ -48,7 +48,8 @@ impl FetchPriority {
 pub enum Tier {
     /// The asset blocks rendering, or the parser.
     Blocking,
-    /// The page declares the asset ahead of its use: `preload`, `modulepreload`, `preconnect`.
+    /// The page declares the asset ahead of its use (`preload`, `modulepreload`, `preconnect`), or several links make a
+    /// connection worth opening.
     Declared,
     /// A script that runs after the document is parsed (`defer`, modules) or at any time (`async`).
     Lower,

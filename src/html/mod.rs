@@ -1,9 +1,9 @@
 //! Finds what the head of an HTML document makes a browser fetch: bytes of a response body -> links. Pure.
 //!
-//! A [`HtmlReader`] takes a copy of the body piece by piece, decodes its content coding and its character encoding, and
+//! An [`HtmlReader`] takes a copy of the body piece by piece, decodes its content coding and its character encoding, and
 //! reads the text by the HTML standard up to the end of the head. [`HtmlReader::finish`] returns the fetches in the
-//! order in which a browser needs them, each as a [`HtmlLink`] that can be written as one `Link` field value. A body
-//! that cannot be read up to the end of its head gives a [`HtmlReason`] and no links.
+//! order in which a browser needs them, each as an [`HtmlLink`] that can be written as one `Link` field value. A body
+//! that cannot be read up to the end of its head gives an [`HtmlReason`] and no links.
 //!
 //! Reading order: `reader` (the stages, and their bounds), `content` (from the body to text), `head` (from text to
 //! elements, and to their fetches), `link` (one fetch, and its field value), `reason` (why a document or an element is

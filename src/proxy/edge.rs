@@ -1,4 +1,5 @@
-//! Holds what all requests share: the configuration of the moment, the store, and what pushes and documents have taught.
+//! Holds what all requests share: the configuration of the moment, the store, and what pushes and documents have
+//! taught.
 
 use std::{
     sync::{

@@ -1,6 +1,7 @@
 //! Holds what is known of one request and its response from one phase to the next.
 //!
-//! A driver makes one [`Exchange`] for each request and gives it to each rule. The heads themselves stay with the driver.
+//! A driver makes one [`Exchange`] for each request and gives it to each rule. The heads themselves stay with the
+//! driver.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -149,7 +150,7 @@ pub(super) struct PageObservation {
     pub(super) reader: Option<HtmlReader>,
     pub(super) document: Document,
     pub(super) key: DocumentKey,
-    /// Who gets it.
+    /// The kind of visitor that gets the document.
     pub(super) evidence: Evidence,
     /// The mark of the client's network.
     pub(super) network: u64,
@@ -192,8 +193,8 @@ impl Exchange {
         }
     }
 
-    /// Takes what rides in the extensions of a promise's request, and leaves them empty: nothing is to be copied with the
-    /// request.
+    /// Takes what rides in the extensions of a promise's request, and leaves them empty: nothing is to be copied with
+    /// the request.
     pub(super) fn take(&mut self, extensions: &mut Extensions) {
         if !extensions.is_empty() {
             self.pushed_by = extensions.remove::<PushedBy>();

@@ -1,8 +1,8 @@
 //! Serves requests: the rules of each phase, and the driver that moves the bytes.
 //!
-//! Reading order: `url` (what is asked for), `exchange` (what is known of one request), `edge` (what all requests share), `rules`
-//! (each phase as plain functions over an exchange), `hit` (a stored response, sent without Pingora), `pingora` (the one
-//! `impl ProxyHttp`).
+//! Reading order: `url` (what is asked for), `exchange` (what is known of one request), `edge` (what all requests
+//! share), `rules` (each phase as plain functions over an exchange), `hit` (a stored response, sent without Pingora),
+//! `pingora` (the one `impl ProxyHttp`).
 //!
 //! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
 

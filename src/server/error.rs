@@ -12,7 +12,7 @@ pub enum ServerError {
     Listen {
         /// The address as configured.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The admin socket cannot be made.
@@ -20,7 +20,7 @@ pub enum ServerError {
     AdminSocket {
         /// The socket.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// An address accepts no connections within the time for the start.

@@ -24,7 +24,7 @@ pub enum ProcessError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file has no process id in it.
@@ -46,7 +46,7 @@ pub enum ProcessError {
     Signal {
         /// The process.
         id: u32,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file cannot be written.
@@ -54,7 +54,7 @@ pub enum ProcessError {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The path of the socket beside the pid file is too long for the system.

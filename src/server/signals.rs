@@ -89,7 +89,7 @@ impl ShutdownSignalWatch for ObeyedSignals {
 
 /// The stages of a shutdown.
 pub(super) enum EndStage {
-    /// Another process gets the listening sockets; the other stages follow.
+    /// Upgrade only, first of all: another process gets the listening sockets.
     HandingOver,
     /// Running requests finish.
     Draining,

@@ -105,7 +105,7 @@ pub enum Balance {
     RoundRobin,
     /// The server with the fewest requests under way for its weight.
     LeastConnections,
-    /// The same server for the same key, while that server may get requests.
+    /// One server for each key, while that server may get requests.
     Hash,
 }
 

@@ -28,7 +28,7 @@ const OF_THE_CONTENT: [header::HeaderName; 4] = [
 ];
 
 impl Update {
-    /// Reads a 304 with the fields `said`, the answer to a validation of a response with the fields `stored`. The
+    /// Reads a 304 with the fields `said`, the response to a validation of a response with the fields `stored`. The
     /// caller must have removed the fields of the origin's connection.
     ///
     /// # Errors

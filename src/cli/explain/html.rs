@@ -20,8 +20,8 @@ pub(super) struct ParsedPage {
 }
 
 impl ParsedPage {
-    /// Reads a page without content coding from a file; `-` is the standard input. Content-Type and Content-Disposition of
-    /// `head` count. Without a `head` the page is HTML, in an encoding that is guessed.
+    /// Reads a page without content coding from a file; `-` is the standard input. Content-Type and Content-Disposition
+    /// of `head` count. Without a `head` the page is HTML, in an encoding that is guessed.
     pub(super) fn read(file: &Path, document: &Document, head: Option<&HeaderMap>) -> anyhow::Result<Self> {
         let limits = Limits::default();
         let most = u64::try_from(limits.text_bytes)?.saturating_add(1);

@@ -1,4 +1,5 @@
-//! `linkpush explain`: what would be delivered for a response, and why not the rest; whether it would be kept. No network.
+//! `linkpush explain`: what would be delivered for a response, and why not the rest; whether it would be stored. No
+//! network.
 
 mod html;
 mod request;
@@ -54,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     link: Vec<OsString>,
     /// The head of the final response, as `curl -I` prints it, or - for the standard input: its status and Link fields
-    /// count, and whether it would be kept is told
+    /// count, and whether it would be stored is told
     #[arg(long, value_name = "FILE", conflicts_with = "status")]
     response: Option<PathBuf>,
     /// A Content-Security-Policy of the document: of its earlier responses, as a route with `learn: on` remembers it
@@ -166,7 +167,7 @@ fn lines(source: Source, lines: &[OsString]) -> impl Iterator<Item = (Source, &[
     lines.iter().map(move |line| (source, line.as_bytes()))
 }
 
-/// The answer, as it is printed.
+/// The explanation, as it is printed.
 #[derive(Debug, Default, Serialize)]
 struct Explanation {
     route: Option<String>,
@@ -195,7 +196,7 @@ struct ExplainedSkip {
 }
 
 /// Goes through a response as the server does: what is known before the origin is asked, each 103, the final header.
-/// `limit`: bytes of content that are kept.
+/// `limit`: most bytes of content that the cache stores.
 fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) -> Explanation {
     let mut explanation = Explanation {
         route: route.map(|r| r.name.to_string()),

@@ -51,7 +51,7 @@ enum ProbeError {
     Connect {
         /// The page.
         url: Url,
-        /// What failed.
+        /// The cause.
         source: ConnectError,
     },
     /// There was no connection within the time limit.
@@ -67,7 +67,7 @@ enum ProbeError {
     Handshake {
         /// The page.
         url: Url,
-        /// What failed.
+        /// The cause.
         source: h2::Error,
     },
     /// The page was not received, or not completely.
@@ -75,7 +75,7 @@ enum ProbeError {
     Page {
         /// The page.
         url: Url,
-        /// What went wrong.
+        /// The cause.
         reason: String,
     },
     /// The runtime did not start.

@@ -14,8 +14,8 @@ use crate::{
     upstream::pace,
 };
 
-/// Serves one stream in a task of its own, so that a panic ends this stream only. `arrived` is the time at which a
-/// request came that had to wait.
+/// Serves one stream in a task of its own, so that a panic ends this stream only. `arrived`: when the request came, if
+/// it had to wait.
 pub(super) fn start<A>(
     connection: &Arc<Http2Connection<A>>,
     head: Box<Parts>,

@@ -1,4 +1,4 @@
-//! Tracks the elements open inside templates, to find the template's end, and the text that is not markup.
+//! Tracks the elements open inside templates, to find the template's end, and which elements' content is text.
 //!
 //! Nothing inside a template is fetched. Inside `svg` and `math`, an end tag named `template` may end an SVG or MathML
 //! element, and `<title>` or `<style>` has no special content. HTML elements are not tracked: they change the end of a

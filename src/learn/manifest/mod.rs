@@ -105,7 +105,7 @@ struct LinkEntry {
     visitors: Vec<Visitor>,
     /// Whether an anonymous response had the link.
     public: bool,
-    /// Number of consecutive responses that had the link.
+    /// Length of the current run of responses that had the link.
     row: u32,
     /// Number of early deliveries that the response confirmed.
     right: u32,

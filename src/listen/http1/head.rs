@@ -27,7 +27,7 @@ pub(super) struct Http1Head {
     pub(super) upgrade: Option<UpgradeRequest>,
 }
 
-/// What follows a head on the connection.
+/// The content or protocol that follows a head on the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     /// Content of this many bytes, then the next request.

@@ -43,7 +43,8 @@ pub(crate) struct ClientIo {
     leaving: Option<Leaving>,
     /// The state of the WebSocket, once a 101 has been written.
     tunnel: Option<Tunnel>,
-    /// Runs since the client has ended its half of the connection, beyond the read limit; then the client counts as gone.
+    /// Timer that starts when the end of the client's half of the connection is seen beyond the read limit; when it
+    /// expires, the client counts as gone.
     half_closed: Option<Pin<Box<Sleep>>>,
     /// A response head with the origin's date, which is being written instead of Pingora's.
     dated: Option<Dated>,

@@ -1,8 +1,8 @@
 //! Drives a request through Pingora: the only `impl ProxyHttp`.
 //!
-//! It takes out of Pingora's session what a rule is to know, calls the rule, and puts the outcome back. `session` (what is
-//! taken), `cache` and `origin` (what Pingora's cache and an attempt at an origin are moved by), `part` (ranges), `respond`
-//! (responses of our own), `error` (Pingora's errors).
+//! It takes out of Pingora's session what a rule is to know, calls the rule, and puts the outcome back. `session` (what
+//! is taken), `cache` and `origin` (what Pingora's cache and an attempt at an origin are moved by), `part` (ranges),
+//! `respond` (responses of our own), `error` (Pingora's errors).
 
 mod cache;
 mod error;

@@ -1,7 +1,8 @@
-//! Gives a client its part of a response in which the cache has a part: 304, 206, 416 or all of it (RFC 9110 section 14).
+//! Gives a client its part of a response in which the cache has a part: 304, 206, 416 or all of it (RFC 9110 section
+//! 14).
 //!
-//! Pingora asks for this where it has taken conditions and ranges out of the request to the origin, or has not asked the
-//! origin at all. Its own choice differs from RFC 9110: `docs/understand/pingora.md` says in what.
+//! Pingora asks for this where it has taken conditions and ranges out of the request to the origin, or has not asked
+//! the origin at all. Its own choice differs from RFC 9110: `docs/understand/pingora.md` says in what.
 
 use http::{HeaderValue, StatusCode, header};
 use pingora::{

@@ -1,4 +1,5 @@
-//! Responds to a client where no origin does: pages of our own, plans before the response, and the end of failed requests.
+//! Responds to a client where no origin does: pages of our own, plans before the response, and the end of failed
+//! requests.
 
 use bytes::Bytes;
 use h2_reason::CANCEL;

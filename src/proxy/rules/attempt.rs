@@ -126,8 +126,8 @@ pub(in crate::proxy) fn may_switch(request: &Parts) -> bool {
             .any(|offer| offer.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Notes that a final response begins, so its server works. A stale one, which has no server any more, leaves the failure to
-/// the access line.
+/// Notes that a final response begins, so its server works. A stale one, which has no server any more, leaves the
+/// failure to the access line.
 pub(in crate::proxy) fn succeeded(cache: CachePhase, exchange: &mut Exchange) {
     if cache != CachePhase::Stale {
         exchange.failure = None;
@@ -137,8 +137,8 @@ pub(in crate::proxy) fn succeeded(cache: CachePhase, exchange: &mut Exchange) {
     }
 }
 
-/// Notes that a server cannot be connected to, for this reason. Returns whether another one is to be asked: the server was
-/// sent nothing, so any request may go to another one.
+/// Notes that a server cannot be connected to, for this reason. Returns whether another one is to be asked: the server
+/// was sent nothing, so any request may go to another one.
 pub(in crate::proxy) fn connect_failed(kind: FailureKind, reason: &str, exchange: &mut Exchange) -> bool {
     record_failure(reason, exchange);
     // A lack of this machine, such as one of ports, is there for the next server as well.
@@ -240,9 +240,9 @@ pub(in crate::proxy) fn failed(
     is_repeatable && has_server
 }
 
-/// Returns whether a request of which the origin may have seen something may be sent again: only where that changes nothing
-/// (RFC 9110 section 9.2), and the content is still there. PUT and DELETE change nothing more either, but an application may
-/// see it otherwise: only while nothing of their content was read.
+/// Returns whether a request of which the origin may have seen something may be sent again: only where that changes
+/// nothing (RFC 9110 section 9.2), and the content is still there. PUT and DELETE change nothing more either, but an
+/// application may see it otherwise: only while nothing of their content was read.
 fn may_repeat(method: &Method, body_read: usize, is_body_lost: bool) -> bool {
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE => !is_body_lost,
@@ -251,13 +251,14 @@ fn may_repeat(method: &Method, body_read: usize, is_body_lost: bool) -> bool {
     }
 }
 
-/// Returns whether another server may do better. A request that made one busy for the whole of `read_timeout` would make the
-/// next one as busy; `first_byte_timeout` is there to set that right.
+/// Returns whether another server may do better. A request that made one busy for the whole of `read_timeout` would
+/// make the next one as busy; `first_byte_timeout` is there to set that right.
 const fn may_try_again(kind: FailureKind) -> bool {
     kind.is_loss() || matches!(kind, FailureKind::FirstByteTimeout)
 }
 
-/// Counts the failure against the server, to which this request is not sent again. Returns whether it may go to another one.
+/// Counts the failure against the server, to which this request is not sent again. Returns whether it may go to another
+/// one.
 fn give_up_on_server(exchange: &mut Exchange) -> bool {
     let Some(pool) = exchange.pool().map(Arc::clone) else {
         return false;

@@ -116,8 +116,8 @@ pub(in crate::proxy) fn judge(
     })
 }
 
-/// Has the URL of a promise not promised again for a while: to nobody if its response is bad for everybody, or once several
-/// visitors have met it.
+/// Has the URL of a promise not promised again for a while: to nobody if its response is bad for everybody, or once
+/// several visitors have met it.
 pub(in crate::proxy) fn remember_bad(edge: &Edge, request: &Parts, exchange: &Exchange, is_for_everybody: bool) {
     let witness = match exchange.client_address(&request.headers) {
         Some(address) if !is_for_everybody => Witness::Visitor(address),

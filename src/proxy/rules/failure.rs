@@ -1,4 +1,5 @@
-//! Tells why an exchange goes no further: [`RuleRefusal`] is a rule's own reason, [`RequestFailure`] the form in which rules see errors.
+//! Tells why an exchange goes no further: [`RuleRefusal`] is a rule's own reason, [`RequestFailure`] the form in which
+//! rules see errors.
 //!
 //! A driver makes its own errors of the one, and the other of its own errors.
 

@@ -1,7 +1,7 @@
 //! Writes into the request to the origin what the origin is told of the client.
 //!
-//! Called after the fields that `Connection` names were removed: a client cannot have our fields removed. The values are
-//! decided in `forwarded`.
+//! Called after the fields that `Connection` names were removed: a client cannot have our fields removed. The values
+//! are decided in `forwarded`.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 
@@ -11,8 +11,8 @@ use crate::{
     proxy::exchange::Exchange,
 };
 
-/// Replaces, or appends to, what the client's request says of its client, and names us in Via. `to_origin` is the request
-/// that is sent.
+/// Replaces, or appends to, what the client's request says of its client, and names us in Via. `to_origin` is the
+/// request that is sent.
 pub(in crate::proxy) fn tell_origin(request: &Parts, to_origin: &mut impl Fields, exchange: &Exchange) {
     if let Some(received) = &exchange.received {
         let url = exchange.url(request);
@@ -48,8 +48,8 @@ pub(in crate::proxy) fn tell_origin(request: &Parts, to_origin: &mut impl Fields
     to_origin.add(&name::VIA, via(request.version));
 }
 
-/// Returns what is known of the client of a request, and of the URL that it is for; `fields` are what the request, or the one
-/// to the origin, says of that.
+/// Returns what is known of the client of a request, and of the URL that it is for; `fields` are what the request, or
+/// the one to the origin, says of that.
 pub(in crate::proxy) fn facts<'r>(
     request: &'r Parts,
     fields: &'r HeaderMap,

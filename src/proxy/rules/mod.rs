@@ -1,11 +1,11 @@
 //! Decides each phase of a request, as plain functions over one [`Exchange`](super::exchange::Exchange).
 //!
-//! The rules know the heads of request and response, and no Pingora session; each driver calls the same ones. Reading order,
-//! in which a file imports only from those before it: `head` (what of a head is passed on), `failure` (why an exchange goes no
-//! further), `forwarded` (what the origin is told of the client), `cache` (stored responses), `delivery` (what is planned for
-//! a document, and which promises are not made again), `learning` (what documents link to), `route` (the request begins),
-//! `attempt` (which server, and whether another one), `response` (the origin's response comes), `finish` (errors, and the
-//! access line).
+//! The rules know the heads of request and response, and no Pingora session; each driver calls the same ones. Reading
+//! order, in which a file imports only from those before it: `head` (what of a head is passed on), `failure` (why an
+//! exchange goes no further), `forwarded` (what the origin is told of the client), `cache` (stored responses),
+//! `delivery` (what is planned for a document, and which promises are not made again), `learning` (what documents link
+//! to), `route` (the request begins), `attempt` (which server, and whether another one), `response` (the origin's
+//! response comes), `finish` (errors, and the access line).
 
 pub(in crate::proxy) mod attempt;
 pub(in crate::proxy) mod cache;

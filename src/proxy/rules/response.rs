@@ -145,7 +145,8 @@ pub(in crate::proxy) fn filter(
     Ok(Some(plan).filter(|plan| !plan.is_empty()))
 }
 
-/// Returns the fields of an origin's 103 by which a browser fetches what its links name (HTML, "process early hint headers").
+/// Returns the fields of an origin's 103 by which a browser fetches what its links name (HTML, "process early hint
+/// headers").
 fn fields_of_hints(fields: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for name in [header::CONTENT_SECURITY_POLICY, header::REFERRER_POLICY] {
@@ -162,7 +163,8 @@ fn is_asset(fields: &HeaderMap) -> bool {
     matches!(destination, Some(b"style" | b"script" | b"font" | b"image"))
 }
 
-/// Remembers whether the response of an asset can be used again: a hint of one that cannot makes browsers fetch it twice.
+/// Remembers whether the response of an asset can be used again: a hint of one that cannot makes browsers fetch it
+/// twice.
 fn note_reuse(edge: &Edge, request: &Parts, (status, fields): (StatusCode, &HeaderMap), exchange: &Exchange) {
     if let Some(is_reusable) = push::is_reusable(status, fields, SystemTime::now()) {
         let url = exchange.url(request);

@@ -180,7 +180,7 @@ impl std::fmt::Debug for Balancer {
     }
 }
 
-/// Addresses of one pool; further ones are ignored.
+/// Most addresses of one pool; further ones are ignored.
 pub(in crate::upstream) const MAX_SERVERS: usize = 1024;
 
 /// Points of the ring that are tried for each server before the next server in turn is taken. If all servers but one

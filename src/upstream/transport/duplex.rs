@@ -3,8 +3,9 @@
 //! Pingora 0.9.1 does not read a response while it writes a piece of the request's content. Then the refusal (413, 401)
 //! of an origin that leaves the upload unread arrives only when the origin closes, and an origin that responds while it
 //! reads waits for ever for its own bytes to be read. So `Duplex` accepts a write that would wait as soon as the origin
-//! has sent something, and writes it when the origin reads on. Once the response has [ended](OriginExchange::end), the rest
-//! of the content is dropped, as by a server that closes (RFC 9112 section 9.6), and the connection is not used again.
+//! has sent something, and writes it when the origin reads on. Once the response has [ended](OriginExchange::end), the
+//! rest of the content is dropped, as by a server that closes (RFC 9112 section 9.6), and the connection is not used
+//! again.
 
 use std::{
     io::{self, IoSlice},
@@ -28,8 +29,8 @@ use crate::backpressure::Valve;
 const AHEAD: usize = 8 * 1024;
 
 /// Bytes of a request that may wait here once Pingora has read all that the origin has sent. After each accepted write
-/// Pingora handles the response or the next piece of content, at random: by 16 pieces of 64 KiB it has handled the
-/// response. While bytes read ahead are left, every write is accepted, as the origin may wait for them to be read.
+/// Pingora handles the response or the next piece of content, at random, so within 16 pieces of 64 KiB it has almost
+/// surely handled the response. While bytes read ahead are left, every write is accepted, as the origin may wait for them to be read.
 const MAX_WAITING: usize = 1024 * 1024;
 
 /// State that the proxy's request shares with its connection to the origin.

@@ -213,7 +213,8 @@ pub async fn nudge() -> Infallible {
     .await
 }
 
-/// Ends the limit: the session takes no more bytes.
+/// Ends the limit: from now on the origin is read without regard to the client, because the response is stored or
+/// nothing more goes to the client.
 pub fn release() {
     let _ = PACE.try_with(|pace| pace.set(Phase::Open));
 }

@@ -162,7 +162,7 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Pays for a frame that carries nothing, or fails the connection.
+    /// Charges a frame to the connection's frame budget; fails the connection when that is spent.
     fn spend(&mut self, tokens: u32) -> Result<(), Failure> {
         if self.frames.spend(tokens, self.now) {
             Ok(())

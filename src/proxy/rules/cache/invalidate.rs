@@ -10,8 +10,8 @@ use crate::{
     proxy::{edge::Edge, exchange::Exchange, rules::forwarded, url::Url},
 };
 
-/// Forgets the stored responses of a URL after the response to a request that changes something, and those of the URLs that
-/// this response names as changed.
+/// Forgets the stored responses of a URL after the response to a request that changes something, and those of the URLs
+/// that this response names as changed.
 pub(in crate::proxy) fn note(
     edge: &Edge,
     request: &Parts,
@@ -48,8 +48,8 @@ fn forget_path(edge: &Edge, request: &Parts, url: &Url<'_>, path_and_query: &str
     store.forget(as_told(store, hash, request, exchange).unwrap_or(hash));
 }
 
-/// Returns the URL that a field of the response names, if its origin is the one that the client asked: nobody may end the
-/// stored responses of another site.
+/// Returns the URL that a field of the response names, if its origin is the one that the client asked: nobody may end
+/// the stored responses of another site.
 fn of_same_origin(url: &Url<'_>, facts: Option<&ForwardedFacts<'_>>, named: &HeaderValue) -> Option<Target> {
     let scheme = facts.map_or(url.scheme, |facts| facts.url_scheme().name());
     let host = facts.and_then(|facts| facts.url_host()?.to_str().ok());

@@ -107,8 +107,9 @@ pub(in crate::proxy) fn key(edge: &Edge, request: &Parts, exchange: &Exchange) -
     key
 }
 
-/// Notes that a stored response was found. One that may not be pushed is requested again, so that the response is judged and
-/// its promise cancelled. One that could be renewed in the background is used as it is while the origin fails to renew it.
+/// Notes that a stored response was found. One that may not be pushed is requested again, so that the response is
+/// judged and its promise cancelled. One that could be renewed in the background is used as it is while the origin
+/// fails to renew it.
 pub(in crate::proxy) fn found(
     edge: &Edge,
     meta: &CacheMeta,
@@ -142,8 +143,8 @@ pub(in crate::proxy) fn variance(edge: &Edge, meta: &CacheMeta, request: &Parts)
     edge.cache.store.variance(meta.headers(), &request.headers)
 }
 
-/// Returns whether a stale response may be used, which Pingora has found to allow it: while it is validated, or because that
-/// failed on this side.
+/// Returns whether a stale response may be used, which Pingora has found to allow it: while it is validated, or because
+/// that failed on this side.
 pub(in crate::proxy) fn may_be_stale(exchange: &Exchange, failed: Option<FailureSide>) -> bool {
     !exchange.is_update && failed != Some(FailureSide::Client)
 }

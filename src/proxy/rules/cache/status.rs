@@ -1,5 +1,5 @@
-//! Tells clients and operators which part the cache had in a response: `Cache-Status` (RFC 9211), `Age`, and the word in the
-//! access line.
+//! Tells clients and operators which part the cache had in a response: `Cache-Status` (RFC 9211), `Age`, and the word
+//! in the access line.
 
 use std::time::SystemTime;
 

@@ -51,7 +51,8 @@ pub(in crate::proxy) fn refused(status: StatusCode, exchange: &mut Exchange) {
     }
 }
 
-/// Decides whether the origin's response is stored, and as what, and does what it says of the stored one that was found.
+/// Decides whether the origin's response is stored, and as what, and does what it says of the stored one that was
+/// found.
 pub(in crate::proxy) fn decide(
     edge: &Edge,
     cache: &CacheFacts<'_>,
@@ -80,8 +81,8 @@ pub(in crate::proxy) fn decide(
     decided
 }
 
-/// Decides whether a response of the origin is stored, and as what. After a 304 the stored response keeps its content, and
-/// has the fields of the 304.
+/// Decides whether a response of the origin is stored, and as what. After a 304 the stored response keeps its content,
+/// and has the fields of the 304.
 fn store(response: &ResponseHeader, found: Option<&ResponseHeader>, exchange: &Exchange) -> RespCacheable {
     let Some(storing) = &exchange.storing else {
         return Uncacheable(NoCacheReason::InternalError);
@@ -211,8 +212,8 @@ pub(in crate::proxy) fn count(
 ///
 /// # Errors
 ///
-/// The 304 validates nothing. After [`RuleRefusal::NotValidated`] the request is to be repeated, and asks for the whole: a
-/// client's request then has [nothing](Lookup::Nothing) stored.
+/// The 304 validates nothing. After [`RuleRefusal::NotValidated`] the request is to be repeated, and asks for the
+/// whole: a client's request then has [nothing](Lookup::Nothing) stored.
 pub(in crate::proxy) fn validated(
     cache: CachePhase,
     response: &mut ResponseHeader,

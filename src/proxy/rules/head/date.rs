@@ -15,8 +15,8 @@ pub(in crate::proxy) fn once(response: &mut impl Fields) {
     }
 }
 
-/// Returns the date that a client is to be told. Interim responses are passed on as they are, and so is a switch to another
-/// protocol, whose bytes are no response.
+/// Returns the date that a client is to be told. Interim responses are passed on as they are, and so is a switch to
+/// another protocol, whose bytes are no response.
 pub(in crate::proxy) fn told(response: &impl ResponseHead) -> Option<&HeaderValue> {
     let date = response.fields().get(header::DATE);
     date.filter(|_| !response.status().is_informational())

@@ -1,7 +1,8 @@
-//! Checks where an origin's response ends, and what of that its client is told (RFC 9112 section 6.3, RFC 9110 section 8.6).
+//! Checks where an origin's response ends, and what of that its client is told (RFC 9112 section 6.3, RFC 9110 section
+//! 8.6).
 //!
-//! Pingora reads the response by its own view of these fields, and passes them on as they came. Fields that can be read in two
-//! ways are refused; a field that says one thing twice goes on once.
+//! Pingora reads the response by its own view of these fields, and passes them on as they came. Fields that can be read
+//! in two ways are refused; a field that says one thing twice goes on once.
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 

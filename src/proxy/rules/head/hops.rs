@@ -1,7 +1,7 @@
 //! Removes fields of an origin's response that belong to its connection with us (RFC 9110 section 7.6.1).
 //!
-//! Pingora removes them from requests, not from responses. Apache, for one, offers `Upgrade: h2c` with every page; a client
-//! that took it up would ask us.
+//! Pingora removes them from requests, not from responses. Apache, for one, offers `Upgrade: h2c` with every page; a
+//! client that took it up would ask us.
 
 use http::{HeaderMap, HeaderName, StatusCode, Version, header};
 
@@ -13,7 +13,7 @@ use crate::fields::hop::{HOP_BY_HOP, KEEP_ALIVE, PROXY_CONNECTION};
 pub(in crate::proxy) enum BodyEnd {
     /// Where its fields say.
     Told,
-    /// Where its connection ends: the client's version of HTTP knows no other end.
+    /// Where the client's connection ends: the client's version of HTTP knows no other end.
     OfConnection,
 }
 

@@ -1,7 +1,8 @@
 //! Changes heads: which of their fields are passed on, and in which form.
 //!
-//! `name` (of the fields that are written), `framing` (where a response ends), `hops` (what belongs to one connection), `date`
-//! (when a response was made). The rules take a head as [`Fields`], so that each driver may have heads of its own.
+//! `name` (of the fields that are written), `framing` (where a response ends), `hops` (what belongs to one connection),
+//! `date` (when a response was made). The rules take a head as [`Fields`], so that each driver may have heads of its
+//! own.
 
 pub(in crate::proxy) mod date;
 pub(in crate::proxy) mod framing;

@@ -5,7 +5,7 @@ use http::{HeaderName, header};
 /// The name of a field that a rule writes.
 #[derive(Debug)]
 pub(in crate::proxy) struct FieldName {
-    /// In the case of HTTP/1.x: of a `HeaderName`, Pingora's heads make two copies.
+    /// The name in the letter case of HTTP/1.x. A plain string, because Pingora copies a `HeaderName` twice.
     pub(super) text: &'static str,
     /// As other heads take it, without a copy.
     pub(super) name: HeaderName,

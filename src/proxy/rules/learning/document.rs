@@ -4,8 +4,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::learn::Observed;
 
-/// Returns what a final response is to the document of its URL; `None` for one that says nothing of it: errors and parts,
-/// a 304, a redirect to another site.
+/// Returns what a final response is to the document of its URL; `None` for one that says nothing of it: errors and
+/// parts, a 304, a redirect to another site.
 pub(super) fn observed(status: StatusCode, fields: &HeaderMap, authority: &str) -> Option<Observed> {
     if status == StatusCode::OK {
         return Some(if may_be_document(fields) {
@@ -55,8 +55,8 @@ fn may_be_document(response: &HeaderMap) -> bool {
         .any(|html| essence.trim_ascii().eq_ignore_ascii_case(html))
 }
 
-/// Returns whether a request is for a document as a browser shows it: no part, no frame, and not what a front-end framework
-/// fetches under the same URL.
+/// Returns whether a request is for a document as a browser shows it: no part, no frame, and not what a front-end
+/// framework fetches under the same URL.
 pub(super) fn asks_for_document(fields: &HeaderMap) -> bool {
     let is_document = |destination: &HeaderValue| destination == "document";
     fields.get("sec-fetch-dest").is_none_or(is_document)
@@ -65,8 +65,8 @@ pub(super) fn asks_for_document(fields: &HeaderMap) -> bool {
         && accepts_html(fields)
 }
 
-/// Request fields of frameworks that fetch data or fragments under the URL of a document: Next.js, htmx, Inertia, Turbo, Unpoly,
-/// pjax, and what jQuery and others send.
+/// Request fields of frameworks that fetch data or fragments under the URL of a document: Next.js, htmx, Inertia,
+/// Turbo, Unpoly, pjax, and what jQuery and others send.
 const OF_FRAMEWORKS: [&str; 10] = [
     "rsc",
     "next-router-state-tree",

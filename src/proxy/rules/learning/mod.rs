@@ -2,8 +2,8 @@
 //!
 //! `document` tells which requests and responses are about the document of their URL, `page` reads its HTML.
 //!
-//! The learned links go first, in the first 103: browsers use no other. An origin that sends a 103 of its own most likely
-//! sent an equal one the last time, and what is new in it goes out in a second.
+//! The learned links go first, in the first 103: browsers use no other. An origin that sends a 103 of its own most
+//! likely sent an equal one the last time, and what is new in it goes out in a second.
 
 mod document;
 mod page;
@@ -28,7 +28,8 @@ use crate::{
     push::{Mention, SkipReason, Source},
 };
 
-/// Begins to observe the document of a request where its route learns; returns the links that are to be delivered at once.
+/// Begins to observe the document of a request where its route learns; returns the links that are to be delivered at
+/// once.
 pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Exchange) -> Links {
     let Some(route) = exchange.route() else {
         return Links::default();
@@ -73,7 +74,8 @@ fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPoli
     (key, edge.manifests.known(key, policy, now()).unwrap_or_default())
 }
 
-/// Learns from a head of the origin, which mentions these: notes the links of a 103, observes those of a final response.
+/// Learns from a head of the origin, which mentions these: notes the links of a 103, observes those of a final
+/// response.
 pub(in crate::proxy) fn observe(
     edge: &Edge,
     request: &Parts,
@@ -93,7 +95,8 @@ pub(in crate::proxy) fn observe(
     exchange.observation = Some(observation);
 }
 
-/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where it has none.
+/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where it has
+/// none.
 fn finish(
     edge: &Edge,
     request: &Parts,
@@ -156,7 +159,8 @@ fn finish(
     None
 }
 
-/// Reads the next piece of a document's content, as the origin sent it, where its HTML is read. `data`: none at the end alone.
+/// Reads the next piece of a document's content, as the origin sent it, where its HTML is read. `data`: none at the end
+/// alone.
 pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, is_end: bool, exchange: &mut Exchange) {
     let Some(read) = exchange.page.as_mut().and_then(|page| page::read(page, data, is_end)) else {
         return;
@@ -198,7 +202,8 @@ fn note_verdict(request: &Parts, verdict: Verdict, observation: &mut DocumentObs
 /// Links of one response that are observed.
 const MAX_EARLY: usize = 64;
 
-/// Returns the links that can be delivered early, in their one spelling: printable, with a relation that asks for something.
+/// Returns the links that can be delivered early, in their one spelling: printable, with a relation that asks for
+/// something.
 fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
     mentions
         .iter()

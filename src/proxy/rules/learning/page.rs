@@ -1,7 +1,8 @@
-//! Reads the HTML of a document from a copy of its content as it passes, where no `Link` field names anything (rule 20).
+//! Reads the HTML of a document from a copy of its content as it passes, where no `Link` field names anything (rule
+//! 20).
 //!
-//! The content itself is never touched, buffered or delayed. A page that broke off, or whose head is longer than is read,
-//! teaches nothing rather than half.
+//! The content itself is never touched, buffered or delayed. A page that broke off, or whose head is longer than is
+//! read, teaches nothing rather than half.
 
 use http::{HeaderMap, header};
 
@@ -12,7 +13,7 @@ use crate::{
     proxy::{exchange::PageObservation, url::Url},
 };
 
-/// What came of reading a page.
+/// The outcome of reading a page.
 #[derive(Debug)]
 pub(super) enum Read {
     /// The links that its head names.
