@@ -109,6 +109,12 @@ impl PushState {
         self.has_hints.store(true, Ordering::Relaxed);
     }
 
+    /// Returns whether links of a 103 may still be asked for.
+    #[must_use]
+    pub fn has_hints(&self) -> bool {
+        self.has_hints.load(Ordering::Relaxed)
+    }
+
     /// Counts a request for a part of a document; returns whether a 103 on this connection named its URL. Costs one
     /// atomic load on a connection without a 103.
     pub fn count_hinted(

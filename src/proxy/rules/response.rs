@@ -102,7 +102,7 @@ pub(in crate::proxy) fn filter(
     if is_final {
         status::tell(cache, &request.method, response, route);
         invalidate::note(edge, request, (status, response.fields()), exchange);
-        if exchange.is_hinted || exchange.pushed_by.is_some() || is_asset(&request.headers) {
+        if exchange.is_hinted || takes_hints(exchange) && is_asset(&request.headers) {
             note_reuse(edge, request, (status, response.fields()), exchange);
         }
     }
@@ -155,6 +155,11 @@ fn fields_of_hints(fields: &HeaderMap) -> HeaderMap {
         }
     }
     kept
+}
+
+/// Returns whether the client gets hints and not pushes.
+fn takes_hints(exchange: &Exchange) -> bool {
+    exchange.client().is_some_and(|client| !client.accepts_push())
 }
 
 /// Returns whether a browser asks for a part of a document that could be a link's target.

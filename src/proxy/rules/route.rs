@@ -38,7 +38,8 @@ pub(in crate::proxy) fn begin(
     exchange.route = found.map(|(index, _)| index);
     if let (Some(client), None, &Method::GET) = (exchange.client(), exchange.pushed_by, &request.method) {
         client.record_fetched(url.scheme, url.authority, url.path_and_query);
-        exchange.is_hinted = is_part(&request.headers)
+        exchange.is_hinted = client.has_hints()
+            && is_part(&request.headers)
             && client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
     }
     if exchange.route().is_some() {
