@@ -9,7 +9,7 @@ use moka::sync::Cache;
 
 use super::{
     key::{DocumentKey, KeyHasher},
-    manifest::{DocumentReport, Links, Manifest, Observation, Verdict},
+    manifest::{DocumentReport, Links, Manifest, Observation, Sample, Taught, Verdict},
     policy::LearnPolicy,
     visitor::Evidence,
 };
@@ -37,6 +37,8 @@ impl Default for ManifestLimits {
 #[derive(Debug)]
 pub struct ManifestStore {
     manifests: Cache<DocumentKey, Arc<StoredManifest>>,
+    /// Which responses are read of documents that had nothing to teach.
+    unknown: Cache<DocumentKey, Arc<Mutex<Sample>>>,
     hasher: KeyHasher,
     limits: ManifestLimits,
 }
@@ -70,6 +72,7 @@ impl ManifestStore {
             .build();
         Self {
             manifests,
+            unknown: Cache::new(u64::from(limits.documents)),
             hasher: KeyHasher::new(secret),
             limits,
         }
@@ -109,9 +112,25 @@ impl ManifestStore {
     #[must_use]
     pub fn is_html_due(&self, key: DocumentKey, fingerprint: u64) -> bool {
         let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
-        known
-            .flatten()
-            .is_none_or(|stored| stored.lock().is_html_due(fingerprint))
+        if let Some(stored) = known.flatten() {
+            return stored.lock().is_html_due(fingerprint);
+        }
+        let sample = self.unknown.get_with(key, Arc::default);
+        let mut sample = sample.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = sample.is_due(fingerprint);
+        if is_due {
+            // If it teaches something the document is known from then on.
+            sample.note(Taught::Nothing);
+        }
+        is_due
+    }
+
+    /// Notes the policies of a response that teaches nothing else.
+    pub fn note_policies(&self, key: DocumentKey, (evidence, network): (&Evidence, u64), policies: &[&[u8]]) {
+        let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
+        if let Some(stored) = known.flatten() {
+            stored.lock().note_policies(evidence, network, policies);
+        }
     }
 
     /// Reports what is known of a document; `None` if nothing is. It does not count as a visit.

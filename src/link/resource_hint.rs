@@ -245,6 +245,24 @@ impl Spelled {
         self.text.get(..self.identity).unwrap_or_default()
     }
 
+    /// The target, as the link names it.
+    #[must_use]
+    pub fn target(&self) -> &[u8] {
+        let inside = self.text.strip_prefix(b"<").unwrap_or_default();
+        inside.split(|&byte| byte == b'>').next().unwrap_or_default()
+    }
+
+    /// Returns whether two links differ in nothing that makes them two links but their targets.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.behind_target() == other.behind_target()
+    }
+
+    /// The identity without the target.
+    fn behind_target(&self) -> &[u8] {
+        self.identity().get(self.target().len() + 2..).unwrap_or_default()
+    }
+
     /// Returns whether the whole texts are equal, not only the identities.
     #[must_use]
     pub fn is_verbatim(&self, other: &Self) -> bool {

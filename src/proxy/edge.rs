@@ -16,7 +16,7 @@ use crate::{
     cache::{Lock, Retries, Store, Uncacheable},
     learn::ManifestStore,
     link::Target,
-    push::{NotReusable, Unpushable},
+    push::{NotReusable, Unpushable, Witness},
     route::Route,
     upstream::Pool,
 };
@@ -105,12 +105,12 @@ impl Edge {
     }
 
     /// Remembers whether the last response of an asset can be used again.
-    pub(super) fn note_reusable(&self, url: (&str, &str, &str), is_reusable: bool) {
+    pub(super) fn note_reusable(&self, url: (&str, &str, &str), witness: Witness, is_reusable: bool) {
         if is_reusable && self.all_reusable.load(Ordering::Relaxed) {
             return;
         }
         let mut known = self.not_reusable.lock().unwrap_or_else(PoisonError::into_inner);
-        known.record(url, is_reusable);
+        known.record(url, witness, is_reusable);
         self.all_reusable.store(known.is_empty(), Ordering::Relaxed);
     }
 

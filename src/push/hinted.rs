@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -24,6 +24,8 @@ pub struct HintUse {
     given: AtomicU32,
     used: AtomicU32,
     twice: AtomicU32,
+    /// The network that was counted last: one visitor in a row counts once.
+    last: AtomicU64,
 }
 
 /// The counts of a [`HintUse`] at one moment.
@@ -103,6 +105,8 @@ pub(super) struct Hinted {
 #[derive(Debug)]
 struct HintedDocument {
     at: Instant,
+    /// The mark of the client's network.
+    network: u64,
     /// Whether the client has requested a part of a document since the 103.
     is_given: bool,
     links: Vec<HintedLink>,
@@ -112,6 +116,8 @@ struct HintedDocument {
 struct HintedLink {
     key: UrlKey,
     count: Arc<HintUse>,
+    /// Whether this client is counted.
+    counts: bool,
     requests: u8,
 }
 
@@ -120,12 +126,13 @@ const MAX_DOCUMENTS: usize = 4;
 
 impl Hinted {
     /// Remembers the links of a 103.
-    pub(super) fn note(&mut self, links: impl IntoIterator<Item = (UrlKey, Arc<HintUse>)>, now: Instant) {
+    pub(super) fn note(&mut self, links: impl IntoIterator<Item = (UrlKey, Arc<HintUse>)>, network: u64, now: Instant) {
         let links: Vec<HintedLink> = links
             .into_iter()
             .map(|(key, count)| HintedLink {
                 key,
                 count,
+                counts: false,
                 requests: 0,
             })
             .collect();
@@ -137,6 +144,7 @@ impl Hinted {
         }
         self.documents.push_back(HintedDocument {
             at: now,
+            network,
             is_given: false,
             links,
         });
@@ -149,7 +157,12 @@ impl Hinted {
         for document in &mut self.documents {
             if !document.is_given {
                 document.is_given = true;
-                document.links.iter().for_each(|link| link.count.give());
+                for link in &mut document.links {
+                    link.counts = link.count.last.swap(document.network, Relaxed) != document.network;
+                    if link.counts {
+                        link.count.give();
+                    }
+                }
             }
         }
         // The request is attributed to the latest 103 that has the link.
@@ -158,6 +171,7 @@ impl Hinted {
             is_hinted = true;
             link.requests = link.requests.saturating_add(1);
             match link.requests {
+                _ if !link.counts => 0,
                 1 => link.count.used.fetch_add(1, Relaxed),
                 2 => link.count.twice.fetch_add(1, Relaxed),
                 _ => 0,
@@ -193,7 +207,7 @@ mod tests {
         let [a, b, other] = keys(["/a", "/b", "/other"]);
         let (one, two) = (Arc::new(HintUse::default()), Arc::new(HintUse::default()));
         let mut hinted = Hinted::default();
-        hinted.note([(a, Arc::clone(&one)), (b, Arc::clone(&two))], now);
+        hinted.note([(a, Arc::clone(&one)), (b, Arc::clone(&two))], 1, now);
         assert_eq!((counts(&one), counts(&two)), ((0, 0, 0), (0, 0, 0)), "no request yet");
         assert!(!hinted.count(other, now));
         assert_eq!((counts(&one), counts(&two)), ((1, 0, 0), (1, 0, 0)));
@@ -213,13 +227,27 @@ mod tests {
         let all: Vec<Arc<HintUse>> = (0..10).map(|_| Arc::default()).collect();
         let mut hinted = Hinted::default();
         for count in &all {
-            hinted.note([(a, Arc::clone(count))], now);
+            hinted.note([(a, Arc::clone(count))], 1, now);
         }
-        hinted.note([], now);
+        hinted.note([], 1, now);
         assert!(hinted.count(a, now));
         let given: u32 = all.iter().map(|count| count.counts().given).sum();
         let used: u32 = all.iter().map(|count| count.counts().used).sum();
         assert_eq!((given, used), (4, 1));
+    }
+
+    #[test]
+    fn one_visitor_in_a_row_counts_once() {
+        let now = Instant::now();
+        let [a] = keys(["/a"]);
+        let one = Arc::new(HintUse::default());
+        for network in [1, 1, 1, 2, 2, 1] {
+            let mut hinted = Hinted::default();
+            hinted.note([(a, Arc::clone(&one))], network, now);
+            hinted.count(a, now);
+            hinted.count(a, now);
+        }
+        assert_eq!(counts(&one), (3, 3, 3));
     }
 
     #[test]

@@ -110,14 +110,40 @@ pub struct Unpushable {
 #[derive(Debug)]
 struct Met {
     until: Instant,
+    witnesses: Witnesses,
+}
+
+/// The clients that got a response of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Witnesses {
     /// Networks of visitors, [`WITNESSES`] at most.
     visitors: Vec<IpAddr>,
     by_everybody: bool,
 }
 
+impl Witnesses {
+    /// Adds a witness.
+    pub(super) fn add(&mut self, witness: Witness) {
+        match witness {
+            Witness::Everybody => self.by_everybody = true,
+            Witness::Visitor(address) => {
+                let network = network(address);
+                if self.visitors.len() < WITNESSES && !self.visitors.contains(&network) {
+                    self.visitors.push(network);
+                }
+            }
+        }
+    }
+
+    /// Returns whether there are enough of them to speak for everybody.
+    pub(super) fn count(&self) -> bool {
+        self.by_everybody || self.visitors.len() >= WITNESSES
+    }
+}
+
 impl Met {
     fn counts(&self, now: Instant) -> bool {
-        now < self.until && (self.by_everybody || self.visitors.len() >= WITNESSES)
+        now < self.until && self.witnesses.count()
     }
 }
 
@@ -154,24 +180,14 @@ impl Unpushable {
             self.order.push_back(key);
             Met {
                 until,
-                visitors: Vec::new(),
-                by_everybody: false,
+                witnesses: Witnesses::default(),
             }
         });
         if now >= met.until {
-            met.visitors.clear();
-            met.by_everybody = false;
+            met.witnesses = Witnesses::default();
         }
         met.until = until;
-        match witness {
-            Witness::Everybody => met.by_everybody = true,
-            Witness::Visitor(address) => {
-                let network = network(address);
-                if met.visitors.len() < WITNESSES && !met.visitors.contains(&network) {
-                    met.visitors.push(network);
-                }
-            }
-        }
+        met.witnesses.add(witness);
         while self.order.len() > self.max_entries {
             if let Some(oldest) = self.order.pop_front() {
                 self.entries.remove(&oldest);

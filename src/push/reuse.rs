@@ -11,7 +11,10 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::diary::UrlKey;
+use super::{
+    diary::UrlKey,
+    pushable::{Witness, Witnesses},
+};
 use crate::url_hash::UrlHasher;
 
 /// Returns whether a response can be reused when the page requests its URL; `None` unless the status is 200, since
@@ -94,7 +97,7 @@ fn parse(digits: &[u8]) -> Option<u64> {
 #[derive(Debug)]
 pub struct NotReusable {
     hasher: UrlHasher,
-    known: HashMap<UrlKey, ()>,
+    known: HashMap<UrlKey, Witnesses>,
     order: VecDeque<UrlKey>,
     max_entries: usize,
 }
@@ -112,7 +115,12 @@ impl NotReusable {
     }
 
     /// Remembers whether the last response of a URL can be reused.
-    pub fn record(&mut self, (scheme, authority, path_and_query): (&str, &str, &str), is_reusable: bool) {
+    pub fn record(
+        &mut self,
+        (scheme, authority, path_and_query): (&str, &str, &str),
+        witness: Witness,
+        is_reusable: bool,
+    ) {
         let key = UrlKey::of(&self.hasher, scheme, authority, path_and_query);
         if is_reusable {
             if self.known.remove(&key).is_some() {
@@ -120,9 +128,12 @@ impl NotReusable {
             }
             return;
         }
-        if self.known.insert(key, ()).is_none() {
-            self.order.push_back(key);
-        }
+        let order = &mut self.order;
+        let witnesses = self.known.entry(key).or_insert_with(|| {
+            order.push_back(key);
+            Witnesses::default()
+        });
+        witnesses.add(witness);
         while self.order.len() > self.max_entries {
             if let Some(oldest) = self.order.pop_front() {
                 self.known.remove(&oldest);
@@ -142,7 +153,8 @@ impl NotReusable {
         !self.is_empty()
             && self
                 .known
-                .contains_key(&UrlKey::of(&self.hasher, scheme, authority, path_and_query))
+                .get(&UrlKey::of(&self.hasher, scheme, authority, path_and_query))
+                .is_some_and(Witnesses::count)
     }
 }
 
@@ -204,12 +216,18 @@ mod tests {
         let mut memory = NotReusable::new(2);
         let url = |path| ("https", "h", path);
         for path in ["/1", "/2", "/2", "/3"] {
-            memory.record(url(path), false);
+            memory.record(url(path), Witness::Everybody, false);
         }
         assert!(!memory.contains("https", "h", "/1"));
         assert!(memory.contains("https", "H:443", "/2") && memory.contains("https", "h", "/3"));
-        memory.record(url("/2"), true);
-        memory.record(url("/3"), true);
+        memory.record(url("/2"), Witness::Everybody, true);
+        memory.record(url("/3"), Witness::Everybody, true);
+        for (visitors, expected) in [(1, false), (1, false), (2, false), (3, true)] {
+            let visitor = Witness::Visitor([192, 0, 2, visitors].into());
+            memory.record(url("/4"), visitor, false);
+            assert_eq!(memory.contains("https", "h", "/4"), expected, "{visitors} visitors");
+        }
+        memory.record(url("/4"), Witness::Everybody, true);
         assert!(memory.is_empty() && memory.order.is_empty());
     }
 }

@@ -104,8 +104,8 @@ impl PushState {
     }
 
     /// Remembers the links of a 103, each with its counts.
-    pub fn note_hinted(&self, links: impl IntoIterator<Item = (UrlKey, Arc<HintUse>)>, now: Instant) {
-        self.ledger().hinted.note(links, now);
+    pub fn note_hinted(&self, links: impl IntoIterator<Item = (UrlKey, Arc<HintUse>)>, network: u64, now: Instant) {
+        self.ledger().hinted.note(links, network, now);
         self.has_hints.store(true, Ordering::Relaxed);
     }
 

@@ -348,3 +348,47 @@ async fn the_policies_of_an_origins_103_go_with_its_links() {
     names.sort_unstable();
     assert_eq!(names, ["content-security-policy", "link", "referrer-policy"]);
 }
+
+#[tokio::test]
+async fn one_visitors_response_takes_no_hint_from_the_others() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[("link", STYLE)], b"page");
+    origin.serve_ok("/a.css", &[("cache-control", "no-store")], b"style");
+    let edge = edge(&origin).await;
+    navigate(&edge, "/", &[]).await;
+    let visitor = Client::without_push(edge.address).await;
+    for fields in [("cookie", "session=1"), ("authorization", "Basic x")] {
+        for _ in 0..5 {
+            let request = visitor.get_request("/a.css", &[("sec-fetch-dest", "style"), fields]);
+            visitor.fetch(request).await;
+        }
+        assert_eq!(navigate(&edge, "/", &[]).await.hints(), [[STYLE]], "{fields:?}");
+    }
+    visitor
+        .fetch(visitor.get_request("/a.css", &[("sec-fetch-dest", "style")]))
+        .await;
+    assert!(
+        navigate(&edge, "/", &[]).await.hints().is_empty(),
+        "nobody in particular"
+    );
+}
+
+#[tokio::test]
+async fn a_103_with_too_long_a_policy_is_none() {
+    let origin = Origin::start().await;
+    let page = response("200 OK", &[], b"page");
+    let edge = edge(&origin).await;
+    for (length, is_hinted) in [(100, true), (60_000, false)] {
+        let early = format!(
+            "HTTP/1.1 103 Early Hints\r\nLink: {STYLE}\r\nContent-Security-Policy: style-src 'self'{}\r\n\r\n",
+            " https://a.example".repeat(length / 18)
+        );
+        let path = format!("/{length}");
+        origin.on(&path, [Step::Send([early.as_bytes(), &page].concat())]);
+        assert_eq!(
+            !navigate(&edge, &path, &[]).await.hints().is_empty(),
+            is_hinted,
+            "{length}"
+        );
+    }
+}

@@ -13,6 +13,10 @@ pub(super) fn join(last: Option<&mut HttpTask>, mut task: HttpTask) -> Option<Ht
     let (Some(last), Some(next)) = (last.and_then(plan), plan(&mut task)) else {
         return Some(task);
     };
+    if !next.fields.is_empty() && !last.fields.is_empty() && next.fields != last.fields {
+        // Each policy belongs to its own links, and all of them together may be too long.
+        return Some(task);
+    }
     last.append(std::mem::take(next));
     None
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use report::{DocumentReport, LinkReport};
 
-use self::sample::{Sample, Taught};
+pub(super) use self::sample::{Sample, Taught};
 use super::{
     policy::LearnPolicy,
     visitor::{Evidence, Visitor},
@@ -77,14 +77,18 @@ pub struct Manifest {
     /// The choice of responses whose HTML is read.
     sample: Sample,
     csp: Option<Arc<Csp>>,
+    /// Whether a response has told its policies.
+    knows_csp: bool,
+    /// Other policies, which one network got so far.
+    other_csp: Option<(Option<Arc<Csp>>, u64)>,
     /// Number of links that would be delivered if more visitors had got them.
     waiting: usize,
     /// Number of responses for which links were delivered early; halved with `wrong` at [`MAX_JUDGED`].
     judged: u32,
     /// Number of judged responses that lacked a delivered link.
     wrong: u32,
-    /// The client's network for the last response that lacked a delivered link: one visitor does not pause a document.
-    wrong_for: Option<u64>,
+    /// The networks of the last four wrong responses that counted: a visitor counts once, whatever it sends.
+    wrong_for: [u64; 4],
     /// End of the pause in which no links are learned, in seconds since 1970.
     paused_until: u64,
     pauses: u32,
@@ -281,7 +285,7 @@ impl Manifest {
         if seen.now < self.paused_until {
             return verdict;
         }
-        self.take_over_csp(seen.policies);
+        self.note_policies(seen.evidence, seen.network, seen.policies);
         self.forget_missing(policy, seen);
         self.count_all(policy, seen);
         self.judge_uses(seen.now);
@@ -310,20 +314,22 @@ impl Manifest {
                 entry.right = entry.right.saturating_add(1);
             }
         }
-        let counts = verdict.wrong == 0 || self.wrong_for.replace(seen.network) != Some(seen.network);
+        let counts = verdict.wrong == 0 || !self.wrong_for.contains(&seen.network);
+        if verdict.wrong > 0 && counts {
+            self.wrong_for.rotate_right(1);
+            if let Some(latest) = self.wrong_for.first_mut() {
+                *latest = seen.network;
+            }
+        }
         if !seen.delivered.is_empty() && counts {
             self.judged += 1;
             self.wrong += u32::from(verdict.wrong > 0);
-        }
-        if verdict.wrong == 0 && self.wrong_for == Some(seen.network) {
-            // The network of a wrong response got a right one, too: the document changes, not the visitor.
-            self.wrong_for = None;
         }
         if self.judged >= MIN_JUDGED && self.wrong * MAX_WRONG_SHARE > self.judged {
             let pause = policy.pause.as_secs().saturating_mul(1 << self.pauses.min(MAX_PAUSES));
             self.paused_until = seen.now.saturating_add(pause);
             self.pauses += 1;
-            (self.judged, self.wrong, self.wrong_for) = (0, 0, None);
+            (self.judged, self.wrong) = (0, 0);
             verdict.paused = true;
         } else if self.judged >= MAX_JUDGED {
             self.judged /= 2;
@@ -332,13 +338,28 @@ impl Manifest {
         verdict
     }
 
-    fn take_over_csp(&mut self, policies: &[&[u8]]) {
-        let is_same = match &self.csp {
+    /// Takes over the policies of a response: those of the first, of one for nobody in particular, or those that two
+    /// networks got one after the other. No single visitor changes what holds for the others.
+    pub fn note_policies(&mut self, evidence: &Evidence, network: u64, policies: &[&[u8]]) {
+        let is_same = |csp: Option<&Arc<Csp>>| match csp {
             Some(csp) => csp.is_of(policies.iter().copied()),
             None => policies.is_empty(),
         };
-        if !is_same {
-            self.csp = Csp::parse(policies.iter().copied()).map(Arc::new);
+        if self.knows_csp && is_same(self.csp.as_ref()) {
+            self.other_csp = None;
+            return;
+        }
+        let is_confirmed = match &self.other_csp {
+            Some((csp, of)) => *of != network && is_same(csp.as_ref()),
+            None => false,
+        };
+        let parsed = Csp::parse(policies.iter().copied()).map(Arc::new);
+        if !self.knows_csp || *evidence == Evidence::Anonymous || is_confirmed {
+            self.csp = parsed;
+            self.knows_csp = true;
+            self.other_csp = None;
+        } else {
+            self.other_csp = Some((parsed, network));
         }
     }
 

@@ -5,13 +5,15 @@
 
 /// Which responses of one document are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sample {
+pub(in crate::learn) struct Sample {
     /// Number of responses from one reading to the next.
     interval: u32,
     /// Number of responses since the last reading.
     passed: u32,
     /// The fingerprint of the last response's content.
     fingerprint: Option<u64>,
+    /// Whether a response since then said something else.
+    has_changed: bool,
 }
 
 /// Largest number of responses from one reading to the next.
@@ -27,25 +29,27 @@ impl Default for Sample {
             interval: 1,
             passed: 0,
             fingerprint: None,
+            has_changed: false,
         }
     }
 }
 
 impl Sample {
     /// Counts a response; returns whether its HTML is to be read.
-    pub(super) fn is_due(&mut self, fingerprint: u64) -> bool {
-        let is_changed = self.fingerprint.replace(fingerprint) != Some(fingerprint);
+    pub(in crate::learn) fn is_due(&mut self, fingerprint: u64) -> bool {
+        self.has_changed |= self.fingerprint.replace(fingerprint) != Some(fingerprint);
         self.passed += 1;
-        let share = if is_changed { SHARE_AFTER_CHANGE } else { 1 };
+        let share = if self.has_changed { SHARE_AFTER_CHANGE } else { 1 };
         let is_due = self.passed.saturating_mul(share) >= self.interval;
         if is_due {
             self.passed = 0;
+            self.has_changed = false;
         }
         is_due
     }
 
     /// Records the result of a reading.
-    pub(super) fn note(&mut self, taught: Taught) {
+    pub(in crate::learn) fn note(&mut self, taught: Taught) {
         self.interval = match taught {
             Taught::Something => 1,
             Taught::Nothing => (self.interval * 2).min(LONGEST),
@@ -55,7 +59,7 @@ impl Sample {
 
 /// The result of reading a response's HTML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taught {
+pub(in crate::learn) enum Taught {
     /// Other links than before, or links that wait for more visitors.
     Something,
     /// No other links than before.
@@ -107,6 +111,6 @@ mod tests {
             .expect("read again");
         assert!(until <= 8, "{until}");
         sample.note(Taught::Something);
-        assert!(sample.is_due(3));
+        assert!(sample.is_due(2));
     }
 }

@@ -220,7 +220,7 @@ fn a_link_that_no_client_uses_is_withheld_for_an_hour() {
     };
     assert_eq!(see(&mut manifest, 0), [None, None]);
     let now = std::time::Instant::now();
-    for _ in 0..50 {
+    for network in 1..=50 {
         let client = crate::push::PushState::new(16);
         let keys = ["/a", "/b"].map(|path| client.key("https", "h", path));
         let uses = manifest
@@ -228,7 +228,7 @@ fn a_link_that_no_client_uses_is_withheld_for_an_hour() {
             .iter()
             .map(|link| Arc::clone(&link.uses))
             .collect::<Vec<_>>();
-        client.note_hinted(keys.into_iter().zip(uses), now);
+        client.note_hinted(keys.into_iter().zip(uses), network, now);
         assert!(client.count_hinted(("https", "h", "/a"), || now));
     }
     let (unused, hour) = (Some(SkipReason::Unused), 60 * 60);

@@ -62,14 +62,22 @@ pub(in crate::proxy) fn plan(
     if !plan.promises.is_empty() && exchange.connection.as_ref().is_some_and(|c| c.peer.is_trusted) {
         carry_over(&mut plan, &request.headers, url.authority);
     }
-    note_hinted(&client, &mut plan, mentions, learned);
+    let address = || exchange.client_address(&request.headers);
+    let network = || address().map_or(0, |address| edge.manifests.hasher().network(address));
+    note_hinted(&client, &mut plan, mentions, learned, network);
     exchange.promised += plan.promises.len();
     exchange.hinted += plan.hints.len();
     plan
 }
 
 /// Has the connection count what becomes of the links of a 103.
-fn note_hinted(client: &PushState, plan: &mut Plan, mentions: &[Mention<'_>], learned: &[LearnedLink]) {
+fn note_hinted(
+    client: &PushState,
+    plan: &mut Plan,
+    mentions: &[Mention<'_>],
+    learned: &[LearnedLink],
+    network: impl FnOnce() -> u64,
+) {
     if plan.hinted.is_empty() {
         return;
     }
@@ -80,7 +88,7 @@ fn note_hinted(client: &PushState, plan: &mut Plan, mentions: &[Mention<'_>], le
         let uses = nth.and_then(|nth| Some(Arc::clone(&learned.get(nth)?.uses)));
         (key, uses.unwrap_or_default())
     });
-    client.note_hinted(hinted, Instant::now());
+    client.note_hinted(hinted, network(), Instant::now());
 }
 
 /// Tells each promise of the document's client, of whom a trusted peer told.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     fields::length,
     proxy::{edge::Edge, exchange::Exchange},
-    push::{self, Plan, Source},
+    push::{self, Plan, Source, Witness},
 };
 
 /// Checks a response of the origin before anything else sees it: one that nobody can tell the end of is none.
@@ -140,21 +140,31 @@ pub(in crate::proxy) fn filter(
         plan.hints.clear();
     }
     if !plan.hints.is_empty() {
-        plan.fields = fields_of_hints(fields);
+        match fields_of_hints(fields) {
+            Some(fields) => plan.fields = fields,
+            None => {
+                exchange.hinted -= plan.hints.len();
+                plan.hints.clear();
+            }
+        }
     }
     Ok(Some(plan).filter(|plan| !plan.is_empty()))
 }
 
 /// Returns the fields of an origin's 103 by which a browser fetches what its links name (HTML, "process early hint
 /// headers").
-fn fields_of_hints(fields: &HeaderMap) -> HeaderMap {
-    let mut kept = HeaderMap::new();
+/// `None` where they are too long for a 103: clients limit its size, and links without their policy may do harm.
+fn fields_of_hints(fields: &HeaderMap) -> Option<HeaderMap> {
+    const MOST: usize = 4096;
+    let mut length = 0;
+    let mut taken = HeaderMap::new();
     for name in [header::CONTENT_SECURITY_POLICY, header::REFERRER_POLICY] {
         for value in fields.get_all(&name) {
-            kept.append(&name, value.clone());
+            length += value.len();
+            taken.append(&name, value.clone());
         }
     }
-    kept
+    (length <= MOST).then_some(taken)
 }
 
 /// Returns whether the client gets hints and not pushes.
@@ -171,9 +181,17 @@ fn is_asset(fields: &HeaderMap) -> bool {
 /// Remembers whether the response of an asset can be used again: a hint of one that cannot makes browsers fetch it
 /// twice.
 fn note_reuse(edge: &Edge, request: &Parts, (status, fields): (StatusCode, &HeaderMap), exchange: &Exchange) {
+    let asked = &request.headers;
+    if request.method != Method::GET || asked.contains_key(header::AUTHORIZATION) {
+        return;
+    }
+    let witness = match exchange.client_address(asked) {
+        Some(address) if asked.contains_key(header::COOKIE) => Witness::Visitor(address),
+        _ => Witness::Everybody,
+    };
     if let Some(is_reusable) = push::is_reusable(status, fields, SystemTime::now()) {
         let url = exchange.url(request);
-        edge.note_reusable((url.scheme, url.authority, url.path_and_query), is_reusable);
+        edge.note_reusable((url.scheme, url.authority, url.path_and_query), witness, is_reusable);
     }
 }
 

@@ -119,8 +119,8 @@ impl Plan {
             }
         }
         self.hinted.extend(other.hinted);
-        for (name, value) in &other.fields {
-            self.fields.append(name, value.clone());
+        if self.fields.is_empty() {
+            self.fields = other.fields;
         }
     }
 }
@@ -258,7 +258,7 @@ struct Planner<'p> {
     facts: &'p Facts<'p>,
     document: &'p Document,
     seen: Vec<UrlKey>,
-    hinted: Vec<Spelled>,
+    hinted: Vec<(Target, Spelled)>,
     hint_bytes: usize,
     plan: Plan,
 }
@@ -376,7 +376,8 @@ impl Planner<'_> {
             .filter(|value| value.to_str().is_ok())
             .ok_or(SkipReason::BadTarget)?;
         let spelled = read.spelled();
-        if self.hinted.contains(&spelled) || self.was_told(&spelled) {
+        let same = |known: &(Target, Spelled)| known.0 == target && known.1.is_alike(&spelled) || known.1 == spelled;
+        if self.hinted.iter().any(same) || self.was_told(&target, &spelled) {
             return Err(SkipReason::Duplicate);
         }
         if self.facts.hinted + self.plan.hints.len() >= self.policy.max_hints
@@ -385,7 +386,7 @@ impl Planner<'_> {
             return Err(SkipReason::MaxHints);
         }
         self.hint_bytes += length;
-        self.hinted.push(spelled);
+        self.hinted.push((target.clone(), spelled));
         self.plan.hints.push(value);
         if let Some(http2) = self.facts.http2.filter(|_| read.relation != Relation::Preconnect) {
             let key = http2
@@ -397,9 +398,18 @@ impl Planner<'_> {
     }
 
     /// Returns whether linkpush hinted this link before, in any spelling: see [`Facts::told`].
-    fn was_told(&self, link: &Spelled) -> bool {
-        let mut told = self.facts.told.iter();
-        told.any(|known| Spelled::read(known.as_bytes()).is_some_and(|known| known == *link))
+    fn was_told(&self, target: &Target, link: &Spelled) -> bool {
+        self.facts.told.iter().any(|known| {
+            let Some(known) = Spelled::read(known.as_bytes()) else {
+                return false;
+            };
+            known == *link
+                || known.is_alike(link)
+                    && self
+                        .document
+                        .resolve(known.target())
+                        .is_ok_and(|known| known == *target)
+        })
     }
 
     fn check_anchor(&self, link: &Link<'_>) -> Result<(), SkipReason> {

@@ -23,6 +23,10 @@ fn is_within_site(location: &[u8], authority: &str) -> bool {
     let Some(location) = str::from_utf8(location).ok() else {
         return false;
     };
+    if location.contains('\\') {
+        // Browsers take it for a slash.
+        return false;
+    }
     let rest = match location.split_once("//") {
         Some((scheme, rest)) if scheme.is_empty() || matches!(scheme, "http:" | "https:") => rest,
         _ => {
@@ -30,7 +34,7 @@ fn is_within_site(location: &[u8], authority: &str) -> bool {
                 .split(['/', '?', '#'])
                 .next()
                 .is_some_and(|start| start.contains(':'));
-            return !has_scheme && !location.contains('\\');
+            return !has_scheme;
         }
     };
     let host = |authority: &str| {
@@ -124,6 +128,7 @@ mod tests {
             (302, ("location", "https://xh.example/"), None),
             (302, ("location", "//other.example/"), None),
             (302, ("location", "page?x=:"), Some(Observed::Redirect)),
+            (302, ("location", "https://evil.example\\.h.example/"), None),
             (302, ("location", "javascript:x"), None),
             (302, ("location", "/\\other.example"), None),
             (302, ("x", "y"), None),

@@ -121,12 +121,12 @@ fn finish(
     let key = observation
         .key
         .unwrap_or_else(|| look_up(edge, request, exchange, &route.learn).0);
-    let hasher = edge.manifests.hasher();
-    let reads_html = found.is_empty() && page::is_readable(&route.learn, fields);
-    if reads_html && !edge.manifests.is_html_due(key, hasher.fingerprint(fields)) {
-        // Nobody looks at what this response names: it speaks neither for nor against a link.
+    if request.headers.contains_key(header::AUTHORIZATION) {
+        // It teaches nothing, and is no reading of a page either.
         return None;
     }
+    let hasher = edge.manifests.hasher();
+    let reads_html = found.is_empty() && page::is_readable(&route.learn, fields);
     if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(key) {
         return None;
     }
@@ -141,6 +141,15 @@ fn finish(
     };
     let evidence = Evidence::of(&facts, &route.learn.key, hasher);
     let network = hasher.network(address);
+    if reads_html && !edge.manifests.is_html_due(key, hasher.fingerprint(fields)) {
+        // Nobody looks at what this response names: it speaks neither for nor against a link.
+        edge.manifests.note_policies(
+            key,
+            (&evidence, network),
+            &values(fields, &header::CONTENT_SECURITY_POLICY),
+        );
+        return None;
+    }
     if reads_html {
         return page::begin(&exchange.url(request), fields, (key, evidence, network));
     }

@@ -80,6 +80,19 @@ pub(super) fn read(page: &mut PageObservation, data: Option<&[u8]>, is_end: bool
     // Connections first: they are to stand before the fetches that there is no room for.
     let connections = preconnects(&found.links, &page.document, MANY);
     let links = connections.iter().chain(&found.links);
-    let links = links.filter_map(|link| Spelled::read(link.field_value().as_bytes()));
+    // Links of the document's own origin are named as applications name them, so that they are the links of `Link` fields.
+    let own = [
+        page.document.own().scheme(),
+        "://",
+        page.document.own().authority(),
+        "/",
+    ]
+    .concat();
+    let links = links.filter_map(|link| {
+        let value = link.field_value();
+        let path = value.strip_prefix('<').and_then(|value| value.strip_prefix(&*own));
+        let value = path.map_or(value.clone(), |path| ["</", path].concat());
+        Spelled::read(value.as_bytes())
+    });
     Some(Read::Links(links.take(MAX_LINKS).collect()))
 }
