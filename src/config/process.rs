@@ -47,7 +47,7 @@ settings! {
         max_header_bytes: u32 = 64 * 1024, parse("1KiB to 1MiB with its unit (B, KiB, MiB)", |text| {
             value::size(text).filter(|bytes| (1024..=1024 * 1024).contains(bytes))
         });
-        /// Fields of a request; all `cookie` fields of an HTTP/2 request count as one (RFC 9113 section 8.2.3).
+        /// Fields of a request, not counting `cookie` fields, which are joined (RFC 9113 section 8.2.3).
         max_header_fields: usize = 100, integer(16..=256);
         /// Malformed requests and other stream errors after which an HTTP/2 connection is closed.
         max_malformed: u32 = 32, integer(1..=1000);
