@@ -120,8 +120,7 @@ impl HtmlLink {
 
 /// Returns the connections worth opening early: to each origin other than the document's from which at least `many`
 /// links are fetched in one CORS mode, unless the page declares the connection itself.
-#[must_use]
-pub fn preconnects(links: &[HtmlLink], document: &Document, many: usize) -> Vec<HtmlLink> {
+pub(super) fn preconnects(links: &[HtmlLink], document: &Document, many: usize) -> Vec<HtmlLink> {
     let mut counted: Vec<(HtmlLink, usize)> = Vec::new();
     for link in links.iter().filter(|link| link.relation != Relation::Preconnect) {
         if document.is_same_origin(&link.target) {

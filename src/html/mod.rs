@@ -35,6 +35,6 @@ mod reason;
 #[cfg(test)]
 mod tests;
 
-pub use link::{FetchPriority, HtmlLink, Tier, preconnects};
+pub use link::{FetchPriority, HtmlLink, Tier};
 pub use reader::{End, Found, HtmlReader, Limits, ReaderState, ResponseFields, Skipped};
 pub use reason::{HtmlReason, HtmlSkip};

@@ -10,10 +10,10 @@ use html5gum::Tokenizer;
 use super::{
     content::{self, ContentDecoder, Decoded, DecodedText, Feed, Rest, Starved, TextSource},
     head::{HeadEvent, HeadReader, Page},
-    link::{HtmlLink, Tier},
+    link::{HtmlLink, Tier, preconnects},
     reason::{HtmlReason, HtmlSkip},
 };
-use crate::link::Document;
+use crate::link::{Document, Spelled};
 
 /// Bounds on the reading of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,32 @@ enum Tokens {
     Waiting(Option<TextSource>),
     Running(Box<Tokenizer<TextSource, HeadReader>>),
 }
+
+impl Found {
+    /// Returns the links that are learned of a document, at most [`MAX_LEARNED`]: connections that several fetches make
+    /// worth opening, then the fetches. Targets of the document's own origin are named by their paths, as applications
+    /// name them in `Link` fields, so that one asset is one link wherever it is named.
+    #[must_use]
+    pub fn learnable(&self, document: &Document) -> Vec<Spelled> {
+        let own = [document.own().scheme(), "://", document.own().authority(), "/"].concat();
+        let connections = preconnects(&self.links, document, MANY);
+        let spelled = |link: &HtmlLink| {
+            let value = link.field_value();
+            match value.strip_prefix('<').and_then(|value| value.strip_prefix(&*own)) {
+                Some(path) => Spelled::read(["</", path].concat().as_bytes()),
+                None => Spelled::read(value.as_bytes()),
+            }
+        };
+        let links = connections.iter().chain(&self.links).filter_map(spelled);
+        links.take(MAX_LEARNED).collect()
+    }
+}
+
+/// Links of one page that are learned: more than a 103 carries.
+const MAX_LEARNED: usize = 32;
+
+/// Fetches from one other origin that make a connection to that origin worth a hint.
+const MANY: usize = 4;
 
 impl HtmlReader {
     /// Makes a reader for a document whose response has these fields. The reader starts as [`ReaderState::Failed`] if

@@ -72,7 +72,7 @@ impl ManifestStore {
             .build();
         Self {
             manifests,
-            unknown: Cache::new(u64::from(limits.documents)),
+            unknown: Cache::new(u64::from(limits.documents.min(MAX_UNKNOWN))),
             hasher: KeyHasher::new(secret),
             limits,
         }
@@ -133,11 +133,10 @@ impl ManifestStore {
         }
     }
 
-    /// Reports what is known of a document; `None` if nothing is. It does not count as a visit.
+    /// Reports what is known of a document; `None` if nothing is. It counts as a visit.
     #[must_use]
     pub fn report(&self, key: DocumentKey, policy: &LearnPolicy, now: u64) -> Option<DocumentReport> {
-        let mut known = self.manifests.iter().filter(|(known, _)| **known == key);
-        let (_, stored) = known.next()?;
+        let stored = self.manifests.get(&key)?;
         Some(stored.lock().report(policy, now))
     }
 
@@ -228,6 +227,9 @@ impl ManifestStore {
         u32::try_from(size).unwrap_or(u32::MAX).max(share)
     }
 }
+
+/// Documents that had nothing to teach of which it is remembered how often they were read: 200 bytes each.
+const MAX_UNKNOWN: u32 = 10_000;
 
 const WEIGHT_STEP: usize = 1024;
 

@@ -25,12 +25,16 @@
 
 mod document;
 mod malformed;
+mod media_type;
 mod parse;
 mod resource_hint;
+mod spelled;
 mod target;
 
 pub use document::{Document, DocumentError};
 pub use malformed::{Malformed, MalformedReason};
+pub use media_type::is_fetched_as;
 pub use parse::{Link, Links, parse};
-pub use resource_hint::{CrossOrigin, Relation, ResourceHint, Spelled};
+pub use resource_hint::{CrossOrigin, Relation, ResourceHint};
+pub use spelled::Spelled;
 pub use target::{MAX_TARGET, Target, TargetError};

@@ -10,7 +10,10 @@
 
 use std::borrow::Cow;
 
-use super::parse::{Link, parameters};
+use super::{
+    parse::{Link, parameters},
+    spelled::{NOPUSH, Spelled},
+};
 
 /// A relation that makes a browser act before it has the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,15 +60,6 @@ pub struct ResourceHint<'a> {
     pub fetch_priority: Option<&'static str>,
     /// Whether the link has a `nopush`.
     pub nopush: bool,
-}
-
-/// A link in canonical spelling: the bytes up to `identity` say which link it is, the rest how it is fetched.
-///
-/// Two values are equal if their identities are.
-#[derive(Debug, Clone)]
-pub struct Spelled {
-    text: Box<[u8]>,
-    identity: usize,
 }
 
 impl Relation {
@@ -146,22 +140,9 @@ impl<'a> ResourceHint<'a> {
         let identity = text.len();
         self.write_rest(&mut text);
         if self.nopush {
-            text.extend_from_slice(b"; nopush");
+            text.extend_from_slice(NOPUSH);
         }
-        Spelled {
-            text: text.into(),
-            identity,
-        }
-    }
-
-    /// Writes the link as a 103 carries it, with no parameter that browsers do not know.
-    ///
-    /// `anchor`, `media` and `imagesrcset` are written if present: callers keep links with them out of a 103.
-    #[must_use]
-    pub fn hint(&self) -> Vec<u8> {
-        let mut text = self.identity();
-        self.write_rest(&mut text);
-        text
+        Spelled::new(text, identity)
     }
 
     fn identity(&self) -> Vec<u8> {
@@ -206,6 +187,15 @@ impl<'a> ResourceHint<'a> {
 /// Rough number of bytes of a link besides its target.
 const ABOUT: usize = 80;
 
+impl Spelled {
+    /// Reads a link that [`text`](Self::text) returned; `None` if `text` is no such link.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let link = super::parse(text).next()?.ok()?;
+        Some(ResourceHint::of(&link)?.spelled())
+    }
+}
+
 impl CrossOrigin {
     /// The value of `crossorigin`.
     #[must_use]
@@ -224,65 +214,6 @@ impl CrossOrigin {
         }
     }
 }
-
-impl Spelled {
-    /// Reads a link that [`text`](Self::text) returned; `None` if `text` is no such link.
-    #[must_use]
-    pub fn read(text: &[u8]) -> Option<Self> {
-        let link = super::parse(text).next()?.ok()?;
-        Some(ResourceHint::of(&link)?.spelled())
-    }
-
-    /// The whole link, as a field value.
-    #[must_use]
-    pub fn text(&self) -> &[u8] {
-        &self.text
-    }
-
-    /// The part of the text that says which link it is: target, relation, and what decides whether links are the same.
-    #[must_use]
-    pub fn identity(&self) -> &[u8] {
-        self.text.get(..self.identity).unwrap_or_default()
-    }
-
-    /// The target, as the link names it.
-    #[must_use]
-    pub fn target(&self) -> &[u8] {
-        let inside = self.text.strip_prefix(b"<").unwrap_or_default();
-        inside.split(|&byte| byte == b'>').next().unwrap_or_default()
-    }
-
-    /// Returns whether two links differ in nothing that makes them two links but their targets.
-    #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
-        self.behind_target() == other.behind_target()
-    }
-
-    /// The identity without the target.
-    fn behind_target(&self) -> &[u8] {
-        self.identity().get(self.target().len() + 2..).unwrap_or_default()
-    }
-
-    /// Returns whether the whole texts are equal, not only the identities.
-    #[must_use]
-    pub fn is_verbatim(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl AsRef<[u8]> for Spelled {
-    fn as_ref(&self) -> &[u8] {
-        self.text()
-    }
-}
-
-impl PartialEq for Spelled {
-    fn eq(&self, other: &Self) -> bool {
-        self.identity() == other.identity()
-    }
-}
-
-impl Eq for Spelled {}
 
 /// The parameters that a browser understands.
 #[derive(Debug, Clone, Copy)]
@@ -453,9 +384,9 @@ mod tests {
         let field = b"</a.js>; nopush; rel=\"preload x\"; nonce=n; as=script; title=t; x-foo=1; type=text/javascript; \
             fetchpriority=high; integrity=sha256-x; referrerpolicy=no-referrer; crossorigin=\"\"";
         let link = parse(field).next().expect("a link").expect("a good one");
-        let hint = ResourceHint::of(&link).expect("a relation").hint();
+        let hint = ResourceHint::of(&link).expect("a relation").spelled();
         assert_eq!(
-            String::from_utf8_lossy(&hint),
+            String::from_utf8_lossy(hint.hint()),
             "</a.js>; rel=preload; as=script; crossorigin; type=\"text/javascript\"; integrity=sha256-x; fetchpriority=high"
         );
     }

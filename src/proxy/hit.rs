@@ -17,6 +17,7 @@ use super::{
     rules::{
         cache::status::hit_status,
         head::{Fields as _, name},
+        route::is_part,
     },
     url::Url,
 };
@@ -115,7 +116,9 @@ impl ResponseSource for FreshResponses {
         let is_unchanged = is_unchanged(&request.method, &request.headers, head.status, &head.fields);
         if let (Some(client), None, &Method::GET) = (&connection.http2, pushed_by, &request.method) {
             client.record_fetched(url.scheme, url.authority, url.path_and_query);
-            client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
+            if client.has_hints() && is_part(&request.headers) {
+                client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
+            }
         }
         let response = response(&object, route, now, is_unchanged);
         let has_content = !is_unchanged && request.method != Method::HEAD;

@@ -4,9 +4,7 @@
 //! with a probability below 10⁻¹³, and clients and origins, who do not know the key, cannot construct a collision. A
 //! full diary drops its oldest entry.
 
-use std::collections::{HashMap, VecDeque};
-
-use crate::url_hash::UrlHasher;
+use super::recent::{RecentUrls, UrlKey};
 
 /// How a client came to know a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,88 +15,54 @@ pub enum Known {
     Fetched,
 }
 
-/// The hash of a URL in one diary; means nothing to another diary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UrlKey(u64);
-
-impl UrlKey {
-    /// Makes the key of a URL given in its parts. Host case and the scheme's default port make no difference.
-    pub(super) fn of(hasher: &UrlHasher, scheme: &str, authority: &str, path_and_query: &str) -> Self {
-        Self(hasher.url(scheme, authority, path_and_query).fold())
-    }
-}
-
 /// The URLs that one client knows, `max_entries` at most.
 #[derive(Debug)]
-pub struct Diary {
-    hasher: UrlHasher,
-    known: HashMap<UrlKey, Known>,
-    order: VecDeque<UrlKey>,
-    max_entries: usize,
-}
+pub struct Diary(RecentUrls<Known>);
 
 impl Diary {
     /// Makes an empty diary of at most `max_entries` URLs. Allocates with the first entry.
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
-        Self {
-            hasher: UrlHasher::random(),
-            known: HashMap::new(),
-            order: VecDeque::new(),
-            max_entries,
-        }
+        Self(RecentUrls::new(max_entries))
     }
 
     /// Returns the key of a URL in this diary.
     #[must_use]
     pub fn key(&self, scheme: &str, authority: &str, path_and_query: &str) -> UrlKey {
-        UrlKey::of(&self.hasher, scheme, authority, path_and_query)
+        self.0.key((scheme, authority, path_and_query))
     }
 
     /// Returns how the client knows a URL; `None` if the diary does not have the URL.
     #[must_use]
     pub fn knows(&self, key: UrlKey) -> Option<Known> {
-        self.known.get(&key).copied()
+        self.0.get(key).copied()
     }
 
     /// Remembers a URL. A URL that the client fetched itself stays `Fetched`.
     pub fn record(&mut self, key: UrlKey, how: Known) {
-        if let Some(known) = self.known.get_mut(&key) {
-            if how == Known::Fetched {
-                *known = how;
-            }
-            return;
+        let known = self.0.entry(key, || how);
+        if let (Some(known), Known::Fetched) = (known, how) {
+            *known = how;
         }
-        if self.max_entries == 0 {
-            return;
-        }
-        while self.order.len() >= self.max_entries {
-            if let Some(oldest) = self.order.pop_front() {
-                self.known.remove(&oldest);
-            }
-        }
-        self.known.insert(key, how);
-        self.order.push_back(key);
     }
 
     /// Removes the entry of a promise that was never sent; leaves a `Fetched` entry.
     pub fn forget(&mut self, key: UrlKey) {
         if self.knows(key) == Some(Known::Pushed) {
-            self.known.remove(&key);
-            self.order.retain(|&other| other != key);
+            self.0.remove(key);
         }
     }
 
     /// Number of URLs in the diary.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.order.len()
+        self.0.len()
     }
 
     /// Whether the diary has no URL.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.0.is_empty()
     }
 }
 
@@ -154,7 +118,7 @@ mod tests {
                     prop_assert!(max == 0 || diary.knows(key).is_some());
                 }
                 prop_assert!(diary.len() <= max);
-                prop_assert_eq!(diary.len(), diary.known.len());
+                prop_assert!(diary.0.is_consistent());
             }
         }
     }

@@ -5,7 +5,7 @@
 //! fetch it.
 
 use super::{Destination, SkipReason};
-use crate::link::{Relation, ResourceHint};
+use crate::link::{Relation, ResourceHint, is_fetched_as};
 
 /// Checks whether a link is of use in a 103.
 ///
@@ -52,71 +52,8 @@ const HINTED: [Destination; 5] = [
 /// Returns whether at least one current browser uses this media type for this destination.
 fn is_shown(destination: Destination, media_type: &[u8]) -> bool {
     let essence = media_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    let essence = essence.trim_ascii();
-    let is_one_of = |known: &[&str]| known.iter().any(|known| essence.eq_ignore_ascii_case(known.as_bytes()));
-    match destination {
-        Destination::Style => is_one_of(&["text/css"]),
-        Destination::Script => is_one_of(SCRIPTS),
-        Destination::Font => is_one_of(FONTS),
-        Destination::Image => is_one_of(IMAGES),
-        _ => true,
-    }
+    is_fetched_as(destination.name(), essence.trim_ascii())
 }
-
-/// The JavaScript MIME types (MIME Sniffing standard, section 4.6).
-const SCRIPTS: &[&str] = &[
-    "text/javascript",
-    "application/javascript",
-    "application/x-javascript",
-    "application/ecmascript",
-    "application/x-ecmascript",
-    "text/ecmascript",
-    "text/javascript1.0",
-    "text/javascript1.1",
-    "text/javascript1.2",
-    "text/javascript1.3",
-    "text/javascript1.4",
-    "text/javascript1.5",
-    "text/jscript",
-    "text/livescript",
-    "text/x-ecmascript",
-    "text/x-javascript",
-];
-
-/// Font types that every current browser loads (MIME Sniffing standard, section 6.2).
-const FONTS: &[&str] = &[
-    "font/woff2",
-    "font/woff",
-    "font/ttf",
-    "font/otf",
-    "font/sfnt",
-    "font/collection",
-    "application/font-woff2",
-    "application/font-woff",
-    "application/font-sfnt",
-    "application/font-ttf",
-    "application/font-otf",
-    "application/vnd.ms-opentype",
-    "application/x-font-woff",
-    "application/x-font-ttf",
-    "application/x-font-otf",
-];
-
-/// Image types that at least one current browser shows.
-const IMAGES: &[&str] = &[
-    "image/png",
-    "image/apng",
-    "image/jpeg",
-    "image/jpg",
-    "image/gif",
-    "image/webp",
-    "image/avif",
-    "image/svg+xml",
-    "image/bmp",
-    "image/x-icon",
-    "image/vnd.microsoft.icon",
-    "image/jxl",
-];
 
 #[cfg(test)]
 mod tests {

@@ -189,11 +189,11 @@ impl Hinted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::url_hash::UrlHasher;
+    use crate::push::recent::RecentUrls;
 
     fn keys<const N: usize>(paths: [&str; N]) -> [UrlKey; N] {
-        let hasher = UrlHasher::random();
-        paths.map(|path| UrlKey::of(&hasher, "https", "h", path))
+        let memory = RecentUrls::<()>::new(1);
+        paths.map(|path| memory.key(("https", "h", path)))
     }
 
     fn counts(count: &HintUse) -> (u32, u32, u32) {

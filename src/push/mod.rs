@@ -16,6 +16,7 @@ mod plan;
 mod policy;
 mod pushable;
 mod reason;
+mod recent;
 mod request;
 mod reserve;
 mod reuse;
@@ -28,12 +29,13 @@ pub use self::{
 };
 pub use csp::Csp;
 pub use destination::Destination;
-pub use diary::{Diary, Known, UrlKey};
+pub use diary::{Diary, Known};
 pub use hinted::{HintCounts, HintUse};
 pub use mention::{Mention, Source, mentions};
 pub use plan::{Facts, Http2Facts, Plan, Promise, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};
+pub use recent::UrlKey;
 pub use reuse::{NotReusable, is_reusable};
 pub use urgency::{PRIORITY, Priority, Urgency};
 

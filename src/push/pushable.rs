@@ -1,15 +1,13 @@
 //! Decides whether a pushed response may be delivered (rule 10), and remembers the URLs whose response may not.
 
 use std::{
-    collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr},
     time::Instant,
 };
 
 use http::{HeaderMap, StatusCode, header};
 
-use super::{Credentials, diary::UrlKey};
-use crate::url_hash::UrlHasher;
+use super::{Credentials, recent::RecentUrls};
 
 /// Why a pushed response is not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -99,12 +97,7 @@ const WITNESSES: usize = 3;
 
 /// URLs whose pushed response could not be delivered, each until a deadline; `max_entries` at most.
 #[derive(Debug)]
-pub struct Unpushable {
-    hasher: UrlHasher,
-    entries: HashMap<UrlKey, Met>,
-    order: VecDeque<UrlKey>,
-    max_entries: usize,
-}
+pub struct Unpushable(RecentUrls<Met>);
 
 /// The clients that got the bad response of one URL.
 #[derive(Debug)]
@@ -159,50 +152,30 @@ impl Unpushable {
     /// Makes an empty memory of at most `max_entries` URLs.
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
-        Self {
-            hasher: UrlHasher::random(),
-            entries: HashMap::new(),
-            order: VecDeque::new(),
-            max_entries,
-        }
+        Self(RecentUrls::new(max_entries))
     }
 
-    /// Remembers at `now`, until `until`, that a witness got a bad response for a URL.
-    pub fn record(
-        &mut self,
-        (scheme, authority, path_and_query): (&str, &str, &str),
-        witness: Witness,
-        now: Instant,
-        until: Instant,
-    ) {
-        let key = UrlKey::of(&self.hasher, scheme, authority, path_and_query);
-        let met = self.entries.entry(key).or_insert_with(|| {
-            self.order.push_back(key);
-            Met {
-                until,
-                witnesses: Witnesses::default(),
-            }
-        });
+    /// Remembers at `now`, until `until`, that a witness got a bad response for a URL, given as scheme, authority and path
+    /// with query.
+    pub fn record(&mut self, url: (&str, &str, &str), witness: Witness, now: Instant, until: Instant) {
+        let key = self.0.key(url);
+        let new = || Met {
+            until,
+            witnesses: Witnesses::default(),
+        };
+        let Some(met) = self.0.entry(key, new) else { return };
         if now >= met.until {
             met.witnesses = Witnesses::default();
         }
         met.until = until;
         met.witnesses.add(witness);
-        while self.order.len() > self.max_entries {
-            if let Some(oldest) = self.order.pop_front() {
-                self.entries.remove(&oldest);
-            }
-        }
     }
 
     /// Returns whether a URL should not be promised at `now`.
     #[must_use]
     pub fn contains(&self, scheme: &str, authority: &str, path_and_query: &str, now: Instant) -> bool {
-        !self.entries.is_empty()
-            && self
-                .entries
-                .get(&UrlKey::of(&self.hasher, scheme, authority, path_and_query))
-                .is_some_and(|met| met.counts(now))
+        let met = || self.0.get(self.0.key((scheme, authority, path_and_query)));
+        !self.0.is_empty() && met().is_some_and(|met| met.counts(now))
     }
 }
 
@@ -336,7 +309,7 @@ mod tests {
                 now + Duration::from_secs(1),
             );
         }
-        assert_eq!((bad.entries.len(), bad.order.len()), (2, 2));
+        assert_eq!(bad.0.len(), 2);
         assert!(!bad.contains("http", "h", "/1", now));
     }
 }

@@ -4,18 +4,14 @@
 //! that may not be stored, Chromium fetches twice at every visit; a response that is stale on arrival it revalidates.
 //! In both cases a hint doubles the requests.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::SystemTime,
-};
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
-    diary::UrlKey,
     pushable::{Witness, Witnesses},
+    recent::RecentUrls,
 };
-use crate::url_hash::UrlHasher;
 
 /// Returns whether a response can be reused when the page requests its URL; `None` unless the status is 200, since
 /// other statuses say nothing about later responses.
@@ -95,66 +91,36 @@ fn parse(digits: &[u8]) -> Option<u64> {
 
 /// The URLs whose last response cannot be reused; `max_entries` at most.
 #[derive(Debug)]
-pub struct NotReusable {
-    hasher: UrlHasher,
-    known: HashMap<UrlKey, Witnesses>,
-    order: VecDeque<UrlKey>,
-    max_entries: usize,
-}
+pub struct NotReusable(RecentUrls<Witnesses>);
 
 impl NotReusable {
     /// Makes an empty memory of at most `max_entries` URLs.
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
-        Self {
-            hasher: UrlHasher::random(),
-            known: HashMap::new(),
-            order: VecDeque::new(),
-            max_entries,
-        }
+        Self(RecentUrls::new(max_entries))
     }
 
-    /// Remembers whether the last response of a URL can be reused.
-    pub fn record(
-        &mut self,
-        (scheme, authority, path_and_query): (&str, &str, &str),
-        witness: Witness,
-        is_reusable: bool,
-    ) {
-        let key = UrlKey::of(&self.hasher, scheme, authority, path_and_query);
+    /// Remembers whether the last response of a URL, given as scheme, authority and path with query, can be reused.
+    pub fn record(&mut self, url: (&str, &str, &str), witness: Witness, is_reusable: bool) {
+        let key = self.0.key(url);
         if is_reusable {
-            if self.known.remove(&key).is_some() {
-                self.order.retain(|known| *known != key);
-            }
-            return;
-        }
-        let order = &mut self.order;
-        let witnesses = self.known.entry(key).or_insert_with(|| {
-            order.push_back(key);
-            Witnesses::default()
-        });
-        witnesses.add(witness);
-        while self.order.len() > self.max_entries {
-            if let Some(oldest) = self.order.pop_front() {
-                self.known.remove(&oldest);
-            }
+            self.0.remove(key);
+        } else if let Some(witnesses) = self.0.entry(key, Witnesses::default) {
+            witnesses.add(witness);
         }
     }
 
     /// Returns whether no URL is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.0.is_empty()
     }
 
     /// Returns whether the last response of a URL cannot be reused.
     #[must_use]
     pub fn contains(&self, scheme: &str, authority: &str, path_and_query: &str) -> bool {
-        !self.is_empty()
-            && self
-                .known
-                .get(&UrlKey::of(&self.hasher, scheme, authority, path_and_query))
-                .is_some_and(Witnesses::count)
+        let known = || self.0.get(self.0.key((scheme, authority, path_and_query)));
+        !self.is_empty() && known().is_some_and(Witnesses::count)
     }
 }
 
@@ -228,6 +194,6 @@ mod tests {
             assert_eq!(memory.contains("https", "h", "/4"), expected, "{visitors} visitors");
         }
         memory.record(url("/4"), Witness::Everybody, true);
-        assert!(memory.is_empty() && memory.order.is_empty());
+        assert!(memory.is_empty());
     }
 }

@@ -12,8 +12,9 @@ use std::{
 };
 
 use super::{
-    diary::{Diary, Known, UrlKey},
+    diary::{Diary, Known},
     hinted::{HintUse, Hinted},
+    recent::UrlKey,
 };
 
 /// The state of one HTTP/2 connection on which its plans depend.

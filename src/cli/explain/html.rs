@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use http::{HeaderMap, header};
 
 use crate::{
-    html::{End, Found, HtmlReader, HtmlReason, Limits, ResponseFields, preconnects},
-    link::Document,
+    html::{End, Found, HtmlReader, HtmlReason, Limits, ResponseFields},
+    link::{Document, Spelled},
 };
 
 /// A page that was read.
@@ -15,8 +15,8 @@ use crate::{
 pub(super) struct ParsedPage {
     /// The assets in its head, or why the page teaches nothing.
     pub(super) found: Result<Found, HtmlReason>,
-    /// The connections and assets, as `Link` field values.
-    pub(super) values: Vec<String>,
+    /// The links that would be learned.
+    pub(super) links: Vec<Spelled>,
 }
 
 impl ParsedPage {
@@ -41,16 +41,11 @@ impl ParsedPage {
         let mut reader = HtmlReader::new(limits, document, fields);
         reader.feed(&html);
         let found = reader.finish(End::Whole);
-        let links = found.as_ref().map_or(&[][..], |found| &found.links);
-        // Connections stand first, so that they come before the fetches for which there is no room.
-        let connections = preconnects(links, document, MANY);
-        let values = connections.iter().chain(links).map(|link| link.field_value());
         Ok(Self {
-            values: values.collect(),
+            links: found
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |found| found.learnable(document)),
             found,
         })
     }
 }
-
-/// Fetches from one other origin that make a connection to that origin worth a hint.
-const MANY: usize = 4;

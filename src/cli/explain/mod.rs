@@ -218,8 +218,8 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
         .iter()
         .map(|link| (Source::Configured, link.as_bytes()));
     let page = request.page.as_ref();
-    let of_page = page.into_iter().flat_map(|page| &page.values);
-    let of_page = of_page.map(|value| (Source::Html, value.as_bytes()));
+    let of_page = page.into_iter().flat_map(|page| &page.links);
+    let of_page = of_page.map(|value| (Source::Html, value.text()));
     let learned = lines(Source::Learned, &args.learned);
     let known = configured.chain(learned).chain(of_page).collect();
     explanation.add_page(page);

@@ -4,7 +4,7 @@ use super::{
     super::{link::FetchPriority, reason::HtmlSkip},
     tag::{Attribute, Attributes},
 };
-use crate::link::CrossOrigin;
+use crate::link::{CrossOrigin, is_fetched_as};
 
 /// Returns whether a value equals a keyword; an absent attribute equals the empty keyword.
 pub(super) fn is(value: Option<&str>, keyword: &str) -> bool {
@@ -38,7 +38,7 @@ pub(super) fn script_kind(attributes: &Attributes) -> Result<ScriptKind, HtmlSki
         }
     };
     let trimmed = kind.trim_matches(|c: char| c.is_ascii_whitespace());
-    if kind.is_empty() || is_javascript(trimmed) {
+    if kind.is_empty() || is_fetched_as("script", trimmed.as_bytes()) {
         Ok(ScriptKind::Classic)
     } else if trimmed.eq_ignore_ascii_case("module") {
         Ok(ScriptKind::Module)
@@ -84,16 +84,7 @@ pub(super) fn one_of(attributes: &Attributes, names: &[&'static str]) -> Option<
 /// Checks that browsers fetch a preload with this `type` for its `as`.
 pub(super) fn check_type(destination: &str, attributes: &Attributes) -> Result<(), HtmlSkip> {
     let media_type = essence(attributes.get(Attribute::Type).unwrap_or_default());
-    let is = |known: &[&str]| known.iter().any(|known| media_type.eq_ignore_ascii_case(known));
-    let is_fetched = media_type.is_empty()
-        || match destination {
-            "style" => is(&["text/css"]),
-            "script" => is_javascript(media_type),
-            "image" => is(IMAGES),
-            "font" => is(FONTS),
-            "track" => is(&["text/vtt"]),
-            _ => true,
-        };
+    let is_fetched = media_type.is_empty() || is_fetched_as(destination, media_type.as_bytes());
     if is_fetched { Ok(()) } else { Err(HtmlSkip::Type) }
 }
 
@@ -101,10 +92,6 @@ pub(super) fn check_type(destination: &str, attributes: &Attributes) -> Result<(
 pub(super) fn essence(media_type: &str) -> &str {
     let essence = media_type.split(';').next().unwrap_or_default();
     essence.trim_matches(|c: char| c.is_ascii_whitespace())
-}
-
-fn is_javascript(essence: &str) -> bool {
-    JAVASCRIPT.iter().any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 pub(super) fn cross_origin(attributes: &Attributes) -> Option<CrossOrigin> {
@@ -149,56 +136,4 @@ pub(super) const SCRIPT_LIKE: &[&str] = &[
     "serviceworker",
     "audioworklet",
     "paintworklet",
-];
-/// The JavaScript MIME types (MIME Sniffing, section 4.6).
-const JAVASCRIPT: &[&str] = &[
-    "application/ecmascript",
-    "application/javascript",
-    "application/x-ecmascript",
-    "application/x-javascript",
-    "text/ecmascript",
-    "text/javascript",
-    "text/javascript1.0",
-    "text/javascript1.1",
-    "text/javascript1.2",
-    "text/javascript1.3",
-    "text/javascript1.4",
-    "text/javascript1.5",
-    "text/jscript",
-    "text/livescript",
-    "text/x-ecmascript",
-    "text/x-javascript",
-];
-/// Image types that at least one current browser shows.
-const IMAGES: &[&str] = &[
-    "image/apng",
-    "image/avif",
-    "image/bmp",
-    "image/gif",
-    "image/jpeg",
-    "image/jpg",
-    "image/pjpeg",
-    "image/png",
-    "image/svg+xml",
-    "image/vnd.microsoft.icon",
-    "image/webp",
-    "image/x-icon",
-    "image/x-png",
-];
-/// Font types that at least one current browser loads.
-const FONTS: &[&str] = &[
-    "font/collection",
-    "font/otf",
-    "font/sfnt",
-    "font/ttf",
-    "font/woff",
-    "font/woff2",
-    "application/font-otf",
-    "application/font-sfnt",
-    "application/font-ttf",
-    "application/font-woff",
-    "application/font-woff2",
-    "application/x-font-otf",
-    "application/x-font-ttf",
-    "application/x-font-woff",
 ];

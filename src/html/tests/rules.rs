@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::html::link::preconnects;
 use crate::link::parse;
 
 #[test]

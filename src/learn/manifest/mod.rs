@@ -15,6 +15,7 @@
 //! A link that comes and goes (an A/B test, a rotating banner) waits longer each time, so that its errors do not pause
 //! the delivery of links that stay. Learning pauses on a document whose delivered links keep being wrong nevertheless.
 
+mod entry;
 mod report;
 mod sample;
 
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use report::{DocumentReport, LinkReport};
 
+use self::entry::{Against, LinkEntry, note};
 pub(super) use self::sample::{Sample, Taught};
 use super::{
     policy::LearnPolicy,
@@ -31,41 +33,7 @@ use crate::{
     link::Spelled,
     push::{Csp, HintUse, SkipReason, Source},
 };
-
-/// Links that are delivered early, in the order of the last response that had them.
-pub type Links = Arc<[LearnedLink]>;
-
-/// A link that is delivered early.
-#[derive(Debug, Clone)]
-pub struct LearnedLink {
-    /// The link.
-    pub link: Spelled,
-    /// Counts of clients that used the link as a hint.
-    pub uses: Arc<HintUse>,
-    /// [`Source::Learned`], or [`Source::Html`] if the HTML head of the last response had the link.
-    pub source: Source,
-    /// Why the link is not hinted at the moment, if clients do not use it.
-    pub withheld: Option<SkipReason>,
-}
-
-impl LearnedLink {
-    /// Makes a link without counts, from a `Link` field.
-    #[must_use]
-    pub fn new(link: Spelled) -> Self {
-        Self {
-            link,
-            uses: Arc::default(),
-            source: Source::Learned,
-            withheld: None,
-        }
-    }
-}
-
-impl AsRef<[u8]> for LearnedLink {
-    fn as_ref(&self) -> &[u8] {
-        self.link.text()
-    }
-}
+pub use entry::{LearnedLink, Links};
 
 /// The links of one document, and the evidence about them.
 #[derive(Debug, Clone, Default)]
@@ -94,38 +62,6 @@ pub struct Manifest {
     pauses: u32,
     /// Time of the last response, in seconds since 1970.
     last_seen: u64,
-}
-
-#[derive(Debug, Clone)]
-struct LinkEntry {
-    link: Spelled,
-    /// Counts of clients that used the link as a hint.
-    uses: Arc<HintUse>,
-    /// Where the last response with the link had it.
-    source: Source,
-    /// Why the link is not hinted, and until when, in seconds since 1970.
-    withheld: Option<(SkipReason, u64)>,
-    /// Different visitors that got the link in consecutive responses.
-    visitors: Vec<Visitor>,
-    /// Whether an anonymous response had the link.
-    public: bool,
-    /// Length of the current run of responses that had the link.
-    row: u32,
-    /// Number of early deliveries that the response confirmed.
-    right: u32,
-    /// Evidence against the link since the last response that had it.
-    against: Against,
-    /// Number of times that the link vanished after it was delivered.
-    vanished: u32,
-}
-
-/// Consecutive responses that lacked a delivered link.
-#[derive(Debug, Clone, Default)]
-struct Against {
-    /// Number of anonymous responses.
-    anonymous: u32,
-    /// Different visitors that got the other responses.
-    visitors: Vec<Visitor>,
 }
 
 /// The relation of a response to the document of its URL.
@@ -174,9 +110,6 @@ pub struct Verdict {
 /// Largest number of links of a document, and largest length of a link in bytes.
 const MAX_LINKS: usize = 32;
 const MAX_LINK_BYTES: usize = 1024;
-
-/// Number of correct early deliveries after which one anonymous response does not remove a link.
-const PROVEN: u32 = 40;
 
 /// Number of judged responses before a document may be paused, and at which older responses count half. Responses
 /// count, not links: a deploy replaces all links of one response, which is one mistake.
@@ -474,81 +407,6 @@ impl Manifest {
 
 /// Time for which a link that clients do not use is not hinted, in seconds.
 const WITHHELD: u64 = 60 * 60;
-
-impl LinkEntry {
-    fn new(link: &Spelled) -> Self {
-        Self {
-            link: link.clone(),
-            uses: Arc::default(),
-            source: Source::Learned,
-            withheld: None,
-            visitors: Vec::new(),
-            public: false,
-            row: 0,
-            right: 0,
-            against: Against::default(),
-            vanished: 0,
-        }
-    }
-
-    /// Counts a response that lacks this delivered link; returns whether the evidence suffices to remove the link.
-    fn lacks(&mut self, policy: &LearnPolicy, evidence: &Evidence) -> bool {
-        match evidence {
-            Evidence::Authorized => {}
-            Evidence::Anonymous => self.against.anonymous += 1,
-            Evidence::Visitor(visitor) => note(&mut self.against.visitors, visitor, policy.min_visitors),
-        }
-        let one_is_enough = self.right < PROVEN;
-        let anonymous = self.against.anonymous >= if one_is_enough { 1 } else { 2 };
-        // A link learned from visitors needs as many visitors against it. A public link needs two: a single visitor's
-        // response is weak evidence against an anonymous one.
-        anonymous || self.against.visitors.len() >= if self.public { 2 } else { policy.min_visitors }
-    }
-
-    /// Removes all evidence about the link, but not its uses and the number of times that it vanished.
-    fn begin_anew(&mut self) {
-        self.visitors.clear();
-        self.public = false;
-        self.row = 0;
-        self.right = 0;
-        self.against = Against::default();
-    }
-
-    fn reason(&self) -> Option<SkipReason> {
-        self.withheld.map(|(reason, _)| reason)
-    }
-
-    fn learned(&self) -> LearnedLink {
-        LearnedLink {
-            link: self.link.clone(),
-            uses: Arc::clone(&self.uses),
-            source: self.source,
-            withheld: self.reason(),
-        }
-    }
-
-    fn waits_for_visitors(&self, policy: &LearnPolicy) -> bool {
-        !self.public && self.visitors.len() < policy.min_visitors
-    }
-
-    fn counts(&self, policy: &LearnPolicy) -> bool {
-        let is_for_everybody = self.public || self.visitors.len() >= policy.min_visitors;
-        is_for_everybody && self.row >= self.responses_needed()
-    }
-
-    /// Number of consecutive responses that must have the link: 1 at first, then 8, 64 and so on, eight times more each
-    /// time the link has vanished.
-    fn responses_needed(&self) -> u32 {
-        8_u32.saturating_pow(self.vanished)
-    }
-}
-
-/// Adds a visitor that differs from all in the list, which has at most `most`.
-fn note(visitors: &mut Vec<Visitor>, visitor: &Visitor, most: usize) {
-    if visitors.len() < most && !visitors.iter().any(|known| known.may_be(visitor)) {
-        visitors.push(visitor.clone());
-    }
-}
 
 #[cfg(test)]
 mod tests;

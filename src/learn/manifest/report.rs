@@ -36,7 +36,7 @@ pub struct LinkReport {
     pub right: u32,
     /// Number of times that the link vanished after it was delivered.
     pub vanished: u32,
-    /// What clients did with the link as a hint.
+    /// Counts of clients that got the link as a hint and used it.
     pub uses: HintCounts,
     /// Why the link is not hinted, or not delivered.
     pub withheld: Option<SkipReason>,

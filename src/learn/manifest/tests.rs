@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
+use super::entry::PROVEN;
 use super::{
     super::{key::KeyHasher, policy::LearnKey, visitor::VisitorFacts},
     *,

@@ -60,7 +60,7 @@ pub(in crate::proxy) fn begin(
 }
 
 /// Returns whether a request may be for a part of a document: all but navigations.
-fn is_part(fields: &HeaderMap) -> bool {
+pub(in crate::proxy) fn is_part(fields: &HeaderMap) -> bool {
     fields.get("sec-fetch-mode").is_none_or(|mode| mode != "navigate")
 }
 

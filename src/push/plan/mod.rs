@@ -8,9 +8,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use super::{
     Delivery, Destination, HintRequests, Nopush, Policy, SkipReason,
     csp::Csp,
-    diary::{Diary, Known, UrlKey},
+    diary::{Diary, Known},
     hint,
     mention::{MAX_LINKS, Mention, Source},
+    recent::UrlKey,
     request::promised_request,
     state::Slot,
     urgency::Urgency,
@@ -368,15 +369,15 @@ impl Planner<'_> {
         if let Some(reason) = mention.withheld {
             return Err(reason);
         }
-        let written = read.hint();
+        let spelled = read.spelled();
+        let written = spelled.hint();
         let length = written.len();
         // No URL or token has a byte other than visible ASCII.
-        let value = HeaderValue::try_from(written)
+        let value = HeaderValue::from_bytes(written)
             .ok()
             .filter(|value| value.to_str().is_ok())
             .ok_or(SkipReason::BadTarget)?;
-        let spelled = read.spelled();
-        let same = |known: &(Target, Spelled)| known.0 == target && known.1.is_alike(&spelled) || known.1 == spelled;
+        let same = |known: &(Target, Spelled)| known.0 == target && known.1.is_alike(&spelled);
         if self.hinted.iter().any(same) || self.was_told(&target, &spelled) {
             return Err(SkipReason::Duplicate);
         }
@@ -403,12 +404,11 @@ impl Planner<'_> {
             let Some(known) = Spelled::read(known.as_bytes()) else {
                 return false;
             };
-            known == *link
-                || known.is_alike(link)
-                    && self
-                        .document
-                        .resolve(known.target())
-                        .is_ok_and(|known| known == *target)
+            known.is_alike(link)
+                && self
+                    .document
+                    .resolve(known.target())
+                    .is_ok_and(|known| known == *target)
         })
     }
 

@@ -7,7 +7,7 @@
 use http::{HeaderMap, header};
 
 use crate::{
-    html::{End, HtmlReader, Limits, ReaderState, ResponseFields, preconnects},
+    html::{End, HtmlReader, Limits, ReaderState, ResponseFields},
     learn::{DocumentKey, Evidence, LearnPolicy, LearnSource},
     link::{Document, Spelled},
     proxy::{exchange::PageObservation, url::Url},
@@ -21,12 +21,6 @@ pub(super) enum Read {
     /// Nothing is known of its head.
     Nothing,
 }
-
-/// Links of one page that are learned.
-const MAX_LINKS: usize = 32;
-
-/// Fetches from one other origin from which on a connection to it is hinted, too.
-const MANY: usize = 4;
 
 /// Returns whether a route learns from the HTML of a response with these fields.
 pub(super) fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
@@ -77,22 +71,5 @@ pub(super) fn read(page: &mut PageObservation, data: Option<&[u8]>, is_end: bool
     let Ok(found) = page.reader.take()?.finish(End::Whole) else {
         return Some(Read::Nothing);
     };
-    // Connections first: they are to stand before the fetches that there is no room for.
-    let connections = preconnects(&found.links, &page.document, MANY);
-    let links = connections.iter().chain(&found.links);
-    // Links of the document's own origin are named as applications name them, so that they are the links of `Link` fields.
-    let own = [
-        page.document.own().scheme(),
-        "://",
-        page.document.own().authority(),
-        "/",
-    ]
-    .concat();
-    let links = links.filter_map(|link| {
-        let value = link.field_value();
-        let path = value.strip_prefix('<').and_then(|value| value.strip_prefix(&*own));
-        let value = path.map_or(value.clone(), |path| ["</", path].concat());
-        Spelled::read(value.as_bytes())
-    });
-    Some(Read::Links(links.take(MAX_LINKS).collect()))
+    Some(Read::Links(found.learnable(&page.document)))
 }
