@@ -126,10 +126,18 @@ impl ManifestStore {
     }
 
     /// Notes the policies of a response that teaches nothing else.
-    pub fn note_policies(&self, key: DocumentKey, (evidence, network): (&Evidence, u64), policies: &[&[u8]]) {
+    pub fn note_policies(
+        &self,
+        key: DocumentKey,
+        evidence: impl FnOnce() -> Evidence,
+        network: u64,
+        policies: &[&[u8]],
+    ) {
         let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
-        if let Some(stored) = known.flatten() {
-            stored.lock().note_policies(evidence, network, policies);
+        let Some(stored) = known.flatten() else { return };
+        let mut manifest = stored.lock();
+        if !manifest.has_policies(policies) {
+            manifest.note_policies(&evidence(), network, policies);
         }
     }
 

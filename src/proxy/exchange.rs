@@ -148,6 +148,8 @@ pub(super) struct DocumentObservation {
 pub(super) struct PageObservation {
     /// `None` once the head has ended.
     pub(super) reader: Option<HtmlReader>,
+    /// Whether any content has come: a 304 has none, and says nothing of the page.
+    pub(super) has_content: bool,
     pub(super) document: Document,
     pub(super) key: DocumentKey,
     /// The kind of visitor that gets the document.

@@ -198,3 +198,22 @@ async fn a_visitors_own_link_in_html_reaches_nobody_else() {
         assert!(targets(&page).iter().all(|url| !url.contains("/avatar/")), "{visitor}");
     }
 }
+
+#[tokio::test]
+async fn a_stored_page_is_learned_and_an_unchanged_one_forgets_nothing() {
+    let origin = Origin::start().await;
+    let fields = [HTML, ("cache-control", "max-age=60"), ("etag", "\"1\"")];
+    origin.serve_ok("/", &fields, page("").as_bytes());
+    let route = "routes: [{ name: pages, upstream: app, push: auto, learn: on, cache: all }]";
+    let edge = Edge::with(&config(origin.address, route)).await;
+    navigate(&edge, "/").await;
+    edge.log_line(&["/ 200", "cache=miss"]).await;
+    for _ in 0..10 {
+        assert_eq!(navigate(&edge, "/").await.hints(), [HINTS]);
+        let client = Client::without_push(edge.address).await;
+        let fields = [("sec-fetch-mode", "navigate"), ("if-none-match", "\"1\"")];
+        let unchanged = client.fetch(client.get_request("/", &fields)).await;
+        assert_eq!(unchanged.answer.status, 304);
+    }
+    assert_eq!(origin.count("/"), 1);
+}

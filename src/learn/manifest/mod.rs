@@ -271,6 +271,16 @@ impl Manifest {
         verdict
     }
 
+    /// Returns whether these are the policies that hold, but for their nonces.
+    #[must_use]
+    pub fn has_policies(&self, policies: &[&[u8]]) -> bool {
+        self.knows_csp
+            && match &self.csp {
+                Some(csp) => csp.is_of(policies.iter().copied()),
+                None => policies.is_empty(),
+            }
+    }
+
     /// Takes over the policies of a response: those of the first, of one for nobody in particular, or those that two
     /// networks got one after the other. No single visitor changes what holds for the others.
     pub fn note_policies(&mut self, evidence: &Evidence, network: u64, policies: &[&[u8]]) {
@@ -278,7 +288,7 @@ impl Manifest {
             Some(csp) => csp.is_of(policies.iter().copied()),
             None => policies.is_empty(),
         };
-        if self.knows_csp && is_same(self.csp.as_ref()) {
+        if self.has_policies(policies) {
             self.other_csp = None;
             return;
         }

@@ -186,8 +186,18 @@ impl ProxyHttp for Edge {
         if exchange.drops_content {
             *body = None;
         }
-        learning::read(self, session.req_header(), body.as_deref(), is_end, exchange);
         cache::count(self, session, body.as_ref().map_or(0, Bytes::len), exchange)?;
+        Ok(None)
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Duration>> {
+        learning::read(self, session.req_header(), body.as_deref(), is_end, exchange);
         Ok(None)
     }
 
@@ -273,6 +283,8 @@ impl ProxyHttp for Edge {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, exchange: &mut Exchange) {
         if error.is_none() {
+            // Not each way of a response tells the filter of content that it has ended.
+            learning::read(self, session.req_header(), None, true, exchange);
             storing::note_success(self, session.cache.phase(), exchange);
         }
         if !finish::is_logged(exchange) {

@@ -8,7 +8,10 @@
 mod document;
 mod page;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    net::IpAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
@@ -17,8 +20,8 @@ use self::document::{asks_for_document, observed};
 use crate::{
     forwarded::ask_for_another,
     learn::{
-        DocumentKey, Evidence, KnownDocument, LearnPolicy, LearnSource, Learning, Links, Observation, Observed,
-        Verdict, VisitorFacts,
+        DocumentKey, Evidence, KeyHasher, KnownDocument, LearnKey, LearnPolicy, LearnSource, Learning, Links,
+        Observation, Observed, Verdict, VisitorFacts,
     },
     link::{ResourceHint, Spelled},
     proxy::{
@@ -90,7 +93,7 @@ pub(in crate::proxy) fn observe(
         observation.early.extend(links(mentions));
         observation.early.truncate(MAX_EARLY);
     } else if let Some(response) = observed(status, fields, exchange.url(request).authority) {
-        exchange.page = finish(edge, request, (response, fields, mentions), exchange, &mut observation).map(Box::new);
+        exchange.page = finish(edge, request, (response, fields), mentions, exchange, &mut observation).map(Box::new);
     }
     exchange.observation = Some(observation);
 }
@@ -100,7 +103,8 @@ pub(in crate::proxy) fn observe(
 fn finish(
     edge: &Edge,
     request: &Parts,
-    (response, fields, mentions): (Observed, &HeaderMap, &[Mention<'_>]),
+    (response, fields): (Observed, &HeaderMap),
+    mentions: &[Mention<'_>],
     exchange: &Exchange,
     observation: &mut DocumentObservation,
 ) -> Option<PageObservation> {
@@ -130,26 +134,15 @@ fn finish(
     if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(key) {
         return None;
     }
-    let cookies: Vec<&[u8]> = values(&request.headers, &header::COOKIE);
-    let set_cookies: Vec<&[u8]> = values(fields, &header::SET_COOKIE);
-    let facts = VisitorFacts {
-        address,
-        cookies: &cookies,
-        set_cookies: &set_cookies,
-        authorization: request.headers.contains_key(header::AUTHORIZATION),
-        query: request.uri.query(),
-    };
-    let evidence = Evidence::of(&facts, &route.learn.key, hasher);
     let network = hasher.network(address);
+    let evidence = || evidence(request, fields, address, &route.learn.key, hasher);
     if reads_html && !edge.manifests.is_html_due(key, hasher.fingerprint(fields)) {
         // Nobody looks at what this response names: it speaks neither for nor against a link.
-        edge.manifests.note_policies(
-            key,
-            (&evidence, network),
-            &values(fields, &header::CONTENT_SECURITY_POLICY),
-        );
+        let policies = values(fields, &header::CONTENT_SECURITY_POLICY);
+        edge.manifests.note_policies(key, evidence, network, &policies);
         return None;
     }
+    let evidence = evidence();
     if reads_html {
         return page::begin(&exchange.url(request), fields, (key, evidence, network));
     }
@@ -168,8 +161,22 @@ fn finish(
     None
 }
 
-/// Reads the next piece of a document's content, as the origin sent it, where its HTML is read. `data`: none at the end
-/// alone.
+/// Returns for whom a response is, as far as its request and its own fields tell.
+fn evidence(request: &Parts, response: &HeaderMap, address: IpAddr, key: &LearnKey, hasher: &KeyHasher) -> Evidence {
+    let cookies: Vec<&[u8]> = values(&request.headers, &header::COOKIE);
+    let set_cookies: Vec<&[u8]> = values(response, &header::SET_COOKIE);
+    let facts = VisitorFacts {
+        address,
+        cookies: &cookies,
+        set_cookies: &set_cookies,
+        authorization: request.headers.contains_key(header::AUTHORIZATION),
+        query: request.uri.query(),
+    };
+    Evidence::of(&facts, key, hasher)
+}
+
+/// Reads the next piece of a document's content, as the client gets it from the origin or the store, where its HTML is
+/// read. `data`: `None` where only the end is told.
 pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, is_end: bool, exchange: &mut Exchange) {
     let Some(read) = exchange.page.as_mut().and_then(|page| page::read(page, data, is_end)) else {
         return;

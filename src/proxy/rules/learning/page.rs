@@ -50,6 +50,7 @@ pub(super) fn begin(
     let reader = HtmlReader::new(Limits::default(), &document, of_response);
     (reader.state() == ReaderState::Reading).then(|| PageObservation {
         reader: Some(reader),
+        has_content: false,
         document,
         key,
         evidence,
@@ -64,11 +65,14 @@ pub(super) fn begin(
 
 /// Reads the next piece; returns what came of it once the head, or the whole page, has ended.
 pub(super) fn read(page: &mut PageObservation, data: Option<&[u8]>, is_end: bool) -> Option<Read> {
-    let state = page.reader.as_mut()?.feed(data.unwrap_or_default());
+    let data = data.unwrap_or_default();
+    page.has_content |= !data.is_empty();
+    let state = page.reader.as_mut()?.feed(data);
     if state == ReaderState::Reading && !is_end {
         return None;
     }
-    let Ok(found) = page.reader.take()?.finish(End::Whole) else {
+    let found = page.reader.take()?.finish(End::Whole);
+    let Some(found) = found.ok().filter(|_| page.has_content) else {
         return Some(Read::Nothing);
     };
     Some(Read::Links(found.learnable(&page.document)))
