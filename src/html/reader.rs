@@ -121,7 +121,7 @@ enum Tokens {
 }
 
 impl Found {
-    /// Returns the links that are learned of a document, at most [`MAX_LEARNED`]: connections that several fetches make
+    /// Returns the links that are learned of a document, at most `MAX_LEARNED`: connections that several fetches make
     /// worth opening, then the fetches. Targets of the document's own origin are named by their paths, as applications
     /// name them in `Link` fields, so that one asset is one link wherever it is named.
     #[must_use]

@@ -24,7 +24,7 @@ impl Spelled {
         &self.text
     }
 
-    /// The link as a 103 carries it, with no parameter that browsers do not know: all but [`NOPUSH`].
+    /// The link as a 103 carries it, with no parameter that browsers do not know: all but `nopush`.
     ///
     /// `anchor`, `media` and `imagesrcset` stand there if the link has them: callers keep such links out of a 103.
     #[must_use]
