@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::meter::Label;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $label:literal,)+) => {
         /// Why a link is neither promised nor hinted.
@@ -101,6 +103,18 @@ reasons! {
     ClientStreamLimit = "client_stream_limit",
     /// The route's `max_hints` is reached, or the largest size of a 103.
     MaxHints = "max_hints",
+}
+
+impl Label for SkipReason {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn label(self) -> &'static str {
+        self.label()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
 }
 
 impl fmt::Display for SkipReason {

@@ -36,6 +36,7 @@ use tokio::{
 use super::{
     error::ServerError,
     manifests,
+    observe::{Observed, Stage},
     parts::{ListenerError, ServerParts, warn_of},
     process::PidFile,
     signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},
@@ -95,8 +96,9 @@ impl SignalControl {
         connections: OpenConnections,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
+        observed: &Observed,
     ) -> Result<(), ServerError> {
-        let ended = self.obey(pingora, connections, pid_file, addresses).await;
+        let ended = self.obey(pingora, connections, pid_file, addresses, observed).await;
         // If a new process has taken over, the file belongs to it.
         if pid_file.is_none_or(PidFile::is_ours) {
             self.save_manifests().await;
@@ -110,6 +112,7 @@ impl SignalControl {
         connections: OpenConnections,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
+        observed: &Observed,
     ) -> Result<(), ServerError> {
         let mut signals = Signals::new().map_err(ServerError::Runtime)?;
         self.parts.keep_up();
@@ -141,6 +144,7 @@ impl SignalControl {
         if let Some(pid_file) = pid_file {
             pid_file.write()?;
         }
+        observed.enter(Stage::Serving);
         for address in addresses {
             info!("listening on {address}");
         }
@@ -163,9 +167,13 @@ impl SignalControl {
                     return Ok(());
                 },
                 end = ended.recv() => match end {
-                    Some(EndStage::HandingOver) => handed_over = true,
+                    Some(EndStage::HandingOver) => {
+                        handed_over = true;
+                        observed.enter(Stage::HandedOver);
+                    }
                     Some(EndStage::Draining) => {
                         ending = true;
+                        observed.enter(Stage::Draining);
                         // After a hand-over the new process is the service. With STOPPING from this one, systemd would
                         // kill the new process after TimeoutStopSec.
                         if !handed_over {
@@ -210,7 +218,10 @@ impl SignalControl {
                     self.config.routes.len()
                 );
             }
-            Err(e) => error!("configuration not reloaded, nothing has changed:\n{e}"),
+            Err(e) => {
+                self.parts.status.failed();
+                error!("configuration not reloaded, nothing has changed:\n{e}");
+            }
         }
         tell_systemd(&[NotifyState::Ready]);
     }
@@ -347,6 +358,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     keep("server.manifests", old.server.manifests != new.server.manifests);
     keep("server.cache", old.server.cache != new.server.cache);
     keep("server.admin", old.server.admin != new.server.admin);
+    keep("server.metrics", old.server.metrics != new.server.metrics);
     keep("server.pid_file", old.server.pid_file != new.server.pid_file);
     keep(
         "server.graceful_timeout",
@@ -362,6 +374,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     new.server.manifests.clone_from(&old.server.manifests);
     new.server.cache = old.server.cache;
     new.server.admin.clone_from(&old.server.admin);
+    new.server.metrics = old.server.metrics;
     new.server.pid_file.clone_from(&old.server.pid_file);
     new.server.graceful_timeout = old.server.graceful_timeout;
     new.server.idle_origin_connections = old.server.idle_origin_connections;

@@ -2,21 +2,28 @@
 //!
 //! Reading order: [`Server`] here, `error`, `parts` (a configuration made ready to serve), `sockets` (listening
 //! sockets), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
-//! (the file of learned links), `process` (the pid file), `replace` (files replaced in one step), `admin` (`/purge` and
-//! `/metrics`), `learned` (`/learned`).
+//! (the file of learned links), `process` (the pid file), `replace` (files replaced in one step), `observe` (metrics and
+//! health), `admin` (`/purge` and `/metrics`), `learned` (`/learned`).
 
 mod admin;
 mod control;
 mod error;
 mod learned;
 mod manifests;
+mod observe;
 mod parts;
 mod process;
 mod replace;
 mod signals;
 mod sockets;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use log::{debug, info};
@@ -28,6 +35,7 @@ use pingora::{
     server::{Server as PingoraServer, ShutdownWatch, configuration::ServerConf},
 };
 use pingora_proxy::{HttpProxy, ProcessCustomSession, ProxyServiceBuilder};
+use tokio::sync::watch;
 
 pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
@@ -42,10 +50,11 @@ use crate::{
     h2,
     listen::{Acceptor, OpenConnections, ServeHttp2, UpgradeRequest},
     proxy::{Edge, FreshResponses},
-    telemetry::Metrics,
+    telemetry::Http2Meter,
     upstream::Connector,
 };
 use control::SignalControl;
+use observe::{MetricsEndpoint, Observed, Stage};
 use parts::{ServerParts, warn_of};
 use process::PidFile;
 use sockets::{Listening, OpenSocket};
@@ -58,6 +67,8 @@ pub struct Server {
     control: SignalControl,
     pid_file: Option<PidFile>,
     sockets: Sockets,
+    observed: Arc<Observed>,
+    metrics: Option<MetricsEndpoint>,
 }
 
 impl Server {
@@ -88,18 +99,41 @@ impl Server {
         };
         let parts = Arc::new(ServerParts::new(&config, addresses.clone())?);
         let connections = OpenConnections::default();
-        let metrics = Metrics::default();
+        let observed = Arc::new(Observed {
+            parts: Arc::clone(&parts),
+            listen: Arc::default(),
+            connections: connections.clone(),
+            http2: Arc::default(),
+            scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
+            stage: watch::Sender::new(Stage::Starting),
+            started: SystemTime::now(),
+        });
+        let metrics = config
+            .server
+            .metrics
+            .map(|address| match sockets {
+                Sockets::Open => {
+                    MetricsEndpoint::open(address).map_err(|source| ServerError::Listen { address, source })
+                }
+                Sockets::TakeOver => Ok(MetricsEndpoint::TakeOver(address)),
+            })
+            .transpose()?;
         let http2 = Http2 {
             memory: Arc::new(FreshResponses::new(
                 Arc::clone(&parts.edge),
                 Arc::clone(&parts.manifests),
                 parts.cache,
             )),
-            scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
+            scheduler: Arc::clone(&observed.scheduler),
             parts: Arc::clone(&parts),
-            metrics: metrics.clone(),
+            meter: Arc::clone(&observed.http2),
         };
-        let acceptor = Acceptor::new(http2, Arc::clone(&parts.listen), connections.clone());
+        let acceptor = Acceptor::new(
+            http2,
+            Arc::clone(&parts.listen),
+            connections.clone(),
+            Arc::clone(&observed.listen),
+        );
         let service = ProxyServiceBuilder::new(
             &pingora.configuration,
             Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache),
@@ -116,7 +150,7 @@ impl Server {
             pingora.add_service(admin::service(
                 entrance,
                 admin::AdminParts::of(&parts),
-                metrics,
+                Arc::clone(&observed),
                 sockets,
             )?);
         }
@@ -127,6 +161,8 @@ impl Server {
             control: SignalControl::new(config, source, parts),
             pid_file,
             sockets,
+            observed,
+            metrics,
         })
     }
 
@@ -157,11 +193,18 @@ impl Server {
             .enable_all()
             .build()
             .map_err(ServerError::Runtime)?;
-        let ended =
-            runtime.block_on(
-                self.control
-                    .run(self.pingora, self.connections, self.pid_file.as_ref(), &self.addresses),
-            );
+        if let Some(metrics) = self.metrics.take() {
+            metrics
+                .start(Arc::clone(&self.observed))
+                .map_err(ServerError::Runtime)?;
+        }
+        let ended = runtime.block_on(self.control.run(
+            self.pingora,
+            self.connections,
+            self.pid_file.as_ref(),
+            &self.addresses,
+            &self.observed,
+        ));
         if let Some(pid_file) = &self.pid_file {
             pid_file.remove();
         }
@@ -235,7 +278,7 @@ fn all_custom() -> HttpServerOptions {
 struct Http2 {
     memory: Arc<FreshResponses>,
     scheduler: Arc<h2::RequestScheduler>,
-    metrics: Metrics,
+    meter: Arc<Http2Meter>,
     parts: Arc<ServerParts>,
 }
 
@@ -261,7 +304,7 @@ impl ServeHttp2<Proxy> for Http2 {
             stored: Arc::<FreshResponses>::clone(&self.memory),
             app: Arc::clone(proxy),
             scheduler: Arc::clone(&self.scheduler),
-            metrics: self.metrics.clone(),
+            meter: Arc::clone(&self.meter),
         };
         h2::serve(stream, beginning, responder, limits, shutdown).await;
     }

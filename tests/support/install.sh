@@ -22,6 +22,7 @@ test  chromium chromium
 test  varnishd varnish
 test  nginx   nginx
 test  systemd-analyze systemd
+test  promtool prometheus
 clients firefox-esr firefox-esr
 clients javac   default-jdk-headless
 clients python3 python3
@@ -122,7 +123,8 @@ if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
     exit 1
 fi
 
-# Packages of servers start them, unless this file says no (invoke-rc.d(8)); and enable them for the next boot.
+# Packages of servers start them, unless this file says no (invoke-rc.d(8)); and enable them for the next boot, where
+# systemd does not run either, as in a container.
 policy=/usr/sbin/policy-rc.d
 keep_servers_off() {
     [[ ! -e $policy ]] || return 0
@@ -131,8 +133,15 @@ keep_servers_off() {
     "${as_root[@]}" chmod 755 "$policy"
 }
 enabled_services() {
-    [[ -d /run/systemd/system ]] || return 0
-    systemctl list-unit-files --type=service --state=enabled --no-legend | awk '{ print $1 }' | sort
+    find /etc/systemd/system -path '*.wants/*.service' -printf '%f\n' 2>/dev/null | sort -u
+}
+disable_service() {
+    if command -v systemctl >/dev/null; then
+        "${as_root[@]}" systemctl --quiet disable "$1"
+    else
+        "${as_root[@]}" deb-systemd-helper disable "$1" >/dev/null
+        "${as_root[@]}" update-rc.d "${1%.service}" disable 2>/dev/null || true
+    fi
 }
 
 echo "installing:" "${packages[@]}" "${optional[@]}"
@@ -153,6 +162,6 @@ for package in "${optional[@]}"; do
     install "$package" || echo "left out: apt-get could not install $package" >&2
 done
 comm -13 <(echo "$enabled_before") <(enabled_services) | while read -r service; do
-    "${as_root[@]}" systemctl --quiet disable "$service"
+    disable_service "$service"
 done
 install_clients "$@"
