@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, text::encode},
+    encoding::{DescriptorEncoder, MetricEncoder, text::encode},
     metrics::{MetricType, exemplar::Exemplar},
     registry::Registry,
 };
@@ -91,24 +91,44 @@ impl Family {
         };
         let mut metric = encoder.encode_descriptor(self.name, self.help, None, kind)?;
         for Sample { labels, value } in &self.samples {
-            let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, &**value)).collect();
+            let labels: Vec<_> = labels.iter().map(|(name, value)| (*name, escaped(value))).collect();
             if self.kind == FamilyKind::Info {
                 metric.encode_info(&labels)?;
                 continue;
             }
-            let mut metric = metric.encode_family(&labels)?;
-            match (self.kind, value) {
-                (_, SampleValue::Times(times)) => {
-                    metric.encode_histogram(times.sum, times.count(), &times.buckets, NO_EXEMPLARS)?;
-                }
-                (FamilyKind::Counter, SampleValue::Count(number)) => metric.encode_counter(number, NO_EXEMPLAR)?,
-                (FamilyKind::Counter, SampleValue::Number(number)) => metric.encode_counter(number, NO_EXEMPLAR)?,
-                (_, SampleValue::Count(number)) => metric.encode_gauge(number)?,
-                (_, SampleValue::Number(number)) => metric.encode_gauge(number)?,
+            if labels.is_empty() {
+                value.encode(self.kind, &mut metric)?;
+            } else {
+                value.encode(self.kind, &mut metric.encode_family(&labels)?)?;
             }
         }
         Ok(())
     }
+}
+
+impl SampleValue {
+    fn encode(&self, kind: FamilyKind, metric: &mut MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        match (kind, self) {
+            (_, Self::Times(times)) => {
+                // prometheus-client writes the largest number as the infinite bound.
+                let buckets = times
+                    .buckets
+                    .iter()
+                    .map(|&(bound, number)| (bound.min(f64::MAX), number));
+                let buckets: Vec<_> = buckets.collect();
+                metric.encode_histogram(times.sum, times.count(), &buckets, NO_EXEMPLARS)
+            }
+            (FamilyKind::Counter, Self::Count(number)) => metric.encode_counter(number, NO_EXEMPLAR),
+            (FamilyKind::Counter, Self::Number(number)) => metric.encode_counter(number, NO_EXEMPLAR),
+            (_, Self::Count(number)) => metric.encode_gauge(number),
+            (_, Self::Number(number)) => metric.encode_gauge(number),
+        }
+    }
+}
+
+/// Escapes the value of a label, which prometheus-client writes as it is.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// Examples of requests beside numbers, of which there are none.
