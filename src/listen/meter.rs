@@ -1,6 +1,6 @@
 //! Counts connections of clients: [`ListenMeter`].
 
-use crate::{labels, meter::Counters};
+use crate::meter::{Counters, labels};
 
 labels! {
     /// The protocol with which a connection begins.

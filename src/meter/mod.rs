@@ -84,7 +84,6 @@ pub trait Label: Copy + 'static {
 }
 
 /// Defines an enum that is a [`Label`]: each value with its name.
-#[macro_export]
 macro_rules! labels {
     ($(#[$outer:meta])* $visibility:vis enum $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)+ }) => {
         $(#[$outer])*
@@ -108,6 +107,8 @@ macro_rules! labels {
         }
     };
 }
+
+pub(crate) use labels;
 
 /// One counter for each value of a label.
 #[derive(Debug)]

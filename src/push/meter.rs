@@ -1,10 +1,7 @@
 //! Counts what becomes of the links of documents: promises, hints, skips, and what clients make of them.
 
 use super::{NotPushable, SkipReason, Skips, Source};
-use crate::{
-    labels,
-    meter::{Counter, Counters},
-};
+use crate::meter::{Counter, Counters, labels};
 
 labels! {
     /// Why a promise is not fulfilled.

@@ -34,7 +34,7 @@ use tokio::time::timeout;
 use super::{
     error::ServerError,
     learned::{self, LEARNED_PATH, LearnedDocument, LearnedError, LearnedRequest},
-    observe::Observed,
+    observe::ObservedServer,
     parts::ServerParts,
     sockets::{Sockets, free_address},
 };
@@ -153,7 +153,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// The application of the admin service.
 pub(super) struct AdminApp {
     known: AdminParts,
-    observed: Arc<Observed>,
+    observed: Arc<ObservedServer>,
     /// Whether the service is at an address, which browsers can reach, not at a Unix socket.
     is_at_address: bool,
 }
@@ -195,7 +195,7 @@ impl ServerApp for InTime {
 pub(super) fn service(
     entrance: &config::AdminEndpoint,
     known: AdminParts,
-    observed: Arc<Observed>,
+    observed: Arc<ObservedServer>,
     sockets: Sockets,
 ) -> Result<Service<InTime>, ServerError> {
     let admin = AdminApp {

@@ -36,7 +36,7 @@ use tokio::{
 use super::{
     error::ServerError,
     manifests,
-    observe::{Observed, Stage},
+    observe::{ObservedServer, Stage},
     parts::{ListenerError, ServerParts, warn_of},
     process::PidFile,
     signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},
@@ -96,7 +96,7 @@ impl SignalControl {
         connections: OpenConnections,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
-        observed: &Observed,
+        observed: &ObservedServer,
     ) -> Result<(), ServerError> {
         let ended = self.obey(pingora, connections, pid_file, addresses, observed).await;
         // If a new process has taken over, the file belongs to it.
@@ -112,7 +112,7 @@ impl SignalControl {
         connections: OpenConnections,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
-        observed: &Observed,
+        observed: &ObservedServer,
     ) -> Result<(), ServerError> {
         let mut signals = Signals::new().map_err(ServerError::Runtime)?;
         self.parts.keep_up();

@@ -54,7 +54,7 @@ use crate::{
     upstream::Connector,
 };
 use control::SignalControl;
-use observe::{MetricsEndpoint, Observed, Stage};
+use observe::{MetricsEndpoint, ObservedServer, Stage};
 use parts::{ServerParts, warn_of};
 use process::PidFile;
 use sockets::{Listening, OpenSocket};
@@ -67,7 +67,7 @@ pub struct Server {
     control: SignalControl,
     pid_file: Option<PidFile>,
     sockets: Sockets,
-    observed: Arc<Observed>,
+    observed: Arc<ObservedServer>,
     metrics: Option<MetricsEndpoint>,
 }
 
@@ -99,7 +99,7 @@ impl Server {
         };
         let parts = Arc::new(ServerParts::new(&config, addresses.clone())?);
         let connections = OpenConnections::default();
-        let observed = Arc::new(Observed {
+        let observed = Arc::new(ObservedServer {
             parts: Arc::clone(&parts),
             listen: Arc::default(),
             connections: connections.clone(),

@@ -4,7 +4,7 @@ use crate::meter::{Counters, Distribution, Histogram, Label};
 
 /// The samples of one metric.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Family {
+pub struct MetricFamily {
     /// The name, without the `_total` of counters and the `_info` of facts.
     pub name: &'static str,
     /// The meaning, in one sentence.
@@ -12,7 +12,7 @@ pub struct Family {
     /// The kind of the metric.
     pub kind: FamilyKind,
     /// The values.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<MetricSample>,
 }
 
 /// The kind of a metric.
@@ -30,7 +30,7 @@ pub enum FamilyKind {
 
 /// One value of a metric.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub struct MetricSample {
     /// Names and values of the labels.
     pub labels: Vec<(&'static str, String)>,
     /// The value.
@@ -48,7 +48,7 @@ pub enum SampleValue {
     Times(Distribution),
 }
 
-impl Family {
+impl MetricFamily {
     /// Makes a counter without values.
     #[must_use]
     pub const fn counter(name: &'static str, help: &'static str) -> Self {
@@ -140,6 +140,6 @@ impl Family {
 
     fn push<const N: usize>(&mut self, labels: [(&'static str, &str); N], value: SampleValue) {
         let labels = labels.map(|(name, value)| (name, value.to_owned())).into();
-        self.samples.push(Sample { labels, value });
+        self.samples.push(MetricSample { labels, value });
     }
 }

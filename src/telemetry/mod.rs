@@ -11,7 +11,7 @@ mod route;
 pub mod seldom;
 mod text;
 
-pub use family::{Family, FamilyKind, Sample, SampleValue};
+pub use family::{FamilyKind, MetricFamily, MetricSample, SampleValue};
 pub use http2::{FaultKind, Http2Meter, WaitMeter};
 pub use quiet::Quiet;
 pub use route::{CacheWord, ClientProtocol, FinishedRequest, LearnedVerdict, RouteMeter, RouteMeters, StatusClass};

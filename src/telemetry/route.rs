@@ -8,8 +8,7 @@ use std::{sync::Arc, time::Duration};
 use http::{StatusCode, Version};
 
 use crate::{
-    labels,
-    meter::{Counter, Counters, Histogram, Label},
+    meter::{Counter, Counters, Histogram, Label, labels},
     push::PushMeter,
 };
 

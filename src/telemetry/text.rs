@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Family, FamilyKind, Sample, SampleValue};
+use super::{FamilyKind, MetricFamily, MetricSample, SampleValue};
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl TextFormat {
 
     /// Writes families in this format.
     #[must_use]
-    pub fn write(self, families: Vec<Family>) -> String {
+    pub fn write(self, families: Vec<MetricFamily>) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Families(families)));
         let mut text = String::new();
@@ -70,7 +70,7 @@ impl TextFormat {
 }
 
 #[derive(Debug)]
-struct Families(Vec<Family>);
+struct Families(Vec<MetricFamily>);
 
 impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -81,7 +81,7 @@ impl Collector for Families {
     }
 }
 
-impl Family {
+impl MetricFamily {
     fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let kind = match self.kind {
             FamilyKind::Counter => MetricType::Counter,
@@ -90,7 +90,7 @@ impl Family {
             FamilyKind::Info => MetricType::Info,
         };
         let mut metric = encoder.encode_descriptor(self.name, self.help, None, kind)?;
-        for Sample { labels, value } in &self.samples {
+        for MetricSample { labels, value } in &self.samples {
             let labels: Vec<_> = labels.iter().map(|(name, value)| (*name, escaped(value))).collect();
             if self.kind == FamilyKind::Info {
                 metric.encode_info(&labels)?;
@@ -172,20 +172,20 @@ mod tests {
     use super::*;
     use crate::meter::Histogram;
 
-    fn families() -> Vec<Family> {
-        let mut info = Family::info("linkpush_build", "The version.");
+    fn families() -> Vec<MetricFamily> {
+        let mut info = MetricFamily::info("linkpush_build", "The version.");
         info.count([("version", "1.2.3")], 1);
-        let mut requests = Family::counter("linkpush_requests", "Requests.");
+        let mut requests = MetricFamily::counter("linkpush_requests", "Requests.");
         requests.count([("route", "a\"b\\c\nd"), ("status", "2xx")], 7);
-        let mut processor = Family::counter("process_cpu_seconds", "Time.");
+        let mut processor = MetricFamily::counter("process_cpu_seconds", "Time.");
         processor.number([], 1.5);
-        let mut size = Family::gauge("linkpush_size_bytes", "Bytes.");
+        let mut size = MetricFamily::gauge("linkpush_size_bytes", "Bytes.");
         size.size([], 3);
         let histogram = Histogram::default();
         histogram.observe(std::time::Duration::from_millis(2));
-        let mut times = Family::histogram("linkpush_time_seconds", "Times.");
+        let mut times = MetricFamily::histogram("linkpush_time_seconds", "Times.");
         times.times([("route", "a")], &histogram);
-        let none = Family::counter("linkpush_nothing", "Never.");
+        let none = MetricFamily::counter("linkpush_nothing", "Never.");
         vec![info, requests, processor, size, times, none]
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use pingora::{Error, ErrorType};
 
-use crate::{labels, peer::ResponseLimit};
+use crate::{meter::labels, peer::ResponseLimit};
 
 labels! {
     /// The kind of a failure at a server.

@@ -1,10 +1,7 @@
 //! Counts what happens between this server and the servers of a pool: [`PoolMeter`].
 
 use super::OriginFailure;
-use crate::{
-    labels,
-    meter::{Counter, Counters, Histogram},
-};
+use crate::meter::{Counter, Counters, Histogram, labels};
 
 labels! {
     /// Where the connection of a request came from.

@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Observed, Stage};
+use super::{ObservedServer, Stage};
 use crate::telemetry::TextFormat;
 
 /// Most bytes of a request's head.
@@ -63,7 +63,7 @@ impl MetricsEndpoint {
     }
 
     /// Serves on a thread of its own until the process ends, or another process has taken over.
-    pub(in crate::server) fn start(self, observed: Arc<Observed>) -> io::Result<()> {
+    pub(in crate::server) fn start(self, observed: Arc<ObservedServer>) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let serving = move || {
             if let Err(e) = runtime.block_on(self.serve(observed)) {
@@ -76,7 +76,7 @@ impl MetricsEndpoint {
             .map(drop)
     }
 
-    async fn serve(self, observed: Arc<Observed>) -> io::Result<()> {
+    async fn serve(self, observed: Arc<ObservedServer>) -> io::Result<()> {
         let listener = self.listener().await?;
         info!("metrics at http://{}/metrics", listener.local_addr()?);
         let mut handed_over = observed.stage.subscribe();
@@ -133,7 +133,7 @@ async fn is_handed_over(stage: &mut watch::Receiver<Stage>) {
 }
 
 /// Reads one request and responds to it.
-async fn respond(mut connection: TcpStream, observed: &Observed) -> io::Result<StatusCode> {
+async fn respond(mut connection: TcpStream, observed: &ObservedServer) -> io::Result<StatusCode> {
     let head = read_head(&mut connection).await?;
     let (answer, is_head) = match Asked::parse(&head) {
         Ok(asked) => (asked.answer(observed), asked.is_head),
@@ -233,7 +233,7 @@ impl Asked {
         Ok(Self { subject, is_head })
     }
 
-    fn answer(self, observed: &Observed) -> Answer {
+    fn answer(self, observed: &ObservedServer) -> Answer {
         match self.subject {
             Subject::Metrics(format) => Answer {
                 status: StatusCode::OK,

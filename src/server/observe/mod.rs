@@ -1,6 +1,6 @@
 //! Tells the numbers and the health of the running server.
 //!
-//! Reading order: [`Observed`] here (all that is told), `requests`, `origins`, `clients`, `stores`, `state` (families of
+//! Reading order: [`ObservedServer`] here (all that is told), `requests`, `origins`, `clients`, `stores`, `state` (families of
 //! numbers), `ready` (whether traffic may be sent here), `endpoint` (the address at which all this is asked for).
 
 mod clients;
@@ -11,10 +11,7 @@ mod requests;
 mod state;
 mod stores;
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use tokio::sync::watch;
 
@@ -25,7 +22,7 @@ use super::parts::ServerParts;
 use crate::{
     h2::RequestScheduler,
     listen::{ListenMeter, OpenConnections},
-    telemetry::{Family, Http2Meter},
+    telemetry::{Http2Meter, MetricFamily},
 };
 
 /// The stages of the server's life.
@@ -43,7 +40,7 @@ pub(super) enum Stage {
 
 /// The parts of a server whose numbers are told.
 #[derive(Debug)]
-pub(super) struct Observed {
+pub(super) struct ObservedServer {
     pub(super) parts: Arc<ServerParts>,
     pub(super) listen: Arc<ListenMeter>,
     pub(super) connections: OpenConnections,
@@ -53,14 +50,19 @@ pub(super) struct Observed {
     pub(super) started: SystemTime,
 }
 
-impl Observed {
+impl ObservedServer {
     /// Returns all numbers of this moment.
-    pub(super) fn snapshot(&self) -> Vec<Family> {
+    pub(super) fn snapshot(&self) -> Vec<MetricFamily> {
         let edge = self.parts.edge.load();
         let mut families = vec![state::build(), state::ready(self.readiness().is_ready)];
         families.extend(requests::families(&edge.meters));
         families.extend(origins::families(&edge.pools));
-        families.extend(clients::families(self));
+        families.extend(clients::families(
+            &self.listen,
+            self.connections.count(),
+            &self.http2,
+            self.scheduler.waits(),
+        ));
         families.extend(stores::families(self.parts.cache, &self.parts.manifests));
         families.extend(self.parts.status.families());
         families.extend(state::process(self.started));
@@ -76,13 +78,5 @@ impl Observed {
             }
             changes
         });
-    }
-}
-
-/// Returns a time in seconds since 1970.
-fn timestamp(time: SystemTime) -> f64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => since.as_secs_f64(),
-        Err(before) => -before.duration().as_secs_f64(),
     }
 }

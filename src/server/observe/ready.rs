@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Observed, Stage};
+use super::{ObservedServer, Stage};
 use crate::{proxy::ProxySnapshot, upstream::NoServer};
 
 /// The answer of `/readyz`.
@@ -43,7 +43,7 @@ pub(super) enum NotReady {
     },
 }
 
-impl Observed {
+impl ObservedServer {
     /// Returns whether requests may be sent here, and why not.
     pub(super) fn readiness(&self) -> Readiness {
         let mut reasons = Vec::new();

@@ -1,51 +1,51 @@
 //! Tells the numbers of routes: requests, the cache's part in them, and the links of documents.
 
 use crate::meter::Label as _;
-use crate::telemetry::{Family, RouteMeters};
+use crate::telemetry::{MetricFamily, RouteMeters};
 
 /// Returns the numbers of all routes.
-pub(super) fn families(meters: &RouteMeters) -> Vec<Family> {
-    let mut requests = Family::counter(
+pub(super) fn families(meters: &RouteMeters) -> Vec<MetricFamily> {
+    let mut requests = MetricFamily::counter(
         "linkpush_requests",
         "Requests of clients that have ended, promises left out.",
     );
-    let mut durations = Family::histogram(
+    let mut durations = MetricFamily::histogram(
         "linkpush_request_duration_seconds",
         "Time from a request's head to the end of its response.",
     );
-    let mut bytes = Family::counter(
+    let mut bytes = MetricFamily::counter(
         "linkpush_response_bytes",
         "Bytes of content sent to clients, promises left out.",
     );
-    let mut cache = Family::counter(
+    let mut cache = MetricFamily::counter(
         "linkpush_cache_requests",
         "Requests and promises on routes that cache, by the part that the cache had.",
     );
-    let mut promises = Family::counter(
+    let mut promises = MetricFamily::counter(
         "linkpush_promises",
         "PUSH_PROMISE frames sent, by where the link was found.",
     );
-    let mut pushed = Family::counter("linkpush_pushed_bytes", "Bytes of content sent on promised streams.");
-    let mut wasted = Family::counter(
+    let mut pushed = MetricFamily::counter("linkpush_pushed_bytes", "Bytes of content sent on promised streams.");
+    let mut wasted = MetricFamily::counter(
         "linkpush_pushed_wasted_bytes",
         "Bytes of content sent on promised streams that the client reset.",
     );
-    let mut cancelled = Family::counter("linkpush_pushes_cancelled", "Promises that were not fulfilled.");
-    let mut hints = Family::counter("linkpush_hints", "Links sent in a 103, by where they were found.");
-    let mut used = Family::counter(
+    let mut cancelled = MetricFamily::counter("linkpush_pushes_cancelled", "Promises that were not fulfilled.");
+    let mut hints = MetricFamily::counter("linkpush_hints", "Links sent in a 103, by where they were found.");
+    let mut used = MetricFamily::counter(
         "linkpush_hints_used",
         "Hinted links that their client requested within 10 seconds.",
     );
-    let mut unused = Family::counter(
+    let mut unused = MetricFamily::counter(
         "linkpush_hints_unused",
         "Hinted links that their client did not request, though it requested others.",
     );
-    let mut skipped = Family::counter("linkpush_links_skipped", "Links that were neither promised nor hinted.");
-    let mut learned = Family::counter(
+    let mut skipped = MetricFamily::counter("linkpush_links_skipped", "Links that were neither promised nor hinted.");
+    let mut learned = MetricFamily::counter(
         "linkpush_learned_links",
         "Links delivered because earlier responses had them, by whether the response had them, too.",
     );
-    let mut pauses = Family::counter(
+    let mut pauses = MetricFamily::counter(
         "linkpush_learning_pauses",
         "Documents whose learning was paused because learned links kept being wrong.",
     );

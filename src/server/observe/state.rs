@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
@@ -16,8 +16,11 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-use super::timestamp;
-use crate::{config::Config, labels, meter::Counters, telemetry::Family};
+use crate::{
+    config::Config,
+    meter::{Counters, labels},
+    telemetry::MetricFamily,
+};
 
 labels! {
     /// The result of a reload.
@@ -88,25 +91,25 @@ impl ConfigStatus {
         self.has_failed.load(Relaxed)
     }
 
-    pub(super) fn families(&self) -> Vec<Family> {
-        let mut generation = Family::gauge(
+    pub(super) fn families(&self) -> Vec<MetricFamily> {
+        let mut generation = MetricFamily::gauge(
             "linkpush_config_generation",
             "Number of configurations that were in force since the start, the current one included.",
         );
         generation.count([], self.generation());
-        let mut successful = Family::gauge(
+        let mut successful = MetricFamily::gauge(
             "linkpush_config_last_reload_successful",
             "1 if the last reload is in force, or there was none; 0 if it failed.",
         );
         successful.count([], u64::from(!self.has_failed()));
-        let mut since = Family::gauge(
+        let mut since = MetricFamily::gauge(
             "linkpush_config_last_reload_success_timestamp_seconds",
             "Time since which the configuration is in force, in seconds since 1970.",
         );
         since.number([], timestamp(**self.since.load()));
-        let mut reloads = Family::counter("linkpush_config_reloads", "Reloads by their result.");
+        let mut reloads = MetricFamily::counter("linkpush_config_reloads", "Reloads by their result.");
         reloads.each([], "result", &self.reloads);
-        let mut expiry = Family::gauge(
+        let mut expiry = MetricFamily::gauge(
             "linkpush_certificate_expiry_timestamp_seconds",
             "End of the validity of a listener's certificate, in seconds since 1970.",
         );
@@ -138,15 +141,15 @@ fn served(config: &Config, addresses: &[SocketAddr]) -> Vec<ServedCertificate> {
 }
 
 /// Returns the version as a family.
-pub(super) fn build() -> Family {
-    let mut build = Family::info("linkpush_build", "The version of linkpush.");
+pub(super) fn build() -> MetricFamily {
+    let mut build = MetricFamily::info("linkpush_build", "The version of linkpush.");
     build.count([("version", env!("CARGO_PKG_VERSION"))], 1);
     build
 }
 
 /// Returns the answer of `/readyz` as a family.
-pub(super) fn ready(is_ready: bool) -> Family {
-    let mut ready = Family::gauge(
+pub(super) fn ready(is_ready: bool) -> MetricFamily {
+    let mut ready = MetricFamily::gauge(
         "linkpush_ready",
         "1 if /readyz says that requests may be sent here, else 0.",
     );
@@ -156,12 +159,12 @@ pub(super) fn ready(is_ready: bool) -> Family {
 
 /// Returns the process's use of the system, under the names that Prometheus' own libraries use. A number that the
 /// system does not tell is left out.
-pub(super) fn process(started: SystemTime) -> Vec<Family> {
-    let mut processor = Family::counter("process_cpu_seconds", "Processor time of the process.");
+pub(super) fn process(started: SystemTime) -> Vec<MetricFamily> {
+    let mut processor = MetricFamily::counter("process_cpu_seconds", "Processor time of the process.");
     let used = clock_gettime(ClockId::ProcessCPUTime);
     #[allow(clippy::cast_precision_loss, reason = "2^53 seconds are 285 million years")]
     processor.number([], used.tv_sec as f64 + used.tv_nsec as f64 / 1e9);
-    let mut start = Family::gauge(
+    let mut start = MetricFamily::gauge(
         "process_start_time_seconds",
         "Start of the process, in seconds since 1970.",
     );
@@ -171,9 +174,9 @@ pub(super) fn process(started: SystemTime) -> Vec<Family> {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse::<u64>().ok()
     };
-    let mut resident = Family::gauge("process_resident_memory_bytes", "Resident memory of the process.");
-    let mut virtual_memory = Family::gauge("process_virtual_memory_bytes", "Virtual memory of the process.");
-    let mut threads = Family::gauge("process_threads", "Threads of the process.");
+    let mut resident = MetricFamily::gauge("process_resident_memory_bytes", "Resident memory of the process.");
+    let mut virtual_memory = MetricFamily::gauge("process_virtual_memory_bytes", "Virtual memory of the process.");
+    let mut threads = MetricFamily::gauge("process_threads", "Threads of the process.");
     for (family, number) in [
         (&mut resident, told("VmRSS:").map(|kilobytes| kilobytes * 1024)),
         (&mut virtual_memory, told("VmSize:").map(|kilobytes| kilobytes * 1024)),
@@ -181,14 +184,22 @@ pub(super) fn process(started: SystemTime) -> Vec<Family> {
     ] {
         number.into_iter().for_each(|number| family.count([], number));
     }
-    let mut descriptors = Family::gauge("process_open_fds", "Open file descriptors.");
+    let mut descriptors = MetricFamily::gauge("process_open_fds", "Open file descriptors.");
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         // One of them is that of this folder.
         descriptors.size([], open.count().saturating_sub(1));
     }
-    let mut limit = Family::gauge("process_max_fds", "Largest number of open file descriptors.");
+    let mut limit = MetricFamily::gauge("process_max_fds", "Largest number of open file descriptors.");
     if let Some(most) = getrlimit(Resource::Nofile).current {
         limit.count([], most);
     }
     vec![processor, start, resident, virtual_memory, threads, descriptors, limit]
+}
+
+/// Returns a time in seconds since 1970.
+fn timestamp(time: SystemTime) -> f64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    labels,
+    meter::labels,
     upstream::{EjectionPolicy, HealthCheckPolicy},
 };
 
