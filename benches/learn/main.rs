@@ -96,8 +96,10 @@ fn respond(store: &ManifestStore, path: &str) {
         links: &links,
         delivered: &delivered,
         policies: &[],
+        page_policies: None,
+        query: None,
     };
-    store.observe(key, &policy, &seen);
+    store.observe(&key.into(), &policy, &seen);
 }
 
 const NOW: u64 = 1_000_000;

@@ -327,7 +327,9 @@ pub(crate) fn run(setting: Setting) -> Outcome {
                 cookies: &fields,
                 set_cookies: &[],
                 authorization: false,
+                identities: &[],
                 query: None,
+                division: None,
             };
             let evidence = Evidence::of(&facts, &policy.key, store.hasher());
             let seen = Observation {
@@ -339,8 +341,10 @@ pub(crate) fn run(setting: Setting) -> Outcome {
                 links: &values,
                 delivered: &delivered,
                 policies: &[],
+                page_policies: None,
+                query: None,
             };
-            store.observe(key, &policy, &seen).paused
+            store.observe(&key.into(), &policy, &seen).paused
         };
         tally.requests += 1;
         tally.common += common as u64;
