@@ -1,11 +1,12 @@
 //! Assembles the server: makes parts from a [`Config`], and a Pingora server from the parts; then controls the process.
 //!
-//! Reading order: [`Server`] here, `error`, `parts` (a configuration made ready to serve), `sockets` (listening
-//! sockets), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
-//! (the file of learned links), `process` (the pid file), `replace` (files replaced in one step), `observe` (metrics and
-//! health), `admin` (`/purge` and `/metrics`), `learned` (`/learned`).
+//! Reading order: [`Server`] here, `error`, `config_status` (which configuration is in force), `parts` (a configuration
+//! made ready to serve), `sockets` (listening sockets), `signals` (which signals end or change the server), `control`
+//! (reload, upgrade and shutdown), `manifests` (the file of learned links), `process` (the pid file), `replace` (files
+//! replaced in one step), `observe` (metrics and health), `admin` (`/purge` and `/metrics`), `learned` (`/learned`).
 
 mod admin;
+mod config_status;
 mod control;
 mod error;
 mod learned;

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 use arc_swap::ArcSwap;
 use log::warn;
 
-use super::{manifests, observe::ConfigStatus};
+use super::{config_status::ConfigStatus, manifests};
 use crate::{
     cache,
     config::{ClientLimits, Config, ListenerPolicy},

@@ -1,5 +1,7 @@
 //! Holds the numbers of one scrape: families of samples, each with its labels.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::meter::{Counters, Distribution, Histogram, Label};
 
 /// The samples of one metric.
@@ -95,6 +97,15 @@ impl MetricFamily {
     /// Adds any number.
     pub fn number<const N: usize>(&mut self, labels: [(&'static str, &str); N], number: f64) {
         self.push(labels, SampleValue::Number(number));
+    }
+
+    /// Adds a time, in seconds since 1970.
+    pub fn time<const N: usize>(&mut self, labels: [(&'static str, &str); N], time: SystemTime) {
+        let seconds = match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => since.as_secs_f64(),
+            Err(before) => -before.duration().as_secs_f64(),
+        };
+        self.number(labels, seconds);
     }
 
     /// Adds the numbers of a histogram.

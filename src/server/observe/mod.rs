@@ -16,7 +16,6 @@ use std::{sync::Arc, time::SystemTime};
 use tokio::sync::watch;
 
 pub(super) use endpoint::MetricsEndpoint;
-pub(super) use state::ConfigStatus;
 
 use super::parts::ServerParts;
 use crate::{
