@@ -285,7 +285,7 @@ async fn the_alerts_fire_in_a_real_prometheus() {
     text_with(&edge, "linkpush_learning_paused_documents 1\n").await;
     let rules = read(RULES);
     let rules = rules.lines().map(|line| match line.trim().starts_with("for: ") {
-        true => "        for: 1s\n".to_owned(),
+        true => "        for: 0s\n".to_owned(),
         false => format!("{line}\n"),
     });
     fs::write(folder.path().join("rules.yml"), rules.collect::<String>()).expect("a writable folder");
@@ -317,8 +317,10 @@ async fn the_alerts_fire_in_a_real_prometheus() {
         }
     })
     .await;
-    // More requests at a time than one thread can serve.
-    let _load = H2load::start(&["-c", "8", "-m", "100", "-D", "300"], edge.address, "/any");
+    // More requests at a time than one thread can serve, each with enough links to keep it busy, and not the origin.
+    let links: Vec<_> = (0..60).map(|n| format!("</{n}.css>; rel=preload; as=style")).collect();
+    origin.serve_ok("/heavy", &[("link", &links.join(", "))], b"page");
+    let _load = H2load::start(&["-c", "8", "-m", "100", "-D", "300"], edge.address, "/heavy");
     let wanted = [
         "LinkpushOriginDown",
         "LinkpushCertificateNearItsEnd",
