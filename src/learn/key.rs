@@ -86,6 +86,19 @@ impl KeyHasher {
         parts.finish().fold()
     }
 
+    /// Returns a hash of the fields that name links and the policies for them, byte for byte.
+    #[must_use]
+    pub fn of_links(&self, response: &HeaderMap) -> u64 {
+        let mut parts = self.0.parts();
+        for name in [header::LINK, header::CONTENT_SECURITY_POLICY] {
+            for line in response.get_all(name) {
+                parts.add(line.as_bytes());
+            }
+            parts.add(b"");
+        }
+        parts.finish().fold()
+    }
+
     /// Returns a mark of a visitor: the hash of its network, of a cookie, or of a part of its query; `kind` says of
     /// which.
     pub(super) fn mark(&self, kind: u8, bytes: &[u8]) -> u64 {

@@ -120,6 +120,18 @@ fn finish(
 ) -> Option<PageObservation> {
     let route = exchange.route()?;
     let address = exchange.client_address(&request.headers)?;
+    let settled_on = (response == Observed::Document
+        && observation.early.is_empty()
+        && fields.contains_key(header::LINK)
+        && !request.headers.contains_key(header::AUTHORIZATION))
+    .then(|| edge.manifests.hasher().of_links(fields));
+    if let (Some(fields), Some(place)) = (settled_on, &observation.place)
+        && edge
+            .manifests
+            .passes(place, &route.learn, request.uri.query(), fields, now())
+    {
+        return None;
+    }
     let mut found: Vec<Spelled> = Vec::new();
     for link in links(mentions).chain(observation.early.drain(..)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
@@ -148,11 +160,17 @@ fn finish(
     }
     let network = hasher.network(address);
     let evidence = || evidence(request, fields, (address, &place), &route.learn, hasher);
-    if reads_html && !edge.manifests.is_html_due(place.key(), hasher.fingerprint(fields)) {
-        // Nobody looks at what this response names: it speaks neither for nor against a link.
+    if reads_html {
+        // Where the HTML is not read, nobody looks at what this response names: it speaks neither for nor against a link.
         let policies = values(fields, &header::CONTENT_SECURITY_POLICY);
-        edge.manifests.note_policies(place.key(), evidence, network, &policies);
-        return None;
+        let fingerprint = hasher.fingerprint(fields);
+        let key = place.key();
+        if !edge
+            .manifests
+            .is_html_due(key, fingerprint, evidence, network, &policies)
+        {
+            return None;
+        }
     }
     let evidence = evidence();
     if reads_html {
@@ -172,6 +190,9 @@ fn finish(
         query: request.uri.query(),
     };
     let verdict = edge.manifests.observe(&place, &route.learn, &seen);
+    if let (true, Some(fields)) = (verdict.is_settled, settled_on) {
+        edge.manifests.settle(&place, fields);
+    }
     note_verdict(request, &verdict, observation);
     None
 }
