@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::key::{DocumentKey, KeyHasher, name_of};
+use super::{
+    key::{DocumentKey, KeyHasher, name_of},
+    policy::LearnKey,
+};
 
 /// The fields and query parameters that divide the documents of one key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -304,6 +307,27 @@ impl Variants {
     }
 }
 
+/// Yields the pairs of a query that are not part of a document's key, nor of what divides the documents of this key.
+pub(super) fn left_out<'q>(
+    key: &'q LearnKey,
+    division: Option<&'q Division>,
+    query: Option<&'q str>,
+) -> impl Iterator<Item = &'q str> + Clone {
+    let pairs = match key {
+        LearnKey::PathAndQuery => None,
+        LearnKey::Path | LearnKey::Parameters(_) => query,
+    };
+    let divides = move |name: &str| division.is_some_and(|division| division.parameters().iter().any(|p| **p == *name));
+    let is_in_key = move |name: &str| match key {
+        LearnKey::Parameters(names) => names.iter().any(|known| **known == *name),
+        LearnKey::Path | LearnKey::PathAndQuery => false,
+    };
+    pairs
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter(move |pair| !pair.is_empty() && !is_in_key(name_of(pair)) && !divides(name_of(pair)))
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -370,6 +394,22 @@ mod tests {
         assert_ne!(of(Some("p=1")), of(Some("p=2")));
         assert_ne!(of(Some("p=1")), of(Some("s=1")));
         assert_eq!(of(None), of(Some("utm=a")));
+    }
+
+    #[test]
+    fn pairs_are_left_out_that_are_in_neither_key_nor_division() {
+        let division = Division::new([].into_iter(), ["p"].into_iter());
+        let query = Some("v=2&lang=de&utm=x&&t&p=1");
+        let names = LearnKey::Parameters(vec!["lang".into(), "v".into()]);
+        for (key, division, expected) in [
+            (&names, None, "utm=x t p=1"),
+            (&names, Some(&division), "utm=x t"),
+            (&LearnKey::Path, Some(&division), "v=2 lang=de utm=x t"),
+            (&LearnKey::PathAndQuery, None, ""),
+        ] {
+            let left: Vec<&str> = left_out(key, division, query).collect();
+            assert_eq!(left.join(" "), expected, "{key:?}");
+        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Exchange {
     pub(super) received: Option<Arc<Received>>,
     /// `true` if the content that the origin sends goes no further.
     pub(super) drops_content: bool,
+    /// Whether the origin's last response had Transfer-Encoding, before Pingora adds one for clients.
+    pub(super) is_chunked: bool,
     /// `true` for a request of our own, which renews a stored response in the background.
     pub(super) is_update: bool,
     /// The scheme of the request, where its connection cannot tell any more.
@@ -175,6 +177,7 @@ impl Exchange {
             pushed_by: None,
             received: None,
             drops_content: false,
+            is_chunked: false,
             is_update: false,
             scheme: None,
             storing: None,

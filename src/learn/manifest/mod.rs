@@ -32,8 +32,8 @@ use self::{
     query::QueryEvidence,
 };
 use super::{
-    division::{Division, Variants},
-    key::{KeyHasher, left_out},
+    division::{Division, Variants, left_out},
+    key::KeyHasher,
     policy::LearnPolicy,
     visitor::{Evidence, Visitor},
 };

@@ -157,7 +157,12 @@ fn finish(
     let evidence = evidence();
     if reads_html {
         let url = exchange.url(request);
-        return page::begin(&url, fields, &route.learn, (place, evidence, network));
+        return page::begin(
+            &url,
+            (fields, exchange.is_chunked),
+            &route.learn,
+            (place, evidence, network),
+        );
     }
     let seen = Observation {
         now: now(),
