@@ -38,7 +38,7 @@ pub struct DividedBy<'a> {
 
 /// The document that a response is of.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct DocumentPlace {
     /// The key by the route's settings.
     pub(super) base: DocumentKey,
     /// The key under which the links are known: the variant's where there is a division.
@@ -79,7 +79,7 @@ pub(super) const MAX_VARIANTS: usize = 128;
 /// Most bytes of all values together by which a request is assigned to a variant.
 const MAX_VALUES: usize = 1024;
 
-impl From<DocumentKey> for Place {
+impl From<DocumentKey> for DocumentPlace {
     fn from(key: DocumentKey) -> Self {
         Self {
             base: key,
@@ -89,7 +89,7 @@ impl From<DocumentKey> for Place {
     }
 }
 
-impl Place {
+impl DocumentPlace {
     /// The document's key.
     #[must_use]
     pub const fn key(&self) -> DocumentKey {
@@ -239,8 +239,8 @@ impl Variants {
     }
 
     /// Returns the variant that a request is for; `None` if its values are too long.
-    pub(super) fn place(&self, base: DocumentKey, request: DividedBy<'_>, hasher: &KeyHasher) -> Option<Place> {
-        Place::divided(base, Arc::clone(&self.division), request, hasher)
+    pub(super) fn place(&self, base: DocumentKey, request: DividedBy<'_>, hasher: &KeyHasher) -> Option<DocumentPlace> {
+        DocumentPlace::divided(base, Arc::clone(&self.division), request, hasher)
     }
 
     /// Divides by more, where a division has more; returns the keys of the variants that are none any more.
@@ -346,7 +346,7 @@ mod tests {
         fields.iter().map(field).collect()
     }
 
-    fn varied(place: Place, vary: &str, fields: &HeaderMap, query: Option<&str>) -> Option<Place> {
+    fn varied(place: DocumentPlace, vary: &str, fields: &HeaderMap, query: Option<&str>) -> Option<DocumentPlace> {
         let names = vary
             .split(',')
             .map(|name| name.trim().as_bytes())

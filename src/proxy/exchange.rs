@@ -16,7 +16,7 @@ use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
     html::{self, HtmlReader},
-    learn::{Evidence, Links, Place},
+    learn::{DocumentPlace, Evidence, Links},
     link::{Document, Spelled},
     peer::{ClientConnection, Scheme},
     push::{Csp, Delivery, PushState, PushedBy, Skips},
@@ -132,7 +132,7 @@ pub(super) enum Validation {
 #[derive(Debug)]
 pub(super) struct DocumentObservation {
     /// The document among those of its key, if it was looked up.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<DocumentPlace>,
     /// Learned links that were delivered.
     pub(super) delivered: Links,
     /// The Content-Security-Policy that the document had the last time.
@@ -156,7 +156,7 @@ pub(super) struct PageObservation {
     pub(super) end: html::End,
     pub(super) document: Document,
     /// The document among those of its key.
-    pub(super) place: Place,
+    pub(super) place: DocumentPlace,
     /// The kind of visitor that gets the document.
     pub(super) evidence: Evidence,
     /// The mark of the client's network.

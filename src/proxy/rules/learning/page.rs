@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 
 use crate::{
     html::{End, HtmlReader, Limits, ReaderState, ResponseFields},
-    learn::{Evidence, LearnPolicy, LearnSource, Place},
+    learn::{DocumentPlace, Evidence, LearnPolicy, LearnSource},
     link::{Document, Spelled},
     proxy::{exchange::PageObservation, url::Url},
 };
@@ -42,7 +42,7 @@ pub(super) fn begin(
     url: &Url<'_>,
     (fields, is_chunked): (&HeaderMap, bool),
     policy: &LearnPolicy,
-    (place, evidence, network): (Place, Evidence, u64),
+    (place, evidence, network): (DocumentPlace, Evidence, u64),
 ) -> Option<PageObservation> {
     let document = Document::new(url.scheme, url.authority, url.path_and_query).ok()?;
     let field = |name| fields.get(name).map_or(&[][..], http::HeaderValue::as_bytes);
