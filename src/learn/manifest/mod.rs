@@ -36,8 +36,8 @@ pub(super) use self::{
     settled::Settled,
 };
 use super::{
-    division::{Division, Variants},
-    key::{KeyHasher, left_out},
+    division::{Division, Variants, left_out},
+    key::KeyHasher,
     policy::LearnPolicy,
     visitor::{Evidence, Visitor},
 };

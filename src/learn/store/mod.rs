@@ -11,7 +11,7 @@ use std::{
 use moka::sync::Cache;
 
 use super::{
-    division::{DividedBy, Division, Place, Variants},
+    division::{DividedBy, Division, DocumentPlace, Variants},
     file::{Saved, SavedDivision},
     key::{DocumentKey, KeyHasher, left_out},
     manifest::{DocumentReport, LearnedLink, Links, Manifest, Observation, Sample, Taught, Verdict},
@@ -98,7 +98,7 @@ impl ManifestStore {
         request: DividedBy<'_>,
         policy: &LearnPolicy,
         now: u64,
-    ) -> Option<(Place, KnownDocument)> {
+    ) -> Option<(DocumentPlace, KnownDocument)> {
         let Some(stored) = self.manifests.get(&key) else {
             return Some((key.into(), KnownDocument::default()));
         };
@@ -245,7 +245,7 @@ impl ManifestStore {
     }
 
     /// Learns from a response.
-    pub fn observe(&self, place: &Place, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
+    pub fn observe(&self, place: &DocumentPlace, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         if let Some(division) = &place.division
             && !self.enter(place, division, seen)
         {
@@ -282,7 +282,7 @@ impl ManifestStore {
     }
 
     /// Makes the variant of a response known; returns whether it is.
-    fn enter(&self, place: &Place, division: &Division, seen: &Observation<'_>) -> bool {
+    fn enter(&self, place: &DocumentPlace, division: &Division, seen: &Observation<'_>) -> bool {
         if *seen.evidence == Evidence::Authorized {
             return false;
         }
@@ -340,7 +340,7 @@ impl ManifestStore {
     }
 
     /// Learns from the first response of a document. If two first responses end at the same time, one is lost.
-    fn begin(&self, place: &Place, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
+    fn begin(&self, place: &DocumentPlace, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         // Most responses have no links, and links of responses to authorized clients never count.
         if seen.links.is_empty() || *seen.evidence == Evidence::Authorized {
             return Verdict::default();

@@ -20,8 +20,8 @@ use self::document::{asks_for_document, dividing_fields, observed};
 use crate::{
     forwarded::ask_for_another,
     learn::{
-        DividedBy, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links, Observation,
-        Observed, Place, Verdict, VisitorFacts, identities,
+        DividedBy, DocumentPlace, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links,
+        Observation, Observed, Verdict, VisitorFacts, identities,
     },
     link::{ResourceHint, Spelled},
     proxy::{
@@ -73,7 +73,12 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
 
 /// Looks up the document that a request asks for, and the learned links; `None` if it is none that could be learned. It
 /// counts as a visit.
-fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPolicy) -> Option<(Place, KnownDocument)> {
+fn look_up(
+    edge: &Edge,
+    request: &Parts,
+    exchange: &Exchange,
+    policy: &LearnPolicy,
+) -> Option<(DocumentPlace, KnownDocument)> {
     let url = exchange.url(request);
     let document = (url.scheme, url.authority, url.path, request.uri.query());
     let key = edge.manifests.hasher().document(policy, document, &request.headers);
@@ -175,7 +180,12 @@ fn finish(
     let evidence = evidence();
     if reads_html {
         let url = exchange.url(request);
-        return page::begin(&url, fields, &route.learn, (place, evidence, network));
+        return page::begin(
+            &url,
+            (fields, exchange.is_chunked),
+            &route.learn,
+            (place, evidence, network),
+        );
     }
     let seen = Observation {
         now: now(),
@@ -201,7 +211,7 @@ fn finish(
 fn evidence(
     request: &Parts,
     response: &HeaderMap,
-    (address, place): (IpAddr, &Place),
+    (address, place): (IpAddr, &DocumentPlace),
     policy: &LearnPolicy,
     hasher: &KeyHasher,
 ) -> Evidence {
