@@ -282,6 +282,7 @@ pub(crate) fn run(setting: Setting) -> Outcome {
                 network: store.hasher().network(visit.address),
                 response: Observed::Document,
                 source: Source::Learned,
+                fields: usize::MAX,
                 links: &values,
                 delivered: &delivered,
                 policies: &[],

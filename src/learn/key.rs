@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::policy::{LearnKey, LearnPolicy};
-use crate::url_hash::UrlHasher;
+use crate::{link::Spelled, url_hash::UrlHasher};
 
 /// The hash that identifies a document in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,11 +60,14 @@ impl KeyHasher {
         DocumentKey(u128::from_be_bytes(parts.finish().to_bytes()))
     }
 
-    /// Returns a hash of the fields that show a change of a response's content: `ETag`, `Last-Modified`,
-    /// `Content-Length`.
+    /// Returns a hash of what shows a change of a response's content: `ETag`, `Last-Modified`, `Content-Length`, and the
+    /// links of its `Link` fields.
     #[must_use]
-    pub fn fingerprint(&self, response: &HeaderMap) -> u64 {
+    pub fn fingerprint(&self, response: &HeaderMap, links: &[Spelled]) -> u64 {
         let mut parts = self.0.parts();
+        for link in links {
+            parts.add(link.text());
+        }
         for name in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_LENGTH] {
             parts.add(response.get(name).map_or(&[][..], HeaderValue::as_bytes));
         }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::html::link::preconnects;
-use crate::link::parse;
+use crate::link::{Spelled, parse};
 
 #[test]
 fn the_head_ends_where_tree_construction_ends_it() {
@@ -613,4 +613,16 @@ proptest! {
             prop_assert_eq!(back.fetch_priority(), link.priority.map(|priority| priority.name().as_bytes()));
         }
     }
+}
+
+#[test]
+fn of_too_many_links_those_that_block_rendering_are_learned() {
+    let modules: String = (0..40)
+        .map(|n| format!("<link rel=modulepreload href=/{n}.js>"))
+        .collect();
+    let html = format!("<head>{modules}<link rel=stylesheet href=/late.css><script src=/late.js></script></head>");
+    let learned = read(html.as_bytes()).expect("a head").learnable(&page());
+    let targets: Vec<&[u8]> = learned.iter().map(Spelled::target).collect();
+    assert_eq!(targets.len(), 32);
+    assert_eq!(targets[..3], [&b"/late.css"[..], b"/late.js", b"/0.js"]);
 }

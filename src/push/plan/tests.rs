@@ -731,3 +731,46 @@ fn a_url_fetched_while_a_plan_waits_stays_in_the_diary() {
     let (plan, reasons) = scene.plan_for(&client);
     assert_eq!((urls(&plan), reasons), (vec![], vec![SkipReason::AlreadyFetched]));
 }
+
+#[test]
+fn a_crowd_of_modules_does_not_take_the_place_of_a_stylesheet() {
+    let module = |n: usize| format!("</chunk/{n}.js>; rel=modulepreload");
+    let links = |modules: usize| -> String {
+        let mut links: Vec<String> = (0..modules).map(module).collect();
+        links.push("</late.js>; rel=preload; as=script".into());
+        links.push("</late.css>; rel=preload; as=style".into());
+        links.join(", ")
+    };
+    let text = |hint: &HeaderValue| hint.to_str().expect("text").to_owned();
+    let (plan, skipped) = Scene::hinting(links(40).as_bytes()).plan();
+    let hints: Vec<String> = plan.hints.iter().map(text).collect();
+    assert_eq!(hints.len(), 20);
+    assert_eq!(
+        hints[..3],
+        [
+            "</late.css>; rel=preload; as=style",
+            "</late.js>; rel=preload; as=script",
+            "</chunk/0.js>; rel=modulepreload"
+        ]
+    );
+    assert_eq!(skipped, [SkipReason::MaxHints; 22]);
+    let (plan, _) = Scene::pushing(Source::Response, links(40).as_bytes()).plan();
+    let promised: Vec<&str> = plan
+        .promises
+        .iter()
+        .map(|promise| promise.request.uri().path())
+        .collect();
+    assert_eq!(promised.len(), 16);
+    assert_eq!(promised[..3], ["/late.css", "/late.js", "/chunk/0.js"]);
+
+    // With room for all, and with room for all but their length.
+    let (plan, _) = Scene::hinting(links(3).as_bytes()).plan();
+    assert_eq!(text(&plan.hints[0]), module(0));
+    let long = format!(
+        "</{}.js>; rel=modulepreload, {}",
+        "x".repeat(MAX_HINT_BYTES - 100),
+        links(1)
+    );
+    let (plan, _) = Scene::hinting(long.as_bytes()).plan();
+    assert_eq!(text(&plan.hints[0]), "</late.css>; rel=preload; as=style");
+}

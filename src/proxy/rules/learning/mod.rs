@@ -23,7 +23,7 @@ use crate::{
         DocumentKey, Evidence, KeyHasher, KnownDocument, LearnKey, LearnPolicy, LearnSource, Learning, Links,
         Observation, Observed, Verdict, VisitorFacts,
     },
-    link::{ResourceHint, Spelled},
+    link::{Need, ResourceHint, Spelled},
     proxy::{
         edge::Edge,
         exchange::{DocumentObservation, Exchange, PageObservation},
@@ -98,8 +98,8 @@ pub(in crate::proxy) fn observe(
     exchange.observation = Some(observation);
 }
 
-/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where it has
-/// none.
+/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where none of
+/// them is a stylesheet: frameworks name fonts, images or an API in `Link`, and leave to the HTML what blocks rendering.
 fn finish(
     edge: &Edge,
     request: &Parts,
@@ -130,35 +130,45 @@ fn finish(
         return None;
     }
     let hasher = edge.manifests.hasher();
-    let reads_html = found.is_empty() && page::is_readable(&route.learn, fields);
+    let names_style = found.iter().any(|link| link.need() == Need::Rendering);
+    let reads_html = !names_style && page::is_readable(&route.learn, fields);
     if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(key) {
         return None;
     }
     let network = hasher.network(address);
     let evidence = || evidence(request, fields, address, &route.learn.key, hasher);
-    if reads_html && !edge.manifests.is_html_due(key, hasher.fingerprint(fields)) {
+    if reads_html && !edge.manifests.is_html_due(key, hasher.fingerprint(fields, &found)) {
         // Nobody looks at what this response names: it speaks neither for nor against a link.
         let policies = values(fields, &header::CONTENT_SECURITY_POLICY);
         edge.manifests.note_policies(key, evidence, network, &policies);
         return None;
     }
     let evidence = evidence();
-    if reads_html {
-        return page::begin(&exchange.url(request), fields, (key, evidence, network));
+    if reads_html && let Some(page) = page::begin(&exchange.url(request), fields, &found, (key, &evidence, network)) {
+        return Some(page);
     }
-    let seen = Observation {
-        now: now(),
-        evidence: &evidence,
-        network,
-        response,
-        links: &found,
-        source: Source::Learned,
-        delivered: &observation.delivered,
-        policies: &values(fields, &header::CONTENT_SECURITY_POLICY),
-    };
-    let verdict = edge.manifests.observe(key, &route.learn, &seen);
-    note_verdict(request, verdict, observation);
+    if !reads_html || stands_alone(&found, observation) {
+        let seen = Observation {
+            now: now(),
+            evidence: &evidence,
+            network,
+            response,
+            links: &found,
+            source: Source::Learned,
+            fields: found.len(),
+            delivered: &observation.delivered,
+            policies: &values(fields, &header::CONTENT_SECURITY_POLICY),
+        };
+        let verdict = edge.manifests.observe(key, &route.learn, &seen);
+        note_verdict(request, verdict, observation);
+    }
     None
+}
+
+/// Returns whether the links of a document's `Link` fields teach something though its HTML cannot be read: not where it
+/// was read before, since it would seem to lack what its HTML named then.
+fn stands_alone(found: &[Spelled], observation: &DocumentObservation) -> bool {
+    !found.is_empty() && observation.delivered.iter().all(|known| known.source != Source::Html)
 }
 
 /// Returns for whom a response is, as far as its request and its own fields tell.
@@ -184,7 +194,16 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
     let (Some(page), Some(mut observation)) = (exchange.page.take(), exchange.observation.take()) else {
         return;
     };
-    if let (page::Read::Links(links), Some(route)) = (read, exchange.route()) {
+    let source = match read {
+        page::Read::Links(_) => Source::Html,
+        page::Read::Nothing => Source::Learned,
+    };
+    let fields = page.fields.len();
+    let links = match read {
+        page::Read::Links(links) => Some(page.with_fields(links)),
+        page::Read::Nothing => stands_alone(&page.fields, &observation).then(|| page.fields.clone()),
+    };
+    if let (Some(links), Some(route)) = (links, exchange.route()) {
         let policies: Vec<&[u8]> = page.policies.iter().map(HeaderValue::as_bytes).collect();
         let seen = Observation {
             now: now(),
@@ -192,7 +211,8 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
             network: page.network,
             response: Observed::Document,
             links: &links,
-            source: Source::Html,
+            source,
+            fields,
             delivered: &observation.delivered,
             policies: &policies,
         };
