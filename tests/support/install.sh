@@ -95,6 +95,8 @@ clients=tests/it/clients
 install_clients() {
     [[ " $* " == *' clients '* ]] && install_python
     [[ " $* " == *' test '* ]] || return 0
+    # A link leads to what another checkout installed: npm would empty that.
+    [[ ! -L $clients/node_modules ]] || return 0
     [[ $clients/package-lock.json -nt $clients/node_modules/.package-lock.json ]] || return 0
     echo "installing: $clients/package-lock.json"
     if ! npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --silent; then

@@ -11,6 +11,8 @@ const path = require('node:path');
 const { run, present, serve, stop, listens } = require('./processes.js');
 
 const sources = path.join(__dirname, '..');
+/** The oldest Node that the versions in the lock files run on. */
+const NODE = [20, 19];
 const npmEnvironment = { CI: '1', NEXT_TELEMETRY_DISABLED: '1', NUXT_TELEMETRY_DISABLED: '1', NO_UPDATE_NOTIFIER: '1' };
 
 /** Installs what the lock file says, and builds, in a folder where a generator may have been before. */
@@ -34,6 +36,7 @@ const sveltekit = {
   folder: 'sveltekit',
   pages: [{ path: '/', visitors: 1 }, { path: '/sverdle', visitors: 1 }],
   programs: { npm: 'npm' },
+  node: NODE,
   async build(folder) {
     await run('npx', ['--yes', 'sv@0.9.14', 'create', folder, ...'--template demo --types jsdoc --no-add-ons --no-install'.split(' ')], {
       env: npmEnvironment,
@@ -48,6 +51,7 @@ const next = {
   folder: 'next',
   pages: [{ path: '/', visitors: 1 }],
   programs: { npm: 'npm' },
+  node: NODE,
   async build(folder) {
     const options = '--js --app --no-tailwind --no-eslint --no-src-dir --skip-install --disable-git --yes --no-react-compiler';
     await run('npx', ['--yes', 'create-next-app@16.4.3', folder, ...options.split(' ')], { env: npmEnvironment });
@@ -62,6 +66,7 @@ const nuxt = {
   folder: 'nuxt',
   pages: [{ path: '/', visitors: 1 }],
   programs: { npm: 'npm' },
+  node: NODE,
   build: (folder) => npmBuild('nuxt', folder),
   start: (folder, port, log) => serveNode(folder, port, log, ['.output/server/index.mjs']),
 };
@@ -205,7 +210,13 @@ const applications = [django, wordpress, rails, next, sveltekit, nuxt];
 /** Why an application cannot be built here; null if it can. */
 function missing(application) {
   const absent = Object.entries(application.programs).filter(([program]) => !present(program));
-  return absent.length === 0 ? null : absent.map(([program, name]) => `${program} (package ${name})`).join(', ');
+  const wanted = absent.map(([program, name]) => `${program} (package ${name})`);
+  const [major, minor] = application.node ?? [0, 0];
+  const [ours, minorOfOurs] = process.versions.node.split('.').map(Number);
+  if (ours < major || (ours === major && minorOfOurs < minor)) {
+    wanted.push(`Node ${major}.${minor} (this is ${process.versions.node})`);
+  }
+  return wanted.length === 0 ? null : wanted.join(', ');
 }
 
 /** All files below a folder, for a hash of what a build is made from. */
