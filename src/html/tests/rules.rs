@@ -624,5 +624,5 @@ fn of_too_many_links_those_that_block_rendering_are_learned() {
     let learned = read(html.as_bytes()).expect("a head").learnable(&page());
     let targets: Vec<&[u8]> = learned.iter().map(Spelled::target).collect();
     assert_eq!(targets.len(), 32);
-    assert_eq!(targets[..3], [&b"/late.css"[..], b"/late.js", b"/0.js"]);
+    assert!(targets.starts_with(&[b"/late.css", b"/late.js", b"/0.js"]));
 }
