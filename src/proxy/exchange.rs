@@ -150,6 +150,8 @@ pub(super) struct DocumentObservation {
 pub(super) struct PageObservation {
     /// `None` once the head has ended.
     pub(super) reader: Option<HtmlReader>,
+    /// The links that its `Link` fields name.
+    pub(super) fields: Vec<Spelled>,
     /// Whether any content has come: a 304 has none, and says nothing of the page.
     pub(super) has_content: bool,
     /// How the content ends where nothing has failed: the end of a connection is no sure one.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what a purpose (build, test, clients, load, count, peers, chain) needs and the machine lacks; touches nothing when all is there.
+# Installs what a purpose (build, test, clients, applications, load, count, peers, chain) needs and the machine lacks; touches nothing when all is there.
 # Without apt-get, or the right to use it: says what is missing, and fails. Peers are optional, with what they are compared over, and so are
-# some clients: each is installed by itself, and one that cannot be is said to be left out.
+# some clients and applications: each is installed by itself, and one that cannot be is said to be left out.
 # Servers come for their programs alone: none of them is started, now or at the next boot.
 set -euo pipefail
 
@@ -27,6 +27,18 @@ clients javac   default-jdk-headless
 clients python3 python3
 clients /usr/lib/python3*/ensurepip/__init__.py python3-venv
 clients /usr/include/*/curl/curl.h libcurl4-openssl-dev
+applications firefox-esr firefox-esr
+applications python3 python3
+applications /usr/lib/python3*/ensurepip/__init__.py python3-venv
+applications /usr/share/wordpress/wp-load.php wordpress
+applications /usr/share/wordpress/wp-content/themes/twentytwentyone wordpress-theme-twentytwentyone
+applications mariadbd mariadb-server
+applications php     php-cli
+applications /usr/sbin/php-fpm* php-fpm
+applications /usr/share/php*/mysql php-mysql
+applications rails   ruby-rails
+applications puma    puma
+applications /usr/share/rubygems-integration/*/specifications/sass-rails-*.gemspec ruby-sass-rails
 load  h2load  nghttp2-client
 count valgrind valgrind
 peers ip      iproute2
@@ -70,7 +82,7 @@ optional=()
 while read -r purpose command package; do
     [[ -n $purpose && " $* " == *" $purpose "* ]] || continue
     present "$command" && continue
-    if [[ $purpose == peers || $purpose == clients ]]; then
+    if [[ $purpose == peers || $purpose == clients || $purpose == applications ]]; then
         optional+=("$package")
     else
         commands+=("$command")
@@ -83,6 +95,8 @@ clients=tests/it/clients
 install_clients() {
     [[ " $* " == *' clients '* ]] && install_python
     [[ " $* " == *' test '* ]] || return 0
+    # A link leads to what another checkout installed: npm would empty that.
+    [[ ! -L $clients/node_modules ]] || return 0
     [[ $clients/package-lock.json -nt $clients/node_modules/.package-lock.json ]] || return 0
     echo "installing: $clients/package-lock.json"
     if ! npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --silent; then

@@ -23,7 +23,7 @@ use crate::{
         DividedBy, DocumentPlace, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links,
         Observation, Observed, Verdict, VisitorFacts, identities,
     },
-    link::{ResourceHint, Spelled},
+    link::{Need, ResourceHint, Spelled},
     proxy::{
         edge::Edge,
         exchange::{DocumentObservation, Exchange, PageObservation},
@@ -113,8 +113,8 @@ pub(in crate::proxy) fn observe(
     exchange.observation = Some(observation);
 }
 
-/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where it has
-/// none.
+/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where none of
+/// them is a stylesheet: frameworks name fonts, images or an API in `Link`, and leave to the HTML what blocks rendering.
 fn finish(
     edge: &Edge,
     request: &Parts,
@@ -125,17 +125,16 @@ fn finish(
 ) -> Option<PageObservation> {
     let route = exchange.route()?;
     let address = exchange.client_address(&request.headers)?;
-    let settled_on = (response == Observed::Document
+    let may_pass = response == Observed::Document
         && observation.early.is_empty()
         && fields.contains_key(header::LINK)
-        && !request.headers.contains_key(header::AUTHORIZATION))
-    .then(|| edge.manifests.hasher().of_links(fields));
-    if let (Some(fields), Some(place)) = (settled_on, &observation.place)
-        && edge
-            .manifests
-            .passes(place, &route.learn, request.uri.query(), fields, now())
-    {
-        return None;
+        && !request.headers.contains_key(header::AUTHORIZATION);
+    let settled_on = may_pass.then(|| edge.manifests.hasher().of_links(fields));
+    if let (Some(fields), Some(place)) = (settled_on, &observation.place) {
+        let query = request.uri.query();
+        if edge.manifests.passes(place, &route.learn, query, fields, now()) {
+            return None;
+        }
     }
     let mut found: Vec<Spelled> = Vec::new();
     for link in links(mentions).chain(observation.early.drain(..)) {
@@ -159,7 +158,8 @@ fn finish(
     }
     let hasher = edge.manifests.hasher();
     let place = place.varied(dividing_fields(fields, &route.learn)?, divided_by(request), hasher)?;
-    let reads_html = found.is_empty() && page::is_readable(&route.learn, fields);
+    let names_style = found.iter().any(|link| link.need() == Need::Rendering);
+    let reads_html = !names_style && page::is_readable(&route.learn, fields);
     if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(place.key()) {
         return None;
     }
@@ -168,7 +168,7 @@ fn finish(
     if reads_html {
         // Where the HTML is not read, nobody looks at what this response names: it speaks neither for nor against a link.
         let policies = values(fields, &header::CONTENT_SECURITY_POLICY);
-        let fingerprint = hasher.fingerprint(fields);
+        let fingerprint = hasher.fingerprint(fields, &found);
         let key = place.key();
         if !edge
             .manifests
@@ -180,12 +180,11 @@ fn finish(
     let evidence = evidence();
     if reads_html {
         let url = exchange.url(request);
-        return page::begin(
-            &url,
-            (fields, exchange.is_chunked),
-            &route.learn,
-            (place, evidence, network),
-        );
+        let of_content = (fields, exchange.is_chunked);
+        let page = page::begin(&url, of_content, &route.learn, &found, (&place, &evidence, network));
+        if page.is_some() || !stands_alone(&found, observation) {
+            return page;
+        }
     }
     let seen = Observation {
         now: now(),
@@ -194,6 +193,7 @@ fn finish(
         response,
         links: &found,
         source: Source::Learned,
+        fields: found.len(),
         delivered: &observation.delivered,
         policies: &values(fields, &header::CONTENT_SECURITY_POLICY),
         page_policies: None,
@@ -205,6 +205,12 @@ fn finish(
     }
     note_verdict(request, &verdict, observation);
     None
+}
+
+/// Returns whether the links of a document's `Link` fields teach something though its HTML cannot be read: not where it
+/// was read before, since it would seem to lack what its HTML named then.
+fn stands_alone(found: &[Spelled], observation: &DocumentObservation) -> bool {
+    !found.is_empty() && observation.delivered.iter().all(|known| known.source != Source::Html)
 }
 
 /// Returns for whom a response is, as far as its request and its own fields tell.
@@ -239,26 +245,30 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
     let (Some(page), Some(mut observation)) = (exchange.page.take(), exchange.observation.take()) else {
         return;
     };
-    if let (
-        page::Read::Links {
-            links,
-            policies: of_page,
-        },
-        Some(route),
-    ) = (read, exchange.route())
-    {
+    let fields = page.fields.len();
+    let (source, links, of_page) = match read {
+        page::Read::Links { links, policies } => (Source::Html, Some(page.with_fields(links)), Some(policies)),
+        page::Read::Nothing => {
+            let links = stands_alone(&page.fields, &observation).then(|| page.fields.clone());
+            (Source::Learned, links, None)
+        }
+    };
+    if let (Some(links), Some(route)) = (links, exchange.route()) {
         let policies: Vec<&[u8]> = page.policies.iter().map(HeaderValue::as_bytes).collect();
-        let of_page: Vec<&[u8]> = of_page.iter().map(|policy| policy.as_bytes()).collect();
+        let of_page: Option<Vec<&[u8]>> = of_page
+            .as_ref()
+            .map(|policies| policies.iter().map(|policy| policy.as_bytes()).collect());
         let seen = Observation {
             now: now(),
             evidence: &page.evidence,
             network: page.network,
             response: Observed::Document,
             links: &links,
-            source: Source::Html,
+            source,
+            fields,
             delivered: &observation.delivered,
             policies: &policies,
-            page_policies: Some(&of_page),
+            page_policies: of_page.as_deref(),
             query: request.uri.query(),
         };
         let verdict = edge.manifests.observe(&page.place, &route.learn, &seen);

@@ -1,4 +1,4 @@
-//! Reads the HTML of a document from a copy of its content as it passes, where no `Link` field names anything (rule
+//! Reads the HTML of a document from a copy of its content as it passes, where no `Link` field names a stylesheet (rule
 //! 20).
 //!
 //! The content itself is never touched, buffered or delayed. A page that broke off, or whose head is longer than is
@@ -37,12 +37,14 @@ pub(super) fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
 
 const HTML: &[u8] = b"text/html";
 
-/// Begins to read a page; `None` if its content cannot be read. `is_chunked`: the origin sent it in chunks.
+/// Begins to read a page whose `Link` fields name the links in `found`; `None` if its content cannot be read.
+/// `is_chunked`: the origin sent it in chunks.
 pub(super) fn begin(
     url: &Url<'_>,
     (fields, is_chunked): (&HeaderMap, bool),
     policy: &LearnPolicy,
-    (place, evidence, network): (DocumentPlace, Evidence, u64),
+    found: &[Spelled],
+    (place, evidence, network): (&DocumentPlace, &Evidence, u64),
 ) -> Option<PageObservation> {
     let document = Document::new(url.scheme, url.authority, url.path_and_query).ok()?;
     let field = |name| fields.get(name).map_or(&[][..], http::HeaderValue::as_bytes);
@@ -54,11 +56,12 @@ pub(super) fn begin(
     let reader = HtmlReader::new(Limits::of_bytes(policy.html_bytes), &document, of_response);
     (reader.state() == ReaderState::Reading).then(|| PageObservation {
         reader: Some(reader),
+        fields: found.to_vec(),
         has_content: false,
         end: end(fields, is_chunked),
         document,
-        place,
-        evidence,
+        place: place.clone(),
+        evidence: evidence.clone(),
         network,
         policies: fields
             .get_all(header::CONTENT_SECURITY_POLICY)
@@ -66,6 +69,25 @@ pub(super) fn begin(
             .cloned()
             .collect(),
     })
+}
+
+impl PageObservation {
+    /// Returns the links of the `Link` fields, then those that the HTML alone names: the application's own word about a
+    /// link counts.
+    pub(super) fn with_fields(&self, html: Vec<Spelled>) -> Vec<Spelled> {
+        let mut links = self.fields.clone();
+        links.extend(html.into_iter().filter(|link| !self.names(link)));
+        links
+    }
+
+    /// Returns whether a `Link` field names an asset, in whatever spelling of its target.
+    fn names(&self, link: &Spelled) -> bool {
+        let resolved = |link: &Spelled| self.document.resolve(link.target()).ok();
+        let target = resolved(link);
+        self.fields
+            .iter()
+            .any(|known| known == link || known.is_alike(link) && resolved(known) == target)
+    }
 }
 
 /// Returns how the content of a response with these fields ends where nothing fails. The end of a connection may be the
