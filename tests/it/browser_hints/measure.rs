@@ -33,7 +33,7 @@ pub struct Visit {
 const NOISE: Duration = Duration::from_millis(400);
 
 /// Visits with hints at most: Chromium drops a 103 now and then, of other servers too.
-const TRIES: usize = 5;
+const TRIES: usize = 8;
 
 impl Visit {
     /// Loads a page in a new profile.
@@ -63,11 +63,11 @@ impl Visit {
 impl Measured {
     /// Visits a page without hints, then with them until a browser has used all of these; `hinted` are URLs without
     /// scheme.
-    pub async fn of(pages: &Pages, sites: &Sites, spec: &Spec, hinted: &BTreeSet<String>) -> Self {
+    pub async fn of(pages: &Pages, sites: &Sites, spec: &Spec, zone: Zone, hinted: &BTreeSet<String>) -> Self {
         let off = Visit::of(pages, sites, spec, Zone::Off).await;
         let mut measured = Self { off, on: Vec::new() };
         while measured.on.len() < TRIES {
-            measured.on.push(Visit::of(pages, sites, spec, Zone::On).await);
+            measured.on.push(Visit::of(pages, sites, spec, zone).await);
             if measured.is_used(hinted) && !measured.is_slower() {
                 break;
             }

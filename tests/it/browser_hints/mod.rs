@@ -2,8 +2,9 @@
 //! with `push: off`.
 //!
 //! `rows` has the `Link` fields of frameworks, `spellings` links in other words, `policies` Content-Security-Policies,
-//! `reuse` assets that may be used again or not. `site` serves them over TLS; `pages` is the browser.
+//! `reuse` assets that may be used again or not, `early` the 103s of origins. `site` serves them over TLS; `pages` is the browser.
 
+mod early;
 mod measure;
 mod pages;
 mod policies;
@@ -34,6 +35,7 @@ fn spec(number: usize, row: &Row) -> Spec {
     Spec {
         number,
         fields: row.link.iter().map(|line| ("link", (*line).to_owned())).collect(),
+        early: Vec::new(),
         head,
         assets,
     }
@@ -101,8 +103,8 @@ impl Asset {
 
 /// What linkpush's own two clients get: nothing at the first visit, the row's hints at the second, its pushes then.
 async fn warm(sites: &Sites, spec: &Spec, row: &Row) -> Result<(), String> {
-    let first = sites.navigate(spec).await;
-    let second = sites.navigate(spec).await;
+    let first = sites.navigate(spec, Zone::On).await;
+    let second = sites.navigate(spec, Zone::On).await;
     let on = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| spec.put(Zone::On, text)).collect() };
     let expected: Vec<Vec<String>> = match row.hints {
         [] => vec![],
@@ -172,7 +174,7 @@ async fn browse(kind: Kind) {
                 .filter_map(|hint| loading(hint).1)
                 .map(|asset| spec.locate(Zone::On, &asset.target))
                 .collect();
-            let measured = Measured::of(&pages, &sites, &spec, &hinted).await;
+            let measured = Measured::of(&pages, &sites, &spec, Zone::On, &hinted).await;
             let judged = measured.judge(&hinted);
             judged.map_err(|problem| format!("{kind:?}, {}: {:?}: {problem}", row.application, row.link))
         })

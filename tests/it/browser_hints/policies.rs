@@ -237,6 +237,7 @@ impl Case {
         Spec {
             number,
             fields,
+            early: Vec::new(),
             head,
             assets: vec![Asset::new("/a.css", "text/css"), Asset::new("/b.js", "text/javascript")],
         }
@@ -264,15 +265,20 @@ async fn browse(kind: Kind, cases: impl Iterator<Item = &'static Case>) {
 
 async fn judge(case: &Case, spec: &Spec, pages: &Pages, sites: &Sites) -> Result<(), String> {
     sites.serve(spec, Duration::ZERO);
-    sites.navigate(spec).await;
-    let targets = sites.navigate(spec).await.targets();
+    sites.navigate(spec, Zone::On).await;
+    let targets = sites.navigate(spec, Zone::On).await.targets();
     let mut problems = Vec::new();
     if targets != case.hinted && case.meta.is_empty() {
         problems.push(format!("hinted {targets:?}"));
     }
     sites.serve(spec, THINK);
     let hinted: BTreeSet<String> = targets.iter().map(|target| spec.locate(Zone::On, target)).collect();
-    problems.extend(Measured::of(pages, sites, spec, &hinted).await.judge(&hinted).err());
+    problems.extend(
+        Measured::of(pages, sites, spec, Zone::On, &hinted)
+            .await
+            .judge(&hinted)
+            .err(),
+    );
     if problems.is_empty() {
         Ok(())
     } else {

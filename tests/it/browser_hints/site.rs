@@ -1,4 +1,5 @@
-//! Sites behind one edge with TLS: each page has two hosts, one where links are learned and hinted, one where nothing is.
+//! Sites behind one edge with TLS: each page has a host where links are learned and
+//! hinted, one where the origin's own 103 is all, and one where nothing is hinted.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -16,6 +17,8 @@ use crate::support::{
 pub enum Zone {
     /// `push: auto, learn: on`.
     On,
+    /// `push: auto`: only what the origin's own 103 says.
+    Early,
     /// `push: off`.
     Off,
 }
@@ -39,6 +42,8 @@ pub struct Spec {
     pub number: usize,
     /// Fields of the page besides Content-Type.
     pub fields: Vec<(&'static str, String)>,
+    /// Fields of the 103s that the origin sends first.
+    pub early: Vec<Vec<(&'static str, String)>>,
     /// Elements of its head.
     pub head: String,
     /// What its assets are, by target as a link has it.
@@ -59,7 +64,7 @@ impl Sites {
     pub async fn start() -> Self {
         let origin = Origin::start().await;
         let folder = tempfile::tempdir().expect("a folder");
-        let issued = issue(&["*.on.example", "*.off.example", "127.0.0.1"]);
+        let issued = issue(&["*.on.example", "*.early.example", "*.off.example", "127.0.0.1"]);
         issued.write(folder.path(), "site");
         let path = folder.path().display();
         // Nothing is stored by the edge, so that the origin sees what a browser asks for.
@@ -68,6 +73,7 @@ impl Sites {
              upstreams: {{ app: {{ servers: ['{}'] }} }}\n\
              routes:\n\
              - {{ name: off, match: {{ host: '*.off.example' }}, upstream: app, cache: off, push: off, learn: off }}\n\
+             - {{ name: early, match: {{ host: '*.early.example' }}, upstream: app, cache: off, push: auto, learn: off }}\n\
              - {{ name: on, match: {{ host: '*.on.example' }}, upstream: app, cache: off, push: auto, learn: on }}\n",
             origin.address
         ))
@@ -88,9 +94,9 @@ impl Sites {
         self.edge.address
     }
 
-    /// Has the origin answer for a page, about which it thinks for a while, and its assets, on both of its hosts.
+    /// Has the origin answer for a page, about which it thinks for a while, and its assets, on all of its hosts.
     pub fn serve(&self, spec: &Spec, think: Duration) {
-        for zone in [Zone::On, Zone::Off] {
+        for zone in [Zone::On, Zone::Early, Zone::Off] {
             let fields: Vec<_> = spec
                 .fields
                 .iter()
@@ -104,7 +110,13 @@ impl Sites {
             );
             let answer = Step::Send(response("200 OK", &fields, html.as_bytes()));
             let path = format!("{}{}", spec.host(zone), spec.path());
-            self.origin.on(&path, [Step::Think(think), answer]);
+            let mut steps: Vec<Step> = spec
+                .early
+                .iter()
+                .map(|fields| Step::Send(early(spec, zone, fields)))
+                .collect();
+            steps.extend([Step::Think(think), answer]);
+            self.origin.on(&path, steps);
             let allowed = format!("https://{}", spec.host(zone));
             for asset in &spec.assets {
                 let fields = [
@@ -123,8 +135,8 @@ impl Sites {
     }
 
     /// Navigates to a page as a browser does, on a connection of its own.
-    pub async fn navigate(&self, spec: &Spec) -> Page {
-        self.connect(spec, Builder::new().enable_push(false))
+    pub async fn navigate(&self, spec: &Spec, zone: Zone) -> Page {
+        self.connect(spec, zone, Builder::new().enable_push(false))
             .await
             .navigate(&spec.path())
             .await
@@ -132,11 +144,14 @@ impl Sites {
 
     /// Fetches a page as a client that takes pushes.
     pub async fn fetch(&self, spec: &Spec) -> Page {
-        self.connect(spec, &Builder::new()).await.get(&spec.path()).await
+        self.connect(spec, Zone::On, &Builder::new())
+            .await
+            .get(&spec.path())
+            .await
     }
 
-    async fn connect(&self, spec: &Spec, builder: &Builder) -> Client {
-        let host = spec.host(Zone::On);
+    async fn connect(&self, spec: &Spec, zone: Zone, builder: &Builder) -> Client {
+        let host = spec.host(zone);
         let tls = self.issued.connect(self.address(), &host, &["h2"]).await;
         Client::over(tls, &format!("https://{host}"), builder).await
     }
@@ -198,8 +213,17 @@ impl Spec {
 const fn name(zone: Zone) -> &'static str {
     match zone {
         Zone::On => "on",
+        Zone::Early => "early",
         Zone::Off => "off",
     }
+}
+
+/// A 103 with these fields.
+fn early(spec: &Spec, zone: Zone, fields: &[(&str, String)]) -> Vec<u8> {
+    let fields = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\r\n", spec.put(zone, value)));
+    format!("HTTP/1.1 103 Early Hints\r\n{}\r\n", fields.collect::<String>()).into_bytes()
 }
 
 /// Empty, so that it fits the `integrity` that rows have, but for what a browser would not show.
