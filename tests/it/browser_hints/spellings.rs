@@ -39,6 +39,9 @@ const fn one(link: &'static [&'static str], hints: &'static [&'static str], push
     }
 }
 
+/// The name of rows with a link that is not hinted.
+pub const SKIPPED: &str = "not for a 103";
+
 /// A link that is not hinted, beside a style that is.
 const fn skipped(
     link: &'static [&'static str],
@@ -46,7 +49,7 @@ const fn skipped(
     pushes: &'static [&'static str],
 ) -> Row {
     Row {
-        application: "not for a 103",
+        application: SKIPPED,
         link,
         hints: &[STYLE],
         skips,
