@@ -20,6 +20,7 @@ mod admission;
 mod attacks;
 mod balance;
 mod browser;
+mod browser_hints;
 mod browsers_h2;
 mod cache;
 mod cases;

@@ -19,10 +19,10 @@ test  openssl openssl
 test  hitch  hitch
 test  haproxy haproxy
 test  chromium chromium
+test  firefox-esr firefox-esr
 test  varnishd varnish
 test  nginx   nginx
 test  systemd-analyze systemd
-clients firefox-esr firefox-esr
 clients javac   default-jdk-headless
 clients python3 python3
 clients /usr/lib/python3*/ensurepip/__init__.py python3-venv
