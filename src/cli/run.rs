@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use crate::server::{Server, Sockets};
+use crate::{
+    config,
+    server::{Server, ServerError, Sockets, tell_failure},
+};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -18,14 +21,27 @@ pub struct Args {
 
 /// Serves until the process is told to end.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Some(config) = super::configuration::configured(&args.config) else {
-        return Ok(ExitCode::FAILURE);
-    };
     let sockets = if args.take_over {
         Sockets::TakeOver
     } else {
         Sockets::Open
     };
-    Server::new(config, Some(args.config.clone()), sockets)?.run()?;
+    let config = match config::read(&args.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            tell_failure(&problems.to_string());
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let served = Server::new(config, Some(args.config.clone()), sockets).and_then(Server::run);
+    if let Err(e) = served {
+        let has_served = matches!(e, ServerError::Stopped);
+        let e = anyhow::Error::from(e);
+        if !has_served {
+            tell_failure(&format!("{e:#}"));
+        }
+        return Err(e);
+    }
     Ok(ExitCode::SUCCESS)
 }
