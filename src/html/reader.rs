@@ -30,6 +30,19 @@ pub struct Limits {
     pub attribute_bytes: usize,
 }
 
+impl Limits {
+    /// The default bounds, but for this number of bytes of the body and of its text.
+    #[must_use]
+    pub fn of_bytes(bytes: u32) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self {
+            body_bytes: bytes,
+            text_bytes: bytes,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Limits {
     /// 128 KiB of the body and of its text, 10,000 tags, 500 links, 4 KiB of an attribute.
     fn default() -> Self {
@@ -81,6 +94,9 @@ pub struct Found {
     pub links: Vec<HtmlLink>,
     /// The skipped elements, in document order.
     pub skipped: Vec<Skipped>,
+    /// The Content-Security-Policies of `meta` elements, in document order. Instead of more than 16 KiB of them, or of
+    /// one that is longer than an attribute is read, there is one that allows nothing.
+    pub policies: Vec<Box<str>>,
 }
 
 /// An element that causes a fetch, and is skipped.
@@ -325,6 +341,10 @@ impl Found {
                 self.skip(target, reason, most);
                 None
             }
+            HeadEvent::Policy(policy) => {
+                self.add_policy(policy);
+                None
+            }
             HeadEvent::End => Some(Ok(())),
             HeadEvent::Fail(reason) => Some(Err(reason)),
         }
@@ -347,6 +367,17 @@ impl Found {
         Ok(())
     }
 
+    fn add_policy(&mut self, policy: Option<Box<str>>) {
+        let length: usize = self.policies.iter().map(|policy| policy.len()).sum();
+        let policy = policy.filter(|policy| length.saturating_add(policy.len()) <= MAX_POLICIES);
+        match policy {
+            // In an element, a comma does not separate policies (CSP Level 3, section 3.3), but spoils the word that has
+            // it, as a quotation mark does.
+            Some(policy) => self.policies.push(policy.replace(',', "\"").into()),
+            None => self.policies = vec![NOTHING_ALLOWED.into()],
+        }
+    }
+
     fn skip(&mut self, target: Box<str>, reason: HtmlSkip, most: usize) {
         if self.skipped.len() < most {
             self.skipped.push(Skipped { target, reason });
@@ -358,6 +389,11 @@ impl Found {
 fn first_word(value: &[u8]) -> &[u8] {
     value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii()
 }
+
+/// Bytes of a page's policies that are kept.
+const MAX_POLICIES: usize = 16 * 1024;
+
+const NOTHING_ALLOWED: &str = "default-src 'none'";
 
 /// Bytes of the body that are read before the reader checks whether the head has ended.
 const PIECE: usize = 4096;

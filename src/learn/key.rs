@@ -4,12 +4,22 @@
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
-use super::policy::{LearnKey, LearnPolicy};
-use crate::url_hash::UrlHasher;
+use super::{
+    division::Division,
+    policy::{LearnKey, LearnPolicy},
+};
+use crate::url_hash::{Parts, UrlHasher};
 
 /// The hash that identifies a document in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DocumentKey(pub(super) u128);
+
+impl DocumentKey {
+    /// Makes a key from the parts that identify the document.
+    pub(super) fn of(parts: Parts) -> Self {
+        Self(u128::from_be_bytes(parts.finish().to_bytes()))
+    }
+}
 
 /// A source of document keys, and of marks of visitors, under one secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +67,12 @@ impl KeyHasher {
                 parts.add(value.as_bytes());
             }
         }
-        DocumentKey(u128::from_be_bytes(parts.finish().to_bytes()))
+        DocumentKey::of(parts)
+    }
+
+    /// Begins a key.
+    pub(super) fn parts(&self) -> Parts {
+        self.0.parts()
     }
 
     /// Returns a hash of the fields that show a change of a response's content: `ETag`, `Last-Modified`,
@@ -81,25 +96,29 @@ impl KeyHasher {
     }
 }
 
-/// Yields the pairs of a query that are not part of a document's key.
-pub(super) fn left_out<'q>(key: &LearnKey, query: Option<&'q str>) -> impl Iterator<Item = &'q str> {
+/// Yields the pairs of a query that are not part of a document's key, nor of what divides the documents of this key.
+pub(super) fn left_out<'q>(
+    key: &'q LearnKey,
+    division: Option<&'q Division>,
+    query: Option<&'q str>,
+) -> impl Iterator<Item = &'q str> + Clone {
     let pairs = match key {
         LearnKey::PathAndQuery => None,
         LearnKey::Path | LearnKey::Parameters(_) => query,
     };
-    let is_in_key = move |pair: &str| match key {
-        LearnKey::Parameters(names) => names.iter().any(|name| **name == *name_of(pair)),
+    let divides = move |name: &str| division.is_some_and(|division| division.parameters().iter().any(|p| **p == *name));
+    let is_in_key = move |name: &str| match key {
+        LearnKey::Parameters(names) => names.iter().any(|known| **known == *name),
         LearnKey::Path | LearnKey::PathAndQuery => false,
     };
-    let left_out: Vec<&str> = pairs
+    pairs
         .into_iter()
         .flat_map(|query| query.split('&'))
-        .filter(|pair| !pair.is_empty() && !is_in_key(pair))
-        .collect();
-    left_out.into_iter()
+        .filter(move |pair| !pair.is_empty() && !is_in_key(name_of(pair)) && !divides(name_of(pair)))
 }
 
-fn name_of(pair: &str) -> &str {
+/// Returns the name in a pair of a query.
+pub(super) fn name_of(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name)
 }
 
@@ -132,7 +151,7 @@ mod tests {
         assert_eq!(of(Some("v=2&lang=de&utm=x")), of(Some("lang=de&v=2")));
         assert_ne!(of(Some("lang=de")), of(Some("lang=fr")));
         assert_ne!(of(Some("lang=v")), of(Some("v=lang")));
-        let left: Vec<&str> = left_out(&policy.key, Some("v=2&lang=de&utm=x&&t")).collect();
+        let left: Vec<&str> = left_out(&policy.key, None, Some("v=2&lang=de&utm=x&&t")).collect();
         assert_eq!(left, ["utm=x", "t"]);
     }
 

@@ -15,8 +15,8 @@ use super::{edge::ProxySnapshot, url::Url};
 use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
-    html::HtmlReader,
-    learn::{DocumentKey, Evidence, Links},
+    html::{self, HtmlReader},
+    learn::{Evidence, Links, Place},
     link::{Document, Spelled},
     peer::{ClientConnection, Scheme},
     push::{Csp, Delivery, PushState, PushedBy, Skips},
@@ -129,8 +129,8 @@ pub(super) enum Validation {
 /// The links of one document, as they become known while it is requested.
 #[derive(Debug)]
 pub(super) struct DocumentObservation {
-    /// The key of the document, if it was looked up.
-    pub(super) key: Option<DocumentKey>,
+    /// The document among those of its key, if it was looked up.
+    pub(super) place: Option<Place>,
     /// Learned links that were delivered.
     pub(super) delivered: Links,
     /// The Content-Security-Policy that the document had the last time.
@@ -150,8 +150,11 @@ pub(super) struct PageObservation {
     pub(super) reader: Option<HtmlReader>,
     /// Whether any content has come: a 304 has none, and says nothing of the page.
     pub(super) has_content: bool,
+    /// How the content ends where nothing has failed: the end of a connection is no sure one.
+    pub(super) end: html::End,
     pub(super) document: Document,
-    pub(super) key: DocumentKey,
+    /// The document among those of its key.
+    pub(super) place: Place,
     /// The kind of visitor that gets the document.
     pub(super) evidence: Evidence,
     /// The mark of the client's network.

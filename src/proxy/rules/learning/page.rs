@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 
 use crate::{
     html::{End, HtmlReader, Limits, ReaderState, ResponseFields},
-    learn::{DocumentKey, Evidence, LearnPolicy, LearnSource},
+    learn::{Evidence, LearnPolicy, LearnSource, Place},
     link::{Document, Spelled},
     proxy::{exchange::PageObservation, url::Url},
 };
@@ -16,8 +16,11 @@ use crate::{
 /// The outcome of reading a page.
 #[derive(Debug)]
 pub(super) enum Read {
-    /// The links that its head names.
-    Links(Vec<Spelled>),
+    /// The links that its head names, and the policies of its `meta` elements.
+    Links {
+        links: Vec<Spelled>,
+        policies: Vec<Box<str>>,
+    },
     /// Nothing is known of its head.
     Nothing,
 }
@@ -38,7 +41,8 @@ const HTML: &[u8] = b"text/html";
 pub(super) fn begin(
     url: &Url<'_>,
     fields: &HeaderMap,
-    (key, evidence, network): (DocumentKey, Evidence, u64),
+    policy: &LearnPolicy,
+    (place, evidence, network): (Place, Evidence, u64),
 ) -> Option<PageObservation> {
     let document = Document::new(url.scheme, url.authority, url.path_and_query).ok()?;
     let field = |name| fields.get(name).map_or(&[][..], http::HeaderValue::as_bytes);
@@ -47,12 +51,13 @@ pub(super) fn begin(
         content_encoding: field(header::CONTENT_ENCODING),
         content_disposition: field(header::CONTENT_DISPOSITION),
     };
-    let reader = HtmlReader::new(Limits::default(), &document, of_response);
+    let reader = HtmlReader::new(Limits::of_bytes(policy.html_bytes), &document, of_response);
     (reader.state() == ReaderState::Reading).then(|| PageObservation {
         reader: Some(reader),
         has_content: false,
+        end: end(fields),
         document,
-        key,
+        place,
         evidence,
         network,
         policies: fields
@@ -63,6 +68,15 @@ pub(super) fn begin(
     })
 }
 
+/// Returns how the content of a response with these fields ends where nothing fails. The end of a connection may be the
+/// end of the content, or a failure of the origin.
+fn end(fields: &HeaderMap) -> End {
+    let is_told = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
+        .iter()
+        .any(|name| fields.contains_key(name));
+    if is_told { End::Whole } else { End::BrokenOff }
+}
+
 /// Reads the next piece; returns what came of it once the head, or the whole page, has ended.
 pub(super) fn read(page: &mut PageObservation, data: Option<&[u8]>, is_end: bool) -> Option<Read> {
     let data = data.unwrap_or_default();
@@ -71,9 +85,31 @@ pub(super) fn read(page: &mut PageObservation, data: Option<&[u8]>, is_end: bool
     if state == ReaderState::Reading && !is_end {
         return None;
     }
-    let found = page.reader.take()?.finish(End::Whole);
+    let found = page.reader.take()?.finish(page.end);
     let Some(found) = found.ok().filter(|_| page.has_content) else {
         return Some(Read::Nothing);
     };
-    Some(Read::Links(found.learnable(&page.document)))
+    Some(Read::Links {
+        links: found.learnable(&page.document),
+        policies: found.policies,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_a_told_end_is_sure() {
+        for (name, value, expected) in [
+            (header::CONTENT_LENGTH, "5", End::Whole),
+            (header::TRANSFER_ENCODING, "chunked", End::Whole),
+            (header::CONNECTION, "close", End::BrokenOff),
+        ] {
+            let fields = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+            assert_eq!(end(&fields), expected, "{fields:?}");
+        }
+    }
 }
