@@ -1,10 +1,13 @@
 //! Serves by a configuration file (`linkpush run`).
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use crate::{
-    config,
-    server::{Server, ServerError, Sockets, tell_failure},
+    config::{Config, Inspected},
+    server::{Server, ServerError, Sockets, tell_failure, unwritable},
 };
 
 /// Arguments of `run`.
@@ -26,11 +29,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         Sockets::Open
     };
-    let config = match config::read(&args.config) {
+    let config = match usable(&args.config) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
-            tell_failure(&problems.to_string());
+            tell_failure(&problems);
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -44,4 +47,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(e);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a configuration whose paths this process can write; returns all problems, one a line.
+fn usable(file: &Path) -> Result<Config, String> {
+    let inspected = Inspected::open(file).map_err(|problems| problems.to_string())?;
+    let problems: Vec<String> = unwritable(&inspected.config.server)
+        .iter()
+        .map(|path| inspected.problem(path.setting, &path.to_string()).to_string())
+        .collect();
+    if problems.is_empty() {
+        return Ok(inspected.config);
+    }
+    Err(problems.join("\n"))
 }

@@ -17,7 +17,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(old) = target::find(&args.config)? else {
         return Ok(ExitCode::FAILURE);
     };
-    let new = old.upgrade()?;
+    let new = old.upgrade(&args.config)?;
     println!(
         "process {} serves; process {} finishes its requests and ends",
         new.id(),

@@ -1,12 +1,13 @@
 //! Assembles the server: makes parts from a [`Config`], and a Pingora server from the parts; then controls the process.
 //!
 //! Reading order: [`Server`] here, `error`, `parts` (a configuration made ready to serve), `sockets` (listening
-//! sockets), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
+//! sockets), `descriptors` (the limit of open files), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
 //! (the file of learned links), `process` (the pid file and its lock), `successor` (the new process of an upgrade),
-//! `replace` (files replaced in one step), `admin` (`/purge` and `/metrics`), `learned` (`/learned`).
+//! `replace` (files replaced in one step), `writable` (paths tried before they are needed), `admin` (`/purge` and `/metrics`), `learned` (`/learned`).
 
 mod admin;
 mod control;
+mod descriptors;
 mod error;
 mod learned;
 mod manifests;
@@ -16,6 +17,7 @@ mod replace;
 mod signals;
 mod sockets;
 mod successor;
+mod writable;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
@@ -38,6 +40,7 @@ pub use parts::ListenerError;
 pub use process::{ProcessError, Reloaded, RunningServer};
 pub use sockets::Sockets;
 pub use successor::tell_failure;
+pub use writable::{Unwritable, UnwritableCause, unwritable};
 
 use crate::{
     config::Config,
@@ -75,6 +78,7 @@ impl Server {
     /// takeover has none.
     pub fn new(config: Config, source: Option<PathBuf>, sockets: Sockets) -> Result<Self, ServerError> {
         warn_of(&config);
+        descriptors::raise();
         let pid_file = config.server.pid_file.clone().map(PidFile::new);
         if sockets == Sockets::TakeOver && pid_file.is_none() {
             return Err(ProcessError::NoPidFile.into());
@@ -162,7 +166,10 @@ impl Server {
             let old = pid_file.running()?;
             info!("taking over from process {}", process::number(old));
             pid_file.ask_for_sockets(old)?;
+            // Pingora ends this process if the sockets do not come.
+            tell_failure("the old process did not hand its sockets over in time; the log says more");
             self.pingora.bootstrap();
+            successor::forget_failure();
             self.lock = Some(PidLock::take_over(pid_file)?);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()

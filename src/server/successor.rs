@@ -59,6 +59,13 @@ pub(super) fn end_of(child: &mut Child, failure: &Path) -> String {
     }
 }
 
+/// Takes back what [`tell_failure`] has told.
+pub(super) fn forget_failure() {
+    if let Some(file) = env::var_os(FAILURE_FILE) {
+        let _ = fs::remove_file(file);
+    }
+}
+
 /// Tells the process that has started this one why it does not take over; does nothing in any other process.
 pub fn tell_failure(reason: &str) {
     if let Some(file) = env::var_os(FAILURE_FILE).filter(|file: &OsString| !file.is_empty()) {

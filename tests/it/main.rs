@@ -28,6 +28,7 @@ mod commands;
 mod conformance;
 mod demo;
 mod deploy;
+mod descriptors;
 mod differential;
 mod docs;
 mod early;

@@ -75,7 +75,7 @@ pub enum ProcessError {
         source: io::Error,
     },
     /// The path of the socket beside the pid file is too long for the system.
-    #[error("the path {} is too long for a socket, at most {} bytes", path.display(), super::pid_file::MAX_SOCKET_PATH)]
+    #[error("the path {} is too long for a socket, at most {} bytes", path.display(), MAX_SOCKET_PATH)]
     LongPath {
         /// The path of the socket.
         path: PathBuf,
@@ -127,6 +127,9 @@ pub enum ProcessError {
         within: Duration,
     },
 }
+
+/// Most bytes of a Unix socket's path: the 108 of `sun_path`, less its final zero.
+pub(in crate::server) const MAX_SOCKET_PATH: usize = 107;
 
 /// Returns the words for the process that holds a pid file.
 fn holder(id: Option<u32>) -> String {

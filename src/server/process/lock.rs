@@ -172,7 +172,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Checks that a file has nothing in it but a process id, so that a wrong path in the configuration destroys no file.
-pub(super) fn check_content(file: &File, path: &Path) -> Result<(), ProcessError> {
+pub(in crate::server) fn check_content(file: &File, path: &Path) -> Result<(), ProcessError> {
     let mut content = Vec::new();
     let path = path.to_owned();
     match file.take(MAX_BYTES as u64 + 1).read_to_end(&mut content) {

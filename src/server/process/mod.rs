@@ -19,6 +19,7 @@ mod running;
 pub use error::ProcessError;
 pub use running::{Reloaded, RunningServer};
 
-pub(super) use lock::PidLock;
+pub(super) use error::MAX_SOCKET_PATH;
+pub(super) use lock::{PidLock, check_content};
 pub(super) use outcomes::{ChangeKind, ChangeOutcome, OutcomeFile, shortened};
 pub(super) use pid_file::{PidFile, number};

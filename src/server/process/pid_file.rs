@@ -11,10 +11,7 @@ use std::{
 use log::error;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use super::error::ProcessError;
-
-/// Most bytes of a Unix socket's path: the 108 of `sun_path`, less its final zero.
-pub(super) const MAX_SOCKET_PATH: usize = 107;
+use super::error::{MAX_SOCKET_PATH, ProcessError};
 
 /// The pid file of a server, and the Unix socket beside it over which an upgrade hands the listening sockets over.
 #[derive(Debug, Clone, PartialEq, Eq)]

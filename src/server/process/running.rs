@@ -53,13 +53,7 @@ impl RunningServer {
     ///
     /// The server reads another file, did not take this one, or told no outcome in time.
     pub fn reload(&self, configuration: &Path) -> Result<Reloaded, ProcessError> {
-        let before = self.outcomes();
-        if let Some(reads) = before.as_ref().and_then(|outcomes| outcomes.configuration.clone())
-            && !is_same_file(&reads, configuration)
-        {
-            let (id, named) = (self.id(), configuration.to_owned());
-            return Err(ProcessError::OtherFile { id, reads, named });
-        }
+        let before = self.outcomes_with(configuration)?;
         signal(self.process, Signal::HUP)?;
         match self.wait(ChangeKind::Reload, before, RELOAD_TIMEOUT)? {
             Waited::Done(takes_restart) => Ok(Reloaded { takes_restart }),
@@ -71,18 +65,31 @@ impl RunningServer {
     }
 
     /// Has the server start a new process from its binary and hand its sockets over (SIGUSR2); waits until the new
-    /// process serves, and returns it.
+    /// process serves by `configuration`, and returns it.
     ///
     /// # Errors
     ///
-    /// The new process did not take over, or not in time.
-    pub fn upgrade(&self) -> Result<Self, ProcessError> {
-        let before = self.outcomes();
+    /// The server reads another file, or the new process did not take over, or not in time.
+    pub fn upgrade(&self, configuration: &Path) -> Result<Self, ProcessError> {
+        let before = self.outcomes_with(configuration)?;
         signal(self.process, Signal::USR2)?;
         match self.wait(ChangeKind::Upgrade, before, UPGRADE_TIMEOUT)? {
             Waited::Replaced(new) => Ok(new),
             // The end of an upgrade is another process.
             Waited::Done(_) => Err(ProcessError::Ended { id: self.id() }),
+        }
+    }
+
+    /// Reads the outcomes so far, and checks that the server reads this configuration.
+    fn outcomes_with(&self, configuration: &Path) -> Result<Option<Outcomes>, ProcessError> {
+        let outcomes = self.outcomes();
+        match outcomes.as_ref().and_then(|outcomes| outcomes.configuration.clone()) {
+            Some(reads) if !is_same_file(&reads, configuration) => Err(ProcessError::OtherFile {
+                id: self.id(),
+                reads,
+                named: configuration.to_owned(),
+            }),
+            _ => Ok(outcomes),
         }
     }
 
