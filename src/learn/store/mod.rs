@@ -11,9 +11,9 @@ use std::{
 use moka::sync::Cache;
 
 use super::{
-    division::{DividedBy, Division, DocumentPlace, Variants},
+    division::{DividedBy, Division, DocumentPlace, Variants, left_out},
     file::{Saved, SavedDivision},
-    key::{DocumentKey, KeyHasher, left_out},
+    key::{DocumentKey, KeyHasher},
     manifest::{DocumentReport, LearnedLink, Links, Manifest, Observation, Sample, Taught, Verdict},
     policy::LearnPolicy,
     visitor::Evidence,
@@ -186,7 +186,14 @@ impl ManifestStore {
     /// Counts a response with these fields; returns whether it would change nothing, so that it need not be observed.
     /// `query`: the request's.
     #[must_use]
-    pub fn passes(&self, place: &Place, policy: &LearnPolicy, query: Option<&str>, fields: u64, now: u64) -> bool {
+    pub fn passes(
+        &self,
+        place: &DocumentPlace,
+        policy: &LearnPolicy,
+        query: Option<&str>,
+        fields: u64,
+        now: u64,
+    ) -> bool {
         // A variant's visitors, and the parameters that may divide the document, are counted for each response.
         if place.division.is_some() || left_out(&policy.key, None, query).next().is_some() {
             return false;
@@ -197,7 +204,7 @@ impl ManifestStore {
     }
 
     /// Has equal responses pass from now on, after one with these fields was observed.
-    pub fn settle(&self, place: &Place, fields: u64) {
+    pub fn settle(&self, place: &DocumentPlace, fields: u64) {
         let known = self.manifests.contains_key(&place.key);
         if let Some(stored) = known.then(|| self.manifests.get(&place.key)).flatten() {
             stored.lock().settle(fields);

@@ -354,7 +354,7 @@ fn a_response_with_the_fields_of_a_settled_document_passes_unless_its_query_may_
         key: crate::learn::LearnKey::Path,
         ..LearnPolicy::default()
     };
-    let place = Place::from(DocumentKey(1));
+    let place = DocumentPlace::from(DocumentKey(1));
     assert!(!store.passes(&place, &policy, None, 7, NOW), "unknown");
     store.settle(&place, 7);
     assert!(!store.passes(&place, &policy, None, 7, NOW), "still unknown");
