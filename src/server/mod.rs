@@ -1,12 +1,13 @@
 //! Assembles the server: makes parts from a [`Config`], and a Pingora server from the parts; then controls the process.
 //!
 //! Reading order: [`Server`] here, `error`, `parts` (a configuration made ready to serve), `sockets` (listening
-//! sockets), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
-//! (the file of learned links), `process` (the pid file), `replace` (files replaced in one step), `admin` (`/purge` and
-//! `/metrics`), `learned` (`/learned`).
+//! sockets), `descriptors` (the limit of open files), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
+//! (the file of learned links), `process` (the pid file and its lock), `successor` (the new process of an upgrade),
+//! `replace` (files replaced in one step), `writable` (paths tried before they are needed), `admin` (`/purge` and `/metrics`), `learned` (`/learned`).
 
 mod admin;
 mod control;
+mod descriptors;
 mod error;
 mod learned;
 mod manifests;
@@ -15,6 +16,8 @@ mod process;
 mod replace;
 mod signals;
 mod sockets;
+mod successor;
+mod writable;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
@@ -34,8 +37,10 @@ pub use control::ReloadError;
 pub use error::ServerError;
 pub use learned::{KnownLink, LEARNED_PATH, LearnedDocument, LearnedError, LearnedRequest};
 pub use parts::ListenerError;
-pub use process::{ProcessError, RunningServer};
+pub use process::{ProcessError, Reloaded, RunningServer};
 pub use sockets::Sockets;
+pub use successor::tell_failure;
+pub use writable::{Unwritable, UnwritableCause, unwritable};
 
 use crate::{
     config::Config,
@@ -47,7 +52,7 @@ use crate::{
 };
 use control::SignalControl;
 use parts::{ServerParts, warn_of};
-use process::PidFile;
+use process::{PidFile, PidLock};
 use sockets::{Listening, OpenSocket};
 
 /// A server that is ready to run.
@@ -57,6 +62,8 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     control: SignalControl,
     pid_file: Option<PidFile>,
+    /// The lock of the pid file, unless it is to be taken over.
+    lock: Option<PidLock>,
     sockets: Sockets,
 }
 
@@ -67,13 +74,20 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address or the admin socket cannot be listened on, TLS cannot be set up, or a takeover has no pid file.
+    /// An address or the admin socket cannot be listened on, TLS cannot be set up, another server has the pid file, or a
+    /// takeover has none.
     pub fn new(config: Config, source: Option<PathBuf>, sockets: Sockets) -> Result<Self, ServerError> {
         warn_of(&config);
+        descriptors::raise();
         let pid_file = config.server.pid_file.clone().map(PidFile::new);
         if sockets == Sockets::TakeOver && pid_file.is_none() {
             return Err(ProcessError::NoPidFile.into());
         }
+        // First of all, so that a second server with this file touches nothing of the first one.
+        let lock = match (&pid_file, sockets) {
+            (Some(pid_file), Sockets::Open) => Some(PidLock::take(pid_file)?),
+            _ => None,
+        };
         let mut pingora = PingoraServer::new_with_opt_and_conf(opt(sockets), conf(&config, pid_file.as_ref()));
         let open = match sockets {
             Sockets::Open => {
@@ -126,6 +140,7 @@ impl Server {
             addresses,
             control: SignalControl::new(config, source, parts),
             pid_file,
+            lock,
             sockets,
         })
     }
@@ -149,23 +164,22 @@ impl Server {
     pub fn run(mut self) -> Result<(), ServerError> {
         if let (Sockets::TakeOver, Some(pid_file)) = (self.sockets, &self.pid_file) {
             let old = pid_file.running()?;
-            info!("taking over from process {}", old.id());
+            info!("taking over from process {}", process::number(old));
             pid_file.ask_for_sockets(old)?;
+            // Pingora ends this process if the sockets do not come.
+            tell_failure("the old process did not hand its sockets over in time; the log says more");
             self.pingora.bootstrap();
+            successor::forget_failure();
+            self.lock = Some(PidLock::take_over(pid_file)?);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(ServerError::Runtime)?;
-        let ended =
-            runtime.block_on(
-                self.control
-                    .run(self.pingora, self.connections, self.pid_file.as_ref(), &self.addresses),
-            );
-        if let Some(pid_file) = &self.pid_file {
-            pid_file.remove();
-        }
-        ended
+        let control = self
+            .control
+            .run(self.pingora, self.connections, self.lock, &self.addresses);
+        runtime.block_on(control)
     }
 }
 

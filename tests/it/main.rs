@@ -29,6 +29,7 @@ mod commands;
 mod conformance;
 mod demo;
 mod deploy;
+mod descriptors;
 mod differential;
 mod docs;
 mod early;

@@ -136,22 +136,50 @@ if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
     exit 1
 fi
 
-# Packages of servers start them, unless this file says no (invoke-rc.d(8)); and enable them for the next boot.
+# Packages of servers start them, unless this file says no (invoke-rc.d(8)). One that is there stands aside meanwhile: it
+# may say yes.
 policy=/usr/sbin/policy-rc.d
+aside=$policy.linkpush
 keep_servers_off() {
-    [[ ! -e $policy ]] || return 0
-    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    trap allow_servers EXIT
+    if [[ -e $policy ]]; then
+        "${as_root[@]}" mv "$policy" "$aside"
+    fi
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod 755 "$policy"
 }
-enabled_services() {
-    [[ -d /run/systemd/system ]] || return 0
-    systemctl list-unit-files --type=service --state=enabled --no-legend | awk '{ print $1 }' | sort
+allow_servers() {
+    if [[ -e $aside ]]; then
+        "${as_root[@]}" mv "$aside" "$policy"
+    else
+        "${as_root[@]}" rm -f "$policy"
+    fi
+}
+# Packages also enable them for the next boot, by links: of systemd, which need not run for that, and of System V.
+links_of_boot() {
+    compgen -G '/etc/systemd/system/*.wants/*' || true
+    compgen -G '/etc/rc[2-5].d/S*' || true
+}
+# Removes the links of boot that a list does not have.
+disable_new() {
+    local link
+    while read -r link; do
+        case $link in
+        /etc/systemd/*)
+            echo "disabled: ${link##*/}"
+            "${as_root[@]}" rm -f "$link"
+            ;;
+        # Without any link, the next update of the package would enable the service again.
+        /etc/rc*)
+            "${as_root[@]}" mv "$link" "${link%/*}/K01${link##*/S[0-9][0-9]}"
+            ;;
+        esac
+    done < <(comm -13 <(sort <<<"$1") <(links_of_boot | sort))
 }
 
 echo "installing:" "${packages[@]}" "${optional[@]}"
 keep_servers_off
-enabled_before=$(enabled_services)
+enabled_before=$(links_of_boot)
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq)
 install() {
     "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null
@@ -160,13 +188,12 @@ if ! "${apt[@]}" update; then
     echo 'apt-get could not read its lists; trying those of before' >&2
 fi
 if [[ ${#packages[@]} -gt 0 ]] && ! install "${packages[@]}"; then
+    disable_new "$enabled_before"
     echo "apt-get could not install: ${packages[*]}" >&2
     exit 1
 fi
 for package in "${optional[@]}"; do
     install "$package" || echo "left out: apt-get could not install $package" >&2
 done
-comm -13 <(echo "$enabled_before") <(enabled_services) | while read -r service; do
-    "${as_root[@]}" systemctl --quiet disable "$service"
-done
+disable_new "$enabled_before"
 install_clients "$@"

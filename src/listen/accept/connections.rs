@@ -28,6 +28,11 @@ impl OpenConnections {
         Open(Arc::clone(&self.0))
     }
 
+    /// Returns the number of open connections.
+    pub(in crate::listen) fn count(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
     /// Waits until no connection is open.
     pub(crate) async fn none_left(&self) {
         loop {

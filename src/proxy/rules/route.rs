@@ -4,7 +4,7 @@ use std::{cell::LazyCell, sync::Arc, time::Instant};
 
 use http::{HeaderMap, Method, request::Parts};
 
-use super::{cache, delivery, failure::RuleRefusal, learning};
+use super::{cache, delivery, failure::RuleRefusal, learning, via};
 use crate::{
     learn::Links,
     proxy::{edge::Edge, exchange::Exchange},
@@ -21,6 +21,8 @@ pub(in crate::proxy) enum BegunRequest {
     AsksServer,
     /// Back to the client with 404: the request has no route.
     NoRoute,
+    /// Back to the client with 508: the request comes back to this process again and again.
+    Loop,
 }
 
 /// Finds the route of a request.
@@ -41,6 +43,10 @@ pub(in crate::proxy) fn begin(
         exchange.is_hinted = client.has_hints()
             && is_part(&request.headers)
             && client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
+    }
+    if via::is_loop(&request.headers) {
+        exchange.failure = Some("loop: by Via, the request has passed here twice before".to_owned());
+        return Ok(BegunRequest::Loop);
     }
     if exchange.route().is_some() {
         let learned = learning::begin(edge, request, exchange);
