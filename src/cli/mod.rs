@@ -1,7 +1,8 @@
 //! Parses and runs the subcommands, one file or folder each.
 //!
 //! Shared by them: `configuration` (reads the file that a command names), `target` (finds the running server),
-//! `failure` (an error on the terminal), `admin` (a request to the running server).
+//! `failure` (an error on the terminal), `admin` (a request to the running server), `pasted` (the URL in a pasted text),
+//! `visit` (a page fetched as a described client).
 
 #![allow(
     clippy::print_stdout,
@@ -16,6 +17,7 @@ mod demo;
 mod explain;
 mod failure;
 mod learned;
+mod pasted;
 #[cfg(feature = "probe")]
 mod probe;
 mod purge;
@@ -23,12 +25,16 @@ mod reload;
 mod run;
 mod target;
 mod upgrade;
+#[cfg(feature = "probe")]
+mod visit;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 pub use failure::report;
+#[cfg(feature = "probe")]
+pub use probe::{ChainFinding, FindingWeight, Symptom};
 
 /// A subcommand with its arguments.
 #[derive(Debug, Subcommand)]

@@ -16,7 +16,8 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
 
-use self::document::{asks_for_document, observed};
+pub use self::document::{asks_for_document, observed};
+pub use self::page::is_readable;
 use crate::{
     forwarded::ask_for_another,
     learn::{
@@ -90,7 +91,7 @@ pub(in crate::proxy) fn observe(
         return;
     };
     if status == StatusCode::EARLY_HINTS {
-        observation.early.extend(links(mentions));
+        observation.early.extend(learnable_links(mentions));
         observation.early.truncate(MAX_EARLY);
     } else if let Some(response) = observed(status, fields, exchange.url(request).authority) {
         exchange.page = finish(edge, request, (response, fields), mentions, exchange, &mut observation).map(Box::new);
@@ -111,7 +112,7 @@ fn finish(
     let route = exchange.route()?;
     let address = exchange.client_address(&request.headers)?;
     let mut found: Vec<Spelled> = Vec::new();
-    for link in links(mentions).chain(observation.early.drain(..)) {
+    for link in learnable_links(mentions).chain(observation.early.drain(..)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
             found.push(link);
         }
@@ -130,7 +131,7 @@ fn finish(
         return None;
     }
     let hasher = edge.manifests.hasher();
-    let reads_html = found.is_empty() && page::is_readable(&route.learn, fields);
+    let reads_html = found.is_empty() && is_readable(&route.learn, fields);
     if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(key) {
         return None;
     }
@@ -220,7 +221,7 @@ const MAX_EARLY: usize = 64;
 
 /// Returns the links that can be delivered early, in their one spelling: printable, with a relation that asks for
 /// something.
-fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
+pub fn learnable_links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
     mentions
         .iter()
         .filter_map(|mention| ResourceHint::of(mention.link.as_ref().ok()?))
