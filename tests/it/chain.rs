@@ -313,7 +313,7 @@ async fn a_103_that_is_lost_or_breaks_the_page_is_found_at_its_hop() {
     let nginx = nginx(origin.address, "", "", "").await;
     for breaking in [varnish, nginx] {
         let hops = [hop("outer", breaking.program.address), hop("app", origin.address)];
-        let (code, value, found) = chain("/early", &hops).await;
+        let (code, value, found) = chain_within("2s", "/early", &hops).await;
         assert_eq!(
             (code, found),
             (4, vec!["early_breaks_page outer".to_owned()]),
@@ -413,6 +413,13 @@ async fn the_table_is_for_people() {
             .ends_with("\npush_arrives: pushes reach the client at *linkpush* (/main.css).\n"),
         "{output:?}"
     );
+    origin.forget_seen();
+    let arguments = ["probe", "https://shop.example/", "--hop", &inner];
+    let output = run(BINARY, &arguments).await;
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let seen = origin.request("/").await;
+    let told = ["host", "x-forwarded-proto"].map(|name| seen.field(name));
+    assert_eq!(told, [Some("shop.example"), Some("https")], "{seen:?}");
     for (arguments, problem) in [
         (["--hop", "http://a/"], "NAME=URL"),
         (["--hop", "a=http://b/page"], "a hop has no path"),

@@ -22,14 +22,14 @@ use super::{http1, http2};
 /// No response came, and the cause where another way of asking showed it. A page that broke off is a record, no error.
 pub(in crate::cli) async fn visit(itinerary: &Itinerary) -> Result<Visited, VisitError> {
     let result = once(itinerary).await;
-    let is_suspect = match &result {
-        Err(error) => error.is_unclear(),
-        Ok(visited) => is_suspect(itinerary, visited),
+    let (is_suspect, speaks) = match &result {
+        Err(error) => (error.is_unclear(), false),
+        Ok(visited) => (is_suspect(itinerary, visited), visited.is_answered),
     };
     if !is_suspect {
         return result;
     }
-    match cause(itinerary).await {
+    match cause(itinerary, speaks).await {
         Some(cause) => Err(cause),
         None => result,
     }
@@ -67,8 +67,9 @@ fn is_suspect(itinerary: &Itinerary, visited: &Visited) -> bool {
     }
 }
 
-/// Asks in other ways, all at once, and returns what the answers tell.
-async fn cause(itinerary: &Itinerary) -> Option<VisitError> {
+/// Asks in other ways, all at once, and returns what the answers tell. `speaks`: the server is known to speak the version
+/// of HTTP that it was asked with.
+async fn cause(itinerary: &Itinerary, speaks: bool) -> Option<VisitError> {
     let plain = Itinerary {
         wire: Wire::Http1,
         follow: Follow::Nothing,
@@ -88,7 +89,7 @@ async fn cause(itinerary: &Itinerary) -> Option<VisitError> {
         None => Some(ProxyVersion::V1),
     };
     let (is_http1, with_other, with_second, is_other_scheme) = tokio::join!(
-        answers(itinerary.wire != Wire::Http1, plain.clone()),
+        answers(itinerary.wire != Wire::Http1 && !speaks, plain.clone()),
         answers(true, with_proxy_header(first)),
         answers(first.is_some(), with_proxy_header(Some(ProxyVersion::V2))),
         answers(true, with_scheme(plain.clone(), other_scheme)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header;
+use http::{HeaderName, HeaderValue, header};
 use url::Url;
 
 use super::hop::HopArg;
@@ -30,6 +30,12 @@ pub(super) async fn observe(hop: &HopArg, described: &Itinerary) -> Result<HopSi
         follow: Follow::Nothing,
         ..described.clone()
     };
+    if !is_tls && described.page.scheme() == "https" {
+        // As the hop in front would tell, else applications redirect to https.
+        let name = HeaderName::from_static("x-forwarded-proto");
+        let told = HeaderValue::from_static("https");
+        itinerary.fields.entry(name).or_insert(told);
+    }
     let mut result = visit(&itinerary).await;
     let mut proxy_header = None;
     if let Err(VisitError::ProxyHeaderRequired { version, .. }) = &result {

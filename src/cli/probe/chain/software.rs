@@ -71,8 +71,8 @@ impl Software {
                                says why for each link, and so does skips= in the access line"
                 .to_owned(),
             Self::Alb => {
-                "an ALB speaks HTTP/2 to clients, and never passes on or sends promises or 103s: use an NLB with \
-                          a TLS listener and ALPN HTTP2Preferred in its place, and linkpush behind that"
+                "an ALB speaks HTTP/2 to clients, and neither passes on nor sends promises: use an NLB with a TLS listener \
+                 and ALPN HTTP2Preferred in its place, and linkpush behind that"
                     .to_owned()
             }
             Self::Varnish if http2 == Http2Way::None => format!(
