@@ -28,7 +28,7 @@ use crate::{
             lines_of, visit, with_host,
         },
     },
-    learn::Learning,
+    learn::{LearnPolicy, Learning},
     link::Target,
     proxy::is_readable,
     push::{Source, check_pushable, is_reusable},
@@ -58,9 +58,11 @@ pub(super) fn run(args: &Args, url: &Url) -> anyhow::Result<ExitCode> {
         status: page.status,
         headers: page.headers.clone(),
     });
-    request.page = Some(ParsedPage::of(&page.body, &request.document, Some(&page.headers)));
     let found = route::find(&config.routes, &request.method, &request.authority, request.uri.path());
     let route = found.map(|(_, route)| route);
+    let bytes = route.map_or_else(|| LearnPolicy::default().html_bytes, |route| route.learn.html_bytes);
+    let html = ParsedPage::of(&page.body, &request.document, Some(&page.headers), bytes);
+    request.page = Some(html);
     let fetched = Fetched::of(url, &visited);
     let live = LiveExplanation {
         route: route.map(|route| route.name.to_string()),

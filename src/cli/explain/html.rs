@@ -17,12 +17,14 @@ pub(super) struct ParsedPage {
     pub(super) found: Result<Found, HtmlReason>,
     /// The links that would be learned.
     pub(super) links: Vec<Spelled>,
+    /// The policies of its `meta` elements.
+    pub(super) policies: Vec<Box<str>>,
 }
 
 impl ParsedPage {
     /// Reads a page from a file, as [`Self::of`] does, but always without content coding; `-` is the standard input.
-    pub(super) fn read(file: &Path, document: &Document, head: Option<&HeaderMap>) -> anyhow::Result<Self> {
-        let most = u64::try_from(Limits::default().text_bytes)?.saturating_add(1);
+    pub(super) fn read(file: &Path, document: &Document, head: Option<&HeaderMap>, bytes: u32) -> anyhow::Result<Self> {
+        let most = u64::try_from(Limits::of_bytes(bytes).text_bytes)?.saturating_add(1);
         let mut html = Vec::new();
         let read = if file == Path::new("-") {
             std::io::stdin().take(most).read_to_end(&mut html)
@@ -34,21 +36,25 @@ impl ParsedPage {
         if let Some(head) = &mut head {
             head.remove(header::CONTENT_ENCODING);
         }
-        Ok(Self::of(&html, document, head.as_ref()))
+        Ok(Self::of(&html, document, head.as_ref(), bytes))
     }
 
-    /// Reads a page with the content coding that `head` names. Without a `head` the page is HTML without one.
-    pub(super) fn of(content: &[u8], document: &Document, head: Option<&HeaderMap>) -> Self {
+    /// Reads a page with the content coding that `head` names. Without a `head` the page is HTML without one, in an
+    /// encoding that is guessed. `bytes`: largest number of bytes that the route reads.
+    pub(super) fn of(content: &[u8], document: &Document, head: Option<&HeaderMap>, bytes: u32) -> Self {
         let field = |name| head.and_then(|head| head.get(name)).map(http::HeaderValue::as_bytes);
         let fields = ResponseFields {
             content_type: field(header::CONTENT_TYPE).unwrap_or(b"text/html"),
             content_encoding: field(header::CONTENT_ENCODING).unwrap_or_default(),
             content_disposition: field(header::CONTENT_DISPOSITION).unwrap_or_default(),
         };
-        let mut reader = HtmlReader::new(Limits::default(), document, fields);
+        let mut reader = HtmlReader::new(Limits::of_bytes(bytes), document, fields);
         reader.feed(content);
         let found = reader.finish(End::Whole);
         Self {
+            policies: found
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |found| found.policies.clone()),
             links: found
                 .as_ref()
                 .map_or_else(|_| Vec::new(), |found| found.learnable(document)),

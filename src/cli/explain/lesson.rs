@@ -11,11 +11,11 @@ use super::response::Response;
 use crate::{
     forwarded::ask_for_another,
     learn::{
-        Evidence, LearnPolicy, LearnSource, Learning, ManifestLimits, ManifestStore, Observation, Observed,
-        VisitorFacts,
+        DividedBy, Evidence, LearnPolicy, LearnSource, Learning, ManifestLimits, ManifestStore, Observation, Observed,
+        VisitorFacts, identities,
     },
     link::Spelled,
-    proxy::{asks_for_document, is_readable, learnable_links, observed},
+    proxy::{asks_for_document, dividing_fields, is_readable, learnable_links, observed},
     push::{self, Csp, Source},
 };
 
@@ -49,6 +49,8 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
     );
     let key = store.hasher().document(policy, document, &request.headers);
     let policies: Vec<&[u8]> = lines(&response.headers, &header::CONTENT_SECURITY_POLICY);
+    let page = request.page.as_ref().filter(|_| source == Source::Html);
+    let of_page: Option<Vec<&[u8]>> = page.map(|page| page.policies.iter().map(|policy| policy.as_bytes()).collect());
     for visitor in 1..=policy.min_visitors.max(1) {
         let visitor_number = u8::try_from(visitor).unwrap_or(u8::MAX);
         // A network and a cookie of its own.
@@ -60,12 +62,27 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
         let cookies = own(lines(&request.headers, &header::COOKIE));
         let set_cookies = own(lines(&response.headers, &header::SET_COOKIE));
         let query = request.uri.query().map(|query| own_query(query, visitor));
+        let divided_by = DividedBy {
+            query: query.as_deref(),
+            fields: &request.headers,
+        };
+        let varied = || {
+            let (place, _) = store.find(key, divided_by, policy, NOW)?;
+            place.varied(dividing_fields(&response.headers, policy)?, divided_by, store.hasher())
+        };
+        // A document for one visitor alone, as Vary says.
+        let Some(place) = varied() else {
+            return Lesson::default();
+        };
+        let identities: Vec<_> = identities(&request.headers, &policy.identity).collect();
         let facts = VisitorFacts {
             address,
             cookies: &cookies.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             set_cookies: &set_cookies.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             authorization: request.headers.contains_key(header::AUTHORIZATION),
+            identities: &identities,
             query: query.as_deref(),
+            division: place.division(),
         };
         let evidence = Evidence::of(&facts, &policy.key, store.hasher());
         let seen = Observation {
@@ -77,9 +94,11 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
             source,
             delivered: &[],
             policies: &policies,
+            page_policies: of_page.as_deref(),
+            query: query.as_deref(),
         };
-        store.observe(key, policy, &seen);
-        let Some(known) = store.known(key, policy, NOW) else {
+        store.observe(&place, policy, &seen);
+        let Some((_, known)) = store.find(key, divided_by, policy, NOW) else {
             continue;
         };
         if !known.links.is_empty() && known.waiting == 0 {

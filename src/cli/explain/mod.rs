@@ -1,14 +1,15 @@
 //! Tells what would be delivered for a response, and why not the rest; whether it would be stored (`linkpush explain`).
 //!
-//! The response is described by arguments, or fetched (`fetch`). Reading order: `args`, `response` and `html` (what is described
-//! in files), `request`, `stored`, `explanation` (what is printed), `scene` (the server's rules for one client),
-//! `lesson` (what a fetched response teaches), `fetch`.
+//! The response is described by arguments, or fetched (`fetch`). Reading order: `args`, `response` and `html` (what is
+//! described in files), `request`, `stored`, `explanation` (what is printed), `learned` (the limits of learning), `scene`
+//! (the server's rules for one client), `lesson` (what a fetched response teaches), `fetch`.
 
 mod args;
 mod explanation;
 #[cfg(feature = "probe")]
 mod fetch;
 mod html;
+mod learned;
 #[cfg(feature = "probe")]
 mod lesson;
 mod request;
@@ -32,7 +33,7 @@ use super::{
     pasted::{link_value, url_in},
 };
 use crate::{
-    learn::Learning,
+    learn::{LearnPolicy, Learning},
     push::{Csp, Source},
     route::{self, Route},
 };
@@ -44,12 +45,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(url) = &args.fetch.fetch {
         return fetch::run(args, url);
     }
-    let request = match described(args) {
+    let wrong = |e| {
+        super::failure::report(&e);
+        Ok(ExitCode::from(USAGE))
+    };
+    let mut request = match described(args) {
         Ok(request) => request,
-        Err(e) => {
-            super::failure::report(&e);
-            return Ok(ExitCode::from(USAGE));
-        }
+        Err(e) => return wrong(e),
     };
     let Some(config) = super::configuration::configured(&args.config) else {
         return Ok(ExitCode::FAILURE);
@@ -65,6 +67,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             route.name
         );
         return Ok(ExitCode::from(USAGE));
+    }
+    let head = request.response.as_ref().map(|response| &response.headers);
+    let bytes = route.map_or_else(|| LearnPolicy::default().html_bytes, |route| route.learn.html_bytes);
+    let page = args.html.as_deref();
+    let page = page.map(|file| ParsedPage::read(file, &request.document, head, bytes));
+    match page.transpose() {
+        Ok(page) => request.page = page,
+        Err(e) => return wrong(e),
     }
     let explanation = explain_described(args, &request, route, config.server.cache.object);
     match args.format {
@@ -85,10 +95,6 @@ fn described(args: &Args) -> anyhow::Result<Request> {
         .with_context(|| format!("--status {}: must be a final status, 200 to 599", args.status))?;
     let mut request = Request::of(url_in(url).map_err(|problem| anyhow!("URL: {problem}"))?)?;
     let response = args.response.as_deref().map(Response::read).transpose()?;
-    let head = response.as_ref().map(|response| &response.headers);
-    let page = args.html.as_deref();
-    let page = page.map(|file| ParsedPage::read(file, &request.document, head));
-    request.page = page.transpose()?;
     request.status = match &response {
         Some(response) => response.status,
         None => StatusCode::from_u16(status)?,
@@ -109,7 +115,9 @@ fn explain_described(args: &Args, request: &Request, route: Option<&Route>, limi
     let of_page = of_page.map(|value| (Source::Html, value.text()));
     let headers = request.response.iter().map(|response| &response.headers);
     let of_response = headers.flat_map(|headers| headers.get_all(header::LINK));
-    let csp = Csp::parse(args.csp.iter().map(|policy| policy.as_bytes()));
+    let of_meta = page.into_iter().flat_map(|page| &page.policies);
+    let of_meta = of_meta.map(|policy| policy.as_bytes());
+    let csp = Csp::parse(args.csp.iter().map(|policy| policy.as_bytes()).chain(of_meta));
     let scene = Scene {
         client: args.client.unwrap_or(ClientKind::Push),
         pushed_parent: args.pushed_parent,

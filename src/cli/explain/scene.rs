@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 
-use super::{args::ClientKind, explanation::Explanation, html::ParsedPage, request::Request, stored::Stored};
+use super::{
+    args::ClientKind, explanation::Explanation, html::ParsedPage, learned::LearnedLimits, request::Request,
+    stored::Stored,
+};
 use crate::{
     link::Target,
     push::{self, Csp, Facts, PushState, SkipReason, Source},
@@ -59,7 +62,15 @@ pub(super) fn explain(scene: &Scene<'_>, request: &Request, route: Option<&Route
     explanation.add_page(scene.page);
     let mut told: Option<Vec<HeaderValue>> = None;
     for (status, fields) in steps {
-        let mentions = push::mentions(fields);
+        let mut mentions = push::mentions(fields);
+        let mut limits = LearnedLimits::default();
+        mentions.retain(|mention| match limits.check(mention) {
+            Ok(()) => true,
+            Err((target, reason)) => {
+                explanation.skip(target, reason);
+                false
+            }
+        });
         let facts = Facts {
             method: &request.method,
             status,
