@@ -1,7 +1,9 @@
 //! Parses and runs the subcommands, one file or folder each.
 //!
-//! `manual` has two: completions and man pages. Shared by them: `configuration` (reads the file that a command names), `target` (finds the running server),
-//! `failure` (an error on the terminal), `admin` (a request to the running server).
+//! Shared by them: `configuration` (reads the file that a command names), `target` (finds the running server),
+//! `failure` (an error on the terminal), `admin` (a request to the running server), `pasted` (the URL in a pasted text),
+//! `visit` (a page fetched as a described client).
+//! `manual` has two commands: completions and man pages.
 
 #![allow(
     clippy::print_stdout,
@@ -17,6 +19,7 @@ mod explain;
 mod failure;
 mod learned;
 mod manual;
+mod pasted;
 #[cfg(feature = "probe")]
 mod probe;
 mod purge;
@@ -25,12 +28,16 @@ mod run;
 mod schema;
 mod target;
 mod upgrade;
+#[cfg(feature = "probe")]
+mod visit;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use failure::report;
+#[cfg(feature = "probe")]
+pub use probe::{ChainFinding, FindingWeight, Symptom};
 
 /// The arguments of the program.
 #[derive(Debug, Parser)]

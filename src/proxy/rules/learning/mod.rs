@@ -16,7 +16,8 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
 
-use self::document::{asks_for_document, dividing_fields, observed};
+pub use self::document::{asks_for_document, dividing_fields, observed};
+pub use self::page::is_readable;
 use crate::{
     forwarded::ask_for_another,
     learn::{
@@ -105,7 +106,7 @@ pub(in crate::proxy) fn observe(
         return;
     };
     if status == StatusCode::EARLY_HINTS {
-        observation.early.extend(links(mentions));
+        observation.early.extend(learnable_links(mentions));
         observation.early.truncate(MAX_EARLY);
     } else if let Some(response) = observed(status, fields, exchange.url(request).authority) {
         exchange.page = finish(edge, request, (response, fields), mentions, exchange, &mut observation).map(Box::new);
@@ -137,7 +138,7 @@ fn finish(
         }
     }
     let mut found: Vec<Spelled> = Vec::new();
-    for link in links(mentions).chain(observation.early.drain(..)) {
+    for link in learnable_links(mentions).chain(observation.early.drain(..)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
             found.push(link);
         }
@@ -159,7 +160,7 @@ fn finish(
     let hasher = edge.manifests.hasher();
     let place = place.varied(dividing_fields(fields, &route.learn)?, divided_by(request), hasher)?;
     let names_style = found.iter().any(|link| link.need() == Need::Rendering);
-    let reads_html = !names_style && page::is_readable(&route.learn, fields);
+    let reads_html = !names_style && is_readable(&route.learn, fields);
     if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(place.key()) {
         return None;
     }
@@ -302,7 +303,7 @@ const MAX_EARLY: usize = 64;
 
 /// Returns the links that can be delivered early, in their one spelling: printable, with a relation that asks for
 /// something.
-fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
+pub fn learnable_links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
     mentions
         .iter()
         .filter_map(|mention| ResourceHint::of(mention.link.as_ref().ok()?))

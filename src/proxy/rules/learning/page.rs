@@ -26,7 +26,8 @@ pub(super) enum Read {
 }
 
 /// Returns whether a route learns from the HTML of a response with these fields.
-pub(super) fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
+#[must_use]
+pub fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
     let is_html =
         |kind: &[u8]| kind.len() >= HTML.len() && kind.iter().zip(HTML).all(|(a, b)| a.eq_ignore_ascii_case(b));
     policy.from.contains(&LearnSource::Html)
