@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use linkpush::{
-    cli::{self, Command},
+    cli::{self, Arguments},
     telemetry::Quiet,
 };
 
@@ -12,15 +12,8 @@ use linkpush::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[derive(Debug, Parser)]
-#[command(name = "linkpush", version, about, arg_required_else_help = true)]
-struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Arguments::parse();
     init_log();
     match cli::run(args.command) {
         Ok(code) => code,

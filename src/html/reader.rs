@@ -83,7 +83,7 @@ pub enum ReaderState {
 pub enum End {
     /// The body is complete.
     Whole,
-    /// The body ended too early, or the rest was not awaited.
+    /// The body ended too early, or may have: it is read if its head has ended.
     BrokenOff,
 }
 
@@ -125,6 +125,8 @@ struct Stages {
     decoder: ContentDecoder,
     content: Vec<u8>,
     text: DecodedText,
+    /// The last two bytes of the text so far.
+    tail: [u8; 2],
     feed: Feed,
     tokens: Tokens,
 }
@@ -139,7 +141,8 @@ enum Tokens {
 impl Found {
     /// Returns the links that are learned of a document, at most `MAX_LEARNED`: connections that several fetches make
     /// worth opening, then the fetches. Targets of the document's own origin are named by their paths, as applications
-    /// name them in `Link` fields, so that one asset is one link wherever it is named.
+    /// name them in `Link` fields, so that one asset is one link wherever it is named. Of too many, those that block
+    /// rendering are learned first.
     #[must_use]
     pub fn learnable(&self, document: &Document) -> Vec<Spelled> {
         let own = [document.own().scheme(), "://", document.own().authority(), "/"].concat();
@@ -151,8 +154,12 @@ impl Found {
                 None => Spelled::read(value.as_bytes()),
             }
         };
-        let links = connections.iter().chain(&self.links).filter_map(spelled);
-        links.take(MAX_LEARNED).collect()
+        let mut links: Vec<&HtmlLink> = connections.iter().chain(&self.links).collect();
+        if links.len() > MAX_LEARNED {
+            // The sort is stable.
+            links.sort_by_key(|link| link.tier != Tier::Blocking);
+        }
+        links.into_iter().filter_map(spelled).take(MAX_LEARNED).collect()
     }
 }
 
@@ -210,7 +217,7 @@ impl HtmlReader {
         if let Some(stages) = &mut self.stages {
             let outcome = match end {
                 End::Whole => stages.end(&mut self.found, self.limits),
-                End::BrokenOff => Some(Err(HtmlReason::BrokenOff)),
+                End::BrokenOff => stages.break_off(&mut self.found, self.limits),
             };
             self.settle(outcome);
         }
@@ -254,6 +261,7 @@ impl Stages {
             decoder: ContentDecoder::new(fields.content_encoding).ok_or(HtmlReason::ContentCoding)?,
             content: Vec::new(),
             text: DecodedText::new(content::in_content(fields.content_type)),
+            tail: [0; 2],
             feed,
             tokens: Tokens::Waiting(Some(source)),
         })
@@ -288,6 +296,14 @@ impl Stages {
         self.tokenize(&[], Rest::None, found, limits).or(Some(Ok(())))
     }
 
+    /// Reads the text that the tokenizer held back; the head is read if its end is in the text.
+    fn break_off(&mut self, found: &mut Found, limits: Limits) -> ReadOutcome {
+        let outcome = self.tokenize(&[], Rest::None, found, limits);
+        // The beginning of a tag would count as text, which ends a head.
+        let is_in_tag = matches!(self.tail, [_, b'<'] | [b'<', b'/']);
+        outcome.filter(|_| !is_in_tag).or(Some(Err(HtmlReason::BrokenOff)))
+    }
+
     /// Reads decoded content in pieces of [`PIECE`] bytes, since one piece of the body may decode to `text_bytes`.
     fn tokenize(&mut self, content: &[u8], rest: Rest, found: &mut Found, limits: Limits) -> ReadOutcome {
         let mut pieces = content.chunks(PIECE);
@@ -308,8 +324,13 @@ impl Stages {
                 self.tokens = Tokens::Running(Box::new(tokenizer));
             }
         }
-        let feed = &mut self.feed;
-        self.text.decode(content, rest, |text| feed.push(text));
+        let (feed, tail) = (&mut self.feed, &mut self.tail);
+        self.text.decode(content, rest, |text| {
+            for byte in text.get(text.len().saturating_sub(2)..).unwrap_or_default() {
+                *tail = [tail[1], *byte];
+            }
+            feed.push(text);
+        });
         if rest == Rest::None {
             feed.end();
         }

@@ -4,11 +4,11 @@
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    division::Division,
-    policy::{LearnKey, LearnPolicy},
+use super::policy::{LearnKey, LearnPolicy};
+use crate::{
+    link::Spelled,
+    url_hash::{Parts, UrlHasher},
 };
-use crate::url_hash::{Parts, UrlHasher};
 
 /// The hash that identifies a document in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,13 +75,29 @@ impl KeyHasher {
         self.0.parts()
     }
 
-    /// Returns a hash of the fields that show a change of a response's content: `ETag`, `Last-Modified`,
-    /// `Content-Length`.
+    /// Returns a hash of what shows a change of a response's content: `ETag`, `Last-Modified`, `Content-Length`, and the
+    /// links of its `Link` fields.
     #[must_use]
-    pub fn fingerprint(&self, response: &HeaderMap) -> u64 {
+    pub fn fingerprint(&self, response: &HeaderMap, links: &[Spelled]) -> u64 {
         let mut parts = self.0.parts();
+        for link in links {
+            parts.add(link.text());
+        }
         for name in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_LENGTH] {
             parts.add(response.get(name).map_or(&[][..], HeaderValue::as_bytes));
+        }
+        parts.finish().fold()
+    }
+
+    /// Returns a hash of the fields that name links, the policies for them and what else they depend on, byte for byte.
+    #[must_use]
+    pub fn of_links(&self, response: &HeaderMap) -> u64 {
+        let mut parts = self.0.parts();
+        for name in [header::LINK, header::CONTENT_SECURITY_POLICY, header::VARY] {
+            for line in response.get_all(name) {
+                parts.add(line.as_bytes());
+            }
+            parts.add(b"");
         }
         parts.finish().fold()
     }
@@ -94,27 +110,6 @@ impl KeyHasher {
         parts.add(bytes);
         parts.finish().fold()
     }
-}
-
-/// Yields the pairs of a query that are not part of a document's key, nor of what divides the documents of this key.
-pub(super) fn left_out<'q>(
-    key: &'q LearnKey,
-    division: Option<&'q Division>,
-    query: Option<&'q str>,
-) -> impl Iterator<Item = &'q str> + Clone {
-    let pairs = match key {
-        LearnKey::PathAndQuery => None,
-        LearnKey::Path | LearnKey::Parameters(_) => query,
-    };
-    let divides = move |name: &str| division.is_some_and(|division| division.parameters().iter().any(|p| **p == *name));
-    let is_in_key = move |name: &str| match key {
-        LearnKey::Parameters(names) => names.iter().any(|known| **known == *name),
-        LearnKey::Path | LearnKey::PathAndQuery => false,
-    };
-    pairs
-        .into_iter()
-        .flat_map(|query| query.split('&'))
-        .filter(move |pair| !pair.is_empty() && !is_in_key(name_of(pair)) && !divides(name_of(pair)))
 }
 
 /// Returns the name in a pair of a query.
@@ -151,8 +146,6 @@ mod tests {
         assert_eq!(of(Some("v=2&lang=de&utm=x")), of(Some("lang=de&v=2")));
         assert_ne!(of(Some("lang=de")), of(Some("lang=fr")));
         assert_ne!(of(Some("lang=v")), of(Some("v=lang")));
-        let left: Vec<&str> = left_out(&policy.key, None, Some("v=2&lang=de&utm=x&&t")).collect();
-        assert_eq!(left, ["utm=x", "t"]);
     }
 
     #[test]

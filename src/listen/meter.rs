@@ -21,6 +21,8 @@ labels! {
         Untrusted = "untrusted",
         /// A PROXY header is required, and is missing or malformed.
         ProxyHeader = "proxy_header",
+        /// The process has too many open connections.
+        Full = "full",
         /// The client has too many open connections.
         TooMany = "too_many",
         /// The TLS handshake failed.

@@ -63,6 +63,10 @@ pub struct PushMeter {
 impl PushMeter {
     /// Counts the links that were skipped for one document.
     pub fn count_skips(&self, skips: &Skips) {
+        if skips.is_empty() {
+            // As for most requests.
+            return;
+        }
         for (reason, number) in skips.iter() {
             self.skipped.add(reason, number.into());
         }

@@ -35,7 +35,7 @@ pub use diary::{Diary, Known};
 pub use hinted::{HintCounts, HintUse, HintedUrl};
 pub use mention::{Mention, Source, mentions};
 pub use meter::{PushCancel, PushMeter};
-pub use plan::{Facts, Http2Facts, Plan, Promise, plan};
+pub use plan::{Facts, Http2Facts, Plan, Promise, early_refusal, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};
 pub use recent::UrlKey;

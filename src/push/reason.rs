@@ -149,6 +149,12 @@ impl Skips {
         }
     }
 
+    /// Returns whether no link was skipped.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.iter().all(|&count| count == 0)
+    }
+
     /// Number of links skipped for this reason.
     #[must_use]
     pub fn count(&self, reason: SkipReason) -> u16 {

@@ -10,7 +10,7 @@ use std::{
     io,
     net::Ipv4Addr,
     os::unix::{
-        fs::PermissionsExt as _,
+        fs::{FileTypeExt as _, PermissionsExt as _},
         net::{UnixListener, UnixStream},
     },
     path::Path,
@@ -231,9 +231,10 @@ fn free_socket(path: &Path) -> io::Result<()> {
     if UnixStream::connect(path).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
     }
-    match remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
+    // Nothing but a socket is removed; another file makes the next step fail.
+    let is_socket = path.symlink_metadata().is_ok_and(|there| there.file_type().is_socket());
+    if is_socket {
+        remove_file(path)?;
     }
     UnixListener::bind(path)?;
     remove_file(path)

@@ -1,13 +1,16 @@
 //! Assembles the server: makes parts from a [`Config`], and a Pingora server from the parts; then controls the process.
 //!
 //! Reading order: [`Server`] here, `error`, `config_status` (which configuration is in force), `parts` (a configuration
-//! made ready to serve), `sockets` (listening sockets), `signals` (which signals end or change the server), `control`
-//! (reload, upgrade and shutdown), `manifests` (the file of learned links), `process` (the pid file), `replace` (files
-//! replaced in one step), `observe` (metrics and health), `admin` (`/purge` and `/metrics`), `learned` (`/learned`).
+//! made ready to serve), `sockets` (listening sockets), `descriptors` (the limit of open files), `signals` (which signals
+//! end or change the server), `control` (reload, upgrade and shutdown), `manifests` (the file of learned links), `process`
+//! (the pid file and its lock), `successor` (the new process of an upgrade), `replace` (files replaced in one step),
+//! `writable` (paths tried before they are needed), `observe` (metrics and health), `admin` (`/purge` and `/metrics`),
+//! `learned` (`/learned`).
 
 mod admin;
 mod config_status;
 mod control;
+mod descriptors;
 mod error;
 mod learned;
 mod manifests;
@@ -17,6 +20,8 @@ mod process;
 mod replace;
 mod signals;
 mod sockets;
+mod successor;
+mod writable;
 
 use std::{
     net::SocketAddr,
@@ -43,8 +48,10 @@ pub use control::ReloadError;
 pub use error::ServerError;
 pub use learned::{KnownLink, LEARNED_PATH, LearnedDocument, LearnedError, LearnedRequest};
 pub use parts::ListenerError;
-pub use process::{ProcessError, RunningServer};
+pub use process::{ProcessError, Reloaded, RunningServer};
 pub use sockets::Sockets;
+pub use successor::tell_failure;
+pub use writable::{Unwritable, UnwritableCause, unwritable};
 
 use crate::{
     config::Config,
@@ -57,7 +64,7 @@ use crate::{
 use control::SignalControl;
 use observe::{MetricsEndpoint, ObservedServer, Stage};
 use parts::{ServerParts, warn_of};
-use process::PidFile;
+use process::{PidFile, PidLock};
 use sockets::{Listening, OpenSocket};
 
 /// A server that is ready to run.
@@ -67,6 +74,8 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     control: SignalControl,
     pid_file: Option<PidFile>,
+    /// The lock of the pid file, unless it is to be taken over.
+    lock: Option<PidLock>,
     sockets: Sockets,
     observed: Arc<ObservedServer>,
     metrics: Option<MetricsEndpoint>,
@@ -79,13 +88,20 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address or the admin socket cannot be listened on, TLS cannot be set up, or a takeover has no pid file.
+    /// An address or the admin socket cannot be listened on, TLS cannot be set up, another server has the pid file, or a
+    /// takeover has none.
     pub fn new(config: Config, source: Option<PathBuf>, sockets: Sockets) -> Result<Self, ServerError> {
         warn_of(&config);
+        descriptors::raise();
         let pid_file = config.server.pid_file.clone().map(PidFile::new);
         if sockets == Sockets::TakeOver && pid_file.is_none() {
             return Err(ProcessError::NoPidFile.into());
         }
+        // First of all, so that a second server with this file touches nothing of the first one.
+        let lock = match (&pid_file, sockets) {
+            (Some(pid_file), Sockets::Open) => Some(PidLock::take(pid_file)?),
+            _ => None,
+        };
         let mut pingora = PingoraServer::new_with_opt_and_conf(opt(sockets), conf(&config, pid_file.as_ref()));
         let open = match sockets {
             Sockets::Open => {
@@ -161,6 +177,7 @@ impl Server {
             addresses,
             control: SignalControl::new(config, source, parts),
             pid_file,
+            lock,
             sockets,
             observed,
             metrics,
@@ -186,9 +203,13 @@ impl Server {
     pub fn run(mut self) -> Result<(), ServerError> {
         if let (Sockets::TakeOver, Some(pid_file)) = (self.sockets, &self.pid_file) {
             let old = pid_file.running()?;
-            info!("taking over from process {}", old.id());
+            info!("taking over from process {}", process::number(old));
             pid_file.ask_for_sockets(old)?;
+            // Pingora ends this process if the sockets do not come.
+            tell_failure("the old process did not hand its sockets over in time; the log says more");
             self.pingora.bootstrap();
+            successor::forget_failure();
+            self.lock = Some(PidLock::take_over(pid_file)?);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -199,17 +220,14 @@ impl Server {
                 .start(Arc::clone(&self.observed))
                 .map_err(ServerError::Runtime)?;
         }
-        let ended = runtime.block_on(self.control.run(
+        let control = self.control.run(
             self.pingora,
             self.connections,
-            self.pid_file.as_ref(),
+            self.lock,
             &self.addresses,
             &self.observed,
-        ));
-        if let Some(pid_file) = &self.pid_file {
-            pid_file.remove();
-        }
-        ended
+        );
+        runtime.block_on(control)
     }
 }
 

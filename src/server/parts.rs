@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 use arc_swap::ArcSwap;
 use log::warn;
 
-use super::{config_status::ConfigStatus, manifests};
+use super::{config_status::ConfigStatus, descriptors, manifests};
 use crate::{
     cache,
     config::{ClientLimits, Config, ListenerPolicy},
@@ -121,6 +121,7 @@ impl Ready {
                 limits: listen::ListenLimits {
                     handshake_timeout: limits.handshake_timeout,
                     idle_timeout: limits.idle_timeout,
+                    max_connections: descriptors::max_connections(config.server.max_connections),
                     max_connections_per_client: limits.max_connections_per_client,
                     max_header_bytes: limits.max_header_bytes as usize,
                     max_header_fields: limits.max_header_fields,

@@ -9,13 +9,17 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Mutex, PoisonError},
     time::Instant,
 };
 
 use log::{Level, Log, Metadata, Record};
 
-use super::seldom::{LeftOut, Seldom};
+use super::{
+    exhausted,
+    seldom::{LeftOut, Seldom},
+};
 
 /// A logger that passes other lines on. Each warning of Pingora is rate-limited, unless debug lines of its target are
 /// on.
@@ -62,6 +66,19 @@ impl<L: Log> Quiet<L> {
         self.log.enabled(&debug)
     }
 
+    /// Passes a record on with another level and text.
+    fn pass(&self, record: &Record<'_>, metadata: Metadata<'_>, text: fmt::Arguments<'_>) {
+        self.log.log(
+            &Record::builder()
+                .metadata(metadata)
+                .args(text)
+                .module_path(record.module_path())
+                .file(record.file())
+                .line(record.line())
+                .build(),
+        );
+    }
+
     fn may_warn(&self, record: &Record<'_>) -> Option<LeftOut> {
         let place = (record.file_static(), record.line());
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,17 +99,17 @@ impl<L: Log> Log for Quiet<L> {
         if record.level() == Level::Error && can_be_ignored(record) {
             return;
         }
+        let text = record.args().to_string();
+        if exhausted::is_told_by(&text) {
+            if let Some(left_out) = exhausted::may_warn() {
+                let text = exhausted::text("new connections wait", left_out);
+                let target = Metadata::builder().target(record.target()).level(Level::Warn).build();
+                self.pass(record, target, format_args!("{text}"));
+            }
+            return;
+        }
         if let Some(left_out) = self.may_warn(record) {
-            let text = record.args();
-            self.log.log(
-                &Record::builder()
-                    .metadata(record.metadata().clone())
-                    .args(format_args!("{text}{left_out}"))
-                    .module_path(record.module_path())
-                    .file(record.file())
-                    .line(record.line())
-                    .build(),
-            );
+            self.pass(record, record.metadata().clone(), format_args!("{text}{left_out}"));
         }
     }
 

@@ -50,6 +50,7 @@ fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &
         network,
         response: Observed::Document,
         source: Source::Learned,
+        fields: usize::MAX,
         links: &links,
         delivered: &delivered,
         policies: &[],
@@ -156,6 +157,7 @@ fn the_parameters_of_a_link_are_those_of_the_last_response() {
             network: 1,
             response: Observed::Document,
             source: Source::Learned,
+            fields: usize::MAX,
             links: &[Spelled::read(link.as_bytes()).expect("a link")],
             delivered: &manifest.links(0),
             policies: &[],
@@ -185,6 +187,7 @@ fn only_a_response_that_may_be_the_document_is_evidence_against_a_link() {
             network: 1,
             response,
             source: Source::Learned,
+            fields: usize::MAX,
             links: &links,
             delivered: &manifest.links(0),
             policies: &[],
@@ -220,6 +223,7 @@ fn a_link_that_no_client_uses_is_withheld_for_an_hour() {
             network: 1,
             response: Observed::Document,
             source: Source::Learned,
+            fields: usize::MAX,
             links: &[spelled("a"), spelled("b")],
             delivered: &manifest.links(now),
             policies: &[],
@@ -270,6 +274,7 @@ fn the_content_security_policy_is_that_of_the_last_response() {
             network: 1,
             response: Observed::Document,
             source: Source::Learned,
+            fields: usize::MAX,
             links: &[spelled("a")],
             delivered: &[],
             policies,
@@ -347,6 +352,7 @@ fn a_document_whose_links_keep_being_wrong_is_paused() {
         network: 1,
         response: Observed::Document,
         source: Source::Learned,
+        fields: usize::MAX,
         links: &[spelled("a")],
         delivered: &[],
         policies: &[],
@@ -414,4 +420,25 @@ proptest! {
             see(&mut manifest, &evidence, &["common", &format!("avatar-{who}")]);
         }
     }
+}
+
+#[test]
+fn a_document_is_settled_once_its_links_were_there_often_enough_and_read_again_when_they_change() {
+    let mut manifest = Manifest::default();
+    let until = (1..100).find(|_| see(&mut manifest, &Evidence::Anonymous, &["/a", "/b"]).is_settled);
+    // The first response is answered before anything is known, so that one delivery less is right.
+    assert_eq!(until, Some(41));
+    manifest.settle(7);
+    assert!(manifest.passes(7, 99) && manifest.last_seen() == 99 && !manifest.passes(8, 100));
+    assert!(
+        !see(&mut manifest, &Evidence::Anonymous, &["/a"]).is_settled,
+        "a link is in doubt"
+    );
+    assert!(
+        !manifest.passes(7, 101),
+        "the fields of a response that was read count no more"
+    );
+    see(&mut manifest, &Evidence::Anonymous, &["/a"]);
+    assert_eq!(delivered(&manifest), ["/a"]);
+    assert!(see(&mut manifest, &Evidence::Anonymous, &["/a"]).is_settled);
 }

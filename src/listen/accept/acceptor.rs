@@ -39,6 +39,7 @@ pub(crate) struct Acceptor<H> {
 struct Warnings {
     header: Seldom,
     too_many: Seldom,
+    full: Seldom,
 }
 
 impl<H> Acceptor<H> {
@@ -68,6 +69,11 @@ impl<H> Acceptor<H> {
     {
         let open = self.connections.open();
         let live = self.live.load_full();
+        let (count, most) = (self.connections.count(), live.limits.max_connections);
+        if count > most {
+            self.meter.refused.increment(ConnectionRefusal::Full);
+            return self.warnings.log_full(most);
+        }
         let Some((local, sender)) = ends(&stream) else {
             self.meter.refused.increment(ConnectionRefusal::Ended);
             debug!("a connection was gone before it was served");
@@ -130,6 +136,13 @@ impl<H> Acceptor<H> {
 }
 
 impl Warnings {
+    /// Logs that a connection is closed since all clients together have as many as they may.
+    fn log_full(&self, most: usize) {
+        if let Some(left_out) = self.full.may_warn(Instant::now()) {
+            warn!("closed a new connection: {most} are open, which is server.max_connections{left_out}");
+        }
+    }
+
     /// Logs a refusal: as a warning if a terminator is misconfigured or a client has too many connections, which an
     /// operator should know; else as debug, since clients fail TLS or leave all the time.
     fn log(&self, sender: SocketAddr, refusal: &HandshakeError) {

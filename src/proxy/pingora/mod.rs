@@ -71,6 +71,7 @@ impl ProxyHttp for Edge {
             }
             BegunRequest::AsksServer => respond::abilities(session).await?,
             BegunRequest::NoRoute => respond::page(session, StatusCode::NOT_FOUND).await?,
+            BegunRequest::Loop => respond::page(session, StatusCode::LOOP_DETECTED).await?,
         }
         Ok(true)
     }

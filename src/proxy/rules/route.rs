@@ -4,11 +4,11 @@ use std::{cell::LazyCell, sync::Arc, time::Instant};
 
 use http::{HeaderMap, Method, request::Parts};
 
-use super::{cache, delivery, failure::RuleRefusal, learning};
+use super::{cache, delivery, failure::RuleRefusal, learning, via};
 use crate::{
     learn::Links,
     proxy::{edge::Edge, exchange::Exchange},
-    push::{self, Plan, PushCancel, Source},
+    push::{self, Plan, PushCancel, SkipReason, Source},
     route,
 };
 
@@ -21,6 +21,8 @@ pub(in crate::proxy) enum BegunRequest {
     AsksServer,
     /// Back to the client with 404: the request has no route.
     NoRoute,
+    /// Back to the client with 508: the request comes back to this process again and again.
+    Loop,
 }
 
 /// Finds the route of a request.
@@ -41,6 +43,10 @@ pub(in crate::proxy) fn begin(
         exchange.is_hinted = client.has_hints()
             && is_part(&request.headers)
             && client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
+    }
+    if via::is_loop(&request.headers) {
+        exchange.failure = Some("loop: by Via, the request has passed here twice before".to_owned());
+        return Ok(BegunRequest::Loop);
     }
     if exchange.route().is_some() {
         let learned = learning::begin(edge, request, exchange);
@@ -93,6 +99,14 @@ fn early_plan(edge: &Edge, request: &Parts, exchange: &mut Exchange, learned: &L
     let lines = fields().map(|(_, field)| field);
     cache::request::note_links(edge, request, exchange, lines, || &mentions);
     if !exchange.delivers() {
+        return Plan::default();
+    }
+    if let (false, Some(reason)) = (names_links, delivery::early_refusal(request, exchange)) {
+        // Learned links are well-formed, so that no plan is needed to say what becomes of them.
+        for known in learned.iter() {
+            let is_fetch = known.link.is_fetch();
+            exchange.skips.add(if is_fetch { reason } else { SkipReason::Relation });
+        }
         return Plan::default();
     }
     let plan = delivery::plan(edge, request, exchange, None, &mentions, learned);

@@ -16,7 +16,7 @@ use super::{
     state::Slot,
     urgency::Urgency,
 };
-use crate::link::{Document, Link, Relation, ResourceHint, Spelled, Target};
+use crate::link::{Document, Link, Need, Relation, ResourceHint, Spelled, Target};
 
 /// Facts about an HTTP/2 client at the moment of planning.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +138,7 @@ enum Way {
     Neither(SkipReason),
 }
 
-/// Plans the links of some fields, in order.
+/// Plans the links of some fields, in order; where there are too many to deliver all, by [`Need`] first.
 ///
 /// Calls `skipped` for every link that is neither promised nor hinted, with the target as received. Callers need not
 /// call `plan` where it would do nothing: for a route that is off, or a header without `Link`.
@@ -159,7 +159,7 @@ pub fn plan(
         hint_bytes: 0,
         plan: Plan::default(),
     };
-    for (place, mention) in mentions.iter().take(MAX_LINKS).enumerate() {
+    for (place, mention) in ordered(mentions, is_crowded(policy, mentions)) {
         let outcome = match &mention.link {
             Err(malformed) => Err((malformed.raw, SkipReason::Malformed)),
             Ok(link) => planner
@@ -174,6 +174,27 @@ pub fn plan(
         skipped(b"", SkipReason::TooManyLinks);
     }
     planner.plan
+}
+
+/// Returns whether some of the links cannot be delivered: there are more than the policy allows, or than a 103 carries.
+fn is_crowded(policy: &Policy, mentions: &[Mention<'_>]) -> bool {
+    let length = |mention: &Mention<'_>| mention.link.as_ref().map_or(0, |link| link.raw.len());
+    mentions.len() > policy.max_hints.min(policy.max_promises)
+        || mentions.iter().map(length).sum::<usize>() > MAX_HINT_BYTES
+}
+
+/// Yields the first [`MAX_LINKS`] mentions with their places, in order; of a crowd, those of the most urgent [`Need`]
+/// first.
+fn ordered<'m, 'f>(mentions: &'m [Mention<'f>], is_crowded: bool) -> impl Iterator<Item = (usize, &'m Mention<'f>)> {
+    let rounds = if is_crowded { &Need::ALL[..] } else { &[Need::Page] };
+    let need = move |mention: &Mention<'_>| match &mention.link {
+        Ok(link) if is_crowded => Need::of(link),
+        _ => Need::Page,
+    };
+    rounds.iter().flat_map(move |round| {
+        let all = mentions.iter().take(MAX_LINKS).enumerate();
+        all.filter(move |(_, mention)| need(mention) == *round)
+    })
 }
 
 /// Largest sum of all links in one 103, in bytes: header limits of browsers and proxies start at 8 KiB.
@@ -198,9 +219,27 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
     if facts.status.is_some_and(wrong_status) {
         return Way::Neither(Reason::Status);
     }
+    way_of_client(policy, facts.request, (http2.accepts_push, http2.refusals))
+}
+
+/// Returns the reason for which none of the links known before the final response is delivered to a client, which
+/// `accepts_push` and has reset this many promised streams; `None` if some may be.
+#[must_use]
+pub fn early_refusal(policy: &Policy, request: &HeaderMap, client: (bool, u32)) -> Option<SkipReason> {
+    if policy.delivery == Delivery::Off {
+        return Some(SkipReason::Off);
+    }
+    match way_of_client(policy, request, client) {
+        Way::Neither(reason) => Some(reason),
+        Way::Push | Way::Hint { .. } => None,
+    }
+}
+
+fn way_of_client(policy: &Policy, request: &HeaderMap, client: (bool, u32)) -> Way {
+    use SkipReason as Reason;
     let refusal = match policy.delivery {
         Delivery::Hint | Delivery::Off => None,
-        Delivery::Auto | Delivery::Push => match no_push(policy, facts, &http2) {
+        Delivery::Auto | Delivery::Push => match no_push(policy, request, client) {
             None => return Way::Push,
             Some(reason) if policy.delivery == Delivery::Push => return Way::Neither(reason),
             reason => reason,
@@ -212,7 +251,7 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
             .filter(|&refusal| refusal != Reason::PushDisabled)
             .unwrap_or(reason)
     };
-    if policy.hint_requests == HintRequests::All || is_navigation(facts.request) {
+    if policy.hint_requests == HintRequests::All || is_navigation(request) {
         Way::Hint {
             late: instead(Reason::TooLateToHint),
         }
@@ -222,14 +261,14 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
 }
 
 /// Returns why this client is not pushed to; `None` if it may be.
-fn no_push(policy: &Policy, facts: &Facts<'_>, http2: &Http2Facts<'_>) -> Option<SkipReason> {
-    if !http2.accepts_push {
+fn no_push(policy: &Policy, request: &HeaderMap, (accepts_push, refusals): (bool, u32)) -> Option<SkipReason> {
+    if !accepts_push {
         Some(SkipReason::PushDisabled)
-    } else if http2.refusals >= policy.max_refusals {
+    } else if refusals >= policy.max_refusals {
         Some(SkipReason::ClientRefuses)
-    } else if field_is(facts.request, "save-data", "on") {
+    } else if field_is(request, "save-data", "on") {
         Some(SkipReason::SaveData)
-    } else if field_is(facts.request, "accept-push-policy", "none") {
+    } else if field_is(request, "accept-push-policy", "none") {
         Some(SkipReason::AcceptPushPolicy)
     } else {
         None

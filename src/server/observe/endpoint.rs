@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{ObservedServer, Stage};
-use crate::telemetry::TextFormat;
+use crate::telemetry::{TextFormat, exhausted};
 
 /// Most bytes of a request's head.
 const MAX_HEAD: usize = 8 * 1024;
@@ -89,6 +89,9 @@ impl MetricsEndpoint {
             let (connection, caller) = match accepted {
                 Ok(accepted) => accepted,
                 Err(e) => {
+                    if exhausted::is_exhausted(&e) {
+                        exhausted::warn_exhausted("a connection for metrics");
+                    }
                     debug!("no connection for metrics: {e}");
                     sleep(RETRY).await;
                     continue;

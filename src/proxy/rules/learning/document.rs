@@ -6,7 +6,8 @@ use crate::learn::{LearnPolicy, Observed, is_of_visitor};
 
 /// Returns what a final response is to the document of its URL; `None` for one that says nothing of it: errors and
 /// parts, a 304, a redirect to another site.
-pub(super) fn observed(status: StatusCode, fields: &HeaderMap, authority: &str) -> Option<Observed> {
+#[must_use]
+pub fn observed(status: StatusCode, fields: &HeaderMap, authority: &str) -> Option<Observed> {
     if status == StatusCode::OK {
         return Some(if may_be_document(fields) {
             Observed::Document
@@ -61,11 +62,13 @@ fn may_be_document(response: &HeaderMap) -> bool {
 
 /// Returns whether a request is for a document as a browser shows it: no part, no frame, and not what a front-end
 /// framework fetches under the same URL.
-pub(super) fn asks_for_document(fields: &HeaderMap) -> bool {
+#[must_use]
+pub fn asks_for_document(fields: &HeaderMap) -> bool {
     let is_document = |destination: &HeaderValue| destination == "document";
     fields.get("sec-fetch-dest").is_none_or(is_document)
-        && !fields.contains_key(header::RANGE)
-        && !OF_FRAMEWORKS.iter().any(|name| fields.contains_key(*name))
+        && !fields
+            .keys()
+            .any(|name| *name == header::RANGE || is_of_framework(name.as_str()))
         && accepts_html(fields)
 }
 
@@ -76,10 +79,7 @@ pub(super) fn asks_for_document(fields: &HeaderMap) -> bool {
 /// scheme, authority and the route's own fields are in the key; the client's address and identity would make each
 /// visitor's document one of its own, which nobody else had any use for. Links that depend on them are left to the
 /// evidence of several visitors.
-pub(super) fn dividing_fields<'r>(
-    response: &'r HeaderMap,
-    policy: &'r LearnPolicy,
-) -> Option<impl Iterator<Item = &'r [u8]>> {
+pub fn dividing_fields<'r>(response: &'r HeaderMap, policy: &'r LearnPolicy) -> Option<impl Iterator<Item = &'r [u8]>> {
     let names = || {
         let lines = response.get_all(header::VARY).iter();
         let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
@@ -132,6 +132,12 @@ const OF_FRAMEWORKS: [&str; 10] = [
     "x-requested-with",
     "x-sveltekit-invalidated",
 ];
+
+/// Returns whether a framework sends this field for what is no document.
+fn is_of_framework(name: &str) -> bool {
+    // Rejects most names by one comparison.
+    name.starts_with(['r', 'n', 'h', 'x', 't']) && OF_FRAMEWORKS.contains(&name)
+}
 
 fn accepts_html(fields: &HeaderMap) -> bool {
     let mut lines = fields.get_all(header::ACCEPT).iter().peekable();
@@ -218,6 +224,11 @@ mod tests {
             let names = names.map(|names| names.map(String::from_utf8_lossy).collect::<Vec<_>>().join(" "));
             assert_eq!(names.as_deref(), expected, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn each_field_of_a_framework_is_known() {
+        assert!(OF_FRAMEWORKS.iter().all(|name| is_of_framework(name)));
     }
 
     #[test]

@@ -16,14 +16,15 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
 
-use self::document::{asks_for_document, dividing_fields, observed};
+pub use self::document::{asks_for_document, dividing_fields, observed};
+pub use self::page::is_readable;
 use crate::{
     forwarded::ask_for_another,
     learn::{
-        DividedBy, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links, Observation,
-        Observed, Place, Verdict, VisitorFacts, identities,
+        DividedBy, DocumentPlace, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links,
+        Observation, Observed, Verdict, VisitorFacts, identities,
     },
-    link::{ResourceHint, Spelled},
+    link::{Need, ResourceHint, Spelled},
     proxy::{
         edge::Edge,
         exchange::{DocumentObservation, Exchange, PageObservation},
@@ -74,7 +75,12 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
 
 /// Looks up the document that a request asks for, and the learned links; `None` if it is none that could be learned. It
 /// counts as a visit.
-fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPolicy) -> Option<(Place, KnownDocument)> {
+fn look_up(
+    edge: &Edge,
+    request: &Parts,
+    exchange: &Exchange,
+    policy: &LearnPolicy,
+) -> Option<(DocumentPlace, KnownDocument)> {
     let url = exchange.url(request);
     let document = (url.scheme, url.authority, url.path, request.uri.query());
     let key = edge.manifests.hasher().document(policy, document, &request.headers);
@@ -101,7 +107,7 @@ pub(in crate::proxy) fn observe(
         return;
     };
     if status == StatusCode::EARLY_HINTS {
-        observation.early.extend(links(mentions));
+        observation.early.extend(learnable_links(mentions));
         observation.early.truncate(MAX_EARLY);
     } else if let Some(response) = observed(status, fields, exchange.url(request).authority) {
         exchange.page = finish(edge, request, (response, fields), mentions, exchange, &mut observation).map(Box::new);
@@ -109,8 +115,8 @@ pub(in crate::proxy) fn observe(
     exchange.observation = Some(observation);
 }
 
-/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where it has
-/// none.
+/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where none of
+/// them is a stylesheet: frameworks name fonts, images or an API in `Link`, and leave to the HTML what blocks rendering.
 fn finish(
     edge: &Edge,
     request: &Parts,
@@ -121,8 +127,19 @@ fn finish(
 ) -> Option<PageObservation> {
     let route = exchange.route()?;
     let address = exchange.client_address(&request.headers)?;
+    let may_pass = response == Observed::Document
+        && observation.early.is_empty()
+        && fields.contains_key(header::LINK)
+        && !request.headers.contains_key(header::AUTHORIZATION);
+    let settled_on = may_pass.then(|| edge.manifests.hasher().of_links(fields));
+    if let (Some(fields), Some(place)) = (settled_on, &observation.place) {
+        let query = request.uri.query();
+        if edge.manifests.passes(place, &route.learn, query, fields, now()) {
+            return None;
+        }
+    }
     let mut found: Vec<Spelled> = Vec::new();
-    for link in links(mentions).chain(observation.early.drain(..)) {
+    for link in learnable_links(mentions).chain(observation.early.drain(..)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
             found.push(link);
         }
@@ -143,22 +160,33 @@ fn finish(
     }
     let hasher = edge.manifests.hasher();
     let place = place.varied(dividing_fields(fields, &route.learn)?, divided_by(request), hasher)?;
-    let reads_html = found.is_empty() && page::is_readable(&route.learn, fields);
+    let names_style = found.iter().any(|link| link.need() == Need::Rendering);
+    let reads_html = !names_style && is_readable(&route.learn, fields);
     if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(place.key()) {
         return None;
     }
     let network = hasher.network(address);
     let evidence = || evidence(request, fields, (address, &place), &route.learn, hasher);
-    if reads_html && !edge.manifests.is_html_due(place.key(), hasher.fingerprint(fields)) {
-        // Nobody looks at what this response names: it speaks neither for nor against a link.
+    if reads_html {
+        // Where the HTML is not read, nobody looks at what this response names: it speaks neither for nor against a link.
         let policies = values(fields, &header::CONTENT_SECURITY_POLICY);
-        edge.manifests.note_policies(place.key(), evidence, network, &policies);
-        return None;
+        let fingerprint = hasher.fingerprint(fields, &found);
+        let key = place.key();
+        if !edge
+            .manifests
+            .is_html_due(key, fingerprint, evidence, network, &policies)
+        {
+            return None;
+        }
     }
     let evidence = evidence();
     if reads_html {
         let url = exchange.url(request);
-        return page::begin(&url, fields, &route.learn, (place, evidence, network));
+        let of_content = (fields, exchange.is_chunked);
+        let page = page::begin(&url, of_content, &route.learn, &found, (&place, &evidence, network));
+        if page.is_some() || !stands_alone(&found, observation) {
+            return page;
+        }
     }
     let seen = Observation {
         now: now(),
@@ -167,21 +195,31 @@ fn finish(
         response,
         links: &found,
         source: Source::Learned,
+        fields: found.len(),
         delivered: &observation.delivered,
         policies: &values(fields, &header::CONTENT_SECURITY_POLICY),
         page_policies: None,
         query: request.uri.query(),
     };
     let verdict = edge.manifests.observe(&place, &route.learn, &seen);
+    if let (true, Some(fields)) = (verdict.is_settled, settled_on) {
+        edge.manifests.settle(&place, fields);
+    }
     note_verdict(request, &verdict, exchange.meter(), observation);
     None
+}
+
+/// Returns whether the links of a document's `Link` fields teach something though its HTML cannot be read: not where it
+/// was read before, since it would seem to lack what its HTML named then.
+fn stands_alone(found: &[Spelled], observation: &DocumentObservation) -> bool {
+    !found.is_empty() && observation.delivered.iter().all(|known| known.source != Source::Html)
 }
 
 /// Returns for whom a response is, as far as its request and its own fields tell.
 fn evidence(
     request: &Parts,
     response: &HeaderMap,
-    (address, place): (IpAddr, &Place),
+    (address, place): (IpAddr, &DocumentPlace),
     policy: &LearnPolicy,
     hasher: &KeyHasher,
 ) -> Evidence {
@@ -209,26 +247,30 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
     let (Some(page), Some(mut observation)) = (exchange.page.take(), exchange.observation.take()) else {
         return;
     };
-    if let (
-        page::Read::Links {
-            links,
-            policies: of_page,
-        },
-        Some(route),
-    ) = (read, exchange.route())
-    {
+    let fields = page.fields.len();
+    let (source, links, of_page) = match read {
+        page::Read::Links { links, policies } => (Source::Html, Some(page.with_fields(links)), Some(policies)),
+        page::Read::Nothing => {
+            let links = stands_alone(&page.fields, &observation).then(|| page.fields.clone());
+            (Source::Learned, links, None)
+        }
+    };
+    if let (Some(links), Some(route)) = (links, exchange.route()) {
         let policies: Vec<&[u8]> = page.policies.iter().map(HeaderValue::as_bytes).collect();
-        let of_page: Vec<&[u8]> = of_page.iter().map(|policy| policy.as_bytes()).collect();
+        let of_page: Option<Vec<&[u8]>> = of_page
+            .as_ref()
+            .map(|policies| policies.iter().map(|policy| policy.as_bytes()).collect());
         let seen = Observation {
             now: now(),
             evidence: &page.evidence,
             network: page.network,
             response: Observed::Document,
             links: &links,
-            source: Source::Html,
+            source,
+            fields,
             delivered: &observation.delivered,
             policies: &policies,
-            page_policies: Some(&of_page),
+            page_policies: of_page.as_deref(),
             query: request.uri.query(),
         };
         let verdict = edge.manifests.observe(&page.place, &route.learn, &seen);
@@ -265,7 +307,7 @@ const MAX_EARLY: usize = 64;
 
 /// Returns the links that can be delivered early, in their one spelling: printable, with a relation that asks for
 /// something.
-fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
+pub fn learnable_links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
     mentions
         .iter()
         .filter_map(|mention| ResourceHint::of(mention.link.as_ref().ok()?))

@@ -1,4 +1,4 @@
-//! Reads the HTML of a document from a copy of its content as it passes, where no `Link` field names anything (rule
+//! Reads the HTML of a document from a copy of its content as it passes, where no `Link` field names a stylesheet (rule
 //! 20).
 //!
 //! The content itself is never touched, buffered or delayed. A page that broke off, or whose head is longer than is
@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 
 use crate::{
     html::{End, HtmlReader, Limits, ReaderState, ResponseFields},
-    learn::{Evidence, LearnPolicy, LearnSource, Place},
+    learn::{DocumentPlace, Evidence, LearnPolicy, LearnSource},
     link::{Document, Spelled},
     proxy::{exchange::PageObservation, url::Url},
 };
@@ -26,7 +26,8 @@ pub(super) enum Read {
 }
 
 /// Returns whether a route learns from the HTML of a response with these fields.
-pub(super) fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
+#[must_use]
+pub fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
     let is_html =
         |kind: &[u8]| kind.len() >= HTML.len() && kind.iter().zip(HTML).all(|(a, b)| a.eq_ignore_ascii_case(b));
     policy.from.contains(&LearnSource::Html)
@@ -37,12 +38,14 @@ pub(super) fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
 
 const HTML: &[u8] = b"text/html";
 
-/// Begins to read a page; `None` if its content cannot be read.
+/// Begins to read a page whose `Link` fields name the links in `found`; `None` if its content cannot be read.
+/// `is_chunked`: the origin sent it in chunks.
 pub(super) fn begin(
     url: &Url<'_>,
-    fields: &HeaderMap,
+    (fields, is_chunked): (&HeaderMap, bool),
     policy: &LearnPolicy,
-    (place, evidence, network): (Place, Evidence, u64),
+    found: &[Spelled],
+    (place, evidence, network): (&DocumentPlace, &Evidence, u64),
 ) -> Option<PageObservation> {
     let document = Document::new(url.scheme, url.authority, url.path_and_query).ok()?;
     let field = |name| fields.get(name).map_or(&[][..], http::HeaderValue::as_bytes);
@@ -54,11 +57,12 @@ pub(super) fn begin(
     let reader = HtmlReader::new(Limits::of_bytes(policy.html_bytes), &document, of_response);
     (reader.state() == ReaderState::Reading).then(|| PageObservation {
         reader: Some(reader),
+        fields: found.to_vec(),
         has_content: false,
-        end: end(fields),
+        end: end(fields, is_chunked),
         document,
-        place,
-        evidence,
+        place: place.clone(),
+        evidence: evidence.clone(),
         network,
         policies: fields
             .get_all(header::CONTENT_SECURITY_POLICY)
@@ -68,13 +72,33 @@ pub(super) fn begin(
     })
 }
 
+impl PageObservation {
+    /// Returns the links of the `Link` fields, then those that the HTML alone names: the application's own word about a
+    /// link counts.
+    pub(super) fn with_fields(&self, html: Vec<Spelled>) -> Vec<Spelled> {
+        let mut links = self.fields.clone();
+        links.extend(html.into_iter().filter(|link| !self.names(link)));
+        links
+    }
+
+    /// Returns whether a `Link` field names an asset, in whatever spelling of its target.
+    fn names(&self, link: &Spelled) -> bool {
+        let resolved = |link: &Spelled| self.document.resolve(link.target()).ok();
+        let target = resolved(link);
+        self.fields
+            .iter()
+            .any(|known| known == link || known.is_alike(link) && resolved(known) == target)
+    }
+}
+
 /// Returns how the content of a response with these fields ends where nothing fails. The end of a connection may be the
-/// end of the content, or a failure of the origin.
-fn end(fields: &HeaderMap) -> End {
-    let is_told = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
-        .iter()
-        .any(|name| fields.contains_key(name));
-    if is_told { End::Whole } else { End::BrokenOff }
+/// end of the content, or a failure of the origin. `is_chunked`: the origin sent it in chunks, the last of which is told.
+fn end(fields: &HeaderMap, is_chunked: bool) -> End {
+    if is_chunked || fields.contains_key(header::CONTENT_LENGTH) {
+        End::Whole
+    } else {
+        End::BrokenOff
+    }
 }
 
 /// Reads the next piece; returns what came of it once the head, or the whole page, has ended.
@@ -103,13 +127,16 @@ mod tests {
 
     #[test]
     fn only_a_told_end_is_sure() {
-        for (name, value, expected) in [
-            (header::CONTENT_LENGTH, "5", End::Whole),
-            (header::TRANSFER_ENCODING, "chunked", End::Whole),
-            (header::CONNECTION, "close", End::BrokenOff),
+        let with_length = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from_static("5"))]);
+        // Pingora adds the field where the end of the connection ends the content.
+        let with_coding = HeaderMap::from_iter([(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))]);
+        for (fields, is_chunked, expected) in [
+            (&with_length, false, End::Whole),
+            (&with_coding, true, End::Whole),
+            (&with_coding, false, End::BrokenOff),
+            (&HeaderMap::new(), false, End::BrokenOff),
         ] {
-            let fields = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
-            assert_eq!(end(&fields), expected, "{fields:?}");
+            assert_eq!(end(fields, is_chunked), expected, "{fields:?}");
         }
     }
 }

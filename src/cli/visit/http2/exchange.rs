@@ -11,26 +11,17 @@ use http::{HeaderMap, Response, StatusCode};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use crate::cli::visit::message::check;
+use crate::cli::visit::visited::VisitedResponse;
+
 /// A report of a task.
 pub(super) enum Event {
-    /// A 103 arrived at this time, with these fields.
-    Hinted(Duration, HeaderMap),
+    /// A 103 arrived for the exchange with this index, at this time, with these fields.
+    Hinted(usize, Duration, HeaderMap),
     /// A PUSH_PROMISE arrived at this time.
     Promised(Duration, PushPromise),
     /// The exchange with this index ended.
-    Ended(usize, Result<VisitResponse, String>),
-}
-
-/// A complete response.
-pub(super) struct VisitResponse {
-    /// The time of its end, since the connection was made.
-    pub(super) end: Duration,
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    /// Bytes of the content.
-    pub(super) size: u64,
-    /// The content of a page; empty for other exchanges.
-    pub(super) body: Vec<u8>,
+    Ended(usize, Result<VisitedResponse, ExchangeFailure>),
 }
 
 /// Whether content is collected, or only counted.
@@ -65,7 +56,9 @@ pub(super) async fn follow(
         }
     };
     let responded = async {
-        let response = head(response, clock, &events).await.map_err(|error| explain(&error))?;
+        let response = head(index, response, clock, &events)
+            .await
+            .map_err(|error| explain(&error))?;
         receive(response, body, clock).await
     };
     let ((), result) = tokio::join!(promised, responded);
@@ -83,6 +76,7 @@ pub(super) async fn accept(index: usize, response: PushedResponseFuture, clock: 
 
 /// Awaits the final response's head, and reports the 103s before it.
 async fn head(
+    index: usize,
     mut response: ResponseFuture,
     clock: Clock,
     events: &UnboundedSender<Event>,
@@ -92,7 +86,7 @@ async fn head(
             match response.poll_informational(context) {
                 Poll::Ready(Some(Ok(early))) if early.status() == StatusCode::EARLY_HINTS => {
                     let headers = early.into_parts().0.headers;
-                    let _ = events.send(Event::Hinted(clock.elapsed(), headers));
+                    let _ = events.send(Event::Hinted(index, clock.elapsed(), headers));
                 }
                 Poll::Ready(Some(Ok(_))) => {}
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
@@ -105,17 +99,23 @@ async fn head(
 }
 
 /// Receives the content and the trailers of a response.
-async fn receive(response: Response<RecvStream>, collects: VisitBody, clock: Clock) -> Result<VisitResponse, String> {
+async fn receive(
+    response: Response<RecvStream>,
+    collects: VisitBody,
+    clock: Clock,
+) -> Result<VisitedResponse, ExchangeFailure> {
+    let head_at = clock.elapsed();
     let (parts, mut stream) = response.into_parts();
     let mut body = Vec::new();
     let mut size = 0;
     while let Some(chunk) = stream.data().await {
         let chunk = chunk.map_err(|error| explain(&error))?;
         size += chunk.len();
-        if size > MAX_BODY {
-            // Dropping the stream resets it.
-            return Err(format!("the body is larger than {} MiB", MAX_BODY >> 20));
-        }
+        // Dropping the stream resets it.
+        check(size).map_err(|reason| ExchangeFailure {
+            reason,
+            is_answer: true,
+        })?;
         if collects == VisitBody::Collected {
             body.extend_from_slice(&chunk);
         }
@@ -126,7 +126,8 @@ async fn receive(response: Response<RecvStream>, collects: VisitBody, clock: Clo
     }
     // The response ends with its trailers, which the size does not count.
     stream.trailers().await.map_err(|error| explain(&error))?;
-    Ok(VisitResponse {
+    Ok(VisitedResponse {
+        head_at,
         end: clock.elapsed(),
         status: parts.status,
         headers: parts.headers,
@@ -135,28 +136,31 @@ async fn receive(response: Response<RecvStream>, collects: VisitBody, clock: Clo
     })
 }
 
-/// Formats an error of the h2 crate for the user of a probe.
-pub(super) fn explain(error: &h2::Error) -> String {
+/// Why an exchange failed.
+pub(super) struct ExchangeFailure {
+    /// The cause in words.
+    pub(super) reason: String,
+    /// Whether the server showed by the failure that it speaks HTTP/2.
+    pub(super) is_answer: bool,
+}
+
+/// Explains an error of the h2 crate to the user.
+pub(super) fn explain(error: &h2::Error) -> ExchangeFailure {
     let reason = error.reason().map_or_else(|| error.to_string(), reason_name);
-    if error.is_reset() && error.is_remote() {
-        return format!("reset by the server: {reason}");
+    let reason = match (error.is_reset(), error.is_go_away(), error.is_io()) {
+        (true, ..) if error.is_remote() => format!("reset by the server: {reason}"),
+        (_, true, _) if error.is_remote() => format!("the server closed the connection: {reason}"),
+        (_, true, _) => format!("HTTP/2 was broken: {reason}; does the server speak HTTP/2 here?"),
+        (_, _, true) => format!("the connection broke: {error}; does the server speak HTTP/2 here?"),
+        _ => error.to_string(),
+    };
+    ExchangeFailure {
+        reason,
+        is_answer: error.is_remote(),
     }
-    if error.is_go_away() && error.is_remote() {
-        return format!("the server closed the connection: {reason}");
-    }
-    if error.is_go_away() {
-        return format!("HTTP/2 was broken: {reason}; does the server speak HTTP/2 here?");
-    }
-    if error.is_io() {
-        return format!("the connection broke: {error}; does the server speak HTTP/2 here?");
-    }
-    error.to_string()
 }
 
 /// Returns the name of an error code (RFC 9113 section 7).
 fn reason_name(reason: Reason) -> String {
     format!("{reason:?}")
 }
-
-/// Bytes of the largest content that is read.
-const MAX_BODY: usize = 16 << 20;

@@ -7,6 +7,8 @@ use tokio::io::DuplexStream;
 use h2::RecvStream;
 
 use super::*;
+use crate::cli::visit::itinerary::ServerAddress;
+use crate::cli::visit::visited::{VisitOutcome, lines_of};
 
 type Server = Connection<DuplexStream, Bytes>;
 type Reply = SendResponse<Bytes>;
@@ -14,16 +16,16 @@ type Reply = SendResponse<Bytes>;
 const PAGE: &str = "<link rel=stylesheet href=/a.css><script src=/b.js></script>";
 
 fn itinerary(push: PushSetting) -> Itinerary {
+    let page = Url::parse("http://shop.example/").expect("a valid URL");
+    let server = ServerAddress::of(&page).expect("a host");
     Itinerary {
-        page: Url::parse("http://shop.example/").expect("a valid URL"),
         push,
-        fetch: FetchKind::Navigation,
-        deadline: Instant::now() + Duration::from_secs(10),
+        ..Itinerary::new(page, server, Duration::from_secs(10))
     }
 }
 
 /// Visits a server that responds to each request by `respond`.
-fn visited(itinerary: &Itinerary, respond: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static) -> Report {
+fn visited(itinerary: &Itinerary, respond: impl Fn(&Request<RecvStream>, &mut Reply) + Send + 'static) -> Visited {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -36,7 +38,10 @@ fn visited(itinerary: &Itinerary, respond: impl Fn(&Request<RecvStream>, &mut Re
                 respond(&request, &mut reply);
             }
         });
-        visit(Box::new(client), itinerary).await.expect("a connection")
+        let deadline = Instant::now() + itinerary.limit;
+        visit(Box::new(client), itinerary, deadline)
+            .await
+            .expect("a connection")
     })
 }
 
@@ -55,7 +60,7 @@ fn promise(reply: &mut Reply, url: &str) -> h2::server::SendPushedResponse<Bytes
     reply.push_request(request).expect("a client that accepts pushes")
 }
 
-fn requested(report: &Report, initiator: Initiator) -> Vec<&str> {
+fn requested(report: &Visited, initiator: Initiator) -> Vec<&str> {
     report
         .exchanges
         .iter()
@@ -64,7 +69,7 @@ fn requested(report: &Report, initiator: Initiator) -> Vec<&str> {
         .collect()
 }
 
-fn outcome<'a>(report: &'a Report, target: &str) -> &'a ProbeOutcome {
+fn outcome<'a>(report: &'a Visited, target: &str) -> &'a VisitOutcome {
     let found = report.exchanges.iter().find(|exchange| exchange.target == target);
     &found.expect("an exchange").outcome
 }
@@ -77,7 +82,7 @@ fn fetches_what_the_page_and_its_links_name() {
         ["/", "/a.css", "/b.js", "/c.woff2"]
     );
     assert_eq!(report.named, ["/a.css", "/c.woff2"]);
-    assert!(report.has_page());
+    assert!(report.page().is_some());
 }
 
 #[test]
@@ -95,14 +100,14 @@ fn does_not_fetch_what_was_pushed() {
     });
     assert_eq!(requested(&report, Initiator::Server), ["/a.css"]);
     assert_eq!(requested(&report, Initiator::Client), ["/", "/b.js", "/c.woff2"]);
-    assert!(matches!(
-        outcome(&report, "/a.css"),
-        ProbeOutcome::Complete {
-            status: 200,
-            size: 3,
-            ..
-        }
-    ));
+    let pushed = report
+        .exchanges
+        .iter()
+        .find_map(|exchange| exchange.response().filter(|_| exchange.stream == 2));
+    assert_eq!(
+        pushed.map(|pushed| (pushed.status, pushed.size)),
+        Some((http::StatusCode::OK, 3))
+    );
 }
 
 #[test]
@@ -115,7 +120,7 @@ fn says_that_a_push_was_reset() {
     });
     assert_eq!(
         outcome(&report, "/a.css"),
-        &ProbeOutcome::Failed("reset by the server: CANCEL".to_owned())
+        &VisitOutcome::Failed("reset by the server: CANCEL".to_owned())
     );
 }
 
@@ -138,7 +143,7 @@ fn refuses_pushes_when_told_to() {
         send(reply, "");
     });
     assert!(requested(&report, Initiator::Server).is_empty());
-    assert!(report.has_page());
+    assert!(report.page().is_some());
 }
 
 #[test]
@@ -158,15 +163,17 @@ fn reports_every_103() {
         }
         send(reply, "");
     });
-    let hints: Vec<_> = report.hints.iter().map(|hint| (&hint.links, &hint.targets)).collect();
+    let links = |headers| lines_of(headers, http::header::LINK);
+    let hints = report.hints.iter().map(|hint| (links(&hint.headers), &hint.targets));
+    let hints: Vec<_> = hints.collect();
     assert_eq!(
         hints,
         [
             (
-                &vec!["</a.css>; rel=preload; as=style".to_owned()],
+                vec!["</a.css>; rel=preload; as=style".to_owned()],
                 &vec!["/a.css".to_owned()]
             ),
-            (&vec!["<//cdn.example>; rel=preconnect".to_owned()], &vec![]),
+            (vec!["<//cdn.example>; rel=preconnect".to_owned()], &vec![]),
         ]
     );
 }
@@ -176,17 +183,17 @@ fn a_page_that_is_reset_does_not_count_as_received() {
     let report = visited(&itinerary(PushSetting::Accepted), |_, reply| {
         reply.send_reset(h2::Reason::INTERNAL_ERROR);
     });
-    assert!(!report.has_page());
+    assert!(report.page().is_none());
     assert_eq!(
         outcome(&report, "/"),
-        &ProbeOutcome::Failed("reset by the server: INTERNAL_ERROR".to_owned())
+        &VisitOutcome::Failed("reset by the server: INTERNAL_ERROR".to_owned())
     );
 }
 
 #[test]
 fn the_deadline_ends_a_visit_and_leaves_the_rest_open() {
     let itinerary = Itinerary {
-        deadline: Instant::now() + Duration::from_millis(100),
+        limit: Duration::from_millis(100),
         ..itinerary(PushSetting::Accepted)
     };
     let report = visited(&itinerary, |request, reply| {
@@ -198,8 +205,8 @@ fn the_deadline_ends_a_visit_and_leaves_the_rest_open() {
             std::mem::forget(body);
         }
     });
-    assert!(report.has_page());
-    assert_eq!(outcome(&report, "/b.js"), &ProbeOutcome::Open);
+    assert!(report.page().is_some());
+    assert_eq!(outcome(&report, "/b.js"), &VisitOutcome::Open);
 }
 
 #[test]
@@ -226,6 +233,6 @@ fn content_beyond_the_limit_ends_its_exchange() {
     });
     assert_eq!(
         outcome(&report, "/"),
-        &ProbeOutcome::Failed("the body is larger than 16 MiB".to_owned())
+        &VisitOutcome::Failed("the body is larger than 16 MiB".to_owned())
     );
 }
