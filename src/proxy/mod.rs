@@ -17,4 +17,4 @@ pub use edge::{Edge, ProxySnapshot, Timeouts};
 pub use exchange::Exchange;
 pub use hit::FreshResponses;
 pub use rules::head::framing::{BadFraming, fault};
-pub use rules::learning::{asks_for_document, dividing_fields, is_readable, learnable_links, observed};
+pub use rules::learning::{asks_for_document, dividing_fields, joined_links, learnable_links, observed, reads_page};

@@ -30,7 +30,7 @@ use crate::{
     },
     learn::{LearnPolicy, Learning},
     link::Target,
-    proxy::is_readable,
+    proxy::reads_page,
     push::{Source, check_pushable, is_reusable},
     route::{self, Route},
 };
@@ -143,7 +143,7 @@ fn explained(only: Option<ClientKind>, request: &mut Request, route: &Route, vis
         let no_lesson = Lesson::default();
         // The elements of a page are told where its HTML is what is learned from.
         let teaches_nothing = route.learn.learning == Learning::On
-            && is_readable(&route.learn, &response.headers)
+            && reads_page(&[], &route.learn, &response.headers)
             && lines(&response.headers).is_empty();
         // Nothing is delivered early to an HTTP/1.x client.
         let has_later = later.visitors > 0 && client != ClientKind::Http1;
@@ -173,7 +173,7 @@ fn explained(only: Option<ClientKind>, request: &mut Request, route: &Route, vis
                 is_not_reusable: &|target| {
                     is_later
                         && asset(visited, target).is_some_and(|(status, headers)| {
-                            is_reusable(status, headers, SystemTime::now()) == Some(false)
+                            is_reusable(status, headers, &HeaderMap::new(), SystemTime::now()) == Some(false)
                         })
                 },
                 limit: 0,

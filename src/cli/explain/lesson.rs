@@ -15,7 +15,7 @@ use crate::{
         VisitorFacts, identities,
     },
     link::Spelled,
-    proxy::{asks_for_document, dividing_fields, is_readable, learnable_links, observed},
+    proxy::{asks_for_document, dividing_fields, joined_links, learnable_links, observed, reads_page},
     push::{self, Csp, Source},
 };
 
@@ -39,7 +39,7 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
     let (true, Some(observed)) = (asks, observed) else {
         return Lesson::default();
     };
-    let (links, source) = links(policy, request, (observed, response), early);
+    let (links, of_fields, source) = links(policy, request, (observed, response), early);
     let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
     let document = (
         &*request.scheme,
@@ -92,6 +92,7 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
             response: observed,
             links: &links,
             source,
+            fields: of_fields,
             delivered: &[],
             policies: &policies,
             page_policies: of_page.as_deref(),
@@ -113,13 +114,13 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
     Lesson::default()
 }
 
-/// Returns the links of a response that may be learned, and where they stand.
+/// Returns the links of a response that may be learned, how many of them stand in its fields, and where the others stand.
 fn links(
     policy: &LearnPolicy,
     request: &Request,
     (observed, response): (Observed, &Response),
     early: &[Vec<&[u8]>],
-) -> (Vec<Spelled>, Source) {
+) -> (Vec<Spelled>, usize, Source) {
     let mut found: Vec<Spelled> = Vec::new();
     if policy.from.contains(&LearnSource::Link) {
         let last = lines(&response.headers, &header::LINK);
@@ -133,9 +134,17 @@ fn links(
         }
     }
     let page = request.page.as_ref();
-    match page.filter(|_| observed == Observed::Document && is_readable(policy, &response.headers)) {
-        Some(page) if found.is_empty() => (page.links.clone(), Source::Html),
-        _ => (found, Source::Learned),
+    let is_read = observed == Observed::Document && reads_page(&found, policy, &response.headers);
+    match page.filter(|_| is_read) {
+        Some(page) => {
+            let of_fields = found.len();
+            let links = joined_links(&request.document, &found, page.links.clone());
+            (links, of_fields, Source::Html)
+        }
+        None => {
+            let of_fields = found.len();
+            (found, of_fields, Source::Learned)
+        }
     }
 }
 

@@ -242,7 +242,9 @@ fn of_asset(asset: &VisitedResponse) -> Option<Symptom> {
     let now = std::time::SystemTime::now();
     match check_pushable(asset.status, &asset.headers, Credentials::Omit) {
         Err(NotPushable::Status(_)) => Some(Symptom::DeadLink),
-        _ if is_reusable(asset.status, &asset.headers, now) == Some(false) => Some(Symptom::NotReusable),
+        _ if is_reusable(asset.status, &asset.headers, &HeaderMap::new(), now) == Some(false) => {
+            Some(Symptom::NotReusable)
+        }
         Err(_) => Some(Symptom::NotPushable),
         Ok(()) => None,
     }

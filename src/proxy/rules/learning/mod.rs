@@ -17,14 +17,14 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
 
 pub use self::document::{asks_for_document, dividing_fields, observed};
-pub use self::page::is_readable;
+pub use self::page::{joined_links, reads_page};
 use crate::{
     forwarded::ask_for_another,
     learn::{
         DividedBy, DocumentPlace, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links,
         Observation, Observed, Verdict, VisitorFacts, identities,
     },
-    link::{Need, ResourceHint, Spelled},
+    link::{ResourceHint, Spelled},
     proxy::{
         edge::Edge,
         exchange::{DocumentObservation, Exchange, PageObservation},
@@ -160,8 +160,7 @@ fn finish(
     }
     let hasher = edge.manifests.hasher();
     let place = place.varied(dividing_fields(fields, &route.learn)?, divided_by(request), hasher)?;
-    let names_style = found.iter().any(|link| link.need() == Need::Rendering);
-    let reads_html = !names_style && is_readable(&route.learn, fields);
+    let reads_html = reads_page(&found, &route.learn, fields);
     if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(place.key()) {
         return None;
     }
@@ -249,7 +248,11 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
     };
     let fields = page.fields.len();
     let (source, links, of_page) = match read {
-        page::Read::Links { links, policies } => (Source::Html, Some(page.with_fields(links)), Some(policies)),
+        page::Read::Links { links, policies } => (
+            Source::Html,
+            Some(joined_links(&page.document, &page.fields, links)),
+            Some(policies),
+        ),
         page::Read::Nothing => {
             let links = stands_alone(&page.fields, &observation).then(|| page.fields.clone());
             (Source::Learned, links, None)

@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 use crate::{
     html::{End, HtmlReader, Limits, ReaderState, ResponseFields},
     learn::{DocumentPlace, Evidence, LearnPolicy, LearnSource},
-    link::{Document, Spelled},
+    link::{Document, Need, Spelled},
     proxy::{exchange::PageObservation, url::Url},
 };
 
@@ -26,8 +26,7 @@ pub(super) enum Read {
 }
 
 /// Returns whether a route learns from the HTML of a response with these fields.
-#[must_use]
-pub fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
+fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
     let is_html =
         |kind: &[u8]| kind.len() >= HTML.len() && kind.iter().zip(HTML).all(|(a, b)| a.eq_ignore_ascii_case(b));
     policy.from.contains(&LearnSource::Html)
@@ -72,23 +71,28 @@ pub(super) fn begin(
     })
 }
 
-impl PageObservation {
-    /// Returns the links of the `Link` fields, then those that the HTML alone names: the application's own word about a
-    /// link counts.
-    pub(super) fn with_fields(&self, html: Vec<Spelled>) -> Vec<Spelled> {
-        let mut links = self.fields.clone();
-        links.extend(html.into_iter().filter(|link| !self.names(link)));
-        links
-    }
+/// Returns whether the HTML of a response with these fields is read beside these links of its `Link` fields: where none
+/// of them is a stylesheet.
+#[must_use]
+pub fn reads_page(of_fields: &[Spelled], policy: &LearnPolicy, fields: &HeaderMap) -> bool {
+    !of_fields.iter().any(|link| link.need() == Need::Rendering) && is_readable(policy, fields)
+}
 
-    /// Returns whether a `Link` field names an asset, in whatever spelling of its target.
-    fn names(&self, link: &Spelled) -> bool {
-        let resolved = |link: &Spelled| self.document.resolve(link.target()).ok();
+/// Returns the links of the `Link` fields, then those that the HTML alone names: the application's own word about a link
+/// counts.
+#[must_use]
+pub fn joined_links(document: &Document, of_fields: &[Spelled], html: Vec<Spelled>) -> Vec<Spelled> {
+    let resolved = |link: &Spelled| document.resolve(link.target()).ok();
+    // In whatever spelling of its target.
+    let is_named = |link: &Spelled| {
         let target = resolved(link);
-        self.fields
+        of_fields
             .iter()
             .any(|known| known == link || known.is_alike(link) && resolved(known) == target)
-    }
+    };
+    let mut links = of_fields.to_vec();
+    links.extend(html.into_iter().filter(|link| !is_named(link)));
+    links
 }
 
 /// Returns how the content of a response with these fields ends where nothing fails. The end of a connection may be the
