@@ -29,7 +29,7 @@ use tokio::{
 use super::{
     error::ServerError,
     manifests,
-    observe::{ObservedServer, Stage},
+    observe::{ObservedServer, LifeStage},
     parts::{ListenerError, ServerParts, warn_of},
     process::{ChangeKind, ChangeOutcome, OutcomeFile, PidLock},
     signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},
@@ -146,7 +146,7 @@ impl SignalControl {
             self.outcomes = Some(OutcomeFile::new(lock.pid_file(), self.source.as_deref()));
             lock.write()?;
         }
-        observed.enter(Stage::Serving);
+        observed.enter(LifeStage::Serving);
         for address in addresses {
             info!("listening on {address}");
         }
@@ -171,14 +171,14 @@ impl SignalControl {
                 end = ended.recv() => match end {
                     Some(EndStage::HandingOver) => {
                         handed_over = true;
-                        observed.enter(Stage::HandedOver);
+                        observed.enter(LifeStage::HandedOver);
                         if let Some(lock) = &mut self.lock {
                             lock.hand_over();
                         }
                     }
                     Some(EndStage::Draining) => {
                         ending = true;
-                        observed.enter(Stage::Draining);
+                        observed.enter(LifeStage::Draining);
                         // After a hand-over the new process is the service. With STOPPING from this one, systemd would
                         // kill the new process after TimeoutStopSec.
                         if !handed_over {
