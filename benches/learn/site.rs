@@ -313,7 +313,8 @@ pub(crate) fn run(setting: Setting) -> Outcome {
         let tally = outcome.by_kind.entry(Kind::of(document)).or_default();
         let (values, is_read) = if setting.source == Source::Html {
             let html = page(&links);
-            let is_read = store.is_html_due(key, store.hasher().fingerprint(&validators(&html), &[]));
+            let fingerprint = store.hasher().fingerprint(&validators(&html), &[]);
+            let is_read = store.is_html_due(key, fingerprint, || Evidence::Anonymous, 0, &[]);
             (read(&path, &html), is_read)
         } else {
             let values = links.iter().filter_map(|link| Spelled::read(link.as_bytes()));

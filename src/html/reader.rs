@@ -83,7 +83,7 @@ pub enum ReaderState {
 pub enum End {
     /// The body is complete.
     Whole,
-    /// The body ended too early, or the rest was not awaited.
+    /// The body ended too early, or may have: it is read if its head has ended.
     BrokenOff,
 }
 
@@ -125,6 +125,8 @@ struct Stages {
     decoder: ContentDecoder,
     content: Vec<u8>,
     text: DecodedText,
+    /// The last two bytes of the text so far.
+    tail: [u8; 2],
     feed: Feed,
     tokens: Tokens,
 }
@@ -215,7 +217,7 @@ impl HtmlReader {
         if let Some(stages) = &mut self.stages {
             let outcome = match end {
                 End::Whole => stages.end(&mut self.found, self.limits),
-                End::BrokenOff => Some(Err(HtmlReason::BrokenOff)),
+                End::BrokenOff => stages.break_off(&mut self.found, self.limits),
             };
             self.settle(outcome);
         }
@@ -259,6 +261,7 @@ impl Stages {
             decoder: ContentDecoder::new(fields.content_encoding).ok_or(HtmlReason::ContentCoding)?,
             content: Vec::new(),
             text: DecodedText::new(content::in_content(fields.content_type)),
+            tail: [0; 2],
             feed,
             tokens: Tokens::Waiting(Some(source)),
         })
@@ -293,6 +296,14 @@ impl Stages {
         self.tokenize(&[], Rest::None, found, limits).or(Some(Ok(())))
     }
 
+    /// Reads the text that the tokenizer held back; the head is read if its end is in the text.
+    fn break_off(&mut self, found: &mut Found, limits: Limits) -> ReadOutcome {
+        let outcome = self.tokenize(&[], Rest::None, found, limits);
+        // The beginning of a tag would count as text, which ends a head.
+        let is_in_tag = matches!(self.tail, [_, b'<'] | [b'<', b'/']);
+        outcome.filter(|_| !is_in_tag).or(Some(Err(HtmlReason::BrokenOff)))
+    }
+
     /// Reads decoded content in pieces of [`PIECE`] bytes, since one piece of the body may decode to `text_bytes`.
     fn tokenize(&mut self, content: &[u8], rest: Rest, found: &mut Found, limits: Limits) -> ReadOutcome {
         let mut pieces = content.chunks(PIECE);
@@ -313,8 +324,13 @@ impl Stages {
                 self.tokens = Tokens::Running(Box::new(tokenizer));
             }
         }
-        let feed = &mut self.feed;
-        self.text.decode(content, rest, |text| feed.push(text));
+        let (feed, tail) = (&mut self.feed, &mut self.tail);
+        self.text.decode(content, rest, |text| {
+            for byte in text.get(text.len().saturating_sub(2)..).unwrap_or_default() {
+                *tail = [tail[1], *byte];
+            }
+            feed.push(text);
+        });
         if rest == Rest::None {
             feed.end();
         }

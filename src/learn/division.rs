@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::key::{DocumentKey, KeyHasher, name_of};
+use super::{
+    key::{DocumentKey, KeyHasher, name_of},
+    policy::LearnKey,
+};
 
 /// The fields and query parameters that divide the documents of one key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub struct DividedBy<'a> {
 
 /// The document that a response is of.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct DocumentPlace {
     /// The key by the route's settings.
     pub(super) base: DocumentKey,
     /// The key under which the links are known: the variant's where there is a division.
@@ -76,7 +79,7 @@ pub(super) const MAX_VARIANTS: usize = 128;
 /// Most bytes of all values together by which a request is assigned to a variant.
 const MAX_VALUES: usize = 1024;
 
-impl From<DocumentKey> for Place {
+impl From<DocumentKey> for DocumentPlace {
     fn from(key: DocumentKey) -> Self {
         Self {
             base: key,
@@ -86,7 +89,7 @@ impl From<DocumentKey> for Place {
     }
 }
 
-impl Place {
+impl DocumentPlace {
     /// The document's key.
     #[must_use]
     pub const fn key(&self) -> DocumentKey {
@@ -236,8 +239,8 @@ impl Variants {
     }
 
     /// Returns the variant that a request is for; `None` if its values are too long.
-    pub(super) fn place(&self, base: DocumentKey, request: DividedBy<'_>, hasher: &KeyHasher) -> Option<Place> {
-        Place::divided(base, Arc::clone(&self.division), request, hasher)
+    pub(super) fn place(&self, base: DocumentKey, request: DividedBy<'_>, hasher: &KeyHasher) -> Option<DocumentPlace> {
+        DocumentPlace::divided(base, Arc::clone(&self.division), request, hasher)
     }
 
     /// Divides by more, where a division has more; returns the keys of the variants that are none any more.
@@ -304,6 +307,27 @@ impl Variants {
     }
 }
 
+/// Yields the pairs of a query that are not part of a document's key, nor of what divides the documents of this key.
+pub(super) fn left_out<'q>(
+    key: &'q LearnKey,
+    division: Option<&'q Division>,
+    query: Option<&'q str>,
+) -> impl Iterator<Item = &'q str> + Clone {
+    let pairs = match key {
+        LearnKey::PathAndQuery => None,
+        LearnKey::Path | LearnKey::Parameters(_) => query,
+    };
+    let divides = move |name: &str| division.is_some_and(|division| division.parameters().iter().any(|p| **p == *name));
+    let is_in_key = move |name: &str| match key {
+        LearnKey::Parameters(names) => names.iter().any(|known| **known == *name),
+        LearnKey::Path | LearnKey::PathAndQuery => false,
+    };
+    pairs
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter(move |pair| !pair.is_empty() && !is_in_key(name_of(pair)) && !divides(name_of(pair)))
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -322,7 +346,7 @@ mod tests {
         fields.iter().map(field).collect()
     }
 
-    fn varied(place: Place, vary: &str, fields: &HeaderMap, query: Option<&str>) -> Option<Place> {
+    fn varied(place: DocumentPlace, vary: &str, fields: &HeaderMap, query: Option<&str>) -> Option<DocumentPlace> {
         let names = vary
             .split(',')
             .map(|name| name.trim().as_bytes())
@@ -370,6 +394,22 @@ mod tests {
         assert_ne!(of(Some("p=1")), of(Some("p=2")));
         assert_ne!(of(Some("p=1")), of(Some("s=1")));
         assert_eq!(of(None), of(Some("utm=a")));
+    }
+
+    #[test]
+    fn pairs_are_left_out_that_are_in_neither_key_nor_division() {
+        let division = Division::new([].into_iter(), ["p"].into_iter());
+        let query = Some("v=2&lang=de&utm=x&&t&p=1");
+        let names = LearnKey::Parameters(vec!["lang".into(), "v".into()]);
+        for (key, division, expected) in [
+            (&names, None, "utm=x t p=1"),
+            (&names, Some(&division), "utm=x t"),
+            (&LearnKey::Path, Some(&division), "v=2 lang=de utm=x t"),
+            (&LearnKey::PathAndQuery, None, ""),
+        ] {
+            let left: Vec<&str> = left_out(key, division, query).collect();
+            assert_eq!(left.join(" "), expected, "{key:?}");
+        }
     }
 
     #[test]

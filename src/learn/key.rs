@@ -4,10 +4,7 @@
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    division::Division,
-    policy::{LearnKey, LearnPolicy},
-};
+use super::policy::{LearnKey, LearnPolicy};
 use crate::{
     link::Spelled,
     url_hash::{Parts, UrlHasher},
@@ -92,6 +89,19 @@ impl KeyHasher {
         parts.finish().fold()
     }
 
+    /// Returns a hash of the fields that name links and the policies for them, byte for byte.
+    #[must_use]
+    pub fn of_links(&self, response: &HeaderMap) -> u64 {
+        let mut parts = self.0.parts();
+        for name in [header::LINK, header::CONTENT_SECURITY_POLICY] {
+            for line in response.get_all(name) {
+                parts.add(line.as_bytes());
+            }
+            parts.add(b"");
+        }
+        parts.finish().fold()
+    }
+
     /// Returns a mark of a visitor: the hash of its network, of a cookie, or of a part of its query; `kind` says of
     /// which.
     pub(super) fn mark(&self, kind: u8, bytes: &[u8]) -> u64 {
@@ -100,27 +110,6 @@ impl KeyHasher {
         parts.add(bytes);
         parts.finish().fold()
     }
-}
-
-/// Yields the pairs of a query that are not part of a document's key, nor of what divides the documents of this key.
-pub(super) fn left_out<'q>(
-    key: &'q LearnKey,
-    division: Option<&'q Division>,
-    query: Option<&'q str>,
-) -> impl Iterator<Item = &'q str> + Clone {
-    let pairs = match key {
-        LearnKey::PathAndQuery => None,
-        LearnKey::Path | LearnKey::Parameters(_) => query,
-    };
-    let divides = move |name: &str| division.is_some_and(|division| division.parameters().iter().any(|p| **p == *name));
-    let is_in_key = move |name: &str| match key {
-        LearnKey::Parameters(names) => names.iter().any(|known| **known == *name),
-        LearnKey::Path | LearnKey::PathAndQuery => false,
-    };
-    pairs
-        .into_iter()
-        .flat_map(|query| query.split('&'))
-        .filter(move |pair| !pair.is_empty() && !is_in_key(name_of(pair)) && !divides(name_of(pair)))
 }
 
 /// Returns the name in a pair of a query.
@@ -157,8 +146,6 @@ mod tests {
         assert_eq!(of(Some("v=2&lang=de&utm=x")), of(Some("lang=de&v=2")));
         assert_ne!(of(Some("lang=de")), of(Some("lang=fr")));
         assert_ne!(of(Some("lang=v")), of(Some("v=lang")));
-        let left: Vec<&str> = left_out(&policy.key, None, Some("v=2&lang=de&utm=x&&t")).collect();
-        assert_eq!(left, ["utm=x", "t"]);
     }
 
     #[test]

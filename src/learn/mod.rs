@@ -37,7 +37,7 @@ mod policy;
 mod store;
 mod visitor;
 
-pub use division::{DividedBy, Division, Place};
+pub use division::{DividedBy, Division, DocumentPlace};
 pub use file::{Content, FileError, Saved, SavedDivision, decode, encode};
 pub use identity::{identities, is_identity, is_of_visitor};
 pub use key::{DocumentKey, KeyHasher};

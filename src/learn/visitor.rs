@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    division::Division,
-    key::{KeyHasher, left_out},
+    division::{Division, left_out},
+    key::KeyHasher,
     policy::LearnKey,
 };
 

@@ -16,7 +16,7 @@ use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
     html::{self, HtmlReader},
-    learn::{Evidence, Links, Place},
+    learn::{DocumentPlace, Evidence, Links},
     link::{Document, Spelled},
     peer::{ClientConnection, Scheme},
     push::{Csp, Delivery, PushState, PushedBy, Skips},
@@ -41,6 +41,8 @@ pub struct Exchange {
     pub(super) received: Option<Arc<Received>>,
     /// `true` if the content that the origin sends goes no further.
     pub(super) drops_content: bool,
+    /// Whether the origin's last response had Transfer-Encoding, before Pingora adds one for clients.
+    pub(super) is_chunked: bool,
     /// `true` for a request of our own, which renews a stored response in the background.
     pub(super) is_update: bool,
     /// The scheme of the request, where its connection cannot tell any more.
@@ -130,7 +132,7 @@ pub(super) enum Validation {
 #[derive(Debug)]
 pub(super) struct DocumentObservation {
     /// The document among those of its key, if it was looked up.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<DocumentPlace>,
     /// Learned links that were delivered.
     pub(super) delivered: Links,
     /// The Content-Security-Policy that the document had the last time.
@@ -156,7 +158,7 @@ pub(super) struct PageObservation {
     pub(super) end: html::End,
     pub(super) document: Document,
     /// The document among those of its key.
-    pub(super) place: Place,
+    pub(super) place: DocumentPlace,
     /// The kind of visitor that gets the document.
     pub(super) evidence: Evidence,
     /// The mark of the client's network.
@@ -177,6 +179,7 @@ impl Exchange {
             pushed_by: None,
             received: None,
             drops_content: false,
+            is_chunked: false,
             is_update: false,
             scheme: None,
             storing: None,

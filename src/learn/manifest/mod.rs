@@ -20,20 +20,24 @@ mod policies;
 mod query;
 mod report;
 mod sample;
+mod settled;
 
 use std::sync::Arc;
 
 pub use report::{DocumentReport, LinkReport};
 
-pub(super) use self::sample::{Sample, Taught};
 use self::{
-    entry::{Against, LinkEntry, note},
+    entry::{Against, LinkEntry, PROVEN, note},
     policies::KnownPolicies,
     query::QueryEvidence,
 };
+pub(super) use self::{
+    sample::{Sample, Taught},
+    settled::Settled,
+};
 use super::{
-    division::{Division, Variants},
-    key::{KeyHasher, left_out},
+    division::{Division, Variants, left_out},
+    key::KeyHasher,
     policy::LearnPolicy,
     visitor::{Evidence, Visitor},
 };
@@ -52,6 +56,8 @@ pub struct Manifest {
     is_html: bool,
     /// The choice of responses whose HTML is read.
     sample: Sample,
+    /// The choice of responses whose fields are read.
+    settled: Settled,
     policies: KnownPolicies,
     /// The evidence by which query parameters divide the document.
     queries: QueryEvidence,
@@ -119,6 +125,8 @@ pub struct Verdict {
     pub wrong: u32,
     /// Whether this response began a pause.
     pub paused: bool,
+    /// Whether an equal response would change nothing.
+    pub is_settled: bool,
     /// The query parameter by which the documents of the key are divided from now on.
     pub divided_by: Option<Box<str>>,
 }
@@ -282,6 +290,7 @@ impl Manifest {
             return Verdict::default();
         }
         self.last_seen = seen.now;
+        self.settled.unsettle();
         if seen.response == Observed::Redirect {
             self.count_all(policy, seen);
             self.publish(policy, seen.links);
@@ -314,8 +323,39 @@ impl Manifest {
             };
             self.sample.note(taught);
         }
-        verdict.paused = false;
+        verdict.is_settled = !is_changed && self.is_settled(seen);
         verdict
+    }
+
+    /// Returns whether nothing is left to learn from responses like this one, which was just observed.
+    fn is_settled(&self, seen: &Observation<'_>) -> bool {
+        let is_settled = |link: &Spelled| {
+            let entry = self.entries.iter().find(|entry| entry.link == *link);
+            entry.is_some_and(|entry| {
+                let is_proven = seen.delivered.is_empty() || entry.right >= PROVEN;
+                entry.row >= settled::ROW && is_proven && entry.withheld.is_none()
+            })
+        };
+        seen.source == Source::Learned
+            && seen.response == Observed::Document
+            && self.waiting == 0
+            && self.delivered.len() == seen.links.len()
+            && seen.links.iter().all(is_settled)
+    }
+
+    /// Settles the document on the fields of a response that was observed, by their hash.
+    pub(super) fn settle(&mut self, fields: u64) {
+        self.settled.settle(fields);
+    }
+
+    /// Counts a response with these fields; returns whether the document is settled on them, so that the response need
+    /// not be observed.
+    pub(super) fn passes(&mut self, fields: u64, now: u64) -> bool {
+        let passes = self.settled.passes(fields);
+        if passes {
+            self.last_seen = now;
+        }
+        passes
     }
 
     fn judge(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {

@@ -17,14 +17,14 @@ pub(super) struct QueryEvidence {
     last: Option<(u64, u64)>,
     /// The network that got the last response that counted.
     network: u64,
-    parameters: Option<Box<[Option<Parameter>; MAX_PARAMETERS]>>,
+    parameters: Option<Box<[Option<WatchedParameter>; MAX_PARAMETERS]>>,
     /// Number of responses that counted.
     seen: u32,
 }
 
 /// What is known of one parameter.
 #[derive(Debug, Clone)]
-struct Parameter {
+struct WatchedParameter {
     name: Box<str>,
     /// Goes up with each response to a request that has the parameter, and down for each other parameter that finds no
     /// place.
@@ -32,11 +32,11 @@ struct Parameter {
     /// Responses whose links were those of the last response to this value, and whose were not.
     agreed: u32,
     differed: u32,
-    values: Vec<Value>,
+    values: Vec<WatchedValue>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Value {
+struct WatchedValue {
     value: u64,
     links: u64,
     /// Number of responses in a row with these links.
@@ -118,7 +118,7 @@ impl QueryEvidence {
 
     /// Memory in bytes.
     pub(super) fn size(&self) -> usize {
-        let most = size_of::<Parameter>() + MAX_NAME + MAX_VALUES * size_of::<Value>();
+        let most = size_of::<WatchedParameter>() + MAX_NAME + MAX_VALUES * size_of::<WatchedValue>();
         self.parameters.as_ref().map_or(0, |_| MAX_PARAMETERS * most)
     }
 }
@@ -131,11 +131,12 @@ fn is_name(name: &str) -> bool {
 /// Returns the place of a parameter. Of one response, one new parameter at most displaces others: an invented one has to
 /// come more often than those that it displaces.
 fn slot<'p>(
-    parameters: &'p mut [Option<Parameter>; MAX_PARAMETERS],
+    parameters: &'p mut [Option<WatchedParameter>; MAX_PARAMETERS],
     name: &str,
     may_displace: &mut bool,
-) -> Option<&'p mut Parameter> {
-    let known = |parameter: &Option<Parameter>| parameter.as_ref().is_some_and(|parameter| *parameter.name == *name);
+) -> Option<&'p mut WatchedParameter> {
+    let known =
+        |parameter: &Option<WatchedParameter>| parameter.as_ref().is_some_and(|parameter| *parameter.name == *name);
     if let Some(at) = parameters.iter().position(known) {
         let parameter = parameters.get_mut(at)?.as_mut()?;
         parameter.weight = parameter.weight.saturating_add(1);
@@ -156,7 +157,7 @@ fn slot<'p>(
         }
     }
     let free = parameters.iter_mut().find(|place| place.is_none())?;
-    Some(free.insert(Parameter {
+    Some(free.insert(WatchedParameter {
         name: name.into(),
         weight: 1,
         agreed: 0,
@@ -165,9 +166,9 @@ fn slot<'p>(
     }))
 }
 
-impl Parameter {
+impl WatchedParameter {
     fn note(&mut self, value: u64, links: u64, now: u32) {
-        let new = Value {
+        let new = WatchedValue {
             value,
             links,
             row: 1,
@@ -202,7 +203,7 @@ impl Parameter {
         }
         let sure = || self.values.iter().filter(|value| value.row >= SURE);
         // Both had their links before and after the other.
-        let are_in_turn = |a: &Value, b: &Value| a.first < b.last && b.first < a.last;
+        let are_in_turn = |a: &WatchedValue, b: &WatchedValue| a.first < b.last && b.first < a.last;
         sure().any(|a| sure().any(|b| a.links != b.links && are_in_turn(a, b)))
     }
 }

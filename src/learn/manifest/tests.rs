@@ -416,3 +416,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_document_is_settled_once_its_links_were_there_often_enough_and_read_again_when_they_change() {
+    let mut manifest = Manifest::default();
+    let until = (1..100).find(|_| see(&mut manifest, &Evidence::Anonymous, &["/a", "/b"]).is_settled);
+    // The first response is answered before anything is known, so that one delivery less is right.
+    assert_eq!(until, Some(41));
+    manifest.settle(7);
+    assert!(manifest.passes(7, 99) && manifest.last_seen() == 99 && !manifest.passes(8, 100));
+    assert!(
+        !see(&mut manifest, &Evidence::Anonymous, &["/a"]).is_settled,
+        "a link is in doubt"
+    );
+    assert!(
+        !manifest.passes(7, 101),
+        "the fields of a response that was read count no more"
+    );
+    see(&mut manifest, &Evidence::Anonymous, &["/a"]);
+    assert_eq!(delivered(&manifest), ["/a"]);
+    assert!(see(&mut manifest, &Evidence::Anonymous, &["/a"]).is_settled);
+}

@@ -11,7 +11,7 @@ use std::{
 use moka::sync::Cache;
 
 use super::{
-    division::{DividedBy, Division, Place, Variants},
+    division::{DividedBy, Division, DocumentPlace, Variants, left_out},
     file::{Saved, SavedDivision},
     key::{DocumentKey, KeyHasher},
     manifest::{DocumentReport, LearnedLink, Links, Manifest, Observation, Sample, Taught, Verdict},
@@ -98,7 +98,7 @@ impl ManifestStore {
         request: DividedBy<'_>,
         policy: &LearnPolicy,
         now: u64,
-    ) -> Option<(Place, KnownDocument)> {
+    ) -> Option<(DocumentPlace, KnownDocument)> {
         let Some(stored) = self.manifests.get(&key) else {
             return Some((key.into(), KnownDocument::default()));
         };
@@ -154,12 +154,24 @@ impl ManifestStore {
     }
 
     /// Counts a response whose HTML could be read; returns whether the HTML should be read, as always for a document
-    /// without a manifest.
+    /// without a manifest. Of a response that is not read, only the policies are noted.
     #[must_use]
-    pub fn is_html_due(&self, key: DocumentKey, fingerprint: u64) -> bool {
+    pub fn is_html_due(
+        &self,
+        key: DocumentKey,
+        fingerprint: u64,
+        evidence: impl FnOnce() -> Evidence,
+        network: u64,
+        policies: &[&[u8]],
+    ) -> bool {
         let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
         if let Some(stored) = known.flatten() {
-            return stored.lock().is_html_due(fingerprint);
+            let mut manifest = stored.lock();
+            let is_due = manifest.is_html_due(fingerprint);
+            if !is_due && !manifest.has_policies(policies) {
+                manifest.note_policies(&evidence(), network, policies);
+            }
+            return is_due;
         }
         let sample = self.unknown.get_with(key, Arc::default);
         let mut sample = sample.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,19 +183,31 @@ impl ManifestStore {
         is_due
     }
 
-    /// Notes the policies of a response that teaches nothing else.
-    pub fn note_policies(
+    /// Counts a response with these fields; returns whether it would change nothing, so that it need not be observed.
+    /// `query`: the request's.
+    #[must_use]
+    pub fn passes(
         &self,
-        key: DocumentKey,
-        evidence: impl FnOnce() -> Evidence,
-        network: u64,
-        policies: &[&[u8]],
-    ) {
-        let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
-        let Some(stored) = known.flatten() else { return };
-        let mut manifest = stored.lock();
-        if !manifest.has_policies(policies) {
-            manifest.note_policies(&evidence(), network, policies);
+        place: &DocumentPlace,
+        policy: &LearnPolicy,
+        query: Option<&str>,
+        fields: u64,
+        now: u64,
+    ) -> bool {
+        // A variant's visitors, and the parameters that may divide the document, are counted for each response.
+        if place.division.is_some() || left_out(&policy.key, None, query).next().is_some() {
+            return false;
+        }
+        let known = self.manifests.contains_key(&place.key);
+        let stored = known.then(|| self.manifests.get(&place.key)).flatten();
+        stored.is_some_and(|stored| stored.lock().passes(fields, now))
+    }
+
+    /// Has equal responses pass from now on, after one with these fields was observed.
+    pub fn settle(&self, place: &DocumentPlace, fields: u64) {
+        let known = self.manifests.contains_key(&place.key);
+        if let Some(stored) = known.then(|| self.manifests.get(&place.key)).flatten() {
+            stored.lock().settle(fields);
         }
     }
 
@@ -228,7 +252,7 @@ impl ManifestStore {
     }
 
     /// Learns from a response.
-    pub fn observe(&self, place: &Place, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
+    pub fn observe(&self, place: &DocumentPlace, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         if let Some(division) = &place.division
             && !self.enter(place, division, seen)
         {
@@ -265,7 +289,7 @@ impl ManifestStore {
     }
 
     /// Makes the variant of a response known; returns whether it is.
-    fn enter(&self, place: &Place, division: &Division, seen: &Observation<'_>) -> bool {
+    fn enter(&self, place: &DocumentPlace, division: &Division, seen: &Observation<'_>) -> bool {
         if *seen.evidence == Evidence::Authorized {
             return false;
         }
@@ -323,7 +347,7 @@ impl ManifestStore {
     }
 
     /// Learns from the first response of a document. If two first responses end at the same time, one is lost.
-    fn begin(&self, place: &Place, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
+    fn begin(&self, place: &DocumentPlace, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         // Most responses have no links, and links of responses to authorized clients never count.
         if seen.links.is_empty() || *seen.evidence == Evidence::Authorized {
             return Verdict::default();

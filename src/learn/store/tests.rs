@@ -349,3 +349,22 @@ proptest! {
         prop_assert_eq!(site.store.len(), 1);
     }
 }
+
+#[test]
+fn a_response_with_the_fields_of_a_settled_document_passes_unless_its_query_may_divide_it() {
+    let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
+    let policy = LearnPolicy {
+        key: crate::learn::LearnKey::Path,
+        ..LearnPolicy::default()
+    };
+    let place = DocumentPlace::from(DocumentKey(1));
+    assert!(!store.passes(&place, &policy, None, 7, NOW), "unknown");
+    store.settle(&place, 7);
+    assert!(!store.passes(&place, &policy, None, 7, NOW), "still unknown");
+    see(&store, NOW, 1, &[b"</a.css>; rel=preload; as=style"]);
+    store.settle(&place, 7);
+    assert!(store.passes(&place, &policy, None, 7, NOW));
+    assert!(!store.passes(&place, &policy, Some("p=1"), 7, NOW));
+    assert!(!store.passes(&place, &policy, None, 8, NOW));
+    assert!(!store.passes(&DocumentKey(2).into(), &policy, None, 7, NOW));
+}

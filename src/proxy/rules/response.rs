@@ -47,6 +47,7 @@ pub(in crate::proxy) fn check(
         debug!("{}: an origin's response has {bad}", request.uri);
     })?;
     let status = response.status();
+    exchange.is_chunked = response.fields().contains_key(header::TRANSFER_ENCODING);
     exchange.drops_content = framing::has_no_content(status);
     if exchange.drops_content {
         framing::empty(response);

@@ -64,8 +64,9 @@ fn may_be_document(response: &HeaderMap) -> bool {
 pub(super) fn asks_for_document(fields: &HeaderMap) -> bool {
     let is_document = |destination: &HeaderValue| destination == "document";
     fields.get("sec-fetch-dest").is_none_or(is_document)
-        && !fields.contains_key(header::RANGE)
-        && !OF_FRAMEWORKS.iter().any(|name| fields.contains_key(*name))
+        && !fields
+            .keys()
+            .any(|name| *name == header::RANGE || is_of_framework(name.as_str()))
         && accepts_html(fields)
 }
 
@@ -132,6 +133,12 @@ const OF_FRAMEWORKS: [&str; 10] = [
     "x-requested-with",
     "x-sveltekit-invalidated",
 ];
+
+/// Returns whether a framework sends this field for what is no document.
+fn is_of_framework(name: &str) -> bool {
+    // Rejects most names by one comparison.
+    name.starts_with(['r', 'n', 'h', 'x', 't']) && OF_FRAMEWORKS.contains(&name)
+}
 
 fn accepts_html(fields: &HeaderMap) -> bool {
     let mut lines = fields.get_all(header::ACCEPT).iter().peekable();
@@ -218,6 +225,11 @@ mod tests {
             let names = names.map(|names| names.map(String::from_utf8_lossy).collect::<Vec<_>>().join(" "));
             assert_eq!(names.as_deref(), expected, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn each_field_of_a_framework_is_known() {
+        assert!(OF_FRAMEWORKS.iter().all(|name| is_of_framework(name)));
     }
 
     #[test]

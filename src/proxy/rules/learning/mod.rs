@@ -20,8 +20,8 @@ use self::document::{asks_for_document, dividing_fields, observed};
 use crate::{
     forwarded::ask_for_another,
     learn::{
-        DividedBy, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links, Observation,
-        Observed, Place, Verdict, VisitorFacts, identities,
+        DividedBy, DocumentPlace, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links,
+        Observation, Observed, Verdict, VisitorFacts, identities,
     },
     link::{Need, ResourceHint, Spelled},
     proxy::{
@@ -73,7 +73,12 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
 
 /// Looks up the document that a request asks for, and the learned links; `None` if it is none that could be learned. It
 /// counts as a visit.
-fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPolicy) -> Option<(Place, KnownDocument)> {
+fn look_up(
+    edge: &Edge,
+    request: &Parts,
+    exchange: &Exchange,
+    policy: &LearnPolicy,
+) -> Option<(DocumentPlace, KnownDocument)> {
     let url = exchange.url(request);
     let document = (url.scheme, url.authority, url.path, request.uri.query());
     let key = edge.manifests.hasher().document(policy, document, &request.headers);
@@ -120,6 +125,18 @@ fn finish(
 ) -> Option<PageObservation> {
     let route = exchange.route()?;
     let address = exchange.client_address(&request.headers)?;
+    let settled_on = (response == Observed::Document
+        && observation.early.is_empty()
+        && fields.contains_key(header::LINK)
+        && !request.headers.contains_key(header::AUTHORIZATION))
+    .then(|| edge.manifests.hasher().of_links(fields));
+    if let (Some(fields), Some(place)) = (settled_on, &observation.place)
+        && edge
+            .manifests
+            .passes(place, &route.learn, request.uri.query(), fields, now())
+    {
+        return None;
+    }
     let mut found: Vec<Spelled> = Vec::new();
     for link in links(mentions).chain(observation.early.drain(..)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
@@ -149,20 +166,23 @@ fn finish(
     }
     let network = hasher.network(address);
     let evidence = || evidence(request, fields, (address, &place), &route.learn, hasher);
-    if reads_html
-        && !edge
-            .manifests
-            .is_html_due(place.key(), hasher.fingerprint(fields, &found))
-    {
-        // Nobody looks at what this response names: it speaks neither for nor against a link.
+    if reads_html {
+        // Where the HTML is not read, nobody looks at what this response names: it speaks neither for nor against a link.
         let policies = values(fields, &header::CONTENT_SECURITY_POLICY);
-        edge.manifests.note_policies(place.key(), evidence, network, &policies);
-        return None;
+        let fingerprint = hasher.fingerprint(fields, &found);
+        let key = place.key();
+        if !edge
+            .manifests
+            .is_html_due(key, fingerprint, evidence, network, &policies)
+        {
+            return None;
+        }
     }
     let evidence = evidence();
     if reads_html {
         let url = exchange.url(request);
-        let page = page::begin(&url, fields, &route.learn, &found, (&place, &evidence, network));
+        let content = (fields, exchange.is_chunked);
+        let page = page::begin(&url, content, &route.learn, &found, (&place, &evidence, network));
         if page.is_some() || !stands_alone(&found, observation) {
             return page;
         }
@@ -181,6 +201,10 @@ fn finish(
         query: request.uri.query(),
     };
     let verdict = edge.manifests.observe(&place, &route.learn, &seen);
+    // Where the HTML counts as well, equal fields do not make equal responses.
+    if let (true, Some(fields)) = (verdict.is_settled && !reads_html, settled_on) {
+        edge.manifests.settle(&place, fields);
+    }
     note_verdict(request, &verdict, observation);
     None
 }
@@ -195,7 +219,7 @@ fn stands_alone(found: &[Spelled], observation: &DocumentObservation) -> bool {
 fn evidence(
     request: &Parts,
     response: &HeaderMap,
-    (address, place): (IpAddr, &Place),
+    (address, place): (IpAddr, &DocumentPlace),
     policy: &LearnPolicy,
     hasher: &KeyHasher,
 ) -> Evidence {

@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 
 use crate::{
     html::{End, HtmlReader, Limits, ReaderState, ResponseFields},
-    learn::{Evidence, LearnPolicy, LearnSource, Place},
+    learn::{DocumentPlace, Evidence, LearnPolicy, LearnSource},
     link::{Document, Spelled},
     proxy::{exchange::PageObservation, url::Url},
 };
@@ -38,12 +38,13 @@ pub(super) fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
 const HTML: &[u8] = b"text/html";
 
 /// Begins to read a page whose `Link` fields name the links in `found`; `None` if its content cannot be read.
+/// `is_chunked`: the origin sent it in chunks.
 pub(super) fn begin(
     url: &Url<'_>,
-    fields: &HeaderMap,
+    (fields, is_chunked): (&HeaderMap, bool),
     policy: &LearnPolicy,
     found: &[Spelled],
-    (place, evidence, network): (&Place, &Evidence, u64),
+    (place, evidence, network): (&DocumentPlace, &Evidence, u64),
 ) -> Option<PageObservation> {
     let document = Document::new(url.scheme, url.authority, url.path_and_query).ok()?;
     let field = |name| fields.get(name).map_or(&[][..], http::HeaderValue::as_bytes);
@@ -57,7 +58,7 @@ pub(super) fn begin(
         reader: Some(reader),
         fields: found.to_vec(),
         has_content: false,
-        end: end(fields),
+        end: end(fields, is_chunked),
         document,
         place: place.clone(),
         evidence: evidence.clone(),
@@ -90,12 +91,13 @@ impl PageObservation {
 }
 
 /// Returns how the content of a response with these fields ends where nothing fails. The end of a connection may be the
-/// end of the content, or a failure of the origin.
-fn end(fields: &HeaderMap) -> End {
-    let is_told = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
-        .iter()
-        .any(|name| fields.contains_key(name));
-    if is_told { End::Whole } else { End::BrokenOff }
+/// end of the content, or a failure of the origin. `is_chunked`: the origin sent it in chunks, the last of which is told.
+fn end(fields: &HeaderMap, is_chunked: bool) -> End {
+    if is_chunked || fields.contains_key(header::CONTENT_LENGTH) {
+        End::Whole
+    } else {
+        End::BrokenOff
+    }
 }
 
 /// Reads the next piece; returns what came of it once the head, or the whole page, has ended.
@@ -124,13 +126,16 @@ mod tests {
 
     #[test]
     fn only_a_told_end_is_sure() {
-        for (name, value, expected) in [
-            (header::CONTENT_LENGTH, "5", End::Whole),
-            (header::TRANSFER_ENCODING, "chunked", End::Whole),
-            (header::CONNECTION, "close", End::BrokenOff),
+        let with_length = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from_static("5"))]);
+        // Pingora adds the field where the end of the connection ends the content.
+        let with_coding = HeaderMap::from_iter([(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))]);
+        for (fields, is_chunked, expected) in [
+            (&with_length, false, End::Whole),
+            (&with_coding, true, End::Whole),
+            (&with_coding, false, End::BrokenOff),
+            (&HeaderMap::new(), false, End::BrokenOff),
         ] {
-            let fields = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
-            assert_eq!(end(&fields), expected, "{fields:?}");
+            assert_eq!(end(fields, is_chunked), expected, "{fields:?}");
         }
     }
 }
