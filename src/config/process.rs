@@ -28,6 +28,8 @@ settings! {
         cache: StoreLimits = StoreLimits::default(), cache::limits;
         /// The address on which the running server takes commands; `None` for no commands.
         admin: Option<AdminEndpoint> = None, admin;
+        /// The address on which metrics and health are told; `None` for none.
+        metrics: Option<SocketAddr> = None, metrics;
         /// Limits of one client.
         limits: ClientLimits = ClientLimits::default(), ClientLimits::read;
         /// Resolution of the names of origin servers.
@@ -90,6 +92,13 @@ fn admin(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<AdminEndpoint>,
         let address: SocketAddr = text.parse().ok()?;
         let is_loopback = address.ip().to_canonical().is_loopback() && address.port() != 0;
         is_loopback.then_some(Some(AdminEndpoint::Address(address)))
+    })(at, found)
+}
+
+fn metrics(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<SocketAddr>, Reported> {
+    parse("off, or an address with a port (0.0.0.0:9902)", |text| match text {
+        "off" => Some(None),
+        address => address.parse().ok().map(Some),
     })(at, found)
 }
 

@@ -18,6 +18,7 @@ use crate::{
     link::Target,
     push::{NotReusable, Unpushable, Witness},
     route::Route,
+    telemetry::RouteMeters,
     upstream::Pool,
 };
 
@@ -38,6 +39,8 @@ pub struct Edge {
 pub struct ProxySnapshot {
     /// Routes, each of which names its pool by index.
     pub routes: Vec<Route>,
+    /// The counters of the routes, in the same order.
+    pub meters: RouteMeters,
     /// The pools of the upstreams.
     pub pools: Vec<Arc<Pool>>,
     /// The time limits of HTTP/1.x clients.
@@ -73,9 +76,10 @@ const LONGEST_LOCK: Duration = Duration::from_secs(60);
 #[cfg(test)]
 impl ProxySnapshot {
     /// Returns a configuration without routes.
-    pub(super) const fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             routes: Vec::new(),
+            meters: RouteMeters::default(),
             pools: Vec::new(),
             timeouts: Timeouts {
                 read: Duration::ZERO,

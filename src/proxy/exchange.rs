@@ -21,7 +21,8 @@ use crate::{
     peer::{ClientConnection, Scheme},
     push::{Csp, Delivery, PushState, PushedBy, Skips},
     route::Route,
-    upstream::{self, InFlight, OriginServer, Pool},
+    telemetry::RouteMeter,
+    upstream::{self, InFlight, OriginFailure, OriginServer, Pool},
 };
 
 /// The state of one request.
@@ -216,6 +217,18 @@ impl Exchange {
     /// Returns the route of the request.
     pub(super) fn route(&self) -> Option<&Route> {
         self.snapshot.routes.get(self.route?)
+    }
+
+    /// Returns the counters of the request's route.
+    pub(super) fn meter(&self) -> &Arc<RouteMeter> {
+        self.snapshot.meters.of(self.route)
+    }
+
+    /// Counts a failure at an origin server of the request's pool.
+    pub(super) fn count_origin_failure(&self, failure: OriginFailure) {
+        if let Some(pool) = self.pool() {
+            pool.meter().failures.increment(failure);
+        }
     }
 
     /// Returns the pool of the request's route.

@@ -6,7 +6,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -29,7 +29,10 @@ use crate::{
     peer::ClientConnection,
     push::{Credentials, PushedBy, Skips},
     route::{self, Caching, Route, StatusField},
-    telemetry::access::{self, Access, Outcome},
+    telemetry::{
+        CacheWord, ClientProtocol, FinishedRequest, RouteMeter,
+        access::{self, Access, Outcome},
+    },
 };
 
 /// The source of responses that are sent without Pingora.
@@ -40,17 +43,26 @@ pub struct FreshResponses {
     store: &'static Store,
 }
 
-/// The access line of a response that is being sent.
+/// A response that is being sent: it is counted at its end, and has an access line.
+#[derive(Debug)]
+struct SentHit {
+    started: Instant,
+    status: StatusCode,
+    /// The counters of its route; `None` for a promise, which counts where its stream ends.
+    meter: Option<Arc<RouteMeter>>,
+    /// Boxed: only where lines are logged.
+    line: Option<Box<HitLine>>,
+}
+
+/// The access line of such a response.
 #[derive(Debug)]
 struct HitLine {
-    started: Instant,
     peer: SocketAddr,
     client: IpAddr,
     method: Method,
     scheme: &'static str,
     authority: Box<str>,
     path_and_query: Box<str>,
-    status: u16,
     route: Box<str>,
     pushed_by: Option<u32>,
 }
@@ -92,7 +104,7 @@ impl ResponseSource for FreshResponses {
             return None;
         }
         let snapshot = self.snapshot.load();
-        let (_, route) = route::find(&snapshot.routes, &request.method, url.authority, url.path)?;
+        let (index, route) = route::find(&snapshot.routes, &request.method, url.authority, url.path)?;
         let is_storable = match route.cache.caching {
             Caching::Off => false,
             Caching::Assets => pushed_by.is_some() || self.store.assets().contains(asset),
@@ -122,10 +134,16 @@ impl ResponseSource for FreshResponses {
         }
         let response = response(&object, route, now, is_unchanged);
         let has_content = !is_unchanged && request.method != Method::HEAD;
-        let line = || HitLine::new(request, connection, &url, route, &response, pushed_by);
-        let on_sent: Option<Box<dyn OnSent>> = access::is_enabled().then(|| Box::new(line()) as _);
+        let line = || HitLine::new(request, connection, &url, route, pushed_by);
+        let meter = snapshot.meters.of(Some(index));
+        meter.cache.increment(CacheWord::Hit);
         Some(StoredResponse {
-            on_sent,
+            on_sent: Some(Box::new(SentHit {
+                started: Instant::now(),
+                status: response.status(),
+                meter: pushed_by.is_none().then(|| Arc::clone(meter)),
+                line: access::is_enabled().then(|| Box::new(line())),
+            })),
             body: if has_content {
                 object.body().clone()
             } else {
@@ -202,27 +220,41 @@ impl HitLine {
         connection: &ClientConnection,
         url: &Url<'_>,
         route: &Route,
-        response: &Response<()>,
         pushed_by: Option<PushedBy>,
     ) -> Self {
         let fields = told_by_peer(request);
         Self {
-            started: Instant::now(),
             peer: connection.peer.address,
             client: forwarded::client(&connection.peer, fields),
             method: request.method.clone(),
             scheme: url.scheme,
             authority: url.authority.into(),
             path_and_query: url.path_and_query.into(),
-            status: response.status().as_u16(),
             route: route.name.clone(),
             pushed_by: pushed_by.map(|pushed| pushed.parent),
         }
     }
 }
 
-impl OnSent for HitLine {
+impl OnSent for SentHit {
     fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>) {
+        let duration = self.started.elapsed();
+        if let Some(meter) = &self.meter {
+            meter.count(&FinishedRequest {
+                protocol: ClientProtocol::Http2,
+                status: Some(self.status).into(),
+                bytes,
+                duration,
+            });
+        }
+        if let Some(line) = &self.line {
+            line.write(self.status, duration, bytes, failure);
+        }
+    }
+}
+
+impl HitLine {
+    fn write(&self, status: StatusCode, duration: Duration, bytes: usize, failure: Option<&str>) {
         access::write(&Access {
             peer: Some(self.peer),
             client: Some(self.client),
@@ -230,10 +262,10 @@ impl OnSent for HitLine {
             scheme: self.scheme,
             authority: &self.authority,
             path_and_query: &self.path_and_query,
-            status: Some(self.status),
+            status: Some(status.as_u16()),
             route: Some(&self.route),
             protocol: access::protocol(Version::HTTP_2),
-            duration: self.started.elapsed(),
+            duration,
             bytes,
             promises: 0,
             hints: 0,

@@ -29,6 +29,7 @@ use tokio::{
 use super::{
     error::ServerError,
     manifests,
+    observe::{ObservedServer, Stage},
     parts::{ListenerError, ServerParts, warn_of},
     process::{ChangeKind, ChangeOutcome, OutcomeFile, PidLock},
     signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},
@@ -95,9 +96,10 @@ impl SignalControl {
         connections: OpenConnections,
         lock: Option<PidLock>,
         addresses: &[SocketAddr],
+        observed: &ObservedServer,
     ) -> Result<(), ServerError> {
         self.lock = lock;
-        let ended = self.obey(pingora, connections, addresses).await;
+        let ended = self.obey(pingora, connections, addresses, observed).await;
         // If a new process has taken over, the file belongs to it.
         if self.lock.as_ref().is_none_or(PidLock::is_held) {
             self.save_manifests().await;
@@ -110,6 +112,7 @@ impl SignalControl {
         mut pingora: PingoraServer,
         connections: OpenConnections,
         addresses: &[SocketAddr],
+        observed: &ObservedServer,
     ) -> Result<(), ServerError> {
         let mut signals = Signals::new().map_err(ServerError::Runtime)?;
         self.parts.keep_up();
@@ -143,6 +146,7 @@ impl SignalControl {
             self.outcomes = Some(OutcomeFile::new(lock.pid_file(), self.source.as_deref()));
             lock.write()?;
         }
+        observed.enter(Stage::Serving);
         for address in addresses {
             info!("listening on {address}");
         }
@@ -167,12 +171,14 @@ impl SignalControl {
                 end = ended.recv() => match end {
                     Some(EndStage::HandingOver) => {
                         handed_over = true;
+                        observed.enter(Stage::HandedOver);
                         if let Some(lock) = &mut self.lock {
                             lock.hand_over();
                         }
                     }
                     Some(EndStage::Draining) => {
                         ending = true;
+                        observed.enter(Stage::Draining);
                         // After a hand-over the new process is the service. With STOPPING from this one, systemd would
                         // kill the new process after TimeoutStopSec.
                         if !handed_over {
@@ -221,6 +227,7 @@ impl SignalControl {
                 ChangeOutcome::Done(kept)
             }
             Err(e) => {
+                self.parts.status.failed();
                 let reason = with_causes(&e);
                 error!("configuration not reloaded, nothing has changed:\n{reason}");
                 ChangeOutcome::Refused(reason)
@@ -399,6 +406,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     keep("server.manifests", old.server.manifests != new.server.manifests);
     keep("server.cache", old.server.cache != new.server.cache);
     keep("server.admin", old.server.admin != new.server.admin);
+    keep("server.metrics", old.server.metrics != new.server.metrics);
     keep("server.pid_file", old.server.pid_file != new.server.pid_file);
     keep(
         "server.graceful_timeout",
@@ -414,6 +422,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     new.server.manifests.clone_from(&old.server.manifests);
     new.server.cache = old.server.cache;
     new.server.admin.clone_from(&old.server.admin);
+    new.server.metrics = old.server.metrics;
     new.server.pid_file.clone_from(&old.server.pid_file);
     new.server.graceful_timeout = old.server.graceful_timeout;
     new.server.idle_origin_connections = old.server.idle_origin_connections;

@@ -1,16 +1,20 @@
 //! Assembles the server: makes parts from a [`Config`], and a Pingora server from the parts; then controls the process.
 //!
-//! Reading order: [`Server`] here, `error`, `parts` (a configuration made ready to serve), `sockets` (listening
-//! sockets), `descriptors` (the limit of open files), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
-//! (the file of learned links), `process` (the pid file and its lock), `successor` (the new process of an upgrade),
-//! `replace` (files replaced in one step), `writable` (paths tried before they are needed), `admin` (`/purge` and `/metrics`), `learned` (`/learned`).
+//! Reading order: [`Server`] here, `error`, `config_status` (which configuration is in force), `parts` (a configuration
+//! made ready to serve), `sockets` (listening sockets), `descriptors` (the limit of open files), `signals` (which signals
+//! end or change the server), `control` (reload, upgrade and shutdown), `manifests` (the file of learned links), `process`
+//! (the pid file and its lock), `successor` (the new process of an upgrade), `replace` (files replaced in one step),
+//! `writable` (paths tried before they are needed), `observe` (metrics and health), `admin` (`/purge` and `/metrics`),
+//! `learned` (`/learned`).
 
 mod admin;
+mod config_status;
 mod control;
 mod descriptors;
 mod error;
 mod learned;
 mod manifests;
+mod observe;
 mod parts;
 mod process;
 mod replace;
@@ -19,7 +23,13 @@ mod sockets;
 mod successor;
 mod writable;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use log::{debug, info};
@@ -31,6 +41,7 @@ use pingora::{
     server::{Server as PingoraServer, ShutdownWatch, configuration::ServerConf},
 };
 use pingora_proxy::{HttpProxy, ProcessCustomSession, ProxyServiceBuilder};
+use tokio::sync::watch;
 
 pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
@@ -47,10 +58,11 @@ use crate::{
     h2,
     listen::{Acceptor, OpenConnections, ServeHttp2, UpgradeRequest},
     proxy::{Edge, FreshResponses},
-    telemetry::Metrics,
+    telemetry::Http2Meter,
     upstream::Connector,
 };
 use control::SignalControl;
+use observe::{MetricsEndpoint, ObservedServer, Stage};
 use parts::{ServerParts, warn_of};
 use process::{PidFile, PidLock};
 use sockets::{Listening, OpenSocket};
@@ -65,6 +77,8 @@ pub struct Server {
     /// The lock of the pid file, unless it is to be taken over.
     lock: Option<PidLock>,
     sockets: Sockets,
+    observed: Arc<ObservedServer>,
+    metrics: Option<MetricsEndpoint>,
 }
 
 impl Server {
@@ -102,18 +116,41 @@ impl Server {
         };
         let parts = Arc::new(ServerParts::new(&config, addresses.clone())?);
         let connections = OpenConnections::default();
-        let metrics = Metrics::default();
+        let observed = Arc::new(ObservedServer {
+            parts: Arc::clone(&parts),
+            listen: Arc::default(),
+            connections: connections.clone(),
+            http2: Arc::default(),
+            scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
+            stage: watch::Sender::new(Stage::Starting),
+            started: SystemTime::now(),
+        });
+        let metrics = config
+            .server
+            .metrics
+            .map(|address| match sockets {
+                Sockets::Open => {
+                    MetricsEndpoint::open(address).map_err(|source| ServerError::Listen { address, source })
+                }
+                Sockets::TakeOver => Ok(MetricsEndpoint::TakeOver(address)),
+            })
+            .transpose()?;
         let http2 = Http2 {
             memory: Arc::new(FreshResponses::new(
                 Arc::clone(&parts.edge),
                 Arc::clone(&parts.manifests),
                 parts.cache,
             )),
-            scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
+            scheduler: Arc::clone(&observed.scheduler),
             parts: Arc::clone(&parts),
-            metrics: metrics.clone(),
+            meter: Arc::clone(&observed.http2),
         };
-        let acceptor = Acceptor::new(http2, Arc::clone(&parts.listen), connections.clone());
+        let acceptor = Acceptor::new(
+            http2,
+            Arc::clone(&parts.listen),
+            connections.clone(),
+            Arc::clone(&observed.listen),
+        );
         let service = ProxyServiceBuilder::new(
             &pingora.configuration,
             Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache),
@@ -130,7 +167,7 @@ impl Server {
             pingora.add_service(admin::service(
                 entrance,
                 admin::AdminParts::of(&parts),
-                metrics,
+                Arc::clone(&observed),
                 sockets,
             )?);
         }
@@ -142,6 +179,8 @@ impl Server {
             pid_file,
             lock,
             sockets,
+            observed,
+            metrics,
         })
     }
 
@@ -176,9 +215,18 @@ impl Server {
             .enable_all()
             .build()
             .map_err(ServerError::Runtime)?;
-        let control = self
-            .control
-            .run(self.pingora, self.connections, self.lock, &self.addresses);
+        if let Some(metrics) = self.metrics.take() {
+            metrics
+                .start(Arc::clone(&self.observed))
+                .map_err(ServerError::Runtime)?;
+        }
+        let control = self.control.run(
+            self.pingora,
+            self.connections,
+            self.lock,
+            &self.addresses,
+            &self.observed,
+        );
         runtime.block_on(control)
     }
 }
@@ -249,7 +297,7 @@ fn all_custom() -> HttpServerOptions {
 struct Http2 {
     memory: Arc<FreshResponses>,
     scheduler: Arc<h2::RequestScheduler>,
-    metrics: Metrics,
+    meter: Arc<Http2Meter>,
     parts: Arc<ServerParts>,
 }
 
@@ -275,7 +323,7 @@ impl ServeHttp2<Proxy> for Http2 {
             stored: Arc::<FreshResponses>::clone(&self.memory),
             app: Arc::clone(proxy),
             scheduler: Arc::clone(&self.scheduler),
-            metrics: self.metrics.clone(),
+            meter: Arc::clone(&self.meter),
         };
         h2::serve(stream, beginning, responder, limits, shutdown).await;
     }

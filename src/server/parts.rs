@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 use arc_swap::ArcSwap;
 use log::warn;
 
-use super::{descriptors, manifests};
+use super::{config_status::ConfigStatus, descriptors, manifests};
 use crate::{
     cache,
     config::{ClientLimits, Config, ListenerPolicy},
@@ -14,6 +14,7 @@ use crate::{
     learn::ManifestStore,
     listen::{self, Tls, TlsError},
     proxy,
+    telemetry::RouteMeters,
     upstream::{self, Pool, Resolver},
     url_hash::random_secret,
 };
@@ -41,12 +42,14 @@ pub(super) struct ServerParts {
     pub(super) manifests: Arc<ManifestStore>,
     /// The stored responses; outlive every reload.
     pub(super) cache: &'static cache::Store,
+    /// The configuration in force, as metrics tell it.
+    pub(super) status: ConfigStatus,
 }
 
 impl ServerParts {
     /// Makes the parts of a configuration whose listeners have these actual addresses.
     pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, ListenerError> {
-        let new = Ready::new(config, &addresses, &[])?;
+        let new = Ready::new(config, &addresses, &[], &RouteMeters::default())?;
         Ok(Self {
             edge: Arc::new(ArcSwap::from_pointee(new.edge)),
             listen: Arc::new(ArcSwap::from_pointee(new.listen)),
@@ -54,6 +57,7 @@ impl ServerParts {
             manifests: Arc::new(manifests::load(&config.server.manifests)),
             // Pingora's cache needs a `'static` store, and the server lives as long as the process.
             cache: Box::leak(Box::new(cache::Store::new(config.server.cache, random_secret()))),
+            status: ConfigStatus::new(config, &addresses),
             addresses,
         })
     }
@@ -61,10 +65,12 @@ impl ServerParts {
     /// Makes the parts of another configuration, then replaces these; an error leaves everything unchanged. Its
     /// listeners must have the same addresses in the same order.
     pub(super) fn replace(&self, config: &Config) -> Result<(), ListenerError> {
-        let new = Ready::new(config, &self.addresses, &self.edge.load().pools)?;
+        let old = self.edge.load();
+        let new = Ready::new(config, &self.addresses, &old.pools, &old.meters)?;
         self.edge.store(Arc::new(new.edge));
         self.listen.store(Arc::new(new.listen));
         self.http2.store(Arc::new(new.http2));
+        self.status.reloaded(config, &self.addresses);
         Ok(())
     }
 
@@ -84,8 +90,14 @@ struct Ready {
 }
 
 impl Ready {
-    /// Makes the parts. Pools of `pools` whose settings have not changed are reused with their state.
-    fn new(config: &Config, addresses: &[SocketAddr], pools: &[Arc<Pool>]) -> Result<Self, ListenerError> {
+    /// Makes the parts. Pools of `pools` whose settings have not changed are reused with their state, and the counters of
+    /// routes in `meters` whose names have not changed go on.
+    fn new(
+        config: &Config,
+        addresses: &[SocketAddr],
+        pools: &[Arc<Pool>],
+        meters: &RouteMeters,
+    ) -> Result<Self, ListenerError> {
         let limits = &config.server.limits;
         let names = Resolver::new(config.server.resolver.clone());
         let pools = upstream::renew(&config.upstreams, &names, pools);
@@ -97,6 +109,7 @@ impl Ready {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             edge: proxy::ProxySnapshot {
+                meters: RouteMeters::renew(config.routes.iter().map(|route| &*route.name), meters),
                 routes: config.routes.clone(),
                 pools,
                 timeouts: proxy::Timeouts {

@@ -10,7 +10,8 @@ use std::{
 use http::Version;
 use log::{Level, info, log_enabled};
 
-use crate::push::Skips;
+use super::{CacheWord, ClientProtocol};
+use crate::{meter::Label as _, push::Skips};
 
 /// The log target of access lines: `RUST_LOG=info,access=off` keeps the rest.
 pub const TARGET: &str = "access";
@@ -18,8 +19,8 @@ pub const TARGET: &str = "access";
 /// The part of the cache in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// `hit`, `stale`, `revalidated`, `expired`, `miss`, `pass`.
-    pub word: &'static str,
+    /// The part itself.
+    pub word: CacheWord,
     /// The reason of `pass`, for which nothing was stored.
     pub reason: Option<&'static str>,
 }
@@ -27,7 +28,7 @@ pub struct Outcome {
 impl Outcome {
     /// A stored response was sent, and was fresh.
     pub const HIT: Self = Self {
-        word: "hit",
+        word: CacheWord::Hit,
         reason: None,
     };
 
@@ -35,7 +36,7 @@ impl Outcome {
     #[must_use]
     pub const fn passed(reason: &'static str) -> Self {
         Self {
-            word: "pass",
+            word: CacheWord::Pass,
             reason: Some(reason),
         }
     }
@@ -137,12 +138,8 @@ pub fn write_refused(
 
 /// Returns the ALPN identifier of a protocol version (RFC 7301).
 #[must_use]
-pub const fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_2 => "h2",
-        Version::HTTP_10 => "http/1.0",
-        _ => "http/1.1",
-    }
+pub fn protocol(version: Version) -> &'static str {
+    ClientProtocol::from(version).label()
 }
 
 /// Displays text from a client with every byte percent-encoded that is no graphic ASCII character, so that a client
@@ -198,7 +195,7 @@ impl fmt::Display for Access<'_> {
             write!(f, " pushed_by={parent}")?;
         }
         if let Some(cache) = self.cache {
-            write!(f, " cache={}", cache.word)?;
+            write!(f, " cache={}", cache.word.label())?;
             if let Some(reason) = cache.reason {
                 write!(f, ":{reason}")?;
             }

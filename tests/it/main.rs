@@ -46,6 +46,7 @@ mod learned_documents;
 mod learned_html;
 mod learned_site;
 mod limits;
+mod metrics;
 mod order;
 mod origin_tls;
 mod pingora;

@@ -23,6 +23,7 @@ test  firefox-esr firefox-esr
 test  varnishd varnish
 test  nginx   nginx
 test  systemd-analyze systemd
+test  promtool prometheus
 clients javac   default-jdk-headless
 clients python3 python3
 clients /usr/lib/python3*/ensurepip/__init__.py python3-venv

@@ -223,10 +223,16 @@ impl Manifest {
     /// Returns the links that are delivered early now; none during a pause.
     #[must_use]
     pub fn links(&self, now: u64) -> Links {
-        if now < self.paused_until {
+        if self.is_paused(now) {
             return Links::default();
         }
         Arc::clone(&self.delivered)
+    }
+
+    /// Returns whether nothing is delivered for a while, as learned links kept being wrong.
+    #[must_use]
+    pub const fn is_paused(&self, now: u64) -> bool {
+        now < self.paused_until
     }
 
     /// The Content-Security-Policy of the last responses.

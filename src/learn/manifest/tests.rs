@@ -9,7 +9,7 @@ use super::{
     super::{key::KeyHasher, policy::LearnKey, visitor::VisitorFacts},
     *,
 };
-use crate::push::Source;
+use crate::push::{HintedUrl, Source};
 
 const HASHER: KeyHasher = KeyHasher::new((5, 6));
 
@@ -243,7 +243,12 @@ fn a_link_that_no_client_uses_is_withheld_for_an_hour() {
             .iter()
             .map(|link| Arc::clone(&link.uses))
             .collect::<Vec<_>>();
-        client.note_hinted(keys.into_iter().zip(uses), network, now);
+        let urls = keys.into_iter().zip(uses).map(|(key, uses)| HintedUrl {
+            key,
+            uses,
+            source: Source::Learned,
+        });
+        client.note_hinted(urls, network, &Arc::default(), now);
         assert!(client.count_hinted(("https", "h", "/a"), || now));
     }
     let (unused, hour) = (Some(SkipReason::Unused), 60 * 60);

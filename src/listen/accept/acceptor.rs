@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{
     listen::{
-        ListenSnapshot, OpenConnections,
+        ListenMeter, ListenSnapshot, OpenConnections,
         http1::{http2::ServeHttp2, serve::Http1},
         io::client_io::ends,
+        meter::{ConnectionProtocol, ConnectionRefusal},
     },
     telemetry::seldom::Seldom,
 };
@@ -30,6 +31,7 @@ pub(crate) struct Acceptor<H> {
     connections: OpenConnections,
     clients: ConnectionLimit,
     warnings: Warnings,
+    meter: Arc<ListenMeter>,
 }
 
 /// Rate limits of the warnings that clients can cause, one for each kind.
@@ -41,14 +43,20 @@ struct Warnings {
 }
 
 impl<H> Acceptor<H> {
-    /// Returns an acceptor that serves HTTP/2 with `http2`, and lists its connections in `connections`.
-    pub(crate) fn new(http2: H, live: Arc<ArcSwap<ListenSnapshot>>, connections: OpenConnections) -> Self {
+    /// Returns an acceptor that serves HTTP/2 with `http2`, lists its connections in `connections`, and counts them.
+    pub(crate) fn new(
+        http2: H,
+        live: Arc<ArcSwap<ListenSnapshot>>,
+        connections: OpenConnections,
+        meter: Arc<ListenMeter>,
+    ) -> Self {
         Self {
             http2,
             live,
             connections,
             clients: ConnectionLimit::default(),
             warnings: Warnings::default(),
+            meter,
         }
     }
 
@@ -63,13 +71,16 @@ impl<H> Acceptor<H> {
         let live = self.live.load_full();
         let (count, most) = (self.connections.count(), live.limits.max_connections);
         if count > most {
+            self.meter.refused.increment(ConnectionRefusal::Full);
             return self.warnings.log_full(most);
         }
         let Some((local, sender)) = ends(&stream) else {
+            self.meter.refused.increment(ConnectionRefusal::Ended);
             debug!("a connection was gone before it was served");
             return;
         };
         let Some(listener) = listener::find(&live.listeners, local) else {
+            self.meter.refused.increment(ConnectionRefusal::NoListener);
             warn!("closing a connection to {local}, which is no listener's address");
             return;
         };
@@ -78,11 +89,12 @@ impl<H> Acceptor<H> {
             stream,
             sender,
             listener,
-            &self.clients,
-            limits.max_connections_per_client,
+            (&self.clients, limits.max_connections_per_client),
+            &self.meter,
         );
         let mut accepted = match timeout(limits.handshake_timeout, handshaking).await {
             Err(_) => {
+                self.meter.refused.increment(ConnectionRefusal::Timeout);
                 debug!(
                     "{sender} took longer than {:?} to its first request",
                     limits.handshake_timeout
@@ -90,6 +102,7 @@ impl<H> Acceptor<H> {
                 return;
             }
             Ok(Err(refusal)) => {
+                self.meter.refused.increment((&refusal).into());
                 self.warnings.log(sender, &refusal);
                 return;
             }
@@ -97,16 +110,19 @@ impl<H> Acceptor<H> {
         };
         match accepted.protocol {
             Protocol::Http1 => {
+                self.meter.accepted.increment(ConnectionProtocol::Http1);
                 let http1 = Http1 {
                     app,
                     http2: &self.http2,
                     h2c_upgrade: accepted.h2c_upgrade,
                     limits: live.limits,
                     shutdown,
+                    meter: &self.meter,
                 };
                 http1.serve(accepted.client_io, accepted.first.read().to_vec()).await;
             }
             Protocol::Http2 => {
+                self.meter.accepted.increment(ConnectionProtocol::Http2);
                 accepted.client_io.put_back(accepted.first.read());
                 let (acceptor, app, shutdown) = (Arc::clone(self), Arc::clone(app), shutdown.clone());
                 let permit = accepted.permit;

@@ -29,7 +29,7 @@ impl OpenConnections {
     }
 
     /// Returns the number of open connections.
-    pub(in crate::listen) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.open.load(Ordering::Relaxed)
     }
 

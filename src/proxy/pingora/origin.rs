@@ -23,7 +23,7 @@ use crate::{
         },
     },
     telemetry::exhausted,
-    upstream::{self, OriginServer, Pool},
+    upstream::{self, OriginFailure, OriginServer, Pool},
 };
 
 /// Returns a server of the route's pool at which this request has not failed, as Pingora is to connect to it.
@@ -80,7 +80,7 @@ pub(super) fn connect_failed(exchange: &mut Exchange, mut error: BError) -> BErr
         error.etype = ErrorType::InternalError;
     }
     let kind = error::failure(&error).kind;
-    let may_retry = attempt::connect_failed(kind, &upstream::reason(&error), exchange);
+    let may_retry = attempt::connect_failed(kind, (OriginFailure::of(&error), &upstream::reason(&error)), exchange);
     error.set_retry(may_retry);
     error
 }
@@ -112,7 +112,8 @@ pub(super) fn attempt_failed(
             }
             let method = &session.req_header().method;
             let reason = upstream::reason(&error);
-            if attempt::failed(method, kind, &reason, &progress, exchange) {
+            let failure = (OriginFailure::of(&error), &*reason);
+            if attempt::failed(method, kind, failure, &progress, exchange) {
                 error.set_retry(true);
                 cache::repeated(session);
             }

@@ -14,7 +14,11 @@ use super::{
 };
 use crate::{
     proxy::{edge::Edge, exchange::Exchange},
-    telemetry::access::{self, Access},
+    push::PushCancel,
+    telemetry::{
+        FinishedRequest,
+        access::{self, Access},
+    },
     upstream,
 };
 
@@ -63,6 +67,7 @@ pub(in crate::proxy) fn fail(
     }
     if exchange.pushed_by.is_some() {
         if !from_client && failure.kind != FailureKind::NotPushable {
+            exchange.meter().push.cancelled.increment(PushCancel::Failed);
             delivery::remember_bad(edge, request, exchange, false);
         }
         return FailureEnding::CancelPromise;
@@ -105,6 +110,26 @@ fn has_left_tunnel(sent: &Sent, failure: RequestFailure) -> bool {
     sent.status == Some(StatusCode::SWITCHING_PROTOCOLS)
         && failure.side == FailureSide::Client
         && !failure.is_time_limit()
+}
+
+/// Counts a request that has ended. A promise counts where its stream ends, a request of our own nowhere.
+pub(in crate::proxy) fn count(cache: &CacheFacts<'_>, request: &Parts, sent: &Sent, exchange: &Exchange) {
+    if exchange.is_update {
+        return;
+    }
+    let meter = exchange.meter();
+    if exchange.pushed_by.is_none() {
+        meter.count(&FinishedRequest {
+            protocol: request.version.into(),
+            status: sent.status.into(),
+            bytes: sent.bytes,
+            duration: exchange.started.elapsed(),
+        });
+        meter.push.count_skips(&exchange.skips);
+    }
+    if let Some(outcome) = outcome(cache, exchange) {
+        meter.cache.increment(outcome.word);
+    }
 }
 
 /// Writes the access line. `failure` has with it the words that tell of it where nothing better does.

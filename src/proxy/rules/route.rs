@@ -8,7 +8,7 @@ use super::{cache, delivery, failure::RuleRefusal, learning, via};
 use crate::{
     learn::Links,
     proxy::{edge::Edge, exchange::Exchange},
-    push::{self, Plan, SkipReason, Source},
+    push::{self, Plan, PushCancel, SkipReason, Source},
     route,
 };
 
@@ -54,6 +54,7 @@ pub(in crate::proxy) fn begin(
     }
     if exchange.pushed_by.is_some() {
         delivery::remember_bad(edge, request, exchange, true);
+        exchange.meter().push.cancelled.increment(PushCancel::NoRoute);
         exchange.failure = Some("no route".to_owned());
         return Err(RuleRefusal::NotPushable);
     }

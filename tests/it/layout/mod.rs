@@ -15,6 +15,7 @@ use std::{
 const ROWS: &[&[&str]] = &[
     &["hpack"],
     &["url_hash"],
+    &["meter"],
     &["link"],
     &["html"],
     &["fields"],
@@ -34,7 +35,7 @@ const ROWS: &[&[&str]] = &[
 
 /// The pure modules may not know these.
 const IMPURE: &[&str] = &["tokio", "pingora", "pingora_proxy", "h2", "log", "env_logger"];
-const PURE_ROWS: usize = 10;
+const PURE_ROWS: usize = 11;
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {

@@ -30,6 +30,7 @@ use crate::{
         exchange::{DocumentObservation, Exchange, PageObservation},
     },
     push::{Mention, SkipReason, Source},
+    telemetry::{LearnedVerdict, RouteMeter},
 };
 
 /// Begins to observe the document of a request where its route learns; returns the links that are to be delivered at
@@ -203,7 +204,7 @@ fn finish(
     if let (true, Some(fields)) = (verdict.is_settled, settled_on) {
         edge.manifests.settle(&place, fields);
     }
-    note_verdict(request, &verdict, observation);
+    note_verdict(request, &verdict, exchange.meter(), observation);
     None
 }
 
@@ -276,17 +277,20 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
             query: request.uri.query(),
         };
         let verdict = edge.manifests.observe(&page.place, &route.learn, &seen);
-        note_verdict(request, &verdict, &mut observation);
+        note_verdict(request, &verdict, exchange.meter(), &mut observation);
     }
     exchange.observation = Some(observation);
 }
 
-fn note_verdict(request: &Parts, verdict: &Verdict, observation: &mut DocumentObservation) {
+fn note_verdict(request: &Parts, verdict: &Verdict, meter: &RouteMeter, observation: &mut DocumentObservation) {
     observation.missed = verdict.wrong;
+    meter.learned.add(LearnedVerdict::Right, verdict.right.into());
+    meter.learned.add(LearnedVerdict::Wrong, verdict.wrong.into());
     if verdict.wrong > 0 {
         debug!("{}: {} learned links are gone", request.uri, verdict.wrong);
     }
     if verdict.paused {
+        meter.pauses.increment();
         info!(
             "{}: what is learned keeps being wrong, so nothing is for a while",
             request.uri
