@@ -72,7 +72,8 @@ function print(application, seen) {
       pair((load) => load.largest ?? NaN),
       pair((load) => load.load),
       `${used} of ${learned.length}`,
-      pair((load) => load.requests.length),
+      // Chromium asks for a favicon by itself, now and then after the page is left.
+      pair((load) => load.requests.filter((asset) => asset !== '/favicon.ico').length),
     ];
     console.log(`| ${cells.join(' | ')} |`);
   }

@@ -309,7 +309,9 @@ async fn the_hops_of_the_document_fit_together() {
     // Varnish and nginx read as other users than the one who starts them.
     fs::set_permissions(at, fs::Permissions::from_mode(0o755)).expect("a folder");
     make_certificate(at, &at.join("shop.pem"));
-    let [public, linkpush, varnish, balancer, nginx] = [(); 5].map(|()| free_address());
+    let [linkpush, varnish, balancer, nginx] = [(); 4].map(|()| free_address());
+    // hitch ends a little later than it is told to: HAProxy takes another port in its place.
+    let [hitch_public, haproxy_public] = [(); 2].map(|()| free_address());
     let state = text(at);
     let placed = |text: &str| {
         let mut text = text.to_owned();
@@ -322,8 +324,8 @@ async fn the_hops_of_the_document_fit_together() {
             text = text.replace(port, &address.port().to_string());
         }
         for (there, here) in [
-            ("[*]:443", format!("[127.0.0.1]:{}", public.port())),
-            ("bind :443", format!("bind {public}")),
+            ("[*]:443", format!("[127.0.0.1]:{}", hitch_public.port())),
+            ("bind :443", format!("bind {haproxy_public}")),
             ("/etc/hitch/", format!("{state}/")),
             ("/etc/haproxy/", format!("{state}/")),
             ("/srv/shop/public", format!("{state}/public")),
@@ -372,9 +374,15 @@ async fn the_hops_of_the_document_fit_together() {
     } else {
         hitch.replace("user = \"_hitch\"\ngroup = \"_hitch\"\n", "")
     };
-    for (name, program, content, arguments) in [
-        ("hitch.conf", "hitch", hitch, &["--config"][..]),
-        ("front.cfg", "haproxy", one("haproxy", "frontend tls"), &["-db", "-f"]),
+    for (name, program, public, content, arguments) in [
+        ("hitch.conf", "hitch", hitch_public, hitch, &["--config"][..]),
+        (
+            "front.cfg",
+            "haproxy",
+            haproxy_public,
+            one("haproxy", "frontend tls"),
+            &["-db", "-f"],
+        ),
     ] {
         let file = write(name, &content);
         let arguments = [arguments, &[text(&file)]].concat();

@@ -1,7 +1,8 @@
 // The applications: how each is built, as its framework's own generator or documentation says, and started.
 //
 // `visitors`: how many different visitors must have had a page before its links are known to be nobody's own. One, if the
-// page sets no cookie; three (min_visitors), if it does.
+// page sets no cookie; three (min_visitors), if it does. `divided`: the page's Vary names a field in which Chromium and Firefox
+// differ, so that each needs as many visitors.
 'use strict';
 
 const crypto = require('node:crypto');
@@ -105,7 +106,7 @@ const railsEnvironment = {
 const rails = {
   name: 'Rails',
   folder: 'rails',
-  pages: [{ path: '/', visitors: 3 }],
+  pages: [{ path: '/', visitors: 3, divided: true }],
   programs: { rails: 'ruby-rails', puma: 'puma' },
   async build(folder) {
     const options = '--minimal --skip-git --skip-active-record --skip-bundle --skip-webpack-install'.split(' ');

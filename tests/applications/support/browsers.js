@@ -70,16 +70,18 @@ function look() {
   };
 }
 
-/** Navigates as a browser does, over HTTP/2 without pushes; resolves with the paths that a 103 names, and the links. */
-function hints(certificate, url) {
+/**
+ * Navigates as a browser did, whose fields these are, over HTTP/2 without pushes; resolves with the paths that a 103 names,
+ * and the links. Where the application's Vary names `Accept`, each browser has a document of its own.
+ */
+function hints(certificate, url, fields) {
   return new Promise((resolve, reject) => {
     const session = http2.connect(new URL(url).origin, { ca: fs.readFileSync(certificate), settings: { enablePush: false } });
     session.setTimeout(PATIENCE, () => session.destroy(new Error('no response')));
     session.on('error', reject);
     const request = session.request({
       ':path': new URL(url).pathname,
-      accept: 'text/html,*/*;q=0.8',
-      'accept-encoding': 'gzip, deflate, br, zstd',
+      ...Object.fromEntries(REPEATED.filter((name) => name in fields).map((name) => [name, fields[name]])),
       'sec-fetch-dest': 'document',
       'sec-fetch-mode': 'navigate',
       'sec-fetch-site': 'none',
@@ -96,5 +98,8 @@ function hints(certificate, url) {
     request.resume();
   });
 }
+
+/** Fields by which applications may tell browsers apart. */
+const REPEATED = ['accept', 'accept-encoding', 'accept-language', 'user-agent'];
 
 module.exports = { openChromium, openFirefox, hints };

@@ -12,6 +12,8 @@ class Recorder {
     this.port = port;
     this.agent = new http.Agent({ keepAlive: true });
     this.server = http.createServer((request, response) => this.#pass(request, response));
+    /** The fields of the last request for a document. */
+    this.navigation = {};
     this.begin();
   }
 
@@ -35,7 +37,9 @@ class Recorder {
 
   #pass(request, response) {
     const isDocument = request.headers['sec-fetch-mode'] === 'navigate';
-    if (!isDocument) {
+    if (isDocument) {
+      this.navigation = request.headers;
+    } else {
       this.assets.push(request.url);
       this.awaited.delete(request.url);
       this.#check();
