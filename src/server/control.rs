@@ -29,7 +29,7 @@ use tokio::{
 use super::{
     error::ServerError,
     manifests,
-    observe::{ObservedServer, LifeStage},
+    observe::{LifeStage, ObservedServer},
     parts::{ListenerError, ServerParts, warn_of},
     process::{ChangeKind, ChangeOutcome, OutcomeFile, PidLock},
     signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},

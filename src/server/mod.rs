@@ -62,7 +62,7 @@ use crate::{
     upstream::Connector,
 };
 use control::SignalControl;
-use observe::{MetricsEndpoint, ObservedServer, LifeStage};
+use observe::{LifeStage, MetricsEndpoint, ObservedServer};
 use parts::{ServerParts, warn_of};
 use process::{PidFile, PidLock};
 use sockets::{Listening, OpenSocket};

@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{ObservedServer, LifeStage};
+use super::{LifeStage, ObservedServer};
 use crate::telemetry::{TextFormat, exhausted};
 
 /// Most bytes of a request's head.

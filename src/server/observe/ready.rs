@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ObservedServer, LifeStage};
+use super::{LifeStage, ObservedServer};
 use crate::{proxy::ProxySnapshot, upstream::NoServer};
 
 /// The answer of `/readyz`.
