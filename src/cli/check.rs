@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 
+use crate::telemetry::log::try_file;
+
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -18,6 +20,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
             code = ExitCode::FAILURE;
             continue;
         };
+        if let Some(Err(e)) = config.server.log.file.as_deref().map(try_file) {
+            eprintln!("{}: {e}", file.display());
+            code = ExitCode::FAILURE;
+            continue;
+        }
         for warning in config.warnings(SystemTime::now()) {
             eprintln!("{}: warning: {warning}", file.display());
         }

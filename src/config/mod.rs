@@ -3,7 +3,7 @@
 //! Reading order: `problem` (the error for the operator), `node` (YAML with places, the only user of the YAML crate),
 //! `findings` (collected problems), `decode` (one value), `settings` (mappings), `value` (one text to one value),
 //! `wording` (lists and suggestions in problems); then the sections: `build`, `process`, `listener`, `upstream`,
-//! `push`, `learn` and `cache`.
+//! `push`, `learn`, `cache` and `log`.
 //!
 //! The command line calls it before the server starts, and reload while the server runs.
 
@@ -13,6 +13,7 @@ mod decode;
 mod findings;
 mod learn;
 mod listener;
+mod log;
 mod node;
 mod problem;
 mod process;

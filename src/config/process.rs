@@ -4,13 +4,14 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     cache,
-    decode::{At, file, integer, parse, time},
+    decode::{At, file, integer, parse, time, word},
     findings::{Findings, Reported},
     learn::{self, ManifestsPolicy},
+    log,
     settings::{read_settings, settings},
     upstream, value,
 };
-use crate::{cache::StoreLimits, upstream::ResolverPolicy};
+use crate::{cache::StoreLimits, telemetry::log::LogPolicy, trace::RequestIdPolicy, upstream::ResolverPolicy};
 
 settings! {
     /// Settings of the process.
@@ -28,6 +29,10 @@ settings! {
         cache: StoreLimits = StoreLimits::default(), cache::limits;
         /// The address on which the running server takes commands; `None` for no commands.
         admin: Option<AdminEndpoint> = None, admin;
+        /// The log.
+        log: LogPolicy = LogPolicy::default(), log::policy;
+        /// The ids of requests.
+        request_id: RequestIdPolicy = RequestIdPolicy::Off, word(REQUEST_ID);
         /// Limits of one client.
         limits: ClientLimits = ClientLimits::default(), ClientLimits::read;
         /// Resolution of the names of origin servers.
@@ -65,6 +70,12 @@ settings! {
         write_timeout: Duration = Duration::from_secs(60), time;
     }
 }
+
+const REQUEST_ID: &[(&str, RequestIdPolicy)] = &[
+    ("off", RequestIdPolicy::Off),
+    ("on", RequestIdPolicy::On),
+    ("respond", RequestIdPolicy::Respond),
+];
 
 /// The address on which a server takes commands, from this machine only.
 #[derive(Debug, Clone, PartialEq, Eq)]

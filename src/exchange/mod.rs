@@ -25,6 +25,7 @@
 //! | `FillSource` | extensions of a `CacheMeta` | `proxy/rules/cache/storing.rs`, when a response is to be stored | `cache/store/storage.rs` | when its content begins |
 //! | `FoundObject` | extensions of a `CacheMeta` | `cache/store/storage.rs`, with a stored response that is found | `cache/store/storage.rs` | after a 304 |
 //! | `Revalidating` | extensions of a `CacheMeta` | `cache/store/trail.rs`, after a 304 | `cache/store/storage.rs` | when the stored response is updated |
+//! | `SCRATCH` | a thread's buffer of log lines, `telemetry/log/line.rs` | `telemetry/log/line.rs` | `telemetry/log/line.rs` | from one line to the next; it has nothing of a request |
 
 mod date;
 mod page;

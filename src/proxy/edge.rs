@@ -12,12 +12,14 @@ use std::{
 use arc_swap::ArcSwap;
 use pingora_cache::lock::CacheKeyLockImpl;
 
+use super::running::OpenRequests;
 use crate::{
     cache::{Lock, Retries, Store, Uncacheable},
     learn::ManifestStore,
     link::Target,
     push::{NotReusable, Unpushable, Witness},
     route::Route,
+    trace::{IdSource, RequestIdPolicy},
     upstream::Pool,
 };
 
@@ -27,6 +29,7 @@ pub struct Edge {
     pub(super) snapshot: Arc<ArcSwap<ProxySnapshot>>,
     pub(super) manifests: Arc<ManifestStore>,
     pub(super) cache: CacheParts,
+    pub(super) running: OpenRequests,
     unpushable: Mutex<Unpushable>,
     not_reusable: Mutex<NotReusable>,
     /// Whether that has none, so that most responses need not lock it.
@@ -42,6 +45,17 @@ pub struct ProxySnapshot {
     pub pools: Vec<Arc<Pool>>,
     /// The time limits of HTTP/1.x clients.
     pub timeouts: Timeouts,
+    /// The ids of requests.
+    pub request_ids: RequestIds,
+}
+
+/// The ids of requests: whether they have any, and new ones.
+#[derive(Debug, Default)]
+pub struct RequestIds {
+    /// Whether requests have an id.
+    pub policy: RequestIdPolicy,
+    /// New ids.
+    pub source: IdSource,
 }
 
 /// The time limits of an HTTP/1.x client; HTTP/2 has its own.
@@ -73,7 +87,7 @@ const LONGEST_LOCK: Duration = Duration::from_secs(60);
 #[cfg(test)]
 impl ProxySnapshot {
     /// Returns a configuration without routes.
-    pub(super) const fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             routes: Vec::new(),
             pools: Vec::new(),
@@ -81,6 +95,7 @@ impl ProxySnapshot {
                 read: Duration::ZERO,
                 write: Duration::ZERO,
             },
+            request_ids: RequestIds::default(),
         }
     }
 }
@@ -93,10 +108,17 @@ impl Edge {
             snapshot,
             manifests,
             cache: CacheParts::new(store),
+            running: OpenRequests::default(),
             unpushable: Mutex::new(Unpushable::new(MAX_UNPUSHABLE)),
             not_reusable: Mutex::new(NotReusable::new(MAX_NOT_REUSABLE)),
             all_reusable: AtomicBool::new(true),
         }
+    }
+
+    /// Returns the number of running requests, as it changes.
+    #[must_use]
+    pub fn running(&self) -> OpenRequests {
+        self.running.clone()
     }
 
     /// Locks the URLs that are not promised for a while.

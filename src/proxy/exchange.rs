@@ -6,12 +6,12 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
 
-use super::{edge::ProxySnapshot, url::Url};
+use super::{edge::ProxySnapshot, running::OpenRequest, url::Url};
 use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
@@ -81,6 +81,14 @@ pub struct Exchange {
     pub(super) skips: Skips,
     /// The reason why the pushed response was not delivered, or the request failed.
     pub(super) failure: Option<String>,
+    /// The failures of attempts at servers, where the access line has them.
+    pub(super) failures: Vec<String>,
+    /// The time from the choice of the last server to the head of its response, where the access line has it.
+    pub(super) origin_time: Option<Duration>,
+    /// The id of the request.
+    pub(super) request_id: Option<HeaderValue>,
+    /// Counts the request as running.
+    pub(super) running: Option<OpenRequest>,
 }
 
 /// The part that the cache has in one exchange.
@@ -192,6 +200,10 @@ impl Exchange {
             page: None,
             skips: Skips::default(),
             failure: None,
+            failures: Vec::new(),
+            origin_time: None,
+            request_id: None,
+            running: None,
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
         cache::status::hit_status,
         head::{Fields as _, name},
         route::is_part,
+        trace::{self, logged_place},
     },
     url::Url,
 };
@@ -26,10 +27,14 @@ use crate::{
     exchange::{OnSent, ResponseSource, StoredResponse},
     forwarded::{self, Received},
     learn::{Learning, ManifestStore as Manifests},
-    peer::ClientConnection,
+    peer::{ClientConnection, TlsSession},
     push::{Credentials, PushedBy, Skips},
     route::{self, Caching, Route, StatusField},
-    telemetry::access::{self, Access, Outcome},
+    telemetry::{
+        access::{self, Access, AccessDetails, Outcome},
+        log::{AccessField, AccessFields},
+    },
+    trace::{REQUEST_ID, RequestIdPolicy},
 };
 
 /// The source of responses that are sent without Pingora.
@@ -53,6 +58,18 @@ struct HitLine {
     status: u16,
     route: Box<str>,
     pushed_by: Option<u32>,
+    /// The further fields, where the settings ask for any.
+    details: Option<Box<HitDetails>>,
+}
+
+/// The further fields of an access line.
+#[derive(Debug)]
+struct HitDetails {
+    user_agent: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
+    traceparent: Option<HeaderValue>,
+    tls: Option<TlsSession>,
 }
 
 impl FreshResponses {
@@ -120,9 +137,13 @@ impl ResponseSource for FreshResponses {
                 client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
             }
         }
-        let response = response(&object, route, now, is_unchanged);
+        let mut response = response(&object, route, now, is_unchanged);
         let has_content = !is_unchanged && request.method != Method::HEAD;
-        let line = || HitLine::new(request, connection, &url, route, &response, pushed_by);
+        let id = request_id(&snapshot, request, connection);
+        if let (Some(id), RequestIdPolicy::Respond) = (&id, snapshot.request_ids.policy) {
+            response.headers_mut().set(&name::X_REQUEST_ID, id.clone());
+        }
+        let line = || HitLine::new(request, connection, &url, route, (&response, id), pushed_by);
         let on_sent: Option<Box<dyn OnSent>> = access::is_enabled().then(|| Box::new(line()) as _);
         Some(StoredResponse {
             on_sent,
@@ -202,10 +223,11 @@ impl HitLine {
         connection: &ClientConnection,
         url: &Url<'_>,
         route: &Route,
-        response: &Response<()>,
+        (response, id): (&Response<()>, Option<HeaderValue>),
         pushed_by: Option<PushedBy>,
     ) -> Self {
         let fields = told_by_peer(request);
+        let further = access::fields();
         Self {
             started: Instant::now(),
             peer: connection.peer.address,
@@ -217,8 +239,53 @@ impl HitLine {
             status: response.status().as_u16(),
             route: route.name.clone(),
             pushed_by: pushed_by.map(|pushed| pushed.parent),
+            details: (!further.is_empty()).then(|| Box::new(HitDetails::new(further, request, connection, id))),
         }
     }
+}
+
+impl HitDetails {
+    fn new(
+        fields: AccessFields,
+        request: &Parts,
+        connection: &ClientConnection,
+        request_id: Option<HeaderValue>,
+    ) -> Self {
+        let field = |field, name| request.headers.get(name).filter(|_| fields.has(field)).cloned();
+        let received = || field(AccessField::RequestId, REQUEST_ID);
+        Self {
+            user_agent: field(AccessField::UserAgent, header::USER_AGENT),
+            referer: field(AccessField::Referer, header::REFERER),
+            request_id: request_id
+                .filter(|_| fields.has(AccessField::RequestId))
+                .or_else(received),
+            traceparent: logged_place(request)
+                .filter(|_| fields.has(AccessField::Traceparent))
+                .cloned(),
+            tls: connection.tls.filter(|_| fields.has(AccessField::Tls)),
+        }
+    }
+
+    fn as_logged(&self) -> AccessDetails<'_> {
+        AccessDetails {
+            user_agent: self.user_agent.as_ref(),
+            referer: self.referer.as_ref(),
+            request_id: self.request_id.as_ref(),
+            traceparent: self.traceparent.as_ref(),
+            tls: self.tls,
+            ..AccessDetails::default()
+        }
+    }
+}
+
+/// Returns the id of a request, where the response or the access line has one.
+fn request_id(snapshot: &ProxySnapshot, request: &Parts, connection: &ClientConnection) -> Option<HeaderValue> {
+    let is_used = match snapshot.request_ids.policy {
+        RequestIdPolicy::Off => false,
+        RequestIdPolicy::On => access::fields().has(AccessField::RequestId),
+        RequestIdPolicy::Respond => true,
+    };
+    is_used.then(|| trace::request_id(snapshot, request, connection.peer.is_trusted))
 }
 
 impl OnSent for HitLine {
@@ -245,6 +312,10 @@ impl OnSent for HitLine {
             server: None,
             tries: 0,
             failure,
+            details: self
+                .details
+                .as_deref()
+                .map_or_else(AccessDetails::default, HitDetails::as_logged),
         });
     }
 }

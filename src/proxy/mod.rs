@@ -1,7 +1,7 @@
 //! Serves requests: the rules of each phase, and the driver that moves the bytes.
 //!
 //! Reading order: `url` (what is asked for), `exchange` (what is known of one request), `edge` (what all requests
-//! share), `rules` (each phase as plain functions over an exchange), `hit` (a stored response, sent without Pingora),
+//! share), `running` (how many run), `rules` (each phase as plain functions over an exchange), `hit` (a stored response, sent without Pingora),
 //! `pingora` (the one `impl ProxyHttp`).
 //!
 //! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
@@ -11,9 +11,11 @@ mod exchange;
 mod hit;
 mod pingora;
 mod rules;
+mod running;
 mod url;
 
-pub use edge::{Edge, ProxySnapshot, Timeouts};
+pub use edge::{Edge, ProxySnapshot, RequestIds, Timeouts};
 pub use exchange::Exchange;
 pub use hit::FreshResponses;
 pub use rules::head::framing::{BadFraming, fault};
+pub use running::OpenRequests;

@@ -6,12 +6,14 @@
 //! | signal | |
 //! |---|---|
 //! | SIGHUP | reads the configuration again |
+//! | SIGUSR1 | opens the file of the log again |
 //! | SIGUSR2 | starts a new process from the binary, which takes the sockets over |
 //! | SIGQUIT | hands the listening sockets over to a process that waits for them, then acts as SIGTERM |
 //! | SIGTERM | lets running requests finish within `graceful_timeout`; a second SIGTERM acts as SIGINT |
 //! | SIGINT | ends at once |
 
 use std::{
+    future::pending,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -20,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use log::{debug, error, info, warn};
+use ::log::{debug, error, info, warn};
 use pingora::{
     server::{RunArgs, Server as PingoraServer},
     services::background::background_service,
@@ -30,7 +32,7 @@ use tokio::{
     net::TcpStream,
     sync::{Mutex, mpsc},
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, interval_at, timeout},
+    time::{Instant, interval_at, sleep_until, timeout},
 };
 
 use super::{
@@ -43,6 +45,8 @@ use super::{
 use crate::{
     config::{self, Config, Problems},
     listen::OpenConnections,
+    proxy::OpenRequests,
+    telemetry::log::{self, LogChange, LogFileError},
 };
 
 /// Why a reload changed nothing.
@@ -54,12 +58,29 @@ pub enum ReloadError {
     /// The TLS of a listener cannot be set up.
     #[error(transparent)]
     Listener(#[from] ListenerError),
+    /// The file of the log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogFileError),
     /// The task that reads the configuration has panicked.
     #[error("the configuration could not be read to its end")]
     Panicked,
     /// The server was not started from a file.
     #[error("this server has no configuration file")]
     NoFile,
+}
+
+/// The work that a shutdown lets finish.
+#[derive(Debug, Clone)]
+pub(super) struct OpenWork {
+    pub(super) connections: OpenConnections,
+    pub(super) requests: OpenRequests,
+}
+
+impl std::fmt::Display for OpenWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (connections, requests) = (self.connections.count(), self.requests.count());
+        write!(f, "{connections} connections with {requests} running requests")
+    }
 }
 
 /// The state for reloads and upgrades of a running server.
@@ -92,11 +113,11 @@ impl SignalControl {
     pub(super) async fn run(
         mut self,
         pingora: PingoraServer,
-        connections: OpenConnections,
+        work: OpenWork,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
     ) -> Result<(), ServerError> {
-        let ended = self.obey(pingora, connections, pid_file, addresses).await;
+        let ended = self.obey(pingora, work, pid_file, addresses).await;
         // If a new process has taken over, the file belongs to it.
         if pid_file.is_none_or(PidFile::is_ours) {
             self.save_manifests().await;
@@ -107,7 +128,7 @@ impl SignalControl {
     async fn obey(
         &mut self,
         mut pingora: PingoraServer,
-        connections: OpenConnections,
+        work: OpenWork,
         pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
     ) -> Result<(), ServerError> {
@@ -115,7 +136,7 @@ impl SignalControl {
         self.parts.keep_up();
         let (done, mut ended) = mpsc::unbounded_channel();
         let drained = Drained {
-            connections,
+            connections: work.connections.clone(),
             done: done.clone(),
         };
         pingora.add_service(background_service("drain", drained));
@@ -146,6 +167,7 @@ impl SignalControl {
         }
         tell_systemd(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]);
         let mut ending = false;
+        let mut cut_at = None;
         let mut handed_over = false;
         let mut save = interval_at(Instant::now() + SAVE_EVERY, SAVE_EVERY);
         loop {
@@ -154,18 +176,21 @@ impl SignalControl {
                 // here, and it would count as a second one.
                 biased;
                 _ = signals.terminate.recv() => if ending {
-                    warn!("a second SIGTERM: what is in flight is cut");
+                    warn!("a second SIGTERM: {work} are cut");
                     return Ok(());
                 },
-                // After a hand-over Pingora still accepts for some seconds, and ignores signals.
-                _ = signals.interrupt.recv() => if ending || handed_over {
-                    warn!("SIGINT: what is in flight is cut");
+                // Pingora obeys this signal, too, but not after a hand-over, when it still accepts for some seconds.
+                _ = signals.interrupt.recv() => {
+                    warn!("SIGINT: {work} are cut");
                     return Ok(());
-                },
+                }
                 end = ended.recv() => match end {
                     Some(EndStage::HandingOver) => handed_over = true,
                     Some(EndStage::Draining) => {
                         ending = true;
+                        let graceful_timeout = self.config.server.graceful_timeout;
+                        cut_at = Instant::now().checked_add(graceful_timeout);
+                        info!("shutting down: {work} may finish within {graceful_timeout:?}");
                         // After a hand-over the new process is the service. With STOPPING from this one, systemd would
                         // kill the new process after TimeoutStopSec.
                         if !handed_over {
@@ -173,14 +198,19 @@ impl SignalControl {
                         }
                     }
                     Some(EndStage::Drained) => {
-                        info!("every connection has finished");
+                        info!("every connection has finished, none was cut");
                         return Ok(());
                     }
                     Some(EndStage::Stopped) => return Ok(()),
                     None => return thread.join().map_err(|_| ServerError::Stopped),
                 },
+                () = at(cut_at) => {
+                    warn!("graceful_timeout is over: {work} are cut");
+                    return Ok(());
+                }
                 _ = save.tick(), if !ending => self.begin_to_save(),
                 _ = signals.hangup.recv(), if !ending => self.reload_and_tell().await,
+                _ = signals.user1.recv() => reopen_log(),
                 _ = signals.user2.recv(), if !ending => self.start_successor(pid_file, gone.clone()).await,
                 Some(how) = successors.recv(), if !ending => {
                     self.successor = false;
@@ -224,7 +254,9 @@ impl SignalControl {
             .map_err(|_| ReloadError::Panicked)?
             .map_err(ReloadError::Config)?;
         let kept = keep_fixed(&self.config, &mut config);
+        let log = LogChange::to(&config.server.log)?;
         self.parts.replace(&config)?;
+        log.apply();
         self.parts.keep_up();
         warn_of(&config);
         self.config = config;
@@ -277,6 +309,23 @@ impl SignalControl {
                 });
             }
         }
+    }
+}
+
+/// Waits until a time; for ever if there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Opens the file of the log again, and says so in the new one.
+fn reopen_log() {
+    match log::reopen() {
+        Ok(Some(file)) => info!("the log {} is open again", file.display()),
+        Ok(None) => info!("SIGUSR1: the log goes to standard error, nothing is opened again"),
+        Err(e) => error!("the old file of the log is written on: {e}"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf};
 
 use super::{parts::ListenerError, process::ProcessError};
+use crate::telemetry::log::LogFileError;
 
 /// Why a server does not start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,9 @@ pub enum ServerError {
     /// The TLS of a listener cannot be set up.
     #[error(transparent)]
     Listener(#[from] ListenerError),
+    /// The file of the log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogFileError),
     /// The pid file or the old process cannot be used.
     #[error(transparent)]
     Process(#[from] ProcessError),

@@ -103,6 +103,10 @@ impl Ready {
                     read: limits.read_timeout,
                     write: limits.write_timeout,
                 },
+                request_ids: proxy::RequestIds {
+                    policy: config.server.request_id,
+                    ..proxy::RequestIds::default()
+                },
             },
             listen: listen::ListenSnapshot {
                 limits: listen::ListenLimits {

@@ -41,6 +41,7 @@ mod learn;
 mod learned_html;
 mod learned_site;
 mod limits;
+mod logs;
 mod order;
 mod origin_tls;
 mod pingora;

@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let request = match request(args) {
         Ok(request) => request,
         Err(e) => {
-            super::failure::report(&e);
+            eprint!("{}", super::failure::report(&e));
             return Ok(ExitCode::from(USAGE));
         }
     };

@@ -19,7 +19,7 @@ use crate::{
         http1::{http2::ServeHttp2, serve::Http1},
         io::client_io::ends,
     },
-    telemetry::seldom::Seldom,
+    telemetry::seldom::SeldomEach,
 };
 
 /// The entrance of every client connection.
@@ -32,12 +32,9 @@ pub(crate) struct Acceptor<H> {
     warnings: Warnings,
 }
 
-/// Rate limits of the warnings that clients can cause, one for each kind.
+/// Rate limits of the warnings that clients can cause, one for each listener and reason.
 #[derive(Debug, Default)]
-struct Warnings {
-    header: Seldom,
-    too_many: Seldom,
-}
+struct Warnings(SeldomEach<(SocketAddr, &'static str)>);
 
 impl<H> Acceptor<H> {
     /// Returns an acceptor that serves HTTP/2 with `http2`, and lists its connections in `connections`.
@@ -85,7 +82,7 @@ impl<H> Acceptor<H> {
                 return;
             }
             Ok(Err(refusal)) => {
-                self.warnings.log(sender, &refusal);
+                self.warnings.log(listener.address, sender, &refusal);
                 return;
             }
             Ok(Ok(accepted)) => accepted,
@@ -115,19 +112,13 @@ impl<H> Acceptor<H> {
 }
 
 impl Warnings {
-    /// Logs a refusal: as a warning if a terminator is misconfigured or a client has too many connections, which an
-    /// operator should know; else as debug, since clients fail TLS or leave all the time.
-    fn log(&self, sender: SocketAddr, refusal: &HandshakeError) {
-        let seldom = match refusal {
-            HandshakeError::Untrusted | HandshakeError::Header(_) => &self.header,
-            HandshakeError::TooMany { .. } => &self.too_many,
-            HandshakeError::Tls(_) | HandshakeError::Ended(_) => {
-                return debug!("closed a connection from {sender}: {refusal}");
-            }
-        };
-        match seldom.may_warn(Instant::now()) {
-            Some(left_out) => warn!("closed a connection from {sender}: {refusal}{left_out}"),
-            None => debug!("closed a connection from {sender}: {refusal}"),
+    /// Logs a refusal: as a warning if a terminator or a listener is misconfigured or a client has too many
+    /// connections, which an operator should know; else as debug, since clients fail TLS or leave all the time.
+    fn log(&self, listener: SocketAddr, sender: SocketAddr, refusal: &HandshakeError) {
+        let may_warn = |reason| self.0.may_warn((listener, reason), Instant::now());
+        match refusal.reason().and_then(may_warn) {
+            Some(left_out) => warn!("closed a connection from {sender} to {listener}: {refusal}{left_out}"),
+            None => debug!("closed a connection from {sender} to {listener}: {refusal}"),
         }
     }
 }

@@ -28,6 +28,11 @@ impl OpenConnections {
         Open(Arc::clone(&self.0))
     }
 
+    /// Returns the number of open connections.
+    pub(crate) fn count(&self) -> usize {
+        self.0.open.load(Ordering::SeqCst)
+    }
+
     /// Waits until no connection is open.
     pub(crate) async fn none_left(&self) {
         loop {

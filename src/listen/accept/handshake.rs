@@ -11,7 +11,7 @@ use tokio::{io::AsyncReadExt, time::timeout};
 
 use super::{
     connection_limit::{ConnectionLimit, Permit, TooMany},
-    detect::{self, FirstBytes, Protocol},
+    detect::{self, BelowHttp, FirstBytes, Protocol, UnexpectedStart},
 };
 use crate::{
     listen::{
@@ -43,6 +43,9 @@ pub(super) enum HandshakeError {
     /// A PROXY header is required, and is missing or malformed.
     #[error("{0}")]
     Header(#[from] HeaderError),
+    /// The first bytes are of another protocol than the listener takes.
+    #[error("{0}")]
+    Unexpected(#[from] UnexpectedStart),
     /// The client has too many open connections.
     #[error("{client}: {too_many}")]
     TooMany { client: SocketAddr, too_many: TooMany },
@@ -52,6 +55,20 @@ pub(super) enum HandshakeError {
     /// The connection ended or failed.
     #[error("it ended before its first request: {0}")]
     Ended(#[from] io::Error),
+}
+
+impl HandshakeError {
+    /// Returns the name of a reason that an operator should know: a terminator or a listener is misconfigured, or a
+    /// client has too many connections. `None`: clients do this all the time.
+    pub(super) const fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Untrusted => Some("untrusted"),
+            Self::Header(_) => Some("proxy_header"),
+            Self::Unexpected(start) => Some(start.reason()),
+            Self::TooMany { .. } => Some("too_many_connections"),
+            Self::Tls(_) | Self::Ended(_) => None,
+        }
+    }
 }
 
 /// Bytes of one read: enough for a PROXY header of version 1 (107 bytes) or a short one of version 2, with the client's
@@ -86,13 +103,19 @@ pub(super) async fn handshake(
         is_trusted: listener.trusted.contains(address.ip()),
         trusted: listener.trusted.clone(),
     };
-    let mut client_io = Box::new(ClientIo::new(stream, peer, ahead));
+    let mut client_io = Box::new(ClientIo::new(stream, peer.clone(), ahead));
     let mut agreed = None;
     if let Some(tls) = &listener.tls {
-        let (secured, protocol) = tls.accept(*client_io).await.map_err(HandshakeError::Tls)?;
+        let first = detect::read(&mut client_io).await?;
+        first.check(BelowHttp::Tls)?;
+        client_io.put_back(first.read());
+        let (secured, protocol) = tls.accept(*client_io, peer).await.map_err(HandshakeError::Tls)?;
         (client_io, agreed) = (Box::new(secured), protocol);
     }
     let first = detect::read(&mut client_io).await?;
+    if listener.tls.is_none() {
+        first.check(BelowHttp::Nothing)?;
+    }
     // After ALPN the client must speak the agreed protocol (RFC 9113 section 3.2); that protocol's server reports it if
     // not.
     let protocol = agreed.unwrap_or(first.protocol());

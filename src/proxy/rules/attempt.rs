@@ -12,6 +12,7 @@ use pingora_cache::CachePhase;
 use super::failure::{FailureKind, FailureSide, RequestFailure, RuleRefusal};
 use crate::{
     proxy::exchange::Exchange,
+    telemetry::{access, log::AccessField},
     upstream::{self, Balance, HashKey, NoServer, OriginServer, Pool, PoolPolicy},
 };
 
@@ -134,6 +135,9 @@ pub(in crate::proxy) fn succeeded(cache: CachePhase, exchange: &mut Exchange) {
     }
     if let (Some(pool), Some(chosen)) = (exchange.pool(), &exchange.server) {
         pool.succeeded(chosen.server());
+        if access::fields().has(AccessField::OriginTime) {
+            exchange.origin_time = Some(exchange.tried_since.elapsed());
+        }
     }
 }
 
@@ -282,7 +286,11 @@ fn record_failure(reason: &str, exchange: &mut Exchange) {
     let address = exchange.server.as_ref().map(|chosen| chosen.server().address());
     let address = address.map_or_else(|| "no server".to_owned(), |address| address.to_string());
     let milliseconds = elapsed.as_secs_f64() * 1e3;
-    exchange.failure = Some(format!("{address} after {milliseconds:.1}ms: {reason}"));
+    let failure = format!("{address} after {milliseconds:.1}ms: {reason}");
+    if access::fields().has(AccessField::Failures) {
+        exchange.failures.push(failure.clone());
+    }
+    exchange.failure = Some(failure);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Ends a request: tells the client of a failed one, and writes the access line.
 
-use http::{HeaderValue, StatusCode, request::Parts};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use log::debug;
 
 use super::{
@@ -11,10 +11,14 @@ use super::{
     delivery,
     failure::{FailureKind, FailureSide, RequestFailure},
     head::{Fields, name},
+    trace,
 };
 use crate::{
     proxy::{edge::Edge, exchange::Exchange},
-    telemetry::access::{self, Access},
+    telemetry::{
+        access::{self, Access, AccessDetails},
+        log::AccessField,
+    },
     upstream,
 };
 
@@ -147,7 +151,30 @@ pub(in crate::proxy) fn log(
             .or(exchange.failed_server),
         tries: exchange.tries,
         failure: exchange.failure.as_deref().or(unnamed).filter(|_| is_failure),
+        details: details(request, exchange),
     });
+}
+
+/// Returns the further fields that the settings ask for.
+fn details<'a>(request: &'a Parts, exchange: &'a Exchange) -> AccessDetails<'a> {
+    let fields = access::fields();
+    if fields.is_empty() {
+        return AccessDetails::default();
+    }
+    let field = |field, name| request.headers.get(name).filter(|_| fields.has(field));
+    AccessDetails {
+        user_agent: field(AccessField::UserAgent, header::USER_AGENT),
+        referer: field(AccessField::Referer, header::REFERER),
+        request_id: trace::logged_id(request, exchange).filter(|_| fields.has(AccessField::RequestId)),
+        traceparent: trace::logged_place(request).filter(|_| fields.has(AccessField::Traceparent)),
+        origin_time: exchange.origin_time,
+        failures: &exchange.failures,
+        tls: exchange
+            .connection
+            .as_ref()
+            .and_then(|connection| connection.tls)
+            .filter(|_| fields.has(AccessField::Tls)),
+    }
 }
 
 /// Returns whether a request has an access line. A request of our own has none.

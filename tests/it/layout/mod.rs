@@ -21,6 +21,7 @@ const ROWS: &[&[&str]] = &[
     &["push"],
     &["peer"],
     &["forwarded"],
+    &["trace"],
     &["learn"],
     &["route"],
     &["backpressure"],
@@ -33,8 +34,8 @@ const ROWS: &[&[&str]] = &[
 ];
 
 /// The pure modules may not know these.
-const IMPURE: &[&str] = &["tokio", "pingora", "pingora_proxy", "h2", "log", "env_logger"];
-const PURE_ROWS: usize = 10;
+const IMPURE: &[&str] = &["tokio", "pingora", "pingora_proxy", "h2", "log", "env_filter"];
+const PURE_ROWS: usize = 11;
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {

@@ -2,6 +2,8 @@
 
 use http::{HeaderName, header};
 
+use crate::trace::REQUEST_ID;
+
 /// The name of a field that a rule writes.
 #[derive(Debug)]
 pub(in crate::proxy) struct FieldName {
@@ -41,6 +43,7 @@ pub(in crate::proxy) static X_FORWARDED_PORT: FieldName =
     FieldName::new("X-Forwarded-Port", HeaderName::from_static("x-forwarded-port"));
 pub(in crate::proxy) static X_FORWARDED_PROTO: FieldName =
     FieldName::new("X-Forwarded-Proto", HeaderName::from_static("x-forwarded-proto"));
+pub(in crate::proxy) static X_REQUEST_ID: FieldName = FieldName::new("X-Request-ID", REQUEST_ID);
 
 #[cfg(test)]
 mod tests {
@@ -63,6 +66,7 @@ mod tests {
             &X_FORWARDED_HOST,
             &X_FORWARDED_PORT,
             &X_FORWARDED_PROTO,
+            &X_REQUEST_ID,
         ] {
             assert!(name.text.eq_ignore_ascii_case(name.name.as_str()), "{name:?}");
         }
