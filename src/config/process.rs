@@ -11,11 +11,16 @@ use super::{
     settings::{read_settings, settings},
     upstream, value,
 };
-use crate::{cache::StoreLimits, telemetry::log::LogPolicy, trace::RequestIdPolicy, upstream::ResolverPolicy};
+use crate::{
+    cache::StoreLimits,
+    telemetry::{log::LogPolicy, spans::TracesPolicy},
+    trace::RequestIdPolicy,
+    upstream::ResolverPolicy,
+};
 
 settings! {
     /// Settings of the process.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ProcessPolicy {
         /// Worker threads; 0 is one for each processor.
         threads: usize = 0, integer(0..=1024);
@@ -33,6 +38,8 @@ settings! {
         log: LogPolicy = LogPolicy::default(), log::policy;
         /// The ids of requests.
         request_id: RequestIdPolicy = RequestIdPolicy::Off, word(REQUEST_ID);
+        /// Traces for a collector; `None` for none.
+        traces: Option<TracesPolicy> = None, log::traces;
         /// Limits of one client.
         limits: ClientLimits = ClientLimits::default(), ClientLimits::read;
         /// Resolution of the names of origin servers.

@@ -14,6 +14,7 @@
 //! | `Arc<OriginExchange>` | `ProxyDigest::user_data` of a connection to an origin | `upstream/transport/paced.rs`, on connect | `proxy/pingora/mod.rs`, by `upstream::exchange` | when an attempt has its connection |
 //! | `PushedBy` | extensions of a request | `h2/respond/push.rs`, with each PUSH_PROMISE | `proxy/exchange.rs` | when the promised request begins |
 //! | `Arc<Received>` | extensions of a request | `proxy/rules/delivery.rs`, with each promise that is planned for a trusted peer | `proxy/hit.rs`, `proxy/exchange.rs` | when the promised request begins |
+//! | `TraceParent` | extensions of a request | `proxy/rules/delivery.rs`, with each promise of a document that is traced | `proxy/hit.rs`, `proxy/exchange.rs` | when the promised request begins |
 //! | `ResponseLimit` | extensions of a request | `proxy/pingora/origin.rs`, when the request is sent to an origin | `h2/respond/session.rs` | while the response is awaited |
 //! | `ResponseLimit::PASSED` | `ErrorType::Custom` | `h2/respond/session.rs`, when that limit has passed; `proxy/pingora/error.rs` | `proxy/pingora/error.rs`, `upstream/failure.rs` | when the attempt fails |
 //! | `Plan` | extensions of a response | `proxy/pingora/respond.rs`, before the response of a document, or with an interim one | `h2/respond/session.rs` | when the response is written |

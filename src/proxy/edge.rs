@@ -19,6 +19,7 @@ use crate::{
     link::Target,
     push::{NotReusable, Unpushable, Witness},
     route::Route,
+    telemetry::spans::Spans,
     trace::{IdSource, RequestIdPolicy},
     upstream::Pool,
 };
@@ -47,6 +48,8 @@ pub struct ProxySnapshot {
     pub timeouts: Timeouts,
     /// The ids of requests.
     pub request_ids: RequestIds,
+    /// The sender of spans; `None` without traces.
+    pub spans: Option<Arc<Spans>>,
 }
 
 /// The ids of requests: whether they have any, and new ones.
@@ -96,6 +99,7 @@ impl ProxySnapshot {
                 write: Duration::ZERO,
             },
             request_ids: RequestIds::default(),
+            spans: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
 
-use super::{edge::ProxySnapshot, running::OpenRequest, url::Url};
+use super::{edge::ProxySnapshot, running::OpenRequest, span::RequestTrace, url::Url};
 use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
@@ -21,6 +21,7 @@ use crate::{
     peer::{ClientConnection, Scheme},
     push::{Csp, Delivery, PushState, PushedBy, Skips},
     route::Route,
+    trace::TraceParent,
     upstream::{self, InFlight, OriginServer, Pool},
 };
 
@@ -87,6 +88,10 @@ pub struct Exchange {
     pub(super) origin_time: Option<Duration>,
     /// The id of the request.
     pub(super) request_id: Option<HeaderValue>,
+    /// The place of a promise's document in a trace.
+    pub(super) document_place: Option<TraceParent>,
+    /// The place of the request in a trace, if there are traces.
+    pub(super) trace: Option<Box<RequestTrace>>,
     /// Counts the request as running.
     pub(super) running: Option<OpenRequest>,
 }
@@ -203,6 +208,8 @@ impl Exchange {
             failures: Vec::new(),
             origin_time: None,
             request_id: None,
+            document_place: None,
+            trace: None,
             running: None,
         }
     }
@@ -213,6 +220,7 @@ impl Exchange {
         if !extensions.is_empty() {
             self.pushed_by = extensions.remove::<PushedBy>();
             self.received = extensions.remove::<Arc<Received>>();
+            self.document_place = extensions.remove::<TraceParent>();
             *extensions = Extensions::new();
         }
     }

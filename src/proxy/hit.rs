@@ -18,8 +18,9 @@ use super::{
         cache::status::hit_status,
         head::{Fields as _, name},
         route::is_part,
-        trace::{self, logged_place},
+        trace::{self, TracedEnd, logged_place},
     },
+    span::RequestTrace,
     url::Url,
 };
 use crate::{
@@ -34,7 +35,7 @@ use crate::{
         access::{self, Access, AccessDetails, Outcome},
         log::{AccessField, AccessFields},
     },
-    trace::{REQUEST_ID, RequestIdPolicy},
+    trace::{REQUEST_ID, RequestIdPolicy, TraceParent},
 };
 
 /// The source of responses that are sent without Pingora.
@@ -60,6 +61,7 @@ struct HitLine {
     pushed_by: Option<u32>,
     /// The further fields, where the settings ask for any.
     details: Option<Box<HitDetails>>,
+    place: Option<RequestTrace>,
 }
 
 /// The further fields of an access line.
@@ -143,8 +145,11 @@ impl ResponseSource for FreshResponses {
         if let (Some(id), RequestIdPolicy::Respond) = (&id, snapshot.request_ids.policy) {
             response.headers_mut().set(&name::X_REQUEST_ID, id.clone());
         }
-        let line = || HitLine::new(request, connection, &url, route, (&response, id), pushed_by);
-        let on_sent: Option<Box<dyn OnSent>> = access::is_enabled().then(|| Box::new(line()) as _);
+        let document = request.extensions.get::<TraceParent>().copied();
+        let place = trace::place(&snapshot, request, connection.peer.is_trusted, document, Instant::now());
+        let is_recorded = place.as_ref().is_some_and(|place| place.recorded.is_some());
+        let line = || HitLine::new(request, connection, &url, route, (&response, id, place), pushed_by);
+        let on_sent: Option<Box<dyn OnSent>> = (access::is_enabled() || is_recorded).then(|| Box::new(line()) as _);
         Some(StoredResponse {
             on_sent,
             body: if has_content {
@@ -223,7 +228,7 @@ impl HitLine {
         connection: &ClientConnection,
         url: &Url<'_>,
         route: &Route,
-        (response, id): (&Response<()>, Option<HeaderValue>),
+        (response, id, place): (&Response<()>, Option<HeaderValue>, Option<RequestTrace>),
         pushed_by: Option<PushedBy>,
     ) -> Self {
         let fields = told_by_peer(request);
@@ -239,7 +244,9 @@ impl HitLine {
             status: response.status().as_u16(),
             route: route.name.clone(),
             pushed_by: pushed_by.map(|pushed| pushed.parent),
-            details: (!further.is_empty()).then(|| Box::new(HitDetails::new(further, request, connection, id))),
+            details: (!further.is_empty())
+                .then(|| Box::new(HitDetails::new(further, request, connection, (id, place.as_ref())))),
+            place,
         }
     }
 }
@@ -249,7 +256,7 @@ impl HitDetails {
         fields: AccessFields,
         request: &Parts,
         connection: &ClientConnection,
-        request_id: Option<HeaderValue>,
+        (request_id, place): (Option<HeaderValue>, Option<&RequestTrace>),
     ) -> Self {
         let field = |field, name| request.headers.get(name).filter(|_| fields.has(field)).cloned();
         let received = || field(AccessField::RequestId, REQUEST_ID);
@@ -259,9 +266,10 @@ impl HitDetails {
             request_id: request_id
                 .filter(|_| fields.has(AccessField::RequestId))
                 .or_else(received),
-            traceparent: logged_place(request)
-                .filter(|_| fields.has(AccessField::Traceparent))
-                .cloned(),
+            traceparent: fields
+                .has(AccessField::Traceparent)
+                .then(|| logged_place(request, place))
+                .flatten(),
             tls: connection.tls.filter(|_| fields.has(AccessField::Tls)),
         }
     }
@@ -290,6 +298,27 @@ fn request_id(snapshot: &ProxySnapshot, request: &Parts, connection: &ClientConn
 
 impl OnSent for HitLine {
     fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>) {
+        if let Some(place) = &self.place {
+            let path = self.path_and_query.split('?').next().unwrap_or_default();
+            let url = Url {
+                scheme: self.scheme,
+                authority: &self.authority,
+                path,
+                path_and_query: &self.path_and_query,
+            };
+            let end = TracedEnd {
+                status: StatusCode::from_u16(self.status).ok(),
+                route: Some(&self.route),
+                cache: Some(Outcome::HIT.word),
+                promises: 0,
+                bytes,
+                failure,
+            };
+            trace::record(place, (&self.method, &url), &end);
+        }
+        if !access::is_enabled() {
+            return;
+        }
         access::write(&Access {
             peer: Some(self.peer),
             client: Some(self.client),

@@ -1,7 +1,8 @@
 //! Serves requests: the rules of each phase, and the driver that moves the bytes.
 //!
 //! Reading order: `url` (what is asked for), `exchange` (what is known of one request), `edge` (what all requests
-//! share), `running` (how many run), `rules` (each phase as plain functions over an exchange), `hit` (a stored response, sent without Pingora),
+//! share), `running` (how many run), `span` (their
+//! places in traces), `rules` (each phase as plain functions over an exchange), `hit` (a stored response, sent without Pingora),
 //! `pingora` (the one `impl ProxyHttp`).
 //!
 //! "Downstream" and "upstream" are Pingora's words for client and origin, used only here.
@@ -12,6 +13,7 @@ mod hit;
 mod pingora;
 mod rules;
 mod running;
+mod span;
 mod url;
 
 pub use edge::{Edge, ProxySnapshot, RequestIds, Timeouts};

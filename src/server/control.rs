@@ -38,7 +38,7 @@ use tokio::{
 use super::{
     error::ServerError,
     manifests,
-    parts::{ListenerError, ServerParts, warn_of},
+    parts::{PartsError, ServerParts, warn_of},
     process::PidFile,
     signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},
 };
@@ -55,9 +55,9 @@ pub enum ReloadError {
     /// The configuration has problems.
     #[error("{0}")]
     Config(Problems),
-    /// The TLS of a listener cannot be set up.
+    /// The TLS of a listener or the traces cannot be set up.
     #[error(transparent)]
-    Listener(#[from] ListenerError),
+    Parts(#[from] PartsError),
     /// The file of the log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogFileError),
@@ -121,6 +121,10 @@ impl SignalControl {
         // If a new process has taken over, the file belongs to it.
         if pid_file.is_none_or(PidFile::is_ours) {
             self.save_manifests().await;
+        }
+        if let Some(spans) = self.parts.edge.load().spans.clone() {
+            // On another thread: it waits for the collector.
+            let _ = spawn_blocking(move || spans.end()).await;
         }
         ended
     }

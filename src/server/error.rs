@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-use super::{parts::ListenerError, process::ProcessError};
+use super::{parts::PartsError, process::ProcessError};
 use crate::telemetry::log::LogFileError;
 
 /// Why a server does not start, or ends.
@@ -30,9 +30,9 @@ pub enum ServerError {
         /// The address.
         address: SocketAddr,
     },
-    /// The TLS of a listener cannot be set up.
+    /// The TLS of a listener or the traces cannot be set up.
     #[error(transparent)]
-    Listener(#[from] ListenerError),
+    Parts(#[from] PartsError),
     /// The file of the log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogFileError),

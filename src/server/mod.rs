@@ -40,7 +40,7 @@ pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
 pub use error::ServerError;
 pub use learned::{KnownLink, LEARNED_PATH, LearnedDocument, LearnedError, LearnedRequest};
-pub use parts::ListenerError;
+pub use parts::{ListenerError, PartsError};
 pub use process::{ProcessError, RunningServer};
 pub use sockets::Sockets;
 

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use log::warn;
+use opentelemetry_otlp::ExporterBuildError;
 
 use super::manifests;
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     learn::ManifestStore,
     listen::{self, Tls, TlsError},
     proxy,
+    telemetry::spans::Spans,
     upstream::{self, Pool, Resolver},
     url_hash::random_secret,
 };
@@ -26,6 +28,17 @@ pub struct ListenerError {
     address: SocketAddr,
     /// The cause.
     source: TlsError,
+}
+
+/// Why a configuration cannot be made ready to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum PartsError {
+    /// The TLS of a listener cannot be set up.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
+    /// The collector of traces cannot be used.
+    #[error("server.traces.otlp")]
+    Traces(#[from] ExporterBuildError),
 }
 
 /// The settings that a reload replaces, each loaded once per connection or request; and the stores, which outlive
@@ -45,8 +58,8 @@ pub(super) struct ServerParts {
 
 impl ServerParts {
     /// Makes the parts of a configuration whose listeners have these actual addresses.
-    pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, ListenerError> {
-        let new = Ready::new(config, &addresses, &[])?;
+    pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, PartsError> {
+        let new = Ready::new(config, &addresses, &[], None)?;
         Ok(Self {
             edge: Arc::new(ArcSwap::from_pointee(new.edge)),
             listen: Arc::new(ArcSwap::from_pointee(new.listen)),
@@ -60,8 +73,9 @@ impl ServerParts {
 
     /// Makes the parts of another configuration, then replaces these; an error leaves everything unchanged. Its
     /// listeners must have the same addresses in the same order.
-    pub(super) fn replace(&self, config: &Config) -> Result<(), ListenerError> {
-        let new = Ready::new(config, &self.addresses, &self.edge.load().pools)?;
+    pub(super) fn replace(&self, config: &Config) -> Result<(), PartsError> {
+        let old = self.edge.load();
+        let new = Ready::new(config, &self.addresses, &old.pools, old.spans.as_ref())?;
         self.edge.store(Arc::new(new.edge));
         self.listen.store(Arc::new(new.listen));
         self.http2.store(Arc::new(new.http2));
@@ -84,9 +98,19 @@ struct Ready {
 }
 
 impl Ready {
-    /// Makes the parts. Pools of `pools` whose settings have not changed are reused with their state.
-    fn new(config: &Config, addresses: &[SocketAddr], pools: &[Arc<Pool>]) -> Result<Self, ListenerError> {
+    /// Makes the parts. Pools of `pools` whose settings have not changed are reused with their state, and so are `spans`.
+    fn new(
+        config: &Config,
+        addresses: &[SocketAddr],
+        pools: &[Arc<Pool>],
+        spans: Option<&Arc<Spans>>,
+    ) -> Result<Self, PartsError> {
         let limits = &config.server.limits;
+        let spans = match (&config.server.traces, spans) {
+            (None, _) => None,
+            (Some(policy), Some(kept)) if kept.policy() == policy => Some(Arc::clone(kept)),
+            (Some(policy), _) => Some(Arc::new(Spans::new(policy.clone())?)),
+        };
         let names = Resolver::new(config.server.resolver.clone());
         let pools = upstream::renew(&config.upstreams, &names, pools);
         let listeners = config
@@ -94,7 +118,7 @@ impl Ready {
             .iter()
             .zip(addresses)
             .map(|(listener, address)| listening(listener, *address))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, ListenerError>>()?;
         Ok(Self {
             edge: proxy::ProxySnapshot {
                 routes: config.routes.clone(),
@@ -107,6 +131,7 @@ impl Ready {
                     policy: config.server.request_id,
                     ..proxy::RequestIds::default()
                 },
+                spans,
             },
             listen: listen::ListenSnapshot {
                 limits: listen::ListenLimits {

@@ -1,6 +1,6 @@
 //! Writes the log and counts the metrics of a running server.
 //!
-//! Reading order: [`access`] (access lines), [`log`] (how lines are written), `metrics` (counters), [`seldom`] (rate-limited warnings), `quiet` (the
+//! Reading order: [`access`] (access lines), [`log`] (how lines are written), `metrics` (counters), [`spans`] (traces), [`seldom`] (rate-limited warnings), `quiet` (the
 //! filter of Pingora's warnings).
 
 pub mod access;
@@ -8,6 +8,7 @@ pub mod log;
 mod metrics;
 mod quiet;
 pub mod seldom;
+pub mod spans;
 
 pub use metrics::Metrics;
 use quiet::Quiet;

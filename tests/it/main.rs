@@ -53,6 +53,7 @@ mod requests;
 mod sessions;
 mod stress;
 mod tls;
+mod traces;
 mod transfers;
 mod upgrade;
 mod upgrade_binary;

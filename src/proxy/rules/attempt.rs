@@ -9,7 +9,10 @@ use std::{
 use http::{Method, StatusCode, Version, header, request::Parts};
 use pingora_cache::CachePhase;
 
-use super::failure::{FailureKind, FailureSide, RequestFailure, RuleRefusal};
+use super::{
+    failure::{FailureKind, FailureSide, RequestFailure, RuleRefusal},
+    trace,
+};
 use crate::{
     proxy::exchange::Exchange,
     telemetry::{access, log::AccessField},
@@ -42,6 +45,7 @@ pub(in crate::proxy) async fn choose<P>(
             let peer = connect(&pool, chosen.server());
             exchange.tries += 1;
             exchange.tried_since = Instant::now();
+            trace::attempt_begins(chosen.server().address(), exchange);
             exchange.server = Some(chosen);
             Ok(peer)
         }
@@ -138,6 +142,7 @@ pub(in crate::proxy) fn succeeded(cache: CachePhase, exchange: &mut Exchange) {
         if access::fields().has(AccessField::OriginTime) {
             exchange.origin_time = Some(exchange.tried_since.elapsed());
         }
+        trace::attempt_responds(exchange);
     }
 }
 
@@ -290,6 +295,7 @@ fn record_failure(reason: &str, exchange: &mut Exchange) {
     if access::fields().has(AccessField::Failures) {
         exchange.failures.push(failure.clone());
     }
+    trace::attempt_fails(reason, exchange);
     exchange.failure = Some(failure);
 }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, header};
 
-use crate::trace::REQUEST_ID;
+use crate::trace::{self, REQUEST_ID};
 
 /// The name of a field that a rule writes.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub(in crate::proxy) static COOKIE: FieldName = FieldName::new("Cookie", header:
 pub(in crate::proxy) static DATE: FieldName = FieldName::new("Date", header::DATE);
 pub(in crate::proxy) static FORWARDED: FieldName = FieldName::new("Forwarded", header::FORWARDED);
 pub(in crate::proxy) static RETRY_AFTER: FieldName = FieldName::new("Retry-After", header::RETRY_AFTER);
+pub(in crate::proxy) static TRACEPARENT: FieldName = FieldName::new("traceparent", trace::TRACEPARENT);
 pub(in crate::proxy) static VIA: FieldName = FieldName::new("Via", header::VIA);
 pub(in crate::proxy) static X_FORWARDED_FOR: FieldName =
     FieldName::new("X-Forwarded-For", HeaderName::from_static("x-forwarded-for"));
@@ -61,6 +62,7 @@ mod tests {
             &DATE,
             &FORWARDED,
             &RETRY_AFTER,
+            &TRACEPARENT,
             &VIA,
             &X_FORWARDED_FOR,
             &X_FORWARDED_HOST,
