@@ -10,11 +10,12 @@ pub(crate) struct Requests {
     pub(crate) number: u64,
 }
 
-/// Runs the load. Returns its duration in seconds, or why the load is invalid.
-pub(crate) fn run(address: SocketAddr, requests: Requests) -> Result<f64, String> {
+/// Runs the load, with these fields in each request. Returns its duration in seconds, or why the load is invalid.
+pub(crate) fn run(address: SocketAddr, requests: Requests, fields: &[&str]) -> Result<f64, String> {
     let Requests { path, bytes, number } = requests;
     let output = Command::new("h2load")
         .args(["-n", &number.to_string(), "-c", CONNECTIONS, "-m", STREAMS])
+        .args(fields.iter().flat_map(|field| ["-H", field]))
         .arg(format!("http://{address}{path}"))
         .output()
         .map_err(|e| format!("h2load: {e}"))?;

@@ -208,7 +208,7 @@ impl Bench<'_> {
         let before = on.server.cpu();
         let (seconds, pushed) = match work.load {
             Load::Path(path, bytes) | Load::CachedPath(path, bytes) => {
-                (h2load::run(address, Requests { path, bytes, number })?, 0)
+                (h2load::run(address, Requests { path, bytes, number }, &[])?, 0)
             }
             Load::Pages(pages) => self.pages(address, pages, number)?,
         };
@@ -348,7 +348,7 @@ impl Work {
 }
 
 fn streams(server: &Server) -> Result<process::Resident, String> {
-    let requests = |path, bytes, number| h2load::run(server.address, Requests { path, bytes, number });
+    let requests = |path, bytes, number| h2load::run(server.address, Requests { path, bytes, number }, &[]);
     requests("/1k", 1024, 512)?;
     process::forget_peak(server.process());
     requests("/1m", 1_048_576, 2048)?;

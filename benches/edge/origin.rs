@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/1k`, `/64k`, `/1m` | content of that size, no `Link` |
 //! | `/page/N` | 1 KB that links to three assets of 1 KB, `/asset/N.css`, `.js`, `.woff2`, without Cache-Control |
+//! | `/html` | 1 KB of HTML whose head names three assets, no `Link` |
 //! | `/cached-page/N` | 1 KB that links to `/cached/N.css` and so on, which are fresh for an hour |
 
 use std::{
@@ -108,6 +109,8 @@ fn respond(path: &str, answer: &mut Vec<u8>) -> &'static [u8] {
         ("text/html", links("/asset", number), SMALL)
     } else if let Some(number) = path.strip_prefix("/cached-page/") {
         ("text/html", links("/cached", number), SMALL)
+    } else if path == "/html" {
+        ("text/html", String::new(), SMALL)
     } else if let Some(kind) = path.strip_prefix("/asset/").and_then(asset) {
         (kind, String::new(), SMALL)
     } else if let Some(kind) = path.strip_prefix("/cached/").and_then(asset) {
@@ -124,6 +127,11 @@ fn respond(path: &str, answer: &mut Vec<u8>) -> &'static [u8] {
     if size > SMALL {
         return body;
     }
+    if path == "/html" {
+        answer.extend_from_slice(HTML);
+        answer.extend_from_slice(body.get(HTML.len()..).unwrap_or_default());
+        return &[];
+    }
     answer.extend_from_slice(body);
     &[]
 }
@@ -136,5 +144,8 @@ fn links(folder: &str, number: &str) -> String {
 
 /// Paths of plain content, and its sizes.
 const BODIES: [(&str, usize); 3] = [("/1k", SMALL), ("/64k", 65_536), ("/1m", 1_048_576)];
+
+const HTML: &[u8] = b"<!doctype html><html><head><title>A page</title><link rel=stylesheet href=/asset/0.css>\
+    <script src=/asset/0.js></script><link rel=preload as=font crossorigin href=/asset/0.woff2></head><body>";
 
 static BODY: [u8; 1_048_576] = [b'x'; 1_048_576];

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    measure::Cache,
+    measure::Mode,
     support::{
         peers::{PEERS, Peer},
         servers::{Server, Site, installed},
@@ -63,14 +63,15 @@ impl Contestant {
     }
 
     /// Starts the server. Prints why and returns `None` if it cannot start.
-    pub(crate) fn start(&self, site: &mut Site, cache: Cache) -> Option<Server> {
+    pub(crate) fn start(&self, site: &mut Site, mode: Mode) -> Option<Server> {
         match &self.kind {
             Kind::Peer(peer) => site.peer(peer),
             Kind::Linkpush(program) => {
                 site.linkpush.clone_from(program);
-                let settings = match cache {
-                    Cache::Off => "push: auto, cache: off",
-                    Cache::Assets => "push: auto, cache: assets",
+                let settings = match mode {
+                    Mode::Plain => "push: auto, cache: off",
+                    Mode::CachedAssets => "push: auto, cache: assets",
+                    Mode::Learning => "push: auto, cache: off, learn: on",
                 };
                 site.linkpush(self.name, settings)
             }

@@ -31,31 +31,62 @@ pub(crate) enum Work {
     CachedPage,
     /// A request of a cached asset of 1 KB
     CachedAsset,
+    /// A document of 1 KB with three links in its Link field
+    Links,
+    /// The same where the route learns
+    LinksLearned,
+    /// A document of 1 KB whose HTML names three assets
+    Html,
+    /// The same where the route learns
+    HtmlLearned,
+    /// The document with links, requested by a browser
+    BrowserLinks,
+    /// The same where the route learns, with the 103 that the browser then gets
+    BrowserLinksLearned,
+    /// The document whose HTML names assets, requested by a browser
+    BrowserHtml,
+    /// The same where the route learns, with the 103 that the browser then gets
+    BrowserHtmlLearned,
 }
 
-/// The cache setting of linkpush for a kind of work. Peers always cache assets below `/cached/`.
+/// The settings of the route of linkpush for a kind of work. Peers always cache assets below `/cached/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cache {
-    Off,
-    Assets,
+pub(crate) enum Mode {
+    Plain,
+    CachedAssets,
+    Learning,
+}
+
+impl Mode {
+    const ALL: [Self; 3] = [Self::Plain, Self::CachedAssets, Self::Learning];
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Load {
     /// Requests of a path, with responses of this many bytes.
     Path(&'static str, u64),
+    /// Requests of a path as a browser sends them, with responses of this many bytes.
+    Browser(&'static str, u64),
     /// Pages with their assets.
     Pages(Pages),
 }
 
 impl Work {
     /// All kinds, in the order of the table.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::OneKb,
         Self::Large,
         Self::Page,
         Self::CachedPage,
         Self::CachedAsset,
+        Self::Links,
+        Self::LinksLearned,
+        Self::Html,
+        Self::HtmlLearned,
+        Self::BrowserLinks,
+        Self::BrowserLinksLearned,
+        Self::BrowserHtml,
+        Self::BrowserHtmlLearned,
     ];
 
     /// Returns the title in the table.
@@ -66,13 +97,30 @@ impl Work {
             Self::Page => "page with three pushed assets",
             Self::CachedPage => "page with three cached assets pushed",
             Self::CachedAsset => "cached asset of 1 KB",
+            Self::Links => "document with three links",
+            Self::LinksLearned => "document with three links, learn: on",
+            Self::Html => "document with three assets in its HTML",
+            Self::HtmlLearned => "document with three assets in its HTML, learn: on",
+            Self::BrowserLinks => "document with three links, to a browser",
+            Self::BrowserLinksLearned => "document with three links, to a browser, learn: on, 103",
+            Self::BrowserHtml => "document with three assets in its HTML, to a browser",
+            Self::BrowserHtmlLearned => "document with three assets in its HTML, to a browser, learn: on, 103",
         }
     }
 
-    const fn cache(self) -> Cache {
+    const fn mode(self) -> Mode {
         match self {
-            Self::OneKb | Self::Large | Self::Page => Cache::Off,
-            Self::CachedPage | Self::CachedAsset => Cache::Assets,
+            Self::OneKb
+            | Self::Large
+            | Self::Page
+            | Self::Links
+            | Self::Html
+            | Self::BrowserLinks
+            | Self::BrowserHtml => Mode::Plain,
+            Self::CachedPage | Self::CachedAsset => Mode::CachedAssets,
+            Self::LinksLearned | Self::HtmlLearned | Self::BrowserLinksLearned | Self::BrowserHtmlLearned => {
+                Mode::Learning
+            }
         }
     }
 
@@ -83,13 +131,25 @@ impl Work {
             Self::Page => Load::Pages(Pages::Plain),
             Self::CachedPage => Load::Pages(Pages::Cached),
             Self::CachedAsset => Load::Path("/cached/0.css", 1024),
+            Self::Links | Self::LinksLearned => Load::Path("/page/0", 1024),
+            Self::Html | Self::HtmlLearned => Load::Path("/html", 1024),
+            Self::BrowserLinks | Self::BrowserLinksLearned => Load::Browser("/page/0", 1024),
+            Self::BrowserHtml | Self::BrowserHtmlLearned => Load::Browser("/html", 1024),
         }
     }
 
     /// Returns the requests or pages of the shorter of the two loads whose difference counts: enough for 1 % precision.
     const fn number(self) -> u64 {
         match self {
-            Self::OneKb => 1024,
+            Self::OneKb
+            | Self::Links
+            | Self::LinksLearned
+            | Self::Html
+            | Self::HtmlLearned
+            | Self::BrowserLinks
+            | Self::BrowserLinksLearned
+            | Self::BrowserHtml
+            | Self::BrowserHtmlLearned => 1024,
             Self::Large => 512,
             Self::Page | Self::CachedPage => 256,
             Self::CachedAsset => 2048,
@@ -118,18 +178,22 @@ impl Bench<'_> {
         column: &mut [Cell],
     ) -> Option<String> {
         let mut name = None;
-        for cache in [Cache::Off, Cache::Assets] {
-            let takes_part = cache == Cache::Off || contestant.caches;
-            if !takes_part || !works.iter().any(|work| work.cache() == cache) {
+        for mode in Mode::ALL {
+            let takes_part = match mode {
+                Mode::Plain => true,
+                Mode::CachedAssets => contestant.caches,
+                Mode::Learning => contestant.is_linkpush(),
+            };
+            if !takes_part || !works.iter().any(|work| work.mode() == mode) {
                 continue;
             }
-            let Some(server) = contestant.start(site, cache) else {
+            let Some(server) = contestant.start(site, mode) else {
                 continue;
             };
             name = Some(server.name.clone());
             let mut counts = Counts::of(&server, self.folder);
             for (work, cell) in works.iter().zip(column.iter_mut()) {
-                if work.cache() == cache {
+                if work.mode() == mode {
                     let figure = self.measure(*work, contestant, server.address, &mut counts);
                     let said = match &figure {
                         Ok(figure) => format!("{:.0}", figure.instructions),
@@ -170,14 +234,14 @@ impl Bench<'_> {
 
     /// Warms the server up: its connections to the origin, its memory, and its cache until that has every asset.
     fn warm_up(&self, work: Work, address: SocketAddr, number: u64) -> Result<(), String> {
-        if work.cache() == Cache::Assets {
+        if work.mode() == Mode::CachedAssets {
             // linkpush stores only what a page preloads.
             self.attempt(Work::CachedPage, address, WARM_UP_PAGES)?;
         }
         for _ in 0..WARM_UPS {
             let before = self.origin.assets();
             self.attempt(work, address, number)?;
-            if work.cache() == Cache::Off || self.origin.assets() == before {
+            if work.mode() != Mode::CachedAssets || self.origin.assets() == before {
                 break;
             }
         }
@@ -207,7 +271,8 @@ impl Bench<'_> {
     /// Runs one load, and returns the number of pages whose assets were all pushed.
     fn attempt(&self, work: Work, address: SocketAddr, number: u64) -> Result<u64, String> {
         match work.load() {
-            Load::Path(path, bytes) => h2load::run(address, Requests { path, bytes, number }).map(|_| 0),
+            Load::Path(path, bytes) => h2load::run(address, Requests { path, bytes, number }, &[]).map(|_| 0),
+            Load::Browser(path, bytes) => h2load::run(address, Requests { path, bytes, number }, &BROWSER).map(|_| 0),
             Load::Pages(pages) => {
                 let load = async { tokio::time::timeout(LIMIT, pages::load(address, pages, number)).await };
                 match self.runtime.block_on(load) {
@@ -224,6 +289,9 @@ impl Bench<'_> {
 /// at a time.
 const WARM_UPS: usize = 5;
 const WARM_UP_PAGES: u64 = 64;
+
+/// The fields by which linkpush knows a browser that opens a page.
+const BROWSER: [&str; 2] = ["sec-fetch-mode: navigate", "sec-fetch-dest: document"];
 
 /// Time limit of a load of pages.
 const LIMIT: Duration = Duration::from_secs(300);

@@ -6,9 +6,11 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
+use http::{HeaderMap, header};
 use linkpush::{
+    html::{End, HtmlReader, Limits, ResponseFields},
     learn::{Evidence, LearnPolicy, Links, ManifestLimits, ManifestStore, Observation, Observed, VisitorFacts},
-    link::Spelled,
+    link::{Document, Spelled},
     push::Source,
 };
 
@@ -23,6 +25,8 @@ pub(crate) struct Setting {
     pub(crate) deploys: u32,
     /// The store's limit on documents.
     pub(crate) limit: u32,
+    /// Where the documents name their assets: `Learned` for their Link fields, `Html` for their HTML.
+    pub(crate) source: Source,
 }
 
 /// Kinds of documents.
@@ -102,6 +106,8 @@ pub(crate) struct Outcome {
     pub(crate) documents_deployed: u64,
     /// Documents in the store at the end.
     pub(crate) held: u64,
+    /// Responses whose HTML was read.
+    pub(crate) pages_read: u64,
 }
 
 impl Outcome {
@@ -224,6 +230,46 @@ fn links(document: u32, deploy: u32, visit: &Visit, random: &mut Random) -> (Vec
     (links, common)
 }
 
+/// Returns a page whose head names these assets as applications do.
+fn page(links: &[String]) -> String {
+    let mut head = String::from("<!doctype html><html><head><meta charset=utf-8><title>A page</title>");
+    for link in links {
+        let url = link.split(['<', '>']).nth(1).unwrap_or_default();
+        head += &match link {
+            link if link.contains("as=style") => format!("<link rel=stylesheet href={url}>"),
+            link if link.contains("as=script") => format!("<script src={url} defer></script>"),
+            link if link.contains("as=font") => format!("<link rel=preload as=font href={url} crossorigin>"),
+            _ => format!("<link rel=preload as=image href={url}>"),
+        };
+    }
+    head + "</head><body><p>Text</p></body></html>"
+}
+
+/// Reads a page as the proxy does; returns its links.
+fn read(path: &str, html: &str) -> Vec<Spelled> {
+    let Ok(document) = Document::new("https", "site.example", path) else {
+        return Vec::new();
+    };
+    let fields = ResponseFields {
+        content_type: b"text/html; charset=utf-8",
+        ..ResponseFields::default()
+    };
+    let mut reader = HtmlReader::new(Limits::default(), &document, fields);
+    reader.feed(html.as_bytes());
+    let found = reader.finish(End::Whole);
+    found.map_or_else(|_| Vec::new(), |found| found.learnable(&document))
+}
+
+/// Returns the fields by which a change of a page is known.
+fn validators(html: &str) -> HeaderMap {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in html.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    let etag = format!("\"{hash:x}\"").parse().map(|tag| (header::ETAG, tag));
+    etag.into_iter().collect()
+}
+
 /// Returns the bytes of a link's asset.
 fn bytes(link: &str) -> u64 {
     match link {
@@ -260,33 +306,46 @@ pub(crate) fn run(setting: Setting) -> Outcome {
         let path = format!("/document/{document}");
         let key = store
             .hasher()
-            .document(&policy, ("https", "site.example", &path, None), &http::HeaderMap::new());
+            .document(&policy, ("https", "site.example", &path, None), &HeaderMap::new());
         let now = 1_000_000 + u64::from(request);
         let delivered = store.known(key, &policy, now).unwrap_or_default().links;
         let (links, common) = links(document, deploy, &visit, &mut random);
         let tally = outcome.by_kind.entry(Kind::of(document)).or_default();
-        let verdict_paused = {
+        let (values, is_read) = if setting.source == Source::Html {
+            let html = page(&links);
+            let fingerprint = store.hasher().fingerprint(&validators(&html));
+            let is_read = store.is_html_due(key, fingerprint, || Evidence::Anonymous, 0, &[]);
+            (read(&path, &html), is_read)
+        } else {
+            let values = links.iter().filter_map(|link| Spelled::read(link.as_bytes()));
+            (values.collect(), true)
+        };
+        outcome.pages_read += u64::from(is_read);
+        let verdict_paused = is_read && {
             let fields: Vec<&[u8]> = visit.cookie.iter().map(|cookie| cookie.as_bytes()).collect();
             let facts = VisitorFacts {
                 address: visit.address,
                 cookies: &fields,
                 set_cookies: &[],
                 authorization: false,
+                identities: &[],
                 query: None,
+                division: None,
             };
             let evidence = Evidence::of(&facts, &policy.key, store.hasher());
-            let values: Vec<Spelled> = links.iter().filter_map(|link| Spelled::read(link.as_bytes())).collect();
             let seen = Observation {
                 now,
                 evidence: &evidence,
                 network: store.hasher().network(visit.address),
                 response: Observed::Document,
-                source: Source::Learned,
+                source: setting.source,
                 links: &values,
                 delivered: &delivered,
                 policies: &[],
+                page_policies: None,
+                query: None,
             };
-            store.observe(key, &policy, &seen).paused
+            store.observe(&key.into(), &policy, &seen).paused
         };
         tally.requests += 1;
         tally.common += common as u64;
@@ -294,7 +353,7 @@ pub(crate) fn run(setting: Setting) -> Outcome {
         if request >= period {
             asked.insert(document);
         }
-        let was_stale = judge(tally, &mut outcome.leaked, &delivered, &links, (visitor, deploy));
+        let was_stale = judge(tally, &mut outcome.leaked, &delivered, &values, (visitor, deploy));
         if was_stale {
             outcome.stale_responses += 1;
             let count = stale.entry(document).or_default();
@@ -312,13 +371,14 @@ fn judge(
     tally: &mut Tally,
     leaked: &mut u64,
     delivered: &Links,
-    links: &[String],
+    links: &[Spelled],
     (visitor, deploy): (u32, u32),
 ) -> bool {
     let mut is_stale = false;
     for link in delivered.iter() {
+        let is_right = links.iter().any(|had| had.text() == AsRef::<[u8]>::as_ref(link));
         let link = String::from_utf8_lossy(link.as_ref());
-        if links.iter().any(|had| **had == *link) {
+        if is_right {
             tally.right += 1;
             tally.used_bytes += bytes(&link);
         } else {

@@ -83,6 +83,8 @@ fn check(found: &Found, document: &Document, limits: Limits) {
         assert!(!document.is_itself(&link.target));
         assert!(found.links[..at].iter().all(|before| !before.is_one_fetch(link)));
     }
+    let policies: usize = found.policies.iter().map(|policy| policy.len()).sum();
+    assert!(policies <= 17 * 1024);
     // A character of an attribute is at most nine bytes of a URL (`%E2%82%AC`), a base counts with each link, and an attribute
     // is bounded.
     let memory = found.links.iter().map(|link| link.field_value().len());

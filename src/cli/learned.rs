@@ -11,7 +11,10 @@ pub struct Args {
     /// The server's configuration file, which names its admin address or socket
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Forget the links of the document
+    /// A request field by which documents of the URL differ, such as 'accept-language: de'
+    #[arg(long = "header", value_name = "NAME: VALUE", allow_hyphen_values = true)]
+    headers: Vec<String>,
+    /// Forget the links of the document, and of all documents of the same key
     #[arg(long)]
     forget: bool,
     /// How to print
@@ -33,8 +36,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(config) = super::configuration::configured(&args.config) else {
         return Ok(ExitCode::FAILURE);
     };
+    let mut fields = Vec::new();
+    for header in &args.headers {
+        let Some((name, value)) = header.split_once(':') else {
+            eprint!(
+                "{}",
+                super::failure::report(&anyhow::anyhow!("--header: must be NAME: VALUE, got {header}"))
+            );
+            return Ok(ExitCode::from(super::failure::USAGE));
+        };
+        fields.push((name.to_owned(), value.trim().to_owned()));
+    }
     let request = LearnedRequest {
         url: args.url.clone(),
+        fields,
         forget: args.forget,
     };
     let document: LearnedDocument = admin::post(&config, LEARNED_PATH, &request)?;
@@ -61,6 +76,20 @@ fn print(document: &LearnedDocument) {
     );
     if document.paused {
         println!("paused   its learned links kept being wrong");
+    }
+    if !document.divided_by_fields.is_empty() {
+        println!(
+            "divided  by the request fields {}, as Vary says: {} documents (--header chooses one)",
+            document.divided_by_fields.join(", "),
+            document.variants
+        );
+    }
+    if !document.divided_by_parameters.is_empty() {
+        let names = document.divided_by_parameters.join(", ");
+        println!(
+            "divided  by the query parameters {names}: {} documents; learn.key: [{names}] does so from the start",
+            document.variants
+        );
     }
     for link in &document.links {
         let way = match (&link.withheld, link.delivered) {

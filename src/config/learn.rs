@@ -36,8 +36,14 @@ pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Findings<'_>) 
         "from" => policy.from, non_empty_list("a list of link and html", parse("link or html", |text| {
             SOURCES.iter().find(|(name, _)| *name == text).map(|(_, source)| *source)
         }));
+        "html_bytes" => policy.html_bytes, parse("4KiB to 1MiB with its unit (KiB, MiB)", |text| {
+            value::size(text).filter(|bytes| (4 * 1024..=1024 * 1024).contains(bytes))
+        });
         "key" => policy.key, key;
         "vary" => policy.vary, list("a list of request fields", parse("the name of a request field", |text| {
+            HeaderName::from_bytes(text.as_bytes()).ok()
+        }));
+        "identity" => policy.identity, list("a list of request fields", parse("the name of a request field", |text| {
             HeaderName::from_bytes(text.as_bytes()).ok()
         }));
         "min_visitors" => policy.min_visitors, integer(2..=16);

@@ -30,6 +30,19 @@ pub struct Limits {
     pub attribute_bytes: usize,
 }
 
+impl Limits {
+    /// The default bounds, but for this number of bytes of the body and of its text.
+    #[must_use]
+    pub fn of_bytes(bytes: u32) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self {
+            body_bytes: bytes,
+            text_bytes: bytes,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Limits {
     /// 128 KiB of the body and of its text, 10,000 tags, 500 links, 4 KiB of an attribute.
     fn default() -> Self {
@@ -70,7 +83,7 @@ pub enum ReaderState {
 pub enum End {
     /// The body is complete.
     Whole,
-    /// The body ended too early, or the rest was not awaited.
+    /// The body ended too early, or may have: it is read if its head has ended.
     BrokenOff,
 }
 
@@ -81,6 +94,9 @@ pub struct Found {
     pub links: Vec<HtmlLink>,
     /// The skipped elements, in document order.
     pub skipped: Vec<Skipped>,
+    /// The Content-Security-Policies of `meta` elements, in document order. Instead of more than 16 KiB of them, or of
+    /// one that is longer than an attribute is read, there is one that allows nothing.
+    pub policies: Vec<Box<str>>,
 }
 
 /// An element that causes a fetch, and is skipped.
@@ -109,6 +125,8 @@ struct Stages {
     decoder: ContentDecoder,
     content: Vec<u8>,
     text: DecodedText,
+    /// The last two bytes of the text so far.
+    tail: [u8; 2],
     feed: Feed,
     tokens: Tokens,
 }
@@ -194,7 +212,7 @@ impl HtmlReader {
         if let Some(stages) = &mut self.stages {
             let outcome = match end {
                 End::Whole => stages.end(&mut self.found, self.limits),
-                End::BrokenOff => Some(Err(HtmlReason::BrokenOff)),
+                End::BrokenOff => stages.break_off(&mut self.found, self.limits),
             };
             self.settle(outcome);
         }
@@ -238,6 +256,7 @@ impl Stages {
             decoder: ContentDecoder::new(fields.content_encoding).ok_or(HtmlReason::ContentCoding)?,
             content: Vec::new(),
             text: DecodedText::new(content::in_content(fields.content_type)),
+            tail: [0; 2],
             feed,
             tokens: Tokens::Waiting(Some(source)),
         })
@@ -272,6 +291,14 @@ impl Stages {
         self.tokenize(&[], Rest::None, found, limits).or(Some(Ok(())))
     }
 
+    /// Reads the text that the tokenizer held back; the head is read if its end is in the text.
+    fn break_off(&mut self, found: &mut Found, limits: Limits) -> ReadOutcome {
+        let outcome = self.tokenize(&[], Rest::None, found, limits);
+        // The beginning of a tag would count as text, which ends a head.
+        let is_in_tag = matches!(self.tail, [_, b'<'] | [b'<', b'/']);
+        outcome.filter(|_| !is_in_tag).or(Some(Err(HtmlReason::BrokenOff)))
+    }
+
     /// Reads decoded content in pieces of [`PIECE`] bytes, since one piece of the body may decode to `text_bytes`.
     fn tokenize(&mut self, content: &[u8], rest: Rest, found: &mut Found, limits: Limits) -> ReadOutcome {
         let mut pieces = content.chunks(PIECE);
@@ -292,8 +319,13 @@ impl Stages {
                 self.tokens = Tokens::Running(Box::new(tokenizer));
             }
         }
-        let feed = &mut self.feed;
-        self.text.decode(content, rest, |text| feed.push(text));
+        let (feed, tail) = (&mut self.feed, &mut self.tail);
+        self.text.decode(content, rest, |text| {
+            for byte in text.get(text.len().saturating_sub(2)..).unwrap_or_default() {
+                *tail = [tail[1], *byte];
+            }
+            feed.push(text);
+        });
         if rest == Rest::None {
             feed.end();
         }
@@ -325,6 +357,10 @@ impl Found {
                 self.skip(target, reason, most);
                 None
             }
+            HeadEvent::Policy(policy) => {
+                self.add_policy(policy);
+                None
+            }
             HeadEvent::End => Some(Ok(())),
             HeadEvent::Fail(reason) => Some(Err(reason)),
         }
@@ -347,6 +383,17 @@ impl Found {
         Ok(())
     }
 
+    fn add_policy(&mut self, policy: Option<Box<str>>) {
+        let length: usize = self.policies.iter().map(|policy| policy.len()).sum();
+        let policy = policy.filter(|policy| length.saturating_add(policy.len()) <= MAX_POLICIES);
+        match policy {
+            // In an element, a comma does not separate policies (CSP Level 3, section 3.3), but spoils the word that has
+            // it, as a quotation mark does.
+            Some(policy) => self.policies.push(policy.replace(',', "\"").into()),
+            None => self.policies = vec![NOTHING_ALLOWED.into()],
+        }
+    }
+
     fn skip(&mut self, target: Box<str>, reason: HtmlSkip, most: usize) {
         if self.skipped.len() < most {
             self.skipped.push(Skipped { target, reason });
@@ -358,6 +405,11 @@ impl Found {
 fn first_word(value: &[u8]) -> &[u8] {
     value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii()
 }
+
+/// Bytes of a page's policies that are kept.
+const MAX_POLICIES: usize = 16 * 1024;
+
+const NOTHING_ALLOWED: &str = "default-src 'none'";
 
 /// Bytes of the body that are read before the reader checks whether the head has ended.
 const PIECE: usize = 4096;

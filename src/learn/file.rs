@@ -1,16 +1,20 @@
 //! Writes and reads the file of manifests: JSON with a version and a checksum.
 //!
 //! ```json
-//! {"linkpush-manifests":2,"crc32":2401313841,"content":{
+//! {"linkpush-manifests":3,"crc32":2401313841,"content":{
 //!   "secret":[81985529216486895,18364758544493064720],
 //!   "documents":[{
 //!     "key":123935491713049331417113421098386233746,
 //!     "last_seen":1764028800,
-//!     "links":["</main.css>; rel=preload; as=style"]}]}}
+//!     "links":["</main.css>; rel=preload; as=style"],
+//!     "csp":"script-src 'self'","page_csp":"img-src *"},{
+//!     "key":4711,"last_seen":1764028800,"links":[],
+//!     "division":{"fields":["accept-language"],"parameters":["p"],"variants":[815]}}]}}
 //! ```
 //!
-//! The file is one line. A truncated file is invalid JSON; the CRC-32 of the content's text detects a changed byte. The
-//! file contains the secret of the keys, so it has to stay private. Version 1 was a text of lines, and is refused.
+//! The file is one line. A truncated file is invalid JSON; the CRC-32 of version and content's text detects a changed byte. The
+//! file contains the secret of the keys, so it has to stay private. Version 2 had neither policies nor divisions, and is
+//! read. Version 1 was a text of lines, and is refused.
 
 use std::borrow::Cow;
 
@@ -26,7 +30,7 @@ pub enum FileError {
     #[error("it is not a file of manifests")]
     Foreign,
     /// Another version wrote the file.
-    #[error("its version is {found}, this program reads {VERSION}")]
+    #[error("its version is {found}, this program reads {OLDEST} to {VERSION}")]
     Version {
         /// The version in the file.
         found: u32,
@@ -54,6 +58,26 @@ pub struct Saved<'l> {
     pub last_seen: u64,
     /// The links that are delivered early, as field values without line breaks.
     pub links: Vec<Cow<'l, str>>,
+    /// The Content-Security-Policy of the response's fields, nonces aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csp: Option<Cow<'l, str>>,
+    /// The policy of the page's `meta` elements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_csp: Option<Cow<'l, str>>,
+    /// The variants by which the document is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub division: Option<SavedDivision<'l>>,
+}
+
+/// The variants of one document in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedDivision<'l> {
+    /// The request fields that divide the documents.
+    pub fields: Vec<Cow<'l, str>>,
+    /// The query parameters that do.
+    pub parameters: Vec<Cow<'l, str>>,
+    /// The variants.
+    pub variants: Vec<DocumentKey>,
 }
 
 /// The whole file. Only the version is required, so that files of other versions are recognised.
@@ -66,7 +90,8 @@ struct File<'t> {
     content: Option<&'t RawValue>,
 }
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+const OLDEST: u32 = 2;
 const START: &[u8] = b"{\"linkpush-manifests\":";
 const START_OF_VERSION_1: &[u8] = b"linkpush-manifests 1 ";
 
@@ -75,28 +100,17 @@ const START_OF_VERSION_1: &[u8] = b"linkpush-manifests 1 ";
 /// # Errors
 ///
 /// serde's errors, which do not occur: numbers and texts can always be written.
-pub fn encode<L: AsRef<[u8]>>(
-    hasher: &KeyHasher,
-    documents: &[(DocumentKey, u64, impl AsRef<[L]>)],
-) -> serde_json::Result<String> {
-    let saved = documents.iter().map(|(key, last_seen, links)| Saved {
-        key: *key,
-        last_seen: *last_seen,
-        links: links
-            .as_ref()
-            .iter()
-            .filter_map(|link| str::from_utf8(link.as_ref()).ok())
-            .filter(|link| is_line(link))
-            .map(Cow::from)
-            .collect(),
-    });
+pub fn encode(hasher: &KeyHasher, mut documents: Vec<Saved<'_>>) -> serde_json::Result<String> {
+    for saved in &mut documents {
+        saved.links.retain(|link| is_line(link));
+    }
     let content = to_raw_value(&Content {
         secret: hasher.secret(),
-        documents: saved.collect(),
+        documents,
     })?;
     serde_json::to_string(&File {
         version: VERSION,
-        crc32: Some(crc32fast::hash(content.get().as_bytes())),
+        crc32: Some(checksum(VERSION, content.get())),
         content: Some(&content),
     })
 }
@@ -114,11 +128,11 @@ pub fn decode(bytes: &[u8]) -> Result<Content<'static>, FileError> {
         return Err(FileError::Foreign);
     }
     let file: File<'_> = serde_json::from_slice(bytes).map_err(|_| FileError::Damaged)?;
-    if file.version != VERSION {
+    if !(OLDEST..=VERSION).contains(&file.version) {
         return Err(FileError::Version { found: file.version });
     }
     let text = file.content.ok_or(FileError::Damaged)?.get();
-    if file.crc32 != Some(crc32fast::hash(text.as_bytes())) {
+    if file.crc32 != Some(checksum(file.version, text)) {
         return Err(FileError::Damaged);
     }
     let content: Content<'static> = serde_json::from_str(text).map_err(|_| FileError::Damaged)?;
@@ -127,6 +141,16 @@ pub fn decode(bytes: &[u8]) -> Result<Content<'static>, FileError> {
         .all(|link| is_line(link))
         .then_some(content)
         .ok_or(FileError::Damaged)
+}
+
+/// Returns the checksum of a content; from version 3 on, it covers the version, too.
+fn checksum(version: u32, content: &str) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    if version > 2 {
+        hasher.update(&version.to_be_bytes());
+    }
+    hasher.update(content.as_bytes());
+    hasher.finalize()
 }
 
 /// Returns whether a link can stand in a field: a line break would end the field.
@@ -140,35 +164,75 @@ mod tests {
 
     const LINKS: [&str; 2] = ["</a.css>; rel=preload", "</b>; title=\"\\\"ü\""];
 
+    fn saved(key: u128, last_seen: u64, links: &[&'static str]) -> Saved<'static> {
+        Saved {
+            key: DocumentKey(key),
+            last_seen,
+            links: links.iter().map(|link| Cow::from(*link)).collect(),
+            csp: None,
+            page_csp: None,
+            division: None,
+        }
+    }
+
     fn written() -> String {
-        let links = |links: &[&'static str]| links.to_vec();
-        encode(
-            &KeyHasher::new((1, u64::MAX)),
-            &[
-                (DocumentKey(7), 1000, links(&LINKS)),
-                (DocumentKey(u128::MAX), 2000, links(&["</c>", "</d>\nset-cookie: a"])),
-            ],
-        )
-        .expect("a text")
+        let first = Saved {
+            csp: Some("script-src 'self'".into()),
+            page_csp: Some("img-src *".into()),
+            ..saved(7, 1000, &LINKS)
+        };
+        let divided = Saved {
+            division: Some(SavedDivision {
+                fields: vec!["accept-language".into()],
+                parameters: vec!["p".into()],
+                variants: vec![DocumentKey(7)],
+            }),
+            ..saved(8, 3000, &[])
+        };
+        let documents = vec![first, saved(u128::MAX, 2000, &["</c>", "</d>\nset-cookie: a"]), divided];
+        encode(&KeyHasher::new((1, u64::MAX)), documents).expect("a text")
     }
 
     /// Returns a whole file with this content.
     fn finished(content: &str) -> String {
-        let sum = crc32fast::hash(content.as_bytes());
-        format!("{{\"linkpush-manifests\":2,\"crc32\":{sum},\"content\":{content}}}")
+        finished_as(VERSION, content)
+    }
+
+    fn finished_as(version: u32, content: &str) -> String {
+        let sum = checksum(version, content);
+        format!("{{\"linkpush-manifests\":{version},\"crc32\":{sum},\"content\":{content}}}")
     }
 
     #[test]
     fn an_encoded_file_is_decoded_without_links_of_two_lines() {
         let content = decode(written().as_bytes()).expect("a whole file");
         assert_eq!(content.secret, (1, u64::MAX));
-        let [first, second] = &content.documents[..] else {
+        let [first, second, divided] = &content.documents[..] else {
             unreachable!("{content:?}")
         };
         assert_eq!((first.key, first.last_seen), (DocumentKey(7), 1000));
         assert_eq!(first.links, LINKS);
         assert_eq!((second.key, second.last_seen), (DocumentKey(u128::MAX), 2000));
         assert_eq!(second.links, ["</c>"]);
+        assert_eq!(first.csp.as_deref(), Some("script-src 'self'"));
+        assert_eq!(first.page_csp.as_deref(), Some("img-src *"));
+        assert_eq!(second.csp, None);
+        let division = divided.division.as_ref().expect("a division");
+        assert_eq!(
+            (&division.fields[..], &division.parameters[..]),
+            (&["accept-language".into()][..], &["p".into()][..])
+        );
+        assert_eq!(division.variants, [DocumentKey(7)]);
+    }
+
+    #[test]
+    fn a_file_of_the_version_before_is_read() {
+        let content = r#"{"secret":[1,2],"documents":[{"key":1,"last_seen":2,"links":["</a>"]}]}"#;
+        let old = finished_as(2, content);
+        let read = decode(old.as_bytes()).expect("a whole file");
+        assert_eq!(read.documents, [saved(1, 2, &["</a>"])]);
+        let newer = finished_as(4, content);
+        assert_eq!(decode(newer.as_bytes()), Err(FileError::Version { found: 4 }));
     }
 
     #[test]

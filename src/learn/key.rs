@@ -5,11 +5,18 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::policy::{LearnKey, LearnPolicy};
-use crate::url_hash::UrlHasher;
+use crate::url_hash::{Parts, UrlHasher};
 
 /// The hash that identifies a document in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DocumentKey(pub(super) u128);
+
+impl DocumentKey {
+    /// Makes a key from the parts that identify the document.
+    pub(super) fn of(parts: Parts) -> Self {
+        Self(u128::from_be_bytes(parts.finish().to_bytes()))
+    }
+}
 
 /// A source of document keys, and of marks of visitors, under one secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +64,12 @@ impl KeyHasher {
                 parts.add(value.as_bytes());
             }
         }
-        DocumentKey(u128::from_be_bytes(parts.finish().to_bytes()))
+        DocumentKey::of(parts)
+    }
+
+    /// Begins a key.
+    pub(super) fn parts(&self) -> Parts {
+        self.0.parts()
     }
 
     /// Returns a hash of the fields that show a change of a response's content: `ETag`, `Last-Modified`,
@@ -67,6 +79,19 @@ impl KeyHasher {
         let mut parts = self.0.parts();
         for name in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_LENGTH] {
             parts.add(response.get(name).map_or(&[][..], HeaderValue::as_bytes));
+        }
+        parts.finish().fold()
+    }
+
+    /// Returns a hash of the fields that name links and the policies for them, byte for byte.
+    #[must_use]
+    pub fn of_links(&self, response: &HeaderMap) -> u64 {
+        let mut parts = self.0.parts();
+        for name in [header::LINK, header::CONTENT_SECURITY_POLICY] {
+            for line in response.get_all(name) {
+                parts.add(line.as_bytes());
+            }
+            parts.add(b"");
         }
         parts.finish().fold()
     }
@@ -81,25 +106,8 @@ impl KeyHasher {
     }
 }
 
-/// Yields the pairs of a query that are not part of a document's key.
-pub(super) fn left_out<'q>(key: &LearnKey, query: Option<&'q str>) -> impl Iterator<Item = &'q str> {
-    let pairs = match key {
-        LearnKey::PathAndQuery => None,
-        LearnKey::Path | LearnKey::Parameters(_) => query,
-    };
-    let is_in_key = move |pair: &str| match key {
-        LearnKey::Parameters(names) => names.iter().any(|name| **name == *name_of(pair)),
-        LearnKey::Path | LearnKey::PathAndQuery => false,
-    };
-    let left_out: Vec<&str> = pairs
-        .into_iter()
-        .flat_map(|query| query.split('&'))
-        .filter(|pair| !pair.is_empty() && !is_in_key(pair))
-        .collect();
-    left_out.into_iter()
-}
-
-fn name_of(pair: &str) -> &str {
+/// Returns the name in a pair of a query.
+pub(super) fn name_of(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name)
 }
 
@@ -132,8 +140,6 @@ mod tests {
         assert_eq!(of(Some("v=2&lang=de&utm=x")), of(Some("lang=de&v=2")));
         assert_ne!(of(Some("lang=de")), of(Some("lang=fr")));
         assert_ne!(of(Some("lang=v")), of(Some("v=lang")));
-        let left: Vec<&str> = left_out(&policy.key, Some("v=2&lang=de&utm=x&&t")).collect();
-        assert_eq!(left, ["utm=x", "t"]);
     }
 
     #[test]

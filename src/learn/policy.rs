@@ -59,7 +59,7 @@ impl Returning {
 ///
 /// # Defaults
 ///
-/// Off; from `Link` and HTML; documents by their path; three visitors; a day.
+/// Off; from `Link` and HTML, of which 128 KiB; documents by their path; three visitors; a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LearnPolicy {
     /// Whether the route learns.
@@ -68,6 +68,10 @@ pub struct LearnPolicy {
     pub from: Vec<LearnSource>,
     /// The part of the query that distinguishes documents.
     pub key: LearnKey,
+    /// Largest number of bytes of a page that are read, as received and once decoded, 4 KiB to 1 MiB.
+    pub html_bytes: u32,
+    /// Request fields that tell who asks, besides those that are known.
+    pub identity: Vec<HeaderName>,
     /// Request fields whose values distinguish documents, for an application that varies its links by them.
     pub vary: Vec<HeaderName>,
     /// Number of visitors with nothing in common who must have got a link that may be personal, 2 to 16.
@@ -86,6 +90,8 @@ impl Default for LearnPolicy {
             learning: Learning::Off,
             from: vec![LearnSource::Link, LearnSource::Html],
             key: LearnKey::Path,
+            html_bytes: 128 * 1024,
+            identity: Vec::new(),
             vary: Vec::new(),
             min_visitors: 3,
             expire_after: Duration::from_secs(24 * 60 * 60),

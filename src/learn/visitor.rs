@@ -2,13 +2,16 @@
 
 use std::net::IpAddr;
 
+use http::{HeaderName, HeaderValue};
+
 use super::{
-    key::{KeyHasher, left_out},
+    division::{Division, left_out},
+    key::KeyHasher,
     policy::LearnKey,
 };
 
 /// The facts by which the visitor that got a response is recognised.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct VisitorFacts<'a> {
     /// The client's address.
     pub address: IpAddr,
@@ -18,8 +21,12 @@ pub struct VisitorFacts<'a> {
     pub set_cookies: &'a [&'a [u8]],
     /// Whether the request has an `Authorization` field.
     pub authorization: bool,
+    /// The request's other fields that tell who asks: see [`identities`](super::identities).
+    pub identities: &'a [(&'a HeaderName, &'a HeaderValue)],
     /// The request's query.
     pub query: Option<&'a str>,
+    /// What divides the documents of the request's key.
+    pub division: Option<&'a Division>,
 }
 
 /// The value of a response as evidence that its links are for everybody.
@@ -63,13 +70,16 @@ impl Evidence {
             .iter()
             .filter_map(|field| field.split(|&b| b == b';').next());
         let cookies = requested.chain(set).map(|pair| (COOKIE, pair.trim_ascii()));
-        let query = left_out(key, facts.query).map(|pair| (QUERY, pair.as_bytes()));
+        let query = left_out(key, facts.division, facts.query).map(|pair| (QUERY, pair.as_bytes()));
         let pairs: Vec<(u8, &[u8])> = cookies.chain(query).filter(|(_, pair)| !pair.is_empty()).collect();
-        if pairs.is_empty() {
+        if pairs.is_empty() && facts.identities.is_empty() {
             return Self::Anonymous;
         }
         let telling = pairs.iter().filter(|(_, pair)| tells_visitors_apart(pair));
         let mut marks: Vec<u64> = telling.map(|(kind, pair)| hasher.mark(*kind, pair)).collect();
+        // However short, a name is a visitor's own.
+        let identities = facts.identities.iter();
+        marks.extend(identities.map(|(name, value)| hasher.mark_of_field(name, value)));
         if marks.is_empty() {
             let all: Vec<&[u8]> = pairs.iter().map(|(_, pair)| *pair).collect();
             marks.push(hasher.mark(ALL, &all.concat()));
@@ -108,6 +118,14 @@ impl Visitor {
 }
 
 impl KeyHasher {
+    fn mark_of_field(&self, name: &HeaderName, value: &HeaderValue) -> u64 {
+        let mut parts = self.parts();
+        parts.add(&[IDENTITY]);
+        parts.add(name.as_str().as_bytes());
+        parts.add(value.as_bytes());
+        parts.finish().fold()
+    }
+
     /// Returns the mark of an address's network, within which one visitor may get other addresses: /24, or /48 for
     /// IPv6.
     #[must_use]
@@ -129,6 +147,7 @@ const NETWORK: u8 = 0;
 const COOKIE: u8 = 1;
 const QUERY: u8 = 2;
 const ALL: u8 = 3;
+const IDENTITY: u8 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -142,7 +161,9 @@ mod tests {
             cookies,
             set_cookies: &[],
             authorization: false,
+            identities: &[],
             query: None,
+            division: None,
         }
     }
 
@@ -159,7 +180,7 @@ mod tests {
         assert_eq!(Evidence::of(&anonymous, &LearnKey::Path, &HASHER), Evidence::Anonymous);
         let authorized = VisitorFacts {
             authorization: true,
-            ..anonymous
+            ..anonymous.clone()
         };
         assert_eq!(
             Evidence::of(&authorized, &LearnKey::Path, &HASHER),
@@ -195,6 +216,29 @@ mod tests {
         let other = visitor(&facts([203, 0, 113, 1], &[b"session=2222222222222222; theme=dark"]));
         assert!(one.may_be(&moved) && one.may_be(&cleared));
         assert!(!one.may_be(&other) && !moved.may_be(&other));
+    }
+
+    #[test]
+    fn a_name_in_a_field_is_a_visitors_own_however_short() {
+        let name = HeaderName::from_static("x-user");
+        let (ann, bob) = (HeaderValue::from_static("ann"), HeaderValue::from_static("bob"));
+        let of = |address, value| {
+            visitor(&VisitorFacts {
+                identities: &[(&name, value)],
+                ..facts(address, &[b"theme=dark"])
+            })
+        };
+        let first = of([192, 0, 2, 1], &ann);
+        assert!(first.may_be(&of([198, 51, 100, 1], &ann)));
+        assert!(!first.may_be(&of([198, 51, 100, 1], &bob)));
+        let only = VisitorFacts {
+            identities: &[(&name, &ann)],
+            ..facts([192, 0, 2, 1], &[])
+        };
+        assert_ne!(
+            Evidence::of(&only, &LearnKey::PathAndQuery, &HASHER),
+            Evidence::Anonymous
+        );
     }
 
     #[test]

@@ -45,6 +45,12 @@ impl Spelled {
         inside.split(|&byte| byte == b'>').next().unwrap_or_default()
     }
 
+    /// Returns whether the link asks for a fetch of its target, not merely for a connection.
+    #[must_use]
+    pub fn is_fetch(&self) -> bool {
+        !self.behind_target().starts_with(b"; rel=preconnect")
+    }
+
     /// Returns whether two links differ in nothing that makes them two links but their targets.
     #[must_use]
     pub fn is_alike(&self, other: &Self) -> bool {

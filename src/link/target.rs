@@ -68,6 +68,19 @@ impl Target {
         }
     }
 
+    /// Makes a target from scheme, authority, path and query that a parse would not change.
+    pub(super) fn from_parts((scheme, authority, path_and_query): (&str, &str, &str), host: usize, port: u16) -> Self {
+        let url = [scheme, "://", authority, path_and_query].concat();
+        let host_at = scheme.len() + "://".len();
+        Self {
+            host_at,
+            host_end: host_at + host,
+            path_at: host_at + authority.len(),
+            port,
+            url,
+        }
+    }
+
     /// Returns a target with this scheme and authority and another path and query.
     pub(super) fn with_path(&self, path_and_query: &str) -> Self {
         let origin = self.part(0, self.path_at);

@@ -15,8 +15,8 @@ use super::{edge::ProxySnapshot, running::OpenRequest, span::RequestTrace, url::
 use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
-    html::HtmlReader,
-    learn::{DocumentKey, Evidence, Links},
+    html::{self, HtmlReader},
+    learn::{DocumentPlace, Evidence, Links},
     link::{Document, Spelled},
     peer::{ClientConnection, Scheme},
     push::{Csp, Delivery, PushState, PushedBy, Skips},
@@ -42,6 +42,8 @@ pub struct Exchange {
     pub(super) received: Option<Arc<Received>>,
     /// `true` if the content that the origin sends goes no further.
     pub(super) drops_content: bool,
+    /// Whether the origin's last response had Transfer-Encoding, before Pingora adds one for clients.
+    pub(super) is_chunked: bool,
     /// `true` for a request of our own, which renews a stored response in the background.
     pub(super) is_update: bool,
     /// The scheme of the request, where its connection cannot tell any more.
@@ -142,8 +144,8 @@ pub(super) enum Validation {
 /// The links of one document, as they become known while it is requested.
 #[derive(Debug)]
 pub(super) struct DocumentObservation {
-    /// The key of the document, if it was looked up.
-    pub(super) key: Option<DocumentKey>,
+    /// The document among those of its key, if it was looked up.
+    pub(super) place: Option<DocumentPlace>,
     /// Learned links that were delivered.
     pub(super) delivered: Links,
     /// The Content-Security-Policy that the document had the last time.
@@ -163,8 +165,11 @@ pub(super) struct PageObservation {
     pub(super) reader: Option<HtmlReader>,
     /// Whether any content has come: a 304 has none, and says nothing of the page.
     pub(super) has_content: bool,
+    /// How the content ends where nothing has failed: the end of a connection is no sure one.
+    pub(super) end: html::End,
     pub(super) document: Document,
-    pub(super) key: DocumentKey,
+    /// The document among those of its key.
+    pub(super) place: DocumentPlace,
     /// The kind of visitor that gets the document.
     pub(super) evidence: Evidence,
     /// The mark of the client's network.
@@ -185,6 +190,7 @@ impl Exchange {
             pushed_by: None,
             received: None,
             drops_content: false,
+            is_chunked: false,
             is_update: false,
             scheme: None,
             storing: None,

@@ -47,6 +47,12 @@ impl Csp {
         masked(values).is_some_and(|text| *text == *self.text)
     }
 
+    /// The policies as one field value, each nonce replaced.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Estimated memory in bytes.
     #[must_use]
     pub fn size(&self) -> usize {

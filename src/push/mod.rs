@@ -32,7 +32,7 @@ pub use destination::Destination;
 pub use diary::{Diary, Known};
 pub use hinted::{HintCounts, HintUse};
 pub use mention::{Mention, Source, mentions};
-pub use plan::{Facts, Http2Facts, Plan, Promise, plan};
+pub use plan::{Facts, Http2Facts, Plan, Promise, early_refusal, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};
 pub use recent::UrlKey;

@@ -84,6 +84,10 @@ reasons! {
     Unused = "unused",
     /// Too few visitors have got the link to show that it is the same for all (rule 17).
     WaitingForVisitors = "waiting_for_visitors",
+    /// The link is longer than is learned.
+    TooLong = "too_long",
+    /// The document has more links than are learned.
+    TooManyLearned = "too_many_learned",
     /// An earlier link of the same document is the same.
     Duplicate = "duplicate",
     /// The link was only learned, and the visitor revalidates its stored copy of the document: it has the assets, most

@@ -136,7 +136,7 @@ impl PushState {
     }
 
     /// Number of promised streams that the client reset.
-    pub(super) fn refusals(&self) -> u32 {
+    pub fn refusals(&self) -> u32 {
         self.refusals.load(Ordering::Relaxed)
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    learn::{DocumentReport, Learning, LinkReport, ManifestStore},
+    learn::{DividedBy, DocumentReport, Learning, LinkReport, ManifestStore},
     link::{Document, DocumentError},
     proxy::ProxySnapshot,
     route,
@@ -21,6 +21,9 @@ pub const LEARNED_PATH: &str = "/learned";
 pub struct LearnedRequest {
     /// The URL of the document.
     pub url: String,
+    /// The fields of the request for it, by name, where `Vary` of its responses or the route's `vary` names some.
+    #[serde(default)]
+    pub fields: Vec<(String, String)>,
     /// Whether its links are forgotten.
     #[serde(default)]
     pub forget: bool,
@@ -41,6 +44,15 @@ pub struct LearnedDocument {
     pub paused: bool,
     /// Whether the last response had a Content-Security-Policy.
     pub csp: bool,
+    /// Request fields by which documents of this URL are told apart, as `Vary` of their responses says.
+    #[serde(default)]
+    pub divided_by_fields: Vec<String>,
+    /// Query parameters on which the links turned out to depend, and which the route's `key` leaves out.
+    #[serde(default)]
+    pub divided_by_parameters: Vec<String>,
+    /// Number of documents that are known of this key, where it is divided.
+    #[serde(default)]
+    pub variants: usize,
     /// The links, in the order in which they became known.
     pub links: Vec<KnownLink>,
 }
@@ -81,6 +93,9 @@ pub enum LearnedError {
     /// The URL is not that of a document.
     #[error("url: {0}")]
     Document(#[from] DocumentError),
+    /// A field of the request is none.
+    #[error("{0:?} is not a request field")]
+    Field(String),
     /// No route matches the URL.
     #[error("no route matches a GET of this URL")]
     NoRoute,
@@ -112,10 +127,20 @@ pub(super) fn answer(
         return Err(LearnedError::NotLearning(route.name.to_string()));
     }
     let document = (scheme, authority.as_str(), uri.path(), uri.query());
-    let key = manifests.hasher().document(&route.learn, document, &HeaderMap::new());
+    let mut fields = HeaderMap::new();
+    for (name, value) in &request.fields {
+        let field = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(value).ok());
+        let (name, value) = field.ok_or_else(|| LearnedError::Field(name.clone()))?;
+        fields.append(name, value);
+    }
+    let key = manifests.hasher().document(&route.learn, document, &fields);
+    let divided_by = DividedBy {
+        query: uri.query(),
+        fields: &fields,
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |since| since.as_secs());
-    let report = manifests.report(key, &route.learn, now);
+    let report = manifests.report(key, divided_by, &route.learn, now);
     if request.forget {
         manifests.forget(key);
     }
@@ -127,6 +152,8 @@ fn document_of(route: &str, report: Option<DocumentReport>, forget: bool, now: u
     let age = report.as_ref().map(|report| now.saturating_sub(report.last_seen));
     let paused = report.as_ref().is_some_and(|report| report.is_paused);
     let csp = report.as_ref().is_some_and(|report| report.has_csp);
+    let division = report.as_ref().map(|report| (&report.divided_by, report.variants));
+    let (divided_by, variants) = division.map_or_else(Default::default, |(by, count)| (by.clone(), count));
     let links = report.into_iter().flat_map(|report| report.links);
     LearnedDocument {
         route: route.to_owned(),
@@ -135,6 +162,9 @@ fn document_of(route: &str, report: Option<DocumentReport>, forget: bool, now: u
         age,
         paused,
         csp,
+        divided_by_fields: divided_by.fields().iter().map(ToString::to_string).collect(),
+        divided_by_parameters: divided_by.parameters().iter().map(ToString::to_string).collect(),
+        variants,
         links: links.map(KnownLink::from).collect(),
     }
 }

@@ -12,7 +12,6 @@ use super::replace::replace;
 use crate::{
     config::ManifestsPolicy,
     learn::{Content, ManifestStore, decode, encode},
-    link::Spelled,
     url_hash::random_secret,
 };
 
@@ -24,10 +23,7 @@ pub(super) fn load(manifests: &ManifestsPolicy) -> ManifestStore {
         return ManifestStore::new(manifests.limits, random_secret());
     };
     let store = ManifestStore::new(manifests.limits, content.secret);
-    for saved in content.documents {
-        let links = saved.links.iter().filter_map(|link| Spelled::read(link.as_bytes()));
-        store.restore(saved.key, saved.last_seen, links.collect());
-    }
+    content.documents.iter().for_each(|saved| store.restore(saved));
     store
 }
 
@@ -65,7 +61,7 @@ pub(super) fn save(store: &ManifestStore, path: &Path) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let written = encode(store.hasher(), &store.snapshot(now))
+    let written = encode(store.hasher(), store.snapshot(now))
         .map_err(Into::into)
         // The secret of the keys is in the file: nobody else may read it.
         .and_then(|text| replace(path, text.as_bytes(), 0o600));

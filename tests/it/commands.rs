@@ -211,6 +211,45 @@ fn explain_knows_what_was_learned() {
     assert!(said.contains("the route pages does not learn"), "{refused:?}");
 }
 
+/// A server learns 32 links of a page, of 1,024 bytes each at most.
+#[test]
+fn explain_learns_no_more_than_a_server() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sheets: String = (0..40)
+        .map(|n| format!("<link rel=stylesheet href=/{n}.css>"))
+        .collect();
+    let file = folder.path().join("page.html");
+    std::fs::write(&file, format!("<head>{sheets}</head>")).expect("a file");
+    let long = format!("</{}.css>; rel=preload; as=style", "x".repeat(1024));
+    let client = [
+        "--client",
+        "hint",
+        "--header",
+        "sec-fetch-mode: navigate",
+        "--learned",
+        &long,
+        "--html",
+    ];
+    let answer = explain(&[client.as_slice(), &[file.to_str().expect("UTF-8"), "http://h/learned"]].concat());
+    let skipped = |reason: &str| {
+        let all = answer["skipped"].as_array().expect("a list");
+        all.iter().filter(|skipped| skipped["reason"] == reason).count()
+    };
+    assert_eq!((skipped("too_long"), skipped("too_many_learned")), (1, 1));
+    assert_eq!(
+        answer["hints"].as_array().map(Vec::len),
+        Some(31 - skipped("max_hints"))
+    );
+
+    let page = folder.path().join("policy.html");
+    let policy =
+        "<meta http-equiv=content-security-policy content=\"script-src 'nonce-a'\"><script src=/a.js></script>";
+    std::fs::write(&page, policy).expect("a file");
+    let client = ["--client", "hint", "--header", "sec-fetch-mode: navigate", "--html"];
+    let answer = explain(&[client.as_slice(), &[page.to_str().expect("UTF-8"), "http://h/learned"]].concat());
+    assert_eq!(answer["skipped"][0]["reason"], "csp");
+}
+
 #[test]
 fn explain_reads_the_html_of_a_page() {
     let folder = tempfile::tempdir().expect("a temporary folder");

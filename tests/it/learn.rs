@@ -261,7 +261,7 @@ async fn a_file_that_cannot_be_used_is_set_aside() {
         ("{\"linkpush-manifests\":99}", "its version is 99"),
         (
             "linkpush-manifests 1 0000000000000001 0000000000000002\nend 0 1c291ca3\n",
-            "its version is 1, this program reads 2",
+            "its version is 1, this program reads 2 to 3",
         ),
         ("\u{1}\u{2}random", "not a file of manifests"),
     ] {

@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "the benchmark reports more of it")]
 mod site;
 
+use linkpush::push::Source;
 use site::{Kind, Setting};
 
 const SMALL: Setting = Setting {
@@ -14,6 +15,7 @@ const SMALL: Setting = Setting {
     requests: 20_000,
     deploys: 3,
     limit: 200,
+    source: Source::Learned,
 };
 
 #[test]
@@ -46,4 +48,28 @@ fn a_site_is_learned_within_its_bounds() {
             "seed {seed}: what all share is learned beside avatars"
         );
     }
+}
+
+#[test]
+fn a_site_of_html_is_learned_though_not_every_page_is_read() {
+    let outcome = site::run(Setting {
+        seed: 1,
+        requests: 8000,
+        source: Source::Html,
+        ..SMALL
+    });
+    let total = outcome.total();
+    assert_eq!(outcome.leaked, 0, "a personal URL was delivered to somebody else");
+    // After a change a page is read within eight responses.
+    assert!(
+        outcome.most_stale <= 12 && outcome.stale_responses <= outcome.documents_deployed,
+        "a deploy cost {}, {} for {} documents",
+        outcome.most_stale,
+        outcome.stale_responses,
+        outcome.documents_deployed
+    );
+    assert!(outcome.stale_responses > 0, "deploys were seen");
+    assert!(total.precision() > 0.85, "precision {}", total.precision());
+    assert!(total.recall() > 0.5, "recall {}", total.recall());
+    assert!(outcome.pages_read < 8000 * 3 / 4, "{} were read", outcome.pages_read);
 }

@@ -38,6 +38,7 @@ mod hostile;
 mod http1;
 mod layout;
 mod learn;
+mod learned_documents;
 mod learned_html;
 mod learned_site;
 mod limits;

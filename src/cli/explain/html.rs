@@ -17,13 +17,16 @@ pub(super) struct ParsedPage {
     pub(super) found: Result<Found, HtmlReason>,
     /// The links that would be learned.
     pub(super) links: Vec<Spelled>,
+    /// The policies of its `meta` elements.
+    pub(super) policies: Vec<Box<str>>,
 }
 
 impl ParsedPage {
     /// Reads a page without content coding from a file; `-` is the standard input. Content-Type and Content-Disposition
-    /// of `head` count. Without a `head` the page is HTML, in an encoding that is guessed.
-    pub(super) fn read(file: &Path, document: &Document, head: Option<&HeaderMap>) -> anyhow::Result<Self> {
-        let limits = Limits::default();
+    /// of `head` count. Without a `head` the page is HTML, in an encoding that is guessed. `bytes`: largest number of
+    /// bytes that the route reads.
+    pub(super) fn read(file: &Path, document: &Document, head: Option<&HeaderMap>, bytes: u32) -> anyhow::Result<Self> {
+        let limits = Limits::of_bytes(bytes);
         let most = u64::try_from(limits.text_bytes)?.saturating_add(1);
         let mut html = Vec::new();
         let read = if file == Path::new("-") {
@@ -42,6 +45,9 @@ impl ParsedPage {
         reader.feed(&html);
         let found = reader.finish(End::Whole);
         Ok(Self {
+            policies: found
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |found| found.policies.clone()),
             links: found
                 .as_ref()
                 .map_or_else(|_| Vec::new(), |found| found.learnable(document)),

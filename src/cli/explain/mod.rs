@@ -2,6 +2,7 @@
 //! network.
 
 mod html;
+mod learned;
 mod request;
 mod response;
 mod stored;
@@ -15,13 +16,14 @@ use serde::Serialize;
 
 use self::{
     html::ParsedPage,
+    learned::LearnedLimits,
     request::Request,
     response::{Response, field},
     stored::Stored,
 };
 use super::failure::USAGE;
 use crate::{
-    learn::Learning,
+    learn::{LearnPolicy, Learning},
     link::Document,
     push::{self, Csp, Facts, Plan, PushState, SkipReason, Source},
     route::{self, Route},
@@ -90,12 +92,13 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let request = match request(args) {
+    let wrong = |e| {
+        eprint!("{}", super::failure::report(&e));
+        Ok(ExitCode::from(USAGE))
+    };
+    let mut request = match request(args) {
         Ok(request) => request,
-        Err(e) => {
-            eprint!("{}", super::failure::report(&e));
-            return Ok(ExitCode::from(USAGE));
-        }
+        Err(e) => return wrong(e),
     };
     let Some(config) = super::configuration::configured(&args.config) else {
         return Ok(ExitCode::FAILURE);
@@ -111,6 +114,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             route.name
         );
         return Ok(ExitCode::from(USAGE));
+    }
+    let head = request.response.as_ref().map(|response| &response.headers);
+    let bytes = route.map_or_else(|| LearnPolicy::default().html_bytes, |route| route.learn.html_bytes);
+    let page = args
+        .html
+        .as_deref()
+        .map(|file| ParsedPage::read(file, &request.document, head, bytes));
+    match page.transpose() {
+        Ok(page) => request.page = page,
+        Err(e) => return wrong(e),
     }
     let explanation = explain(args, &request, route, config.server.cache.object);
     match args.format {
@@ -135,9 +148,6 @@ fn request(args: &Args) -> anyhow::Result<Request> {
         .filter(|status| (200..600).contains(status))
         .with_context(|| format!("--status {}: must be a final status, 200 to 599", args.status))?;
     let response = args.response.as_deref().map(Response::read).transpose()?;
-    let head = response.as_ref().map(|response| &response.headers);
-    let page = args.html.as_deref().map(|file| ParsedPage::read(file, &document, head));
-    let page = page.transpose()?;
     let status = match &response {
         Some(response) => response.status,
         None => StatusCode::from_u16(status)?,
@@ -156,7 +166,7 @@ fn request(args: &Args) -> anyhow::Result<Request> {
             .map(|text| field(text.as_bytes()).context("--header"))
             .collect::<anyhow::Result<_>>()?,
         response,
-        page,
+        page: None,
         document,
         uri,
     })
@@ -233,9 +243,13 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
         .chain(early)
         .chain(std::iter::once((Some(request.status), last)));
     let mut told: Option<Vec<HeaderValue>> = None;
-    let csp = Csp::parse(args.csp.iter().map(|policy| policy.as_bytes()));
+    let of_meta = page
+        .into_iter()
+        .flat_map(|page| &page.policies)
+        .map(|policy| policy.as_bytes());
+    let csp = Csp::parse(args.csp.iter().map(|policy| policy.as_bytes()).chain(of_meta));
     for (status, fields) in steps {
-        let mentions = push::mentions(fields);
+        let mut mentions = push::mentions(fields);
         let promised = explanation.promises.len();
         let skipped = &mut explanation.skipped;
         let mut skip = |target: &[u8], reason: SkipReason| {
@@ -244,6 +258,13 @@ fn explain(args: &Args, request: &Request, route: Option<&Route>, limit: u32) ->
                 reason: reason.label(),
             });
         };
+        let mut limits = LearnedLimits::default();
+        mentions.retain(|mention| {
+            limits
+                .check(mention)
+                .map_err(|(target, reason)| skip(target, reason))
+                .is_ok()
+        });
         let facts = Facts {
             method: &request.method,
             status,

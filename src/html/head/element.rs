@@ -1,5 +1,5 @@
 //! Decides which elements of a head cause a fetch, by the HTML standard: `link` (section 4.2.4), `script` (4.12.1),
-//! `base` (4.2.3), `meta http-equiv=default-style` (4.2.5.3).
+//! `base` (4.2.3), `meta http-equiv=default-style` and `content-security-policy` (4.2.5.3).
 
 use std::borrow::Cow;
 
@@ -61,12 +61,18 @@ impl Page {
         }
     }
 
-    /// Applies a `meta` that names the preferred set of stylesheets.
-    pub(super) fn meta(&mut self, attributes: &Attributes) {
+    /// Applies a `meta` that names the preferred set of stylesheets; returns the Content-Security-Policy of one that has
+    /// it, which is `None` if it is too long.
+    pub(super) fn meta(&mut self, attributes: &Attributes) -> Option<Option<Box<str>>> {
+        let kind = attributes.get(Attribute::HttpEquiv);
         let content = attributes.get(Attribute::Content).unwrap_or_default();
-        if is(attributes.get(Attribute::HttpEquiv), "default-style") && !content.is_empty() {
+        if is(kind, "default-style") && !content.is_empty() {
             self.preferred = Some(content.into());
         }
+        if !is(kind, "content-security-policy") || content.trim_ascii().is_empty() {
+            return None;
+        }
+        Some((!attributes.is_cut(&[Attribute::Content])).then(|| content.into()))
     }
 
     /// Returns the fetch that a `link` causes; `None` if no relation causes a fetch that a `Link` field could.

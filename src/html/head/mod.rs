@@ -35,6 +35,8 @@ pub(super) enum HeadEvent {
     Fetch(HtmlLink),
     /// A skipped element, with its URL as received.
     Skip(Box<str>, HtmlSkip),
+    /// A Content-Security-Policy; `None` if it is too long.
+    Policy(Option<Box<str>>),
     /// The end of the head.
     End,
     /// A reason to stop reading.
@@ -94,7 +96,10 @@ impl HeadReader {
         match name {
             b"html" | b"head" | b"basefont" | b"bgsound" => {}
             b"base" => self.page.base(&self.attributes),
-            b"meta" => self.page.meta(&self.attributes),
+            b"meta" => {
+                let policy = self.page.meta(&self.attributes);
+                self.events.extend(policy.map(HeadEvent::Policy));
+            }
             b"link" => {
                 let fetch = self.page.link(&self.attributes);
                 self.events

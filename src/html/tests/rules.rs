@@ -614,3 +614,84 @@ proptest! {
         }
     }
 }
+
+/// Wherever a page breaks off: before the end of its head it gives nothing, behind that all.
+#[test]
+fn a_page_that_breaks_off_is_read_from_the_end_of_its_head_on() {
+    let head = "<!doctype html><!-- </head> --><html><head><title>a < b &amp; c</title><link rel=stylesheet href=\"/a?b&amp;c\">\
+                <script>if (a </b/.source) \"</head>\"</script><script src=/d></script><noscript></head></noscript>\n</head>";
+    let page_text = format!("{head}<body><p>text &amp; more</body>");
+    for cut in 0..=page_text.len() {
+        let text = page_text.as_bytes().get(..cut).expect("a part");
+        for size in [1, 7, 4096] {
+            let mut reader = HtmlReader::new(Limits::default(), &page(), HTML);
+            text.chunks(size).for_each(|piece| {
+                reader.feed(piece);
+            });
+            let links = reader.finish(End::BrokenOff).map(|found| found.links.len());
+            let is_sure = cut >= head.len() && !text.ends_with(b"<") && !text.ends_with(b"</");
+            match links {
+                Ok(count) => assert!(count == 2 && cut >= head.len(), "{cut} {size}"),
+                Err(reason) => assert!(reason == HtmlReason::BrokenOff && !is_sure, "{cut} {size} {reason}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn policies_of_meta_elements_are_found() {
+    let policies = |html: &str| {
+        let found = read(html.as_bytes()).expect("a head");
+        found
+            .policies
+            .iter()
+            .map(|policy| policy.to_string())
+            .collect::<Vec<_>>()
+    };
+    let long = "x".repeat(5000);
+    let many =
+        "<meta http-equiv=content-security-policy content=\"img-src https://a.example/0123456789\">".repeat(1000);
+    for (html, expected) in [
+        (
+            "<meta http-equiv=Content-Security-Policy content=\"script-src 'self'\">",
+            &["script-src 'self'"][..],
+        ),
+        (
+            "<meta http-equiv=content-security-policy content=\"img-src *\">\
+             <meta content=\"style-src &#39;self&#39;\" http-equiv=\"content-security-policy\">",
+            &["img-src *", "style-src 'self'"],
+        ),
+        (
+            "<meta http-equiv=content-security-policy content=\"img-src a, style-src b\">",
+            &["img-src a\" style-src b"],
+        ),
+        ("<meta http-equiv=content-security-policy content=\" \">", &[]),
+        ("<meta http-equiv=content-security-policy>", &[]),
+        (
+            "<meta http-equiv=content-security-policy-report-only content=\"img-src *\">",
+            &[],
+        ),
+        ("<meta name=content-security-policy content=\"img-src *\">", &[]),
+        (
+            "<noscript><meta http-equiv=content-security-policy content=\"img-src *\"></noscript>",
+            &[],
+        ),
+        (
+            "<template><meta http-equiv=content-security-policy content=\"img-src *\"></template>",
+            &[],
+        ),
+        (
+            "<body><meta http-equiv=content-security-policy content=\"img-src *\">",
+            &[],
+        ),
+        (
+            &*format!("<meta http-equiv=content-security-policy content=\"img-src {long}\">"),
+            &["default-src 'none'"],
+        ),
+    ] {
+        assert_eq!(policies(html), expected, "{html}");
+    }
+    let kept = policies(&many);
+    assert_eq!(kept.first().map(String::as_str), Some("default-src 'none'"));
+    assert!(kept.iter().map(String::len).sum::<usize>() <= 17 * 1024);
+}

@@ -16,16 +16,28 @@
 //! the delivery of links that stay. Learning pauses on a document whose delivered links keep being wrong nevertheless.
 
 mod entry;
+mod policies;
+mod query;
 mod report;
 mod sample;
+mod settled;
 
 use std::sync::Arc;
 
 pub use report::{DocumentReport, LinkReport};
 
-use self::entry::{Against, LinkEntry, note};
-pub(super) use self::sample::{Sample, Taught};
+use self::{
+    entry::{Against, LinkEntry, PROVEN, note},
+    policies::KnownPolicies,
+    query::QueryEvidence,
+};
+pub(super) use self::{
+    sample::{Sample, Taught},
+    settled::Settled,
+};
 use super::{
+    division::{Division, Variants, left_out},
+    key::KeyHasher,
     policy::LearnPolicy,
     visitor::{Evidence, Visitor},
 };
@@ -44,11 +56,13 @@ pub struct Manifest {
     is_html: bool,
     /// The choice of responses whose HTML is read.
     sample: Sample,
-    csp: Option<Arc<Csp>>,
-    /// Whether a response has told its policies.
-    knows_csp: bool,
-    /// Other policies, which one network got so far.
-    other_csp: Option<(Option<Arc<Csp>>, u64)>,
+    /// The choice of responses whose fields are read.
+    settled: Settled,
+    policies: KnownPolicies,
+    /// The evidence by which query parameters divide the document.
+    queries: QueryEvidence,
+    /// The variants that are known in the place of this document.
+    variants: Option<Box<Variants>>,
     /// Number of links that would be delivered if more visitors had got them.
     waiting: usize,
     /// Number of responses for which links were delivered early; halved with `wrong` at [`MAX_JUDGED`].
@@ -94,10 +108,14 @@ pub struct Observation<'a> {
     pub delivered: &'a [LearnedLink],
     /// The response's `Content-Security-Policy` fields.
     pub policies: &'a [&'a [u8]],
+    /// The policies of `meta` elements; `None` if the HTML was not read.
+    pub page_policies: Option<&'a [&'a [u8]]>,
+    /// The request's query.
+    pub query: Option<&'a str>,
 }
 
 /// The result of an early delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
     /// Number of delivered links that the response had.
     pub right: u32,
@@ -105,11 +123,16 @@ pub struct Verdict {
     pub wrong: u32,
     /// Whether this response began a pause.
     pub paused: bool,
+    /// Whether an equal response would change nothing.
+    pub is_settled: bool,
+    /// The query parameter by which the documents of the key are divided from now on.
+    pub divided_by: Option<Box<str>>,
 }
 
-/// Largest number of links of a document, and largest length of a link in bytes.
-const MAX_LINKS: usize = 32;
-const MAX_LINK_BYTES: usize = 1024;
+/// Largest number of learned links of a document.
+pub const MAX_LINKS: usize = 32;
+/// Largest length of a learned link in bytes.
+pub const MAX_LINK_BYTES: usize = 1024;
 
 /// Number of judged responses before a document may be paused, and at which older responses count half. Responses
 /// count, not links: a deploy replaces all links of one response, which is one mistake.
@@ -123,9 +146,10 @@ const MAX_WRONG_SHARE: u32 = 10;
 const MAX_PAUSES: u32 = 7;
 
 impl Manifest {
-    /// Makes a manifest from the links of a file.
+    /// Makes a manifest from the links of a file, with the policies of the fields and of the page.
     #[must_use]
-    pub fn restored(links: &[Spelled], last_seen: u64) -> Self {
+    pub fn restored(links: &[Spelled], policies: [Option<&str>; 2], last_seen: u64) -> Self {
+        let [of_fields, of_page] = policies;
         let entry = |link: &Spelled| LinkEntry {
             public: true,
             row: 1,
@@ -133,11 +157,65 @@ impl Manifest {
         };
         let mut manifest = Self {
             entries: links.iter().take(MAX_LINKS).map(entry).collect(),
+            policies: KnownPolicies::restored(of_fields, of_page),
             last_seen,
             ..Self::default()
         };
         manifest.delivered = manifest.entries.iter().map(LinkEntry::learned).collect();
         manifest
+    }
+
+    /// Makes the manifest of a document that is known by its variants.
+    pub(super) fn divided(variants: Variants, last_seen: u64) -> Self {
+        Self {
+            variants: Some(Box::new(variants)),
+            last_seen,
+            ..Self::default()
+        }
+    }
+
+    /// The variants in the place of this document.
+    pub(super) fn variants(&self) -> Option<&Variants> {
+        self.variants.as_deref()
+    }
+
+    /// The variants, to be changed.
+    pub(super) fn variants_mut(&mut self) -> Option<&mut Variants> {
+        self.variants.as_deref_mut()
+    }
+
+    /// Divides the document, or divides it by more; returns the keys of the variants that are none any more.
+    pub(super) fn divide(&mut self, division: &Division, now: u64) -> Vec<super::DocumentKey> {
+        if self.variants.is_none() {
+            // What is known is of all variants together.
+            *self = Self::divided(Variants::default(), now);
+        }
+        self.last_seen = now;
+        self.variants
+            .as_mut()
+            .map_or_else(Vec::new, |variants| variants.widen(division))
+    }
+
+    /// Returns the query parameter that turns out, with this response, to divide the document, if one does. `division`:
+    /// by what the document is a variant.
+    pub(super) fn dividing_parameter(
+        &mut self,
+        policy: &LearnPolicy,
+        division: Option<&Division>,
+        seen: &Observation<'_>,
+        hasher: &KeyHasher,
+    ) -> Option<Box<str>> {
+        let pairs = left_out(&policy.key, division, seen.query);
+        if seen.response != Observed::Document
+            || *seen.evidence == Evidence::Authorized
+            || pairs.clone().next().is_none()
+            || division.is_some_and(|division| !division.has_room())
+        {
+            return None;
+        }
+        let links = seen.links.iter().map(|link| hasher.mark(query::LINK, link.text()));
+        let links = links.fold(0, u64::wrapping_add);
+        self.queries.note(pairs, links, seen.network, hasher)
     }
 
     /// Returns the links that are delivered early now; none during a pause.
@@ -149,10 +227,16 @@ impl Manifest {
         Arc::clone(&self.delivered)
     }
 
-    /// The Content-Security-Policy of the last response.
+    /// The Content-Security-Policy of the last responses.
     #[must_use]
     pub const fn csp(&self) -> Option<&Arc<Csp>> {
-        self.csp.as_ref()
+        self.policies.all()
+    }
+
+    /// The policies of the fields and of the page, as text for a file.
+    #[must_use]
+    pub fn policy_texts(&self) -> [Option<&str>; 2] {
+        self.policies.texts()
     }
 
     /// Counts a response whose HTML could be read; returns whether the HTML should be read.
@@ -172,10 +256,11 @@ impl Manifest {
         self.last_seen
     }
 
-    /// Whether the manifest has no links and was never paused.
+    /// Whether the manifest has neither links nor variants nor evidence of them, and was never paused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.paused_until == 0
+        let is_undivided = self.variants.is_none() && !self.queries.has_any();
+        self.entries.is_empty() && is_undivided && self.paused_until == 0
     }
 
     /// Estimated memory in bytes.
@@ -191,8 +276,9 @@ impl Manifest {
                 + size_of::<HintUse>()
                 + marks
         };
-        let csp = self.csp.as_ref().map_or(0, |csp| csp.size());
-        size_of::<Self>() + csp + self.entries.iter().map(entry).sum::<usize>()
+        let variants = self.variants.as_ref().map_or(0, |variants| variants.size());
+        let more = self.policies.size() + self.queries.size() + variants;
+        size_of::<Self>() + more + self.entries.iter().map(entry).sum::<usize>()
     }
 
     /// Learns from a response, and judges the links that were delivered early for it. Ignores responses to authorized
@@ -202,6 +288,7 @@ impl Manifest {
             return Verdict::default();
         }
         self.last_seen = seen.now;
+        self.settled.unsettle();
         if seen.response == Observed::Redirect {
             self.count_all(policy, seen);
             self.publish(policy, seen.links);
@@ -219,6 +306,9 @@ impl Manifest {
             return verdict;
         }
         self.note_policies(seen.evidence, seen.network, seen.policies);
+        if let Some(policies) = seen.page_policies {
+            self.policies.note_page(seen.evidence, seen.network, policies);
+        }
         self.forget_missing(policy, seen);
         self.count_all(policy, seen);
         self.judge_uses(seen.now);
@@ -231,8 +321,39 @@ impl Manifest {
             };
             self.sample.note(taught);
         }
-        verdict.paused = false;
+        verdict.is_settled = !is_changed && self.is_settled(seen);
         verdict
+    }
+
+    /// Returns whether nothing is left to learn from responses like this one, which was just observed.
+    fn is_settled(&self, seen: &Observation<'_>) -> bool {
+        let is_settled = |link: &Spelled| {
+            let entry = self.entries.iter().find(|entry| entry.link == *link);
+            entry.is_some_and(|entry| {
+                let is_proven = seen.delivered.is_empty() || entry.right >= PROVEN;
+                entry.row >= settled::ROW && is_proven && entry.withheld.is_none()
+            })
+        };
+        seen.source == Source::Learned
+            && seen.response == Observed::Document
+            && self.waiting == 0
+            && self.delivered.len() == seen.links.len()
+            && seen.links.iter().all(is_settled)
+    }
+
+    /// Settles the document on the fields of a response that was observed, by their hash.
+    pub(super) fn settle(&mut self, fields: u64) {
+        self.settled.settle(fields);
+    }
+
+    /// Counts a response with these fields; returns whether the document is settled on them, so that the response need
+    /// not be observed.
+    pub(super) fn passes(&mut self, fields: u64, now: u64) -> bool {
+        let passes = self.settled.passes(fields);
+        if passes {
+            self.last_seen = now;
+        }
+        passes
     }
 
     fn judge(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
@@ -271,39 +392,15 @@ impl Manifest {
         verdict
     }
 
-    /// Returns whether these are the policies that hold, but for their nonces.
+    /// Returns whether these are the policies of the fields that hold, but for their nonces.
     #[must_use]
     pub fn has_policies(&self, policies: &[&[u8]]) -> bool {
-        self.knows_csp
-            && match &self.csp {
-                Some(csp) => csp.is_of(policies.iter().copied()),
-                None => policies.is_empty(),
-            }
+        self.policies.has_fields(policies)
     }
 
-    /// Takes over the policies of a response: those of the first, of one for nobody in particular, or those that two
-    /// networks got one after the other. No single visitor changes what holds for the others.
+    /// Notes the policies of a response's fields.
     pub fn note_policies(&mut self, evidence: &Evidence, network: u64, policies: &[&[u8]]) {
-        let is_same = |csp: Option<&Arc<Csp>>| match csp {
-            Some(csp) => csp.is_of(policies.iter().copied()),
-            None => policies.is_empty(),
-        };
-        if self.has_policies(policies) {
-            self.other_csp = None;
-            return;
-        }
-        let is_confirmed = match &self.other_csp {
-            Some((csp, of)) => *of != network && is_same(csp.as_ref()),
-            None => false,
-        };
-        let parsed = Csp::parse(policies.iter().copied()).map(Arc::new);
-        if !self.knows_csp || *evidence == Evidence::Anonymous || is_confirmed {
-            self.csp = parsed;
-            self.knows_csp = true;
-            self.other_csp = None;
-        } else {
-            self.other_csp = Some((parsed, network));
-        }
+        self.policies.note_fields(evidence, network, policies);
     }
 
     /// Counts against each link that a response lacks. A link that is not delivered yet loses all evidence for it,

@@ -2,12 +2,12 @@
 
 use super::{LinkEntry, Manifest};
 use crate::{
-    learn::LearnPolicy,
+    learn::{Division, LearnPolicy},
     push::{HintCounts, SkipReason, Source},
 };
 
 /// The knowledge of one document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DocumentReport {
     /// Links in the order in which they became known.
     pub links: Vec<LinkReport>,
@@ -17,6 +17,10 @@ pub struct DocumentReport {
     pub is_paused: bool,
     /// Whether the last response had a Content-Security-Policy.
     pub has_csp: bool,
+    /// By what the documents of the route's key are divided.
+    pub divided_by: Division,
+    /// Number of variants that are known of these.
+    pub variants: usize,
 }
 
 /// The knowledge of one link.
@@ -63,7 +67,9 @@ impl Manifest {
             links: self.entries.iter().map(link).collect(),
             last_seen: self.last_seen,
             is_paused: now < self.paused_until,
-            has_csp: self.csp.is_some(),
+            has_csp: self.csp().is_some(),
+            divided_by: Division::default(),
+            variants: 0,
         }
     }
 }

@@ -22,7 +22,9 @@ fn visitor(number: u8) -> Evidence {
             cookies: &[cookie.as_bytes()],
             set_cookies: &[],
             authorization: false,
+            identities: &[],
             query: None,
+            division: None,
         },
         &LearnKey::Path,
         &HASHER,
@@ -51,6 +53,8 @@ fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &
         links: &links,
         delivered: &delivered,
         policies: &[],
+        page_policies: None,
+        query: None,
     };
     manifest.observe(&LearnPolicy::default(), &seen)
 }
@@ -155,6 +159,8 @@ fn the_parameters_of_a_link_are_those_of_the_last_response() {
             links: &[Spelled::read(link.as_bytes()).expect("a link")],
             delivered: &manifest.links(0),
             policies: &[],
+            page_policies: None,
+            query: None,
         };
         let verdict = manifest.observe(&LearnPolicy::default(), &seen);
         let text = |link: &LearnedLink| String::from_utf8_lossy(link.link.text()).into_owned();
@@ -182,6 +188,8 @@ fn only_a_response_that_may_be_the_document_is_evidence_against_a_link() {
             links: &links,
             delivered: &manifest.links(0),
             policies: &[],
+            page_policies: None,
+            query: None,
         };
         let verdict = manifest.observe(&LearnPolicy::default(), &seen);
         (verdict.wrong, delivered(manifest))
@@ -215,6 +223,8 @@ fn a_link_that_no_client_uses_is_withheld_for_an_hour() {
             links: &[spelled("a"), spelled("b")],
             delivered: &manifest.links(now),
             policies: &[],
+            page_policies: None,
+            query: None,
         };
         manifest.observe(&LearnPolicy::default(), &seen);
         manifest.links(now).iter().map(|link| link.withheld).collect::<Vec<_>>()
@@ -258,6 +268,8 @@ fn the_content_security_policy_is_that_of_the_last_response() {
             links: &[spelled("a")],
             delivered: &[],
             policies,
+            page_policies: None,
+            query: None,
         };
         manifest.observe(&LearnPolicy::default(), &seen);
         assert_eq!(manifest.csp().is_some(), expected.is_some());
@@ -333,6 +345,8 @@ fn a_document_whose_links_keep_being_wrong_is_paused() {
         links: &[spelled("a")],
         delivered: &[],
         policies: &[],
+        page_policies: None,
+        query: None,
     };
     manifest.observe(&LearnPolicy::default(), &seen);
     assert_eq!(manifest.links(24 * 3600).len(), 1, "learned again after the pause");
@@ -382,6 +396,8 @@ proptest! {
                     cookies: &[session.as_bytes()],
                     set_cookies: if sets_cookie { &set_fields } else { &[] },
                     authorization: false,
+                    identities: &[],
+                    division: None,
                     query: None,
                 },
                 &LearnKey::Path,
@@ -393,4 +409,25 @@ proptest! {
             see(&mut manifest, &evidence, &["common", &format!("avatar-{who}")]);
         }
     }
+}
+
+#[test]
+fn a_document_is_settled_once_its_links_were_there_often_enough_and_read_again_when_they_change() {
+    let mut manifest = Manifest::default();
+    let until = (1..100).find(|_| see(&mut manifest, &Evidence::Anonymous, &["/a", "/b"]).is_settled);
+    // The first response is answered before anything is known, so that one delivery less is right.
+    assert_eq!(until, Some(41));
+    manifest.settle(7);
+    assert!(manifest.passes(7, 99) && manifest.last_seen() == 99 && !manifest.passes(8, 100));
+    assert!(
+        !see(&mut manifest, &Evidence::Anonymous, &["/a"]).is_settled,
+        "a link is in doubt"
+    );
+    assert!(
+        !manifest.passes(7, 101),
+        "the fields of a response that was read count no more"
+    );
+    see(&mut manifest, &Evidence::Anonymous, &["/a"]);
+    assert_eq!(delivered(&manifest), ["/a"]);
+    assert!(see(&mut manifest, &Evidence::Anonymous, &["/a"]).is_settled);
 }

@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::{net::Ipv4Addr, sync::OnceLock};
+
 use thiserror::Error;
 use url::{ParseError, Url};
 
@@ -17,8 +19,9 @@ use super::target::{MAX_TARGET, Target, TargetError};
 #[derive(Debug, Clone)]
 pub struct Document {
     authority: Box<str>,
-    url: Url,
     own: Target,
+    /// The document's own URL, parsed at the first target that needs a base.
+    base: OnceLock<Url>,
 }
 
 impl Document {
@@ -40,13 +43,17 @@ impl Document {
         if !path_and_query.starts_with('/') || path_and_query.bytes().any(is_refused) {
             return Err(DocumentError::Path);
         }
-        let url = Url::parse(&[scheme, "://", authority, path_and_query].concat()).map_err(DocumentError::Url)?;
-        let own = Target::from_url(url.clone());
+        let own = if let Some(own) = plain(scheme, authority, path_and_query) {
+            own
+        } else {
+            let url = Url::parse(&[scheme, "://", authority, path_and_query].concat()).map_err(DocumentError::Url)?;
+            Target::from_url(url)
+        };
         check_bytes(own.host().as_bytes()).map_err(|_| DocumentError::Authority)?;
         Ok(Self {
             authority: authority.into(),
             own,
-            url,
+            base: OnceLock::new(),
         })
     }
 
@@ -102,7 +109,13 @@ impl Document {
     }
 
     fn resolve_any(&self, text: &str) -> Result<Target, TargetError> {
-        let target = self.url.join(text).map(Target::from_url).map_err(TargetError::Url)?;
+        let base = if let Some(base) = self.base.get() {
+            base
+        } else {
+            let parsed = Url::parse(self.own.url()).map_err(TargetError::Url)?;
+            self.base.get_or_init(|| parsed)
+        };
+        let target = base.join(text).map(Target::from_url).map_err(TargetError::Url)?;
         // The parser decodes the host, so `//%22a/` contains a refused byte only now. A relative target inherits the
         // document's path, which was not checked before.
         check_bytes(target.host().as_bytes())?;
@@ -209,4 +222,43 @@ fn plain_path(text: &str) -> Option<&str> {
     let has_dots = path.as_bytes().windows(2).any(|pair| matches!(pair, b"/." | b"/%"));
     let is_plain = path.starts_with('/') && !path.starts_with("//") && !has_dots && !path_and_query.contains('\'');
     is_plain.then_some(path_and_query)
+}
+
+/// Returns the target of a URL that a parse would not change, as most requests have; `None` for any other.
+fn plain(scheme: &str, authority: &str, path_and_query: &str) -> Option<Target> {
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let (host, port) = authority
+        .split_once(':')
+        .map_or((authority, None), |(host, port)| (host, Some(port)));
+    let port = match port {
+        None => default_port,
+        Some(port) if port.starts_with(|first: char| matches!(first, '1'..='9')) => {
+            port.parse().ok().filter(|&port| port != default_port)?
+        }
+        Some(_) => return None,
+    };
+    let is_plain = is_plain_host(host)
+        && path_and_query.bytes().all(is_url_byte)
+        && plain_path(path_and_query).is_some_and(|plain| plain.len() == path_and_query.len());
+    is_plain.then(|| Target::from_parts((scheme, authority, path_and_query), host.len(), port))
+}
+
+/// Returns whether a host is a name in lower case without internationalised labels, or an IPv4 address in its usual
+/// form. A last label that begins with a digit may be a number, which makes the host an address.
+fn is_plain_host(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let is_name = || {
+        host.bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
+            && !host.contains("xn--")
+    };
+    match last.bytes().next() {
+        None => false,
+        Some(b'0'..=b'9') => host.parse::<Ipv4Addr>().is_ok(),
+        Some(_) => is_name(),
+    }
 }

@@ -363,3 +363,47 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn a_plain_url_is_what_a_parse_makes_of_it(
+        scheme in "https?",
+        host in prop_oneof![
+            "[a-z0-9.-]{1,12}",
+            "[a-zA-Z0-9._~-]{1,8}",
+            "(xn--)?[a-z0-9-]{1,6}\\.(xn--)?[a-z0-9-]{1,4}\\.?",
+            "[0-9]{1,3}(\\.[0-9]{1,3}){0,4}",
+            "(0x)?[0-9a-f]{1,4}(\\.0x[0-9a-f]{0,2})?",
+        ],
+        port in prop_oneof![Just(String::new()), ":[0-9]{0,6}", Just(":80".to_owned()), Just(":443".to_owned())],
+        path in "/[ -~]{0,12}(/\\.{0,2}[a-z%2eE]{0,4}){0,3}(\\?[!-~]{0,10})?",
+    ) {
+        let authority = host + &port;
+        if let Some(plain) = plain(&scheme, &authority, &path) {
+            let url = Url::parse(&[&scheme, "://", &authority, &path].concat());
+            prop_assert_eq!(url.map(Target::from_url), Ok(plain));
+        }
+    }
+}
+
+#[test]
+fn the_urls_of_most_requests_are_plain() {
+    for (authority, path, expected) in [
+        ("shop.example", "/", true),
+        ("shop.example:8443", "/a/b.css?v=1&w=%20x", true),
+        ("127.0.0.1:8080", "/page/0", true),
+        ("localhost", "/", true),
+        ("Shop.example", "/", false),
+        ("shop.example:443", "/", false),
+        ("shop.example:08443", "/", false),
+        ("[::1]:8080", "/", false),
+        ("xn--bcher-kva.example", "/", false),
+        ("1.2.3", "/", false),
+        ("1.2.3.04", "/", false),
+        ("shop.example", "/a/../b", false),
+        ("shop.example", "/a?'", false),
+        ("shop.example", "/\"", false),
+    ] {
+        assert_eq!(plain("https", authority, path).is_some(), expected, "{authority}{path}");
+    }
+}

@@ -11,7 +11,7 @@ use crate::{
     learn::LearnedLink,
     link::{Document, Target},
     proxy::{edge::Edge, exchange::Exchange},
-    push::{self, Facts, Mention, Plan, Policy, PushState, Source, Witness},
+    push::{self, Facts, Mention, Plan, Policy, PushState, SkipReason, Source, Witness},
     trace::TraceParent,
 };
 
@@ -78,6 +78,16 @@ pub(in crate::proxy) fn plan(
     exchange.promised += plan.promises.len();
     exchange.hinted += plan.hints.len();
     plan
+}
+
+/// Returns the reason for which the client of a document is given no link before the response; `None` if it may be.
+pub(in crate::proxy) fn early_refusal(request: &Parts, exchange: &Exchange) -> Option<SkipReason> {
+    let (route, client) = (exchange.route()?, exchange.client()?);
+    push::early_refusal(
+        &route.push,
+        &request.headers,
+        (client.accepts_push(), client.refusals()),
+    )
 }
 
 /// Has the connection count what becomes of the links of a 103.

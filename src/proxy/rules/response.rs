@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     fields::length,
+    learn::identities,
     proxy::{edge::Edge, exchange::Exchange},
     push::{self, Plan, Source, Witness},
 };
@@ -46,6 +47,7 @@ pub(in crate::proxy) fn check(
         debug!("{}: an origin's response has {bad}", request.uri);
     })?;
     let status = response.status();
+    exchange.is_chunked = response.fields().contains_key(header::TRANSFER_ENCODING);
     exchange.drops_content = framing::has_no_content(status);
     if exchange.drops_content {
         framing::empty(response);
@@ -186,13 +188,21 @@ fn note_reuse(edge: &Edge, request: &Parts, (status, fields): (StatusCode, &Head
         return;
     }
     let witness = match exchange.client_address(asked) {
-        Some(address) if asked.contains_key(header::COOKIE) => Witness::Visitor(address),
+        Some(address) if asked.contains_key(header::COOKIE) || has_identity(asked, exchange) => {
+            Witness::Visitor(address)
+        }
         _ => Witness::Everybody,
     };
     if let Some(is_reusable) = push::is_reusable(status, fields, SystemTime::now()) {
         let url = exchange.url(request);
         edge.note_reusable((url.scheme, url.authority, url.path_and_query), witness, is_reusable);
     }
+}
+
+/// Returns whether another field than `Cookie` tells the application who asks.
+fn has_identity(asked: &HeaderMap, exchange: &Exchange) -> bool {
+    let more = exchange.route().map_or(&[][..], |route| &route.learn.identity);
+    identities(asked, more).next().is_some()
 }
 
 #[cfg(test)]

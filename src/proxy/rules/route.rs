@@ -8,7 +8,7 @@ use super::{cache, delivery, failure::RuleRefusal, learning};
 use crate::{
     learn::Links,
     proxy::{edge::Edge, exchange::Exchange},
-    push::{self, Plan, Source},
+    push::{self, Plan, SkipReason, Source},
     route,
 };
 
@@ -92,6 +92,14 @@ fn early_plan(edge: &Edge, request: &Parts, exchange: &mut Exchange, learned: &L
     let lines = fields().map(|(_, field)| field);
     cache::request::note_links(edge, request, exchange, lines, || &mentions);
     if !exchange.delivers() {
+        return Plan::default();
+    }
+    if let (false, Some(reason)) = (names_links, delivery::early_refusal(request, exchange)) {
+        // Learned links are well-formed, so that no plan is needed to say what becomes of them.
+        for known in learned.iter() {
+            let is_fetch = known.link.is_fetch();
+            exchange.skips.add(if is_fetch { reason } else { SkipReason::Relation });
+        }
         return Plan::default();
     }
     let plan = delivery::plan(edge, request, exchange, None, &mentions, learned);

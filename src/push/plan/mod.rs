@@ -198,9 +198,27 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
     if facts.status.is_some_and(wrong_status) {
         return Way::Neither(Reason::Status);
     }
+    way_of_client(policy, facts.request, (http2.accepts_push, http2.refusals))
+}
+
+/// Returns the reason for which none of the links known before the final response is delivered to a client, which
+/// `accepts_push` and has reset this many promised streams; `None` if some may be.
+#[must_use]
+pub fn early_refusal(policy: &Policy, request: &HeaderMap, client: (bool, u32)) -> Option<SkipReason> {
+    if policy.delivery == Delivery::Off {
+        return Some(SkipReason::Off);
+    }
+    match way_of_client(policy, request, client) {
+        Way::Neither(reason) => Some(reason),
+        Way::Push | Way::Hint { .. } => None,
+    }
+}
+
+fn way_of_client(policy: &Policy, request: &HeaderMap, client: (bool, u32)) -> Way {
+    use SkipReason as Reason;
     let refusal = match policy.delivery {
         Delivery::Hint | Delivery::Off => None,
-        Delivery::Auto | Delivery::Push => match no_push(policy, facts, &http2) {
+        Delivery::Auto | Delivery::Push => match no_push(policy, request, client) {
             None => return Way::Push,
             Some(reason) if policy.delivery == Delivery::Push => return Way::Neither(reason),
             reason => reason,
@@ -212,7 +230,7 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
             .filter(|&refusal| refusal != Reason::PushDisabled)
             .unwrap_or(reason)
     };
-    if policy.hint_requests == HintRequests::All || is_navigation(facts.request) {
+    if policy.hint_requests == HintRequests::All || is_navigation(request) {
         Way::Hint {
             late: instead(Reason::TooLateToHint),
         }
@@ -222,14 +240,14 @@ fn way(policy: &Policy, facts: &Facts<'_>) -> Way {
 }
 
 /// Returns why this client is not pushed to; `None` if it may be.
-fn no_push(policy: &Policy, facts: &Facts<'_>, http2: &Http2Facts<'_>) -> Option<SkipReason> {
-    if !http2.accepts_push {
+fn no_push(policy: &Policy, request: &HeaderMap, (accepts_push, refusals): (bool, u32)) -> Option<SkipReason> {
+    if !accepts_push {
         Some(SkipReason::PushDisabled)
-    } else if http2.refusals >= policy.max_refusals {
+    } else if refusals >= policy.max_refusals {
         Some(SkipReason::ClientRefuses)
-    } else if field_is(facts.request, "save-data", "on") {
+    } else if field_is(request, "save-data", "on") {
         Some(SkipReason::SaveData)
-    } else if field_is(facts.request, "accept-push-policy", "none") {
+    } else if field_is(request, "accept-push-policy", "none") {
         Some(SkipReason::AcceptPushPolicy)
     } else {
         None

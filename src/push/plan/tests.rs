@@ -731,3 +731,36 @@ fn a_url_fetched_while_a_plan_waits_stays_in_the_diary() {
     let (plan, reasons) = scene.plan_for(&client);
     assert_eq!((urls(&plan), reasons), (vec![], vec![SkipReason::AlreadyFetched]));
 }
+
+#[test]
+fn an_early_refusal_is_the_reason_that_the_plan_would_give() {
+    let fields = [
+        vec![],
+        vec![("sec-fetch-mode", "navigate")],
+        vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+        vec![("save-data", "on")],
+        vec![("accept-push-policy", "none"), ("sec-fetch-mode", "navigate")],
+    ];
+    let mut refused = 0;
+    for delivery in [Delivery::Auto, Delivery::Push, Delivery::Hint, Delivery::Off] {
+        for (accepts_push, refusals) in [(true, 0), (true, 99), (false, 0)] {
+            for request in &fields {
+                let mut scene = Scene::pushing(Source::Learned, b"</a.css>; rel=preload; as=style");
+                scene.status = None;
+                scene.policy.delivery = delivery;
+                scene.request.clone_from(request);
+                scene.http2().accepts_push = accepts_push;
+                scene.http2().refusals = refusals;
+                let (plan, reasons) = scene.plan();
+                let request = request
+                    .iter()
+                    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+                let refusal = early_refusal(&scene.policy, &request.collect(), (accepts_push, refusals));
+                assert_eq!(refusal, reasons.first().copied(), "{scene:?}");
+                assert_eq!(refusal.is_some(), plan.is_empty(), "{scene:?}");
+                refused += u32::from(refusal.is_some());
+            }
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}

@@ -1,8 +1,8 @@
 //! Decides which requests and responses are about the document of their URL, so that they teach something of it.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::learn::Observed;
+use crate::learn::{LearnPolicy, Observed, is_of_visitor};
 
 /// Returns what a final response is to the document of its URL; `None` for one that says nothing of it: errors and
 /// parts, a 304, a redirect to another site.
@@ -64,10 +64,60 @@ fn may_be_document(response: &HeaderMap) -> bool {
 pub(super) fn asks_for_document(fields: &HeaderMap) -> bool {
     let is_document = |destination: &HeaderValue| destination == "document";
     fields.get("sec-fetch-dest").is_none_or(is_document)
-        && !fields.contains_key(header::RANGE)
-        && !OF_FRAMEWORKS.iter().any(|name| fields.contains_key(*name))
+        && !fields
+            .keys()
+            .any(|name| *name == header::RANGE || is_of_framework(name.as_str()))
         && accepts_html(fields)
 }
+
+/// Returns the names in a response's `Vary` that divide the documents of one key; `None` for `*`, since no other request
+/// is sure to get the same response.
+///
+/// Some do not: a coding makes no other document; what is not sent for a document is missing in each request for one;
+/// scheme, authority and the route's own fields are in the key; the client's address and identity would make each
+/// visitor's document one of its own, which nobody else had any use for. Links that depend on them are left to the
+/// evidence of several visitors.
+pub(super) fn dividing_fields<'r>(
+    response: &'r HeaderMap,
+    policy: &'r LearnPolicy,
+) -> Option<impl Iterator<Item = &'r [u8]>> {
+    let names = || {
+        let lines = response.get_all(header::VARY).iter();
+        let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+        names.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
+    };
+    let divides = |name: &&[u8]| {
+        let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
+        let is_forwarded = || {
+            name.get(..X_FORWARDED.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(X_FORWARDED))
+        };
+        let is_of_visitor = || HeaderName::from_bytes(name).is_ok_and(|name| is_of_visitor(&name, &policy.identity));
+        !NOT_DIVIDING.iter().chain(&OF_FRAMEWORKS).any(|known| is(known))
+            && !policy.vary.iter().any(|known| is(known.as_str()))
+            && !is_forwarded()
+            && !is_of_visitor()
+    };
+    (!names().any(|name| name == b"*")).then(|| names().filter(divides))
+}
+
+const X_FORWARDED: &[u8] = b"x-forwarded-";
+
+/// Fields in `Vary` that divide no documents.
+const NOT_DIVIDING: [&str; 12] = [
+    "accept-encoding",
+    "cookie",
+    "authorization",
+    "host",
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "range",
+    "if-none-match",
+    "if-modified-since",
+    "sec-fetch-dest",
+    "origin",
+];
 
 /// Request fields of frameworks that fetch data or fragments under the URL of a document: Next.js, htmx, Inertia,
 /// Turbo, Unpoly, pjax, and what jQuery and others send.
@@ -83,6 +133,12 @@ const OF_FRAMEWORKS: [&str; 10] = [
     "x-requested-with",
     "x-sveltekit-invalidated",
 ];
+
+/// Returns whether a framework sends this field for what is no document.
+fn is_of_framework(name: &str) -> bool {
+    // Rejects most names by one comparison.
+    name.starts_with(['r', 'n', 'h', 'x', 't']) && OF_FRAMEWORKS.contains(&name)
+}
 
 fn accepts_html(fields: &HeaderMap) -> bool {
     let mut lines = fields.get_all(header::ACCEPT).iter().peekable();
@@ -133,13 +189,47 @@ mod tests {
             (302, ("location", "/\\other.example"), None),
             (302, ("x", "y"), None),
         ] {
-            let fields = HeaderMap::from_iter([(
-                header::HeaderName::from_static(field.0),
-                HeaderValue::from_static(field.1),
-            )]);
+            let fields = HeaderMap::from_iter([(HeaderName::from_static(field.0), HeaderValue::from_static(field.1))]);
             let status = StatusCode::from_u16(status).expect("a status");
             assert_eq!(observed(status, &fields, "h.example"), expected, "{status} {field:?}");
         }
+    }
+
+    #[test]
+    fn fields_that_divide_documents_are_those_in_which_requests_for_them_differ() {
+        let policy = LearnPolicy {
+            vary: vec![header::ACCEPT_LANGUAGE],
+            identity: vec![HeaderName::from_static("x-member")],
+            ..LearnPolicy::default()
+        };
+        for (lines, expected) in [
+            (&[][..], Some("")),
+            (&["Accept-Encoding"], Some("")),
+            (&["accept-encoding, User-Agent"], Some("User-Agent")),
+            (&["Accept,", "X-Device , ,dpr"], Some("Accept X-Device dpr")),
+            (
+                &["Cookie, Authorization, X-User, X-Member, X-Forwarded-For, X-Forwarded-Proto"],
+                Some(""),
+            ),
+            (
+                &["RSC, Next-Router-State-Tree, Next-Router-Prefetch, Accept-Encoding"],
+                Some(""),
+            ),
+            (&["Accept-Language, Save-Data"], Some("Save-Data")),
+            (&["*"], None),
+            (&["Accept", "a, *"], None),
+        ] {
+            let lines = lines.iter().map(|line| (header::VARY, HeaderValue::from_static(line)));
+            let fields: HeaderMap = lines.collect();
+            let names = dividing_fields(&fields, &policy);
+            let names = names.map(|names| names.map(String::from_utf8_lossy).collect::<Vec<_>>().join(" "));
+            assert_eq!(names.as_deref(), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn each_field_of_a_framework_is_known() {
+        assert!(OF_FRAMEWORKS.iter().all(|name| is_of_framework(name)));
     }
 
     #[test]
@@ -159,8 +249,7 @@ mod tests {
             ("x-inertia", "true", false),
             ("turbo-frame", "messages", false),
         ] {
-            let fields =
-                HeaderMap::from_iter([(header::HeaderName::from_static(name), HeaderValue::from_static(value))]);
+            let fields = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
             assert_eq!(asks_for_document(&fields), expected, "{name}: {value}");
         }
     }

@@ -16,12 +16,12 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
 
-use self::document::{asks_for_document, observed};
+use self::document::{asks_for_document, dividing_fields, observed};
 use crate::{
     forwarded::ask_for_another,
     learn::{
-        DocumentKey, Evidence, KeyHasher, KnownDocument, LearnKey, LearnPolicy, LearnSource, Learning, Links,
-        Observation, Observed, Verdict, VisitorFacts,
+        DividedBy, DocumentPlace, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links,
+        Observation, Observed, Verdict, VisitorFacts, identities,
     },
     link::{ResourceHint, Spelled},
     proxy::{
@@ -48,9 +48,11 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
         return Links::default();
     }
     // A client that is given nothing early waits for a response that teaches: many do not.
-    let (key, known) = if exchange.delivers() {
-        let (key, known) = look_up(edge, request, exchange, policy);
-        (Some(key), known)
+    let (place, known) = if exchange.delivers() {
+        let Some((place, known)) = look_up(edge, request, exchange, policy) else {
+            return Links::default();
+        };
+        (Some(place), known)
     } else {
         (None, KnownDocument::default())
     };
@@ -59,7 +61,7 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
         exchange.skips.add(SkipReason::WaitingForVisitors);
     }
     exchange.observation = Some(Box::new(DocumentObservation {
-        key,
+        place,
         delivered: Links::clone(&known.links),
         csp: known.csp,
         early: Vec::new(),
@@ -69,12 +71,25 @@ pub(in crate::proxy) fn begin(edge: &Edge, request: &Parts, exchange: &mut Excha
     known.links
 }
 
-/// Looks up the document that a request asks for, and the learned links. It counts as a visit.
-fn look_up(edge: &Edge, request: &Parts, exchange: &Exchange, policy: &LearnPolicy) -> (DocumentKey, KnownDocument) {
+/// Looks up the document that a request asks for, and the learned links; `None` if it is none that could be learned. It
+/// counts as a visit.
+fn look_up(
+    edge: &Edge,
+    request: &Parts,
+    exchange: &Exchange,
+    policy: &LearnPolicy,
+) -> Option<(DocumentPlace, KnownDocument)> {
     let url = exchange.url(request);
     let document = (url.scheme, url.authority, url.path, request.uri.query());
     let key = edge.manifests.hasher().document(policy, document, &request.headers);
-    (key, edge.manifests.known(key, policy, now()).unwrap_or_default())
+    edge.manifests.find(key, divided_by(request), policy, now())
+}
+
+fn divided_by(request: &Parts) -> DividedBy<'_> {
+    DividedBy {
+        query: request.uri.query(),
+        fields: &request.headers,
+    }
 }
 
 /// Learns from a head of the origin, which mentions these: notes the links of a 103, observes those of a final
@@ -110,6 +125,18 @@ fn finish(
 ) -> Option<PageObservation> {
     let route = exchange.route()?;
     let address = exchange.client_address(&request.headers)?;
+    let settled_on = (response == Observed::Document
+        && observation.early.is_empty()
+        && fields.contains_key(header::LINK)
+        && !request.headers.contains_key(header::AUTHORIZATION))
+    .then(|| edge.manifests.hasher().of_links(fields));
+    if let (Some(fields), Some(place)) = (settled_on, &observation.place)
+        && edge
+            .manifests
+            .passes(place, &route.learn, request.uri.query(), fields, now())
+    {
+        return None;
+    }
     let mut found: Vec<Spelled> = Vec::new();
     for link in links(mentions).chain(observation.early.drain(..)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
@@ -122,29 +149,43 @@ fn finish(
     if found.is_empty() && response != Observed::Document {
         return None;
     }
-    let key = observation
-        .key
-        .unwrap_or_else(|| look_up(edge, request, exchange, &route.learn).0);
+    let place = match observation.place.take() {
+        Some(place) => place,
+        None => look_up(edge, request, exchange, &route.learn)?.0,
+    };
     if request.headers.contains_key(header::AUTHORIZATION) {
         // It teaches nothing, and is no reading of a page either.
         return None;
     }
     let hasher = edge.manifests.hasher();
+    let place = place.varied(dividing_fields(fields, &route.learn)?, divided_by(request), hasher)?;
     let reads_html = found.is_empty() && page::is_readable(&route.learn, fields);
-    if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(key) {
+    if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(place.key()) {
         return None;
     }
     let network = hasher.network(address);
-    let evidence = || evidence(request, fields, address, &route.learn.key, hasher);
-    if reads_html && !edge.manifests.is_html_due(key, hasher.fingerprint(fields)) {
-        // Nobody looks at what this response names: it speaks neither for nor against a link.
+    let evidence = || evidence(request, fields, (address, &place), &route.learn, hasher);
+    if reads_html {
+        // Where the HTML is not read, nobody looks at what this response names: it speaks neither for nor against a link.
         let policies = values(fields, &header::CONTENT_SECURITY_POLICY);
-        edge.manifests.note_policies(key, evidence, network, &policies);
-        return None;
+        let fingerprint = hasher.fingerprint(fields);
+        let key = place.key();
+        if !edge
+            .manifests
+            .is_html_due(key, fingerprint, evidence, network, &policies)
+        {
+            return None;
+        }
     }
     let evidence = evidence();
     if reads_html {
-        return page::begin(&exchange.url(request), fields, (key, evidence, network));
+        let url = exchange.url(request);
+        return page::begin(
+            &url,
+            (fields, exchange.is_chunked),
+            &route.learn,
+            (place, evidence, network),
+        );
     }
     let seen = Observation {
         now: now(),
@@ -155,24 +196,38 @@ fn finish(
         source: Source::Learned,
         delivered: &observation.delivered,
         policies: &values(fields, &header::CONTENT_SECURITY_POLICY),
+        page_policies: None,
+        query: request.uri.query(),
     };
-    let verdict = edge.manifests.observe(key, &route.learn, &seen);
-    note_verdict(request, verdict, observation);
+    let verdict = edge.manifests.observe(&place, &route.learn, &seen);
+    if let (true, Some(fields)) = (verdict.is_settled, settled_on) {
+        edge.manifests.settle(&place, fields);
+    }
+    note_verdict(request, &verdict, observation);
     None
 }
 
 /// Returns for whom a response is, as far as its request and its own fields tell.
-fn evidence(request: &Parts, response: &HeaderMap, address: IpAddr, key: &LearnKey, hasher: &KeyHasher) -> Evidence {
+fn evidence(
+    request: &Parts,
+    response: &HeaderMap,
+    (address, place): (IpAddr, &DocumentPlace),
+    policy: &LearnPolicy,
+    hasher: &KeyHasher,
+) -> Evidence {
     let cookies: Vec<&[u8]> = values(&request.headers, &header::COOKIE);
     let set_cookies: Vec<&[u8]> = values(response, &header::SET_COOKIE);
+    let identities: Vec<_> = identities(&request.headers, &policy.identity).collect();
     let facts = VisitorFacts {
         address,
         cookies: &cookies,
         set_cookies: &set_cookies,
         authorization: request.headers.contains_key(header::AUTHORIZATION),
+        identities: &identities,
         query: request.uri.query(),
+        division: place.division(),
     };
-    Evidence::of(&facts, key, hasher)
+    Evidence::of(&facts, &policy.key, hasher)
 }
 
 /// Reads the next piece of a document's content, as the client gets it from the origin or the store, where its HTML is
@@ -184,8 +239,16 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
     let (Some(page), Some(mut observation)) = (exchange.page.take(), exchange.observation.take()) else {
         return;
     };
-    if let (page::Read::Links(links), Some(route)) = (read, exchange.route()) {
+    if let (
+        page::Read::Links {
+            links,
+            policies: of_page,
+        },
+        Some(route),
+    ) = (read, exchange.route())
+    {
         let policies: Vec<&[u8]> = page.policies.iter().map(HeaderValue::as_bytes).collect();
+        let of_page: Vec<&[u8]> = of_page.iter().map(|policy| policy.as_bytes()).collect();
         let seen = Observation {
             now: now(),
             evidence: &page.evidence,
@@ -195,14 +258,16 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
             source: Source::Html,
             delivered: &observation.delivered,
             policies: &policies,
+            page_policies: Some(&of_page),
+            query: request.uri.query(),
         };
-        let verdict = edge.manifests.observe(page.key, &route.learn, &seen);
-        note_verdict(request, verdict, &mut observation);
+        let verdict = edge.manifests.observe(&page.place, &route.learn, &seen);
+        note_verdict(request, &verdict, &mut observation);
     }
     exchange.observation = Some(observation);
 }
 
-fn note_verdict(request: &Parts, verdict: Verdict, observation: &mut DocumentObservation) {
+fn note_verdict(request: &Parts, verdict: &Verdict, observation: &mut DocumentObservation) {
     observation.missed = verdict.wrong;
     if verdict.wrong > 0 {
         debug!("{}: {} learned links are gone", request.uri, verdict.wrong);
@@ -211,6 +276,13 @@ fn note_verdict(request: &Parts, verdict: Verdict, observation: &mut DocumentObs
         info!(
             "{}: what is learned keeps being wrong, so nothing is for a while",
             request.uri
+        );
+    }
+    if let Some(parameter) = &verdict.divided_by {
+        info!(
+            "{}: the links depend on the query parameter {parameter}, so its values are documents of their own from now \
+             on; learn.key: [{parameter}] makes them so from the start",
+            request.uri.path()
         );
     }
 }

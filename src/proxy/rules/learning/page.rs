@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 
 use crate::{
     html::{End, HtmlReader, Limits, ReaderState, ResponseFields},
-    learn::{DocumentKey, Evidence, LearnPolicy, LearnSource},
+    learn::{DocumentPlace, Evidence, LearnPolicy, LearnSource},
     link::{Document, Spelled},
     proxy::{exchange::PageObservation, url::Url},
 };
@@ -16,8 +16,11 @@ use crate::{
 /// The outcome of reading a page.
 #[derive(Debug)]
 pub(super) enum Read {
-    /// The links that its head names.
-    Links(Vec<Spelled>),
+    /// The links that its head names, and the policies of its `meta` elements.
+    Links {
+        links: Vec<Spelled>,
+        policies: Vec<Box<str>>,
+    },
     /// Nothing is known of its head.
     Nothing,
 }
@@ -34,11 +37,12 @@ pub(super) fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
 
 const HTML: &[u8] = b"text/html";
 
-/// Begins to read a page; `None` if its content cannot be read.
+/// Begins to read a page; `None` if its content cannot be read. `is_chunked`: the origin sent it in chunks.
 pub(super) fn begin(
     url: &Url<'_>,
-    fields: &HeaderMap,
-    (key, evidence, network): (DocumentKey, Evidence, u64),
+    (fields, is_chunked): (&HeaderMap, bool),
+    policy: &LearnPolicy,
+    (place, evidence, network): (DocumentPlace, Evidence, u64),
 ) -> Option<PageObservation> {
     let document = Document::new(url.scheme, url.authority, url.path_and_query).ok()?;
     let field = |name| fields.get(name).map_or(&[][..], http::HeaderValue::as_bytes);
@@ -47,12 +51,13 @@ pub(super) fn begin(
         content_encoding: field(header::CONTENT_ENCODING),
         content_disposition: field(header::CONTENT_DISPOSITION),
     };
-    let reader = HtmlReader::new(Limits::default(), &document, of_response);
+    let reader = HtmlReader::new(Limits::of_bytes(policy.html_bytes), &document, of_response);
     (reader.state() == ReaderState::Reading).then(|| PageObservation {
         reader: Some(reader),
         has_content: false,
+        end: end(fields, is_chunked),
         document,
-        key,
+        place,
         evidence,
         network,
         policies: fields
@@ -63,6 +68,16 @@ pub(super) fn begin(
     })
 }
 
+/// Returns how the content of a response with these fields ends where nothing fails. The end of a connection may be the
+/// end of the content, or a failure of the origin. `is_chunked`: the origin sent it in chunks, the last of which is told.
+fn end(fields: &HeaderMap, is_chunked: bool) -> End {
+    if is_chunked || fields.contains_key(header::CONTENT_LENGTH) {
+        End::Whole
+    } else {
+        End::BrokenOff
+    }
+}
+
 /// Reads the next piece; returns what came of it once the head, or the whole page, has ended.
 pub(super) fn read(page: &mut PageObservation, data: Option<&[u8]>, is_end: bool) -> Option<Read> {
     let data = data.unwrap_or_default();
@@ -71,9 +86,34 @@ pub(super) fn read(page: &mut PageObservation, data: Option<&[u8]>, is_end: bool
     if state == ReaderState::Reading && !is_end {
         return None;
     }
-    let found = page.reader.take()?.finish(End::Whole);
+    let found = page.reader.take()?.finish(page.end);
     let Some(found) = found.ok().filter(|_| page.has_content) else {
         return Some(Read::Nothing);
     };
-    Some(Read::Links(found.learnable(&page.document)))
+    Some(Read::Links {
+        links: found.learnable(&page.document),
+        policies: found.policies,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_a_told_end_is_sure() {
+        let with_length = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from_static("5"))]);
+        // Pingora adds the field where the end of the connection ends the content.
+        let with_coding = HeaderMap::from_iter([(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))]);
+        for (fields, is_chunked, expected) in [
+            (&with_length, false, End::Whole),
+            (&with_coding, true, End::Whole),
+            (&with_coding, false, End::BrokenOff),
+            (&HeaderMap::new(), false, End::BrokenOff),
+        ] {
+            assert_eq!(end(fields, is_chunked), expected, "{fields:?}");
+        }
+    }
 }
