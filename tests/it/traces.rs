@@ -109,7 +109,7 @@ async fn a_page_has_a_span_with_its_promises_and_attempts_below() {
     let origin = Origin::start().await;
     let link = "</style.css>; rel=preload; as=style";
     origin
-        .serve_ok("/", &[("Link", link)], b"page")
+        .serve_ok("/?secret", &[("Link", link)], b"page")
         .asset("/style.css", b"style");
     let collector = Collector::start().await;
     let dead = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
