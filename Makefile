@@ -7,23 +7,27 @@ ORIGIN_PORT ?= 9000
 ONCE ?=
 # How long `make fuzz` fuzzes each target.
 SECONDS ?= 60
+# Which applications `make test-applications` and `make bench-browser` take: all, if none is named.
+APPS ?=
 # What `make bench` is to do: see BENCH=--help.
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chain lint fuzz bench bench-browser bench-latency bench-instructions clean
+.PHONY: help build demo test test-applications chain lint fuzz bench bench-browser bench-latency bench-instructions clean
 
 help:
 	@echo 'make build   the release binary, target/release/linkpush'
 	@echo 'make demo    an edge and an origin, and the proof that assets are pushed'
 	@echo '             PORT=8080 ORIGIN_PORT=9000 choose ports, ONCE=1 stops after the proof'
 	@echo 'make test    format, lints, documentation, tests: what CI runs'
+	@echo 'make test-applications   Django, WordPress, Rails, Next.js, SvelteKit and Nuxt, unchanged, behind linkpush, in'
+	@echo '             Chromium and Firefox; APPS="django next" for some of them'
 	@echo 'make chain   linkpush among hitch, Varnish, HAProxy, nginx and Symfony: who pushes where'
 	@echo 'make lint    format and lints only'
 	@echo 'make fuzz    any bytes, by cargo-fuzz, to whatever reads those of others; SECONDS=60 for each target'
 	@echo 'make bench   CPU and memory of linkpush and six other proxies, and what pushes cost the document'
 	@echo '             BENCH=--quick to try it, BENCH=--help for more'
-	@echo 'make bench-browser   load time and LCP in Chromium, with and without learning'
+	@echo 'make bench-browser   load time and LCP in Chromium, with and without learning: of a made page, and of APPS'
 	@echo 'make bench-latency   page loads with latency, through linkpush and six other proxies'
 	@echo 'make bench-instructions   instructions a request or page, by callgrind: linkpush, nginx, nghttpx, HAProxy'
 	@echo '             BENCH="--linkpush FILE" for another build beside it, BENCH=--help for more'
@@ -41,6 +45,12 @@ demo:
 test:
 	@tests/support/install.sh build test clients
 	@tests/support/check.sh format clippy features documentation dependencies minimum fuzz chain release tests
+
+# Not part of `make test`: it installs servers and frameworks, and builds each application once.
+test-applications:
+	@tests/support/install.sh build test applications
+	cargo build --locked
+	@node tests/applications/run.js $${CARGO_TARGET_DIR:-target}/debug/linkpush $(APPS)
 
 # Part of `make test`, too.
 chain:
@@ -63,8 +73,9 @@ bench:
 	$(if $(filter-out --quick,$(BENCH)),,cargo bench --locked --bench document $(if $(BENCH),-- --rounds 1))
 
 bench-browser: build
-	@tests/support/install.sh test
-	node benches/browser.js $${CARGO_TARGET_DIR:-target}/release/linkpush
+	@tests/support/install.sh test applications
+	node benches/browser.js $${CARGO_TARGET_DIR:-target}/release/linkpush $(BENCH)
+	node benches/applications.js $${CARGO_TARGET_DIR:-target}/release/linkpush $(APPS)
 
 bench-latency:
 	@tests/support/install.sh build peers

@@ -6,13 +6,13 @@
 // thinks for 200 ms. Prints the medians. All of it runs in this process, linkpush and the browser apart, on 127.0.0.1.
 'use strict';
 
-const { execFileSync, spawn } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
-const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
+const { certify, edge, leave, relay, listen } = require('../tests/applications/support/edge.js');
 const { launch, visit } = require('../tests/it/clients/chromium.js');
+const { median, version } = require('./support/loads.js');
 
 const ROUND_TRIP = 50;
 const THINK = 200;
@@ -28,6 +28,10 @@ const assets = {
   '/hero.svg': ['image/svg+xml', `${svg}<!-- ${filler(30_000)} --></svg>`],
 };
 const links = '</style.css>; rel=preload; as=style, </app.js>; rel=preload; as=script, </hero.svg>; rel=preload; as=image';
+
+const ROUTES = `
+  - { name: learned, match: { path: ^/learned }, upstream: app, push: auto, learn: on }
+  - { name: rest, upstream: app, push: auto }`;
 
 /** The application: a page that is thought about, and what it links to. */
 function origin() {
@@ -45,69 +49,12 @@ function origin() {
   });
 }
 
-/** Passes bytes on half a round trip later, the client's first ones after a round trip for TCP's own handshake. */
-function relay(port) {
-  return net.createServer({ noDelay: true }, (client) => {
-    const server = net.connect({ host: '127.0.0.1', port, noDelay: true });
-    const open = performance.now() + ROUND_TRIP;
-    const pass = (from, to, opened) => {
-      const later = (act) => setTimeout(act, Math.max(0, opened - performance.now()) + ROUND_TRIP / 2);
-      from.on('data', (bytes) => later(() => to.destroyed || to.write(bytes)));
-      from.on('close', () => later(() => to.end()));
-      from.on('error', () => to.destroy());
-    };
-    pass(client, server, open);
-    pass(server, client, 0);
-  });
-}
-
-function listen(server) {
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port)));
-}
-
-/** Starts linkpush with these files; resolves with the process and the port it listens on. */
-function edge(program, folder, originPort) {
-  execFileSync('openssl', [
-    ...'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost'.split(' '),
-    ...['-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
-    ...['-keyout', `${folder}/key.pem`, '-out', `${folder}/certificate.pem`],
-  ], { stdio: 'ignore' });
-  fs.writeFileSync(`${folder}/edge.yaml`, `
-listeners: [{ address: 127.0.0.1:0, tls: { certificates: [{ cert: certificate.pem, key: key.pem }] } }]
-upstreams: { app: { servers: ['127.0.0.1:${originPort}'] } }
-routes:
-  - { name: learned, match: { path: ^/learned }, upstream: app, push: auto, learn: on }
-  - { name: rest, upstream: app, push: auto }
-`);
-  const child = spawn(program, ['run', '--config', `${folder}/edge.yaml`], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, RUST_LOG: 'info' },
-  });
-  return new Promise((resolve, reject) => {
-    let log = '';
-    child.on('error', reject);
-    child.on('exit', () => reject(new Error(log)));
-    child.stderr.on('data', (text) => {
-      log += text;
-      const port = /listening on 127\.0\.0\.1:(\d+)\s/.exec(log)?.[1];
-      if (port) {
-        resolve({ child, port: Number(port) });
-      }
-    });
-  });
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
-}
-
 async function measure(program, loads, folder) {
-  const { child, port } = await edge(program, folder, await listen(origin()));
+  certify(folder);
+  const front = await edge(program, folder, await listen(origin()), ROUTES);
   let browser;
   try {
-    const address = `https://127.0.0.1:${await listen(relay(port))}`;
+    const address = `https://127.0.0.1:${await listen(relay(front.port, ROUND_TRIP))}`;
     browser = await launch(`${folder}/certificate.pem`);
     const pages = { 'without learning': '/plain', learned: '/learned' };
     const seen = Object.fromEntries(Object.keys(pages).map((name) => [name, []]));
@@ -125,14 +72,12 @@ async function measure(program, loads, folder) {
     return seen;
   } finally {
     await browser?.close();
-    child.removeAllListeners('exit');
-    child.kill('SIGINT');
+    leave(front);
   }
 }
 
 function print(seen) {
-  const version = execFileSync('chromium', ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString().trim();
-  console.log(`${version}; ${ROUND_TRIP} ms round trip, ${THINK} ms think time; medians of cold loads, in ms\n`);
+  console.log(`${version()}; ${ROUND_TRIP} ms round trip, ${THINK} ms think time; medians of cold loads, in ms\n`);
   console.log('|  | loads | first header | page header | LCP | load | 103 used | requests per load |');
   console.log('|---|---|---|---|---|---|---|---|');
   for (const [name, loads] of Object.entries(seen)) {

@@ -59,6 +59,7 @@ pub mod html;
 pub mod learn;
 pub mod link;
 mod listen;
+pub mod meter;
 pub mod peer;
 pub mod proxy;
 pub mod push;

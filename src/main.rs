@@ -4,7 +4,7 @@ use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser;
 use linkpush::{
-    cli::{self, Command},
+    cli::{self, Arguments},
     telemetry::log,
 };
 
@@ -12,15 +12,8 @@ use linkpush::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[derive(Debug, Parser)]
-#[command(name = "linkpush", version, about, arg_required_else_help = true)]
-struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Arguments::parse();
     let log = match log::start() {
         Ok(log) => log,
         Err(e) => {

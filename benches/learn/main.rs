@@ -93,6 +93,7 @@ fn respond(store: &ManifestStore, path: &str) {
         network: 1,
         response: Observed::Document,
         source: Source::Learned,
+        fields: usize::MAX,
         links: &links,
         delivered: &delivered,
         policies: &[],

@@ -313,7 +313,7 @@ pub(crate) fn run(setting: Setting) -> Outcome {
         let tally = outcome.by_kind.entry(Kind::of(document)).or_default();
         let (values, is_read) = if setting.source == Source::Html {
             let html = page(&links);
-            let fingerprint = store.hasher().fingerprint(&validators(&html));
+            let fingerprint = store.hasher().fingerprint(&validators(&html), &[]);
             let is_read = store.is_html_due(key, fingerprint, || Evidence::Anonymous, 0, &[]);
             (read(&path, &html), is_read)
         } else {
@@ -339,6 +339,7 @@ pub(crate) fn run(setting: Setting) -> Outcome {
                 network: store.hasher().network(visit.address),
                 response: Observed::Document,
                 source: setting.source,
+                fields: 0,
                 links: &values,
                 delivered: &delivered,
                 policies: &[],

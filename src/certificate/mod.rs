@@ -161,6 +161,12 @@ impl Certificate {
         &self.names
     }
 
+    /// Returns the end of its validity.
+    #[must_use]
+    pub const fn not_after(&self) -> SystemTime {
+        self.validity.not_after
+    }
+
     /// Returns a reason for clients to refuse the certificate at this time, if there is one.
     #[must_use]
     pub fn doubt(&self, now: SystemTime) -> Option<Doubt> {

@@ -1,7 +1,9 @@
 //! Parses and runs the subcommands, one file or folder each.
 //!
 //! Shared by them: `configuration` (reads the file that a command names), `target` (finds the running server),
-//! `failure` (an error on the terminal), `admin` (a request to the running server).
+//! `failure` (an error on the terminal), `admin` (a request to the running server), `pasted` (the URL in a pasted text),
+//! `visit` (a page fetched as a described client).
+//! `manual` has two commands: completions and man pages.
 
 #![allow(
     clippy::print_stdout,
@@ -16,19 +18,40 @@ mod demo;
 mod explain;
 mod failure;
 mod learned;
+mod manual;
+mod pasted;
 #[cfg(feature = "probe")]
 mod probe;
 mod purge;
 mod reload;
 mod run;
+mod schema;
 mod target;
 mod upgrade;
+#[cfg(feature = "probe")]
+mod visit;
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use failure::report;
+#[cfg(feature = "probe")]
+pub use probe::{ChainFinding, FindingWeight, Symptom};
+
+/// The arguments of the program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "linkpush",
+    version,
+    about = "An HTTP edge that pushes the assets which Link headers name",
+    arg_required_else_help = true
+)]
+pub struct Arguments {
+    /// The subcommand.
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 /// A subcommand with its arguments.
 #[derive(Debug, Subcommand)]
@@ -50,6 +73,12 @@ pub enum Command {
     /// Fetch a page as a client that accepts pushes, and show what was pushed and hinted
     #[cfg(feature = "probe")]
     Probe(probe::Args),
+    /// Print the JSON Schema of configuration files, for editors
+    Schema,
+    /// Print completions for a shell
+    Completions(manual::CompletionArgs),
+    /// Write man pages into a folder
+    Man(manual::ManArgs),
     /// Serve a demonstration: a bundled origin, and the edge in front of it
     Demo(demo::Args),
 }
@@ -66,10 +95,13 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Purge(args) => purge::run(&args),
         Command::Learned(args) => learned::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
-        Command::Check(args) => Ok(check::run(&args)),
+        Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         #[cfg(feature = "probe")]
         Command::Probe(args) => probe::run(&args),
+        Command::Schema => schema::run(),
+        Command::Completions(args) => Ok(manual::completions(&args, Arguments::command())),
+        Command::Man(args) => manual::man(&args, Arguments::command()),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -1,4 +1,4 @@
-//! Has a running server read its configuration again (`linkpush reload`).
+//! Has a running server read its configuration again, and tells whether it is in force (`linkpush reload`).
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -12,16 +12,15 @@ pub struct Args {
     config: PathBuf,
 }
 
-/// Checks the file, then signals the running server.
+/// Checks the file, signals the running server, and waits until the file is in force.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(running) = target::find(&args.config)? else {
         return Ok(ExitCode::FAILURE);
     };
-    running.reload()?;
-    println!(
-        "process {} reads {} again; its log says what has changed",
-        running.id(),
-        args.config.display()
-    );
+    let reloaded = running.reload(&args.config)?;
+    println!("process {} serves by {}", running.id(), args.config.display());
+    for setting in reloaded.takes_restart {
+        println!("{setting} has changed, which takes a restart; the rest is in force");
+    }
     Ok(ExitCode::SUCCESS)
 }

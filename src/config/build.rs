@@ -3,11 +3,11 @@
 //! All sections are read before the first missing part ends the build, so that all problems are reported: results go
 //! into variables, and `?` follows only after the last section.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::collections::HashMap;
 
 use super::{
     cache,
-    decode::{At, list, non_empty_list, parse, parse_or_reason, word},
+    decode::{At, either, list, non_empty_list, parse, parse_or_reason, word},
     findings::{Findings, Reported},
     learn,
     listener::{self, LISTENERS, ListenerPolicy},
@@ -35,24 +35,6 @@ pub struct Config {
     pub upstreams: Vec<PoolPolicy>,
     /// Routes in the order of the file, at least one; the first match wins.
     pub routes: Vec<Route>,
-}
-
-impl Config {
-    /// Returns warnings about a valid configuration, one line each: certificates that clients will refuse at this time.
-    #[must_use]
-    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
-        let mut warnings = Vec::new();
-        for (index, listener) in self.listeners.iter().enumerate() {
-            for (number, certificate) in listener.certificates.iter().enumerate() {
-                if let Some(doubt) = certificate.doubt(now) {
-                    let names = certificate.names().join(", ");
-                    let place = format!("listeners[{index}].tls.certificates[{number}]");
-                    warnings.push(format!("{place} ({names}): {doubt}"));
-                }
-            }
-        }
-        warnings
-    }
 }
 
 /// The settings of the whole file, which routes override.
@@ -142,12 +124,11 @@ fn route(
 fn match_rules(at: &At<'_>, found: &mut Findings<'_>) -> Result<Match, Reported> {
     let mut matches = Match::default();
     read_settings!(at, found, {
-        "host" => matches.hosts, |at, found| {
-            if at.is_list() {
-                return list(HOSTS, parse(value::HOST_PATTERN_ALLOWED, value::host_pattern))(at, found);
-            }
-            parse(HOSTS, value::host_pattern)(at, found).map(|host| vec![host])
-        };
+        "host" => matches.hosts, either(
+            |at| at.is_list(),
+            |at, found| list(HOSTS, parse(value::HOST_PATTERN_ALLOWED, value::host_pattern))(at, found),
+            |at, found| parse(HOSTS, value::host_pattern)(at, found).map(|host| vec![host]),
+        );
         "path" => matches.path, |at, found| {
             parse_or_reason(value::PATTERN_ALLOWED, |_, text| value::pattern(text).map(Some))(at, found)
         };

@@ -1,7 +1,7 @@
 //! Reads the `cache` setting, of the whole file or of one route, and the `server.cache` section.
 
 use super::{
-    decode::{At, parse, time, word},
+    decode::{At, size, time, word},
     findings::{Findings, Reported},
     settings::read_settings,
     value,
@@ -31,10 +31,10 @@ pub(super) fn policy(at: &At<'_>, base: CachePolicy, found: &mut Findings<'_>) -
 pub(super) fn limits(at: &At<'_>, found: &mut Findings<'_>) -> Result<StoreLimits, Reported> {
     let mut limits = StoreLimits::default();
     let settings = read_settings!(at, found, {
-        "bytes" => limits.bytes, parse("1MiB to 1048576MiB with its unit (KiB, MiB)", |text| {
+        "bytes" => limits.bytes, size("1MiB to 1048576MiB with its unit (KiB, MiB)", |text| {
             value::bytes(text).filter(|bytes| (1 << 20..=1 << 40).contains(bytes))
         });
-        "object" => limits.object, parse("1KiB to 1024MiB with its unit (KiB, MiB)", |text| {
+        "object" => limits.object, size("1KiB to 1024MiB with its unit (KiB, MiB)", |text| {
             value::size(text).filter(|bytes| (1 << 10..=1 << 30).contains(bytes))
         });
     });

@@ -15,6 +15,7 @@ use std::{
 use super::{
     findings::{Findings, Reported},
     node::{Node, YamlValue, quoted},
+    shape::Shape,
     value,
     wording::{did_you_mean, nearest, one_of},
 };
@@ -33,6 +34,16 @@ impl<'n> At<'n> {
             node,
             path: String::new(),
         }
+    }
+
+    /// Returns whether there is no value to read: readers describe the values that they allow.
+    pub(super) fn describes(&self) -> bool {
+        matches!(self.node.value, YamlValue::Any)
+    }
+
+    /// Describes the values that a reader allows; there is no value to return.
+    pub(super) fn describe(&self, shape: Shape, found: &mut Findings<'_>) -> Reported {
+        found.describe(&self.path, shape)
     }
 
     /// Reports that this value is not `allowed`.
@@ -92,6 +103,10 @@ impl<'n> At<'n> {
         or: Option<&str>,
         found: &mut Findings<'_>,
     ) -> Result<T, Reported> {
+        if self.describes() {
+            let words = words.iter().map(|(word, _)| *word).collect();
+            return Err(self.describe(Shape::Words(words), found));
+        }
         let text = self.text();
         if let Some((_, meaning)) = words.iter().find(|(word, _)| text == Some(word)) {
             return Ok(meaning.clone());
@@ -105,6 +120,9 @@ impl<'n> At<'n> {
 
     /// Reads one of the names that the file defines; returns its index.
     pub(super) fn name_among(&self, what: &str, names: &[&str], found: &mut Findings<'_>) -> Result<usize, Reported> {
+        if self.describes() {
+            return Err(self.describe(Shape::Text(what.to_owned()), found));
+        }
         let text = self.text();
         if let Some(index) = text.and_then(|text| names.iter().position(|name| *name == text)) {
             return Ok(index);
@@ -120,6 +138,10 @@ impl<'n> At<'n> {
     }
 
     fn items(&self, allowed: &str, found: &mut Findings<'_>) -> Result<Vec<Self>, Reported> {
+        if self.describes() {
+            let (node, path) = (self.node, format!("{}[]", self.path));
+            return Ok(vec![Self { node, path }]);
+        }
         let YamlValue::List(nodes) = &self.node.value else {
             return Err(self.must_be(allowed, found));
         };
@@ -133,6 +155,12 @@ impl<'n> At<'n> {
 
 /// Reads a time between a millisecond and a day, with its unit.
 pub(super) fn time(at: &At<'_>, found: &mut Findings<'_>) -> Result<Duration, Reported> {
+    if at.describes() {
+        return Err(at.describe(
+            Shape::Quantity(value::TIMES_ALLOWED.to_owned(), value::TIME_UNITS),
+            found,
+        ));
+    }
     at.text()
         .and_then(value::duration)
         .filter(|time| value::TIMES.contains(time))
@@ -145,6 +173,10 @@ where
     T: TryFrom<i128> + PartialOrd + Display,
 {
     move |at, found| {
+        if at.describes() {
+            let bounds = [range.start(), range.end()].map(|bound| bound.to_string().parse().unwrap_or_default());
+            return Err(at.describe(Shape::Integer(bounds), found));
+        }
         let value = match at.node.value {
             YamlValue::Integer(integer) => T::try_from(integer).ok(),
             _ => None,
@@ -161,6 +193,9 @@ pub(super) fn parse<T>(
     parse: impl Fn(&str) -> Option<T>,
 ) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
     move |at, found| {
+        if at.describes() {
+            return Err(at.describe(Shape::Text(allowed.to_owned()), found));
+        }
         if let Some(value) = at.text().and_then(&parse) {
             return Ok(value);
         }
@@ -173,6 +208,19 @@ pub(super) fn parse<T>(
     }
 }
 
+/// Reads a size with its unit, which a function accepts.
+pub(super) fn size<T>(
+    allowed: &str,
+    parse_size: impl Fn(&str) -> Option<T>,
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
+    move |at, found| {
+        if at.describes() {
+            return Err(at.describe(Shape::Quantity(allowed.to_owned(), value::SIZE_UNITS), found));
+        }
+        parse(allowed, &parse_size)(at, found)
+    }
+}
+
 /// Reads a text that a function accepts; reports the function's error, which is one line. The second argument of the
 /// function is the folder of the configuration file.
 pub(super) fn parse_or_reason<T, E: Display>(
@@ -180,6 +228,9 @@ pub(super) fn parse_or_reason<T, E: Display>(
     parse_in: impl Fn(&Path, &str) -> Result<T, E>,
 ) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
     move |at, found| {
+        if at.describes() {
+            return Err(at.describe(Shape::Text(allowed.to_owned()), found));
+        }
         let folder = found.folder();
         let Some(text) = at.text() else {
             return parse(allowed, |text| parse_in(&folder, text).ok())(at, found);
@@ -203,11 +254,28 @@ pub(super) type Words<'w, T> = &'w [(&'static str, T)];
 pub(super) fn unless_off<T>(
     read: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
 ) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<Option<T>, Reported> {
+    either(
+        |at| at.is_mapping(),
+        move |at, found| read(at, found).map(Some),
+        |at, found| at.word(&[("off", ())], Some("a mapping"), found).map(|()| None),
+    )
+}
+
+/// Reads a value by the first reader if it `is_first`, else by the second.
+pub(super) fn either<T>(
+    is_first: impl Fn(&At<'_>) -> bool,
+    first: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+    second: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
+) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported> {
     move |at, found| {
-        if at.is_mapping() {
-            return read(at, found).map(Some);
+        if at.describes() {
+            return first(at, found).and(second(at, found));
         }
-        at.word(&[("off", ())], Some("a mapping"), found).map(|()| None)
+        if is_first(at) {
+            first(at, found)
+        } else {
+            second(at, found)
+        }
     }
 }
 
@@ -216,6 +284,9 @@ pub(super) fn or_null<T>(
     read: impl Fn(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
 ) -> impl Fn(&At<'_>, &mut Findings<'_>) -> Result<Option<T>, Reported> {
     move |at, found| {
+        if at.describes() {
+            at.describe(Shape::Null, found);
+        }
         if at.is_null() {
             return Ok(None);
         }
@@ -229,6 +300,9 @@ pub(super) fn list<T>(
     mut read: impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<T, Reported>,
 ) -> impl FnMut(&At<'_>, &mut Findings<'_>) -> Result<Vec<T>, Reported> {
     move |at, found| {
+        if at.describes() {
+            at.describe(Shape::List(allowed.to_owned()), found);
+        }
         let items = at.items(allowed, found)?;
         let read: Vec<_> = items.iter().map(|item| read(item, found)).collect();
         read.into_iter().collect()
@@ -244,6 +318,10 @@ pub(super) fn non_empty_list<T>(
     move |at, found| match &at.node.value {
         YamlValue::List(items) if items.is_empty() => {
             Err(at.report(format!("must be {allowed}, got an empty one"), found))
+        }
+        YamlValue::Any => {
+            at.describe(Shape::NonEmpty, found);
+            list(at, found)
         }
         _ => list(at, found),
     }

@@ -2,13 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::problem::{Place, Problem, Problems};
+use super::{
+    problem::{Place, Problem, Problems},
+    shape::Shape,
+};
 
 /// The problems found so far in one file.
 #[derive(Debug)]
 pub(super) struct Findings<'f> {
     file: &'f str,
     problems: Vec<Problem>,
+    /// The shapes of values, if readers describe what they allow.
+    shapes: Vec<(String, Shape)>,
     /// Paths of known keys that the file does not set, for the test that `edge.yaml` sets all.
     #[cfg(test)]
     pub(super) unset: Vec<String>,
@@ -25,6 +30,7 @@ impl<'f> Findings<'f> {
         Self {
             file,
             problems: Vec::new(),
+            shapes: Vec::new(),
             #[cfg(test)]
             unset: Vec::new(),
         }
@@ -41,6 +47,17 @@ impl<'f> Findings<'f> {
     /// The folder of the file, from which relative paths in the file start.
     pub(super) fn folder(&self) -> PathBuf {
         Path::new(self.file).parent().map_or_else(PathBuf::new, Into::into)
+    }
+
+    /// Adds the shape of a setting's values, and fails: there is no value to read.
+    pub(super) fn describe(&mut self, path: &str, shape: Shape) -> Reported {
+        self.shapes.push((path.to_owned(), shape));
+        Reported(())
+    }
+
+    /// Returns the shapes that readers have described.
+    pub(super) fn into_shapes(self) -> Vec<(String, Shape)> {
+        self.shapes
     }
 
     /// Adds a problem.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use http::HeaderName;
 
 use super::{
-    decode::{At, file, integer, list, non_empty_list, parse, time, word},
+    decode::{At, either, file, integer, list, non_empty_list, parse, size, time, word},
     findings::{Findings, Reported},
     settings::read_settings,
     value,
@@ -36,7 +36,7 @@ pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Findings<'_>) 
         "from" => policy.from, non_empty_list("a list of link and html", parse("link or html", |text| {
             SOURCES.iter().find(|(name, _)| *name == text).map(|(_, source)| *source)
         }));
-        "html_bytes" => policy.html_bytes, parse("4KiB to 1MiB with its unit (KiB, MiB)", |text| {
+        "html_bytes" => policy.html_bytes, size("4KiB to 1MiB with its unit (KiB, MiB)", |text| {
             value::size(text).filter(|bytes| (4 * 1024..=1024 * 1024).contains(bytes))
         });
         "key" => policy.key, key;
@@ -55,14 +55,15 @@ pub(super) fn policy(at: &At<'_>, base: &LearnPolicy, found: &mut Findings<'_>) 
 }
 
 fn key(at: &At<'_>, found: &mut Findings<'_>) -> Result<LearnKey, Reported> {
-    if !at.is_list() {
-        return at.word(KEY, Some(PARAMETERS), found);
-    }
     let parameter = parse("the name of a query parameter", |text| {
         let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b'=' | b'#');
         (!text.is_empty() && text.bytes().all(allowed)).then(|| text.into())
     });
-    non_empty_list(PARAMETERS, parameter)(at, found).map(LearnKey::Parameters)
+    either(
+        |at| at.is_list(),
+        |at, found| non_empty_list(PARAMETERS, &parameter)(at, found).map(LearnKey::Parameters),
+        |at, found| at.word(KEY, Some(PARAMETERS), found),
+    )(at, found)
 }
 
 /// Reads the `server.manifests` section.
@@ -70,7 +71,7 @@ pub(super) fn manifests(at: &At<'_>, found: &mut Findings<'_>) -> Result<Manifes
     let mut manifests = ManifestsPolicy::default();
     read_settings!(at, found, {
         "documents" => manifests.limits.documents, integer(1..=10_000_000);
-        "bytes" => manifests.limits.bytes, parse("1MiB to 4095MiB with its unit (KiB, MiB)", |text| {
+        "bytes" => manifests.limits.bytes, size("1MiB to 4095MiB with its unit (KiB, MiB)", |text| {
             value::size(text).filter(|bytes| *bytes >= 1024 * 1024)
         });
         "file" => manifests.file, file;

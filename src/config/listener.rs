@@ -84,6 +84,7 @@ fn listener(
     // A listener with bad certificates counts as one with TLS.
     let schemes = match certificates {
         Ok(None) => SCHEME,
+        _ if at.describes() => SCHEME,
         _ => TLS_SCHEME,
     };
     settings.set("scheme", &mut listener.scheme, found, word(schemes));

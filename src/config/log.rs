@@ -5,6 +5,7 @@ use super::{
     findings::{Findings, Reported},
     node::YamlValue,
     settings::read_settings,
+    shape::Shape,
     value,
 };
 use crate::telemetry::{
@@ -50,6 +51,9 @@ fn collector(text: &str) -> Option<Box<str>> {
 
 /// Reads a share.
 fn share(at: &At<'_>, found: &mut Findings<'_>) -> Result<f64, Reported> {
+    if at.describes() {
+        return Err(at.describe(Shape::Share, found));
+    }
     let share = match at.node.value {
         YamlValue::Float(share) => Some(share),
         YamlValue::Integer(0) => Some(0.0),

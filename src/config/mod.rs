@@ -3,14 +3,18 @@
 //! Reading order: `problem` (the error for the operator), `node` (YAML with places, the only user of the YAML crate),
 //! `findings` (collected problems), `decode` (one value), `settings` (mappings), `value` (one text to one value),
 //! `wording` (lists and suggestions in problems); then the sections: `build`, `process`, `listener`, `upstream`,
-//! `push`, `learn`, `cache` and `log`.
+//! `push`, `learn`, `cache` and `log`. On top of a valid file: `inspected` (findings with their places), `review`
+//! (warnings), `shape` and `schema` (a JSON Schema from the readers), `effective` (each setting of a route, and where it
+//! comes from).
 //!
 //! The command line calls it before the server starts, and reload while the server runs.
 
 mod build;
 mod cache;
 mod decode;
+mod effective;
 mod findings;
+mod inspected;
 mod learn;
 mod listener;
 mod log;
@@ -18,24 +22,27 @@ mod node;
 mod problem;
 mod process;
 mod push;
+mod review;
+mod schema;
 mod settings;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod upstream;
 mod value;
 mod wording;
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::path::Path;
 
 pub use build::Config;
+pub use effective::{EffectiveRoute, EffectiveSetting, SettingSource};
+pub use inspected::Inspected;
 pub use learn::ManifestsPolicy;
 pub use listener::ListenerPolicy;
 pub use problem::{Place, Problem, Problems};
 pub use process::{AdminEndpoint, ClientLimits, ProcessPolicy};
-
-use decode::At;
-use findings::Findings;
-use node::SyntaxError;
+pub use review::Warning;
+pub use schema::schema;
 
 /// Reads a configuration file of at most 1 MiB.
 ///
@@ -43,15 +50,7 @@ use node::SyntaxError;
 ///
 /// All problems of the file, each with the path as given here; one problem without a place if the file cannot be read.
 pub fn read(path: &Path) -> Result<Config, Problems> {
-    let file_name = path.display().to_string();
-    let whole_file = |reason: String| whole_file(&file_name, format!("cannot be read: {reason}"));
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| whole_file(error.to_string()))?;
-    let text =
-        str::from_utf8(&bytes).map_err(|error| whole_file(format!("byte {} is not UTF-8", error.valid_up_to())))?;
-    parse(&file_name, text)
+    Inspected::open(path).map(|inspected| inspected.config)
 }
 
 /// Reads a configuration from text; problems name the file `file_name`.
@@ -60,20 +59,7 @@ pub fn read(path: &Path) -> Result<Config, Problems> {
 ///
 /// All problems of the text.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
-    if text.len() > MAX_BYTES {
-        return Err(whole_file(file_name, "must be at most 1 MiB".to_owned()));
-    }
-    let root = node::parse(text).map_err(|SyntaxError { place, reason }| {
-        let message = format!("cannot be read as YAML: {reason}");
-        Problems::single(Problem::new(file_name, place, "", &message))
-    })?;
-    let mut found = Findings::new(file_name);
-    let config = build::config(&At::root(&root), &mut found);
-    found.finish(config)
-}
-
-fn whole_file(file_name: &str, message: String) -> Problems {
-    Problems::single(Problem::new(file_name, None, "", &message))
+    Inspected::parse(file_name, text).map(|inspected| inspected.config)
 }
 
 /// Largest size of a configuration file, in bytes: room for thousands of routes.

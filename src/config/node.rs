@@ -35,7 +35,15 @@ pub(super) enum YamlValue {
     List(Vec<Node>),
     /// Entries in the order of the file, repeated keys included.
     Mapping(Vec<(Node, Node)>),
+    /// No value of a file: a reader describes the values that it allows, for the schema.
+    Any,
 }
+
+/// The node of [`YamlValue::Any`].
+pub(super) static ANY: Node = Node {
+    place: START,
+    value: YamlValue::Any,
+};
 
 /// Why there is no tree: the YAML is invalid, or exceeds the budget.
 #[derive(Debug)]
@@ -188,6 +196,7 @@ impl fmt::Display for YamlValue {
             Self::Text(text) => write!(f, "{}", quoted(text)),
             Self::List(_) => f.write_str("a list"),
             Self::Mapping(_) => f.write_str("a mapping"),
+            Self::Any => f.write_str("any value"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     cache,
-    decode::{At, file, integer, parse, time, word},
+    decode::{At, file, integer, parse, size, time, word},
     findings::{Findings, Reported},
     learn::{self, ManifestsPolicy},
     log,
@@ -34,6 +34,8 @@ settings! {
         cache: StoreLimits = StoreLimits::default(), cache::limits;
         /// The address on which the running server takes commands; `None` for no commands.
         admin: Option<AdminEndpoint> = None, admin;
+        /// The address on which metrics and health are told; `None` for none.
+        metrics: Option<SocketAddr> = None, metrics;
         /// The log.
         log: LogPolicy = LogPolicy::default(), log::policy;
         /// The ids of requests.
@@ -44,6 +46,8 @@ settings! {
         limits: ClientLimits = ClientLimits::default(), ClientLimits::read;
         /// Resolution of the names of origin servers.
         resolver: ResolverPolicy = ResolverPolicy::default(), upstream::resolver;
+        /// Largest number of open connections of all clients; 0 is three quarters of the files that the process may open.
+        max_connections: usize = 0, integer(0..=10_000_000);
         /// Largest number of idle connections to origin servers per thread.
         idle_origin_connections: usize = 128, integer(1..=65536);
     }
@@ -56,7 +60,7 @@ settings! {
         /// Requests in flight on one HTTP/2 connection (SETTINGS_MAX_CONCURRENT_STREAMS).
         max_streams: u32 = 128, integer(1..=1000);
         /// Size of a request's header list in bytes (SETTINGS_MAX_HEADER_LIST_SIZE).
-        max_header_bytes: u32 = 64 * 1024, parse("1KiB to 1MiB with its unit (B, KiB, MiB)", |text| {
+        max_header_bytes: u32 = 64 * 1024, size("1KiB to 1MiB with its unit (B, KiB, MiB)", |text| {
             value::size(text).filter(|bytes| (1024..=1024 * 1024).contains(bytes))
         });
         /// Fields of a request, not counting `cookie` fields, which are joined (RFC 9113 section 8.2.3).
@@ -106,6 +110,13 @@ fn admin(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<AdminEndpoint>,
         let address: SocketAddr = text.parse().ok()?;
         let is_loopback = address.ip().to_canonical().is_loopback() && address.port() != 0;
         is_loopback.then_some(Some(AdminEndpoint::Address(address)))
+    })(at, found)
+}
+
+fn metrics(at: &At<'_>, found: &mut Findings<'_>) -> Result<Option<SocketAddr>, Reported> {
+    parse("off, or an address with a port (0.0.0.0:9902)", |text| match text {
+        "off" => Some(None),
+        address => address.parse().ok().map(Some),
     })(at, found)
 }
 

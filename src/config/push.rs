@@ -1,7 +1,7 @@
 //! Reads the `push` setting, of the whole file or of one route.
 
 use super::{
-    decode::{At, integer, list, non_empty_list, parse, parse_or_reason, time, word},
+    decode::{At, either, integer, list, non_empty_list, parse, parse_or_reason, time, word},
     findings::{Findings, Reported},
     settings::read_settings,
     value,
@@ -33,13 +33,14 @@ pub(super) fn policy(at: &At<'_>, base: &Policy, found: &mut Findings<'_>) -> Re
 }
 
 fn destinations(at: &At<'_>, found: &mut Findings<'_>) -> Result<Destinations, Reported> {
-    if at.text() == Some("any") {
-        return Ok(Destinations::Any);
-    }
     let names = Destination::ALL.map(Destination::name).join(", ");
     let (allowed, one) = (format!("any, or a list of {names}"), format!("one of {names}"));
     let destination = parse(&one, |text| Destination::parse(text.as_bytes()));
-    non_empty_list(&allowed, destination)(at, found).map(Destinations::Only)
+    either(
+        |at| at.text() == Some("any"),
+        word(&[("any", Destinations::Any)]),
+        |at, found| non_empty_list(&allowed, &destination)(at, found).map(Destinations::Only),
+    )(at, found)
 }
 
 const DELIVERY: &[(&str, Delivery)] = &[

@@ -9,6 +9,7 @@ use super::{
     findings::{Findings, Reported},
     node::{YamlValue, quoted},
     problem::Place,
+    shape::Shape,
     wording::{did_you_mean, nearest},
 };
 
@@ -57,6 +58,16 @@ pub(super) use {read_settings, settings};
 impl<'n> At<'n> {
     /// Reads a mapping whose keys are names; reports a repeated key, and returns its first entry.
     pub(super) fn entries(&self, allowed: &str, found: &mut Findings<'_>) -> Result<Vec<NamedValue<'n>>, Reported> {
+        if self.describes() {
+            found.describe(&self.path, Shape::Names(allowed.to_owned()));
+            let at = self.any_at(format!("{}.*", self.path));
+            let key_place = at.node.place;
+            return Ok(vec![NamedValue {
+                name: "*",
+                key_place,
+                at,
+            }]);
+        }
         let YamlValue::Mapping(nodes) = &self.node.value else {
             return Err(self.must_be(allowed, found));
         };
@@ -98,6 +109,10 @@ impl<'n> At<'n> {
             YamlValue::Mapping(entries) if entries.is_empty() => {
                 Err(self.report(format!("must be {allowed}, got an empty one"), found))
             }
+            YamlValue::Any => {
+                self.describe(Shape::NonEmpty, found);
+                self.entries(allowed, found)
+            }
             _ => self.entries(allowed, found),
         }
     }
@@ -109,11 +124,21 @@ impl<'n> At<'n> {
         slot: &mut T,
         found: &mut Findings<'_>,
     ) -> Result<bool, Reported> {
+        if self.describes() {
+            // The mapping is described next.
+            let _ = self.word(words, None, found);
+            return Ok(false);
+        }
         if self.is_mapping() {
             return Ok(false);
         }
         *slot = self.word(words, Some("a mapping"), found)?;
         Ok(true)
+    }
+
+    /// Returns the value below this one that readers describe.
+    fn any_at(&self, path: String) -> Self {
+        Self { node: self.node, path }
     }
 
     /// Reads a mapping with these keys; reports any other key.
@@ -122,6 +147,19 @@ impl<'n> At<'n> {
         keys: &'static [&'static str],
         found: &mut Findings<'_>,
     ) -> Result<Settings<'n>, Reported> {
+        if self.describes() {
+            found.describe(&self.path, Shape::Mapping(keys));
+            let named = |key: &&'static str| NamedValue {
+                name: key,
+                key_place: self.node.place,
+                at: self.any_at(path_of(&self.path, key)),
+            };
+            return Ok(Settings {
+                place: self.node.place,
+                path: self.path.clone(),
+                fields: keys.iter().map(named).collect(),
+            });
+        }
         let keys_are = keys.join(", ");
         let mut fields = self.entries(&format!("a mapping (keys: {keys_are})"), found)?;
         fields.retain(|field| {
@@ -202,6 +240,10 @@ impl<'n> Settings<'n> {
         read: impl FnOnce(&At<'n>, &mut Findings<'_>) -> Result<T, Reported>,
     ) -> Result<T, Reported> {
         match self.find(key) {
+            Some(at) if at.describes() => {
+                found.describe(&self.path, Shape::Required(key.to_owned()));
+                read(at, found)
+            }
             Some(at) => read(at, found),
             None => Err(self.report(key, &format!("missing, must be {what}"), found)),
         }
@@ -216,7 +258,8 @@ impl<'n> Settings<'n> {
     }
 }
 
-fn path_of(parent: &str, key: &str) -> String {
+/// Returns the path of a key of a mapping.
+pub(super) fn path_of(parent: &str, key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if key.is_empty() || key.len() > 64 || !key.chars().all(plain) {
         return format!("{parent}[{}]", quoted(key));

@@ -10,7 +10,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{decode::At, findings::Findings, *};
 use crate::{
     forwarded::ForwardedField,
     learn::LearnPolicy,
@@ -92,21 +92,9 @@ fn edge_yaml_gives_every_setting_its_default() {
     assert_eq!(config.routes.first().map(|route| &route.push), Some(&Policy::default()));
 }
 
-/// Returns `edge.yaml` with the mappings in its comments (`#> `) in place of the word `off` behind them.
+/// Returns `edge.yaml` with the mappings in its comments in place of the word `off` behind them.
 fn edge_with_examples() -> String {
-    let edge = edge();
-    let is_example = |line: &str| line.trim_start().starts_with("#> ");
-    let mut before = "";
-    let mut lines = String::new();
-    for line in edge.lines() {
-        let is_replaced = is_example(before) && line.ends_with(": off");
-        before = line;
-        if !is_replaced {
-            lines.push_str(&line.replacen("#> ", "", 1));
-            lines.push('\n');
-        }
-    }
-    lines
+    schema::with_examples(&edge())
 }
 
 #[test]

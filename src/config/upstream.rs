@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
-    decode::{At, integer, list, non_empty_list, or_null, parse, parse_or_reason, time, unless_off, word},
+    decode::{At, either, integer, list, non_empty_list, or_null, parse, parse_or_reason, time, unless_off, word},
     findings::{Findings, Reported},
     settings::{NamedValue, read_settings},
     value,
@@ -67,15 +67,20 @@ fn pool(name: &str, at: &At<'_>, found: &mut Findings<'_>) -> Result<PoolPolicy,
 
 /// Reads `host:port`, or a mapping with a weight.
 fn server(at: &At<'_>, found: &mut Findings<'_>) -> Result<ServerPolicy, Reported> {
-    let address = parse(value::SERVER_ALLOWED, value::server);
-    if !at.is_mapping() {
-        return address(at, found);
-    }
+    either(
+        |at| at.is_mapping(),
+        weighed_server,
+        parse(value::SERVER_ALLOWED, value::server),
+    )(at, found)
+}
+
+fn weighed_server(at: &At<'_>, found: &mut Findings<'_>) -> Result<ServerPolicy, Reported> {
     let mut weight = 1;
     let settings = read_settings!(at, found, {
         "address";
         "weight" => weight, integer(1..=100);
     });
+    let address = parse(value::SERVER_ALLOWED, value::server);
     let server = settings.required("address", value::SERVER_ALLOWED, found, address)?;
     Ok(ServerPolicy { weight, ..server })
 }

@@ -19,6 +19,8 @@ use crate::{
 pub(super) const SWITCH: &[(&str, bool)] = &[("off", false), ("on", true)];
 
 pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+pub(super) const TIME_UNITS: &str = "(ms|s|m|h)";
+pub(super) const SIZE_UNITS: &str = "(B|KiB|MiB)";
 pub(super) const TIMES_ALLOWED: &str = "1ms to 24h with its unit (5ms, 30s, 2m, 1h)";
 
 /// Parses a time: `5ms`, `30s`, `2m`, `1h`.

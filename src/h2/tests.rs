@@ -26,7 +26,6 @@ use crate::{
     exchange::{ResponseSource, StoredResponse},
     peer,
     push::{Destination, Diary, Plan, Promise, PushedBy, Source, Urgency},
-    telemetry::Metrics,
 };
 
 const BIG: usize = 1_000_000;
@@ -204,7 +203,7 @@ async fn request_a_document(app: &Arc<App>) -> Reader {
         stored: Arc::new(Empty),
         app: Arc::clone(app),
         scheduler: Arc::new(RequestScheduler::new(1)),
-        metrics: Metrics::default(),
+        meter: Arc::default(),
     };
     tokio::spawn(async move {
         let _sender = sender;

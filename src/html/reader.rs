@@ -141,7 +141,8 @@ enum Tokens {
 impl Found {
     /// Returns the links that are learned of a document, at most `MAX_LEARNED`: connections that several fetches make
     /// worth opening, then the fetches. Targets of the document's own origin are named by their paths, as applications
-    /// name them in `Link` fields, so that one asset is one link wherever it is named.
+    /// name them in `Link` fields, so that one asset is one link wherever it is named. Of too many, those that block
+    /// rendering are learned first.
     #[must_use]
     pub fn learnable(&self, document: &Document) -> Vec<Spelled> {
         let own = [document.own().scheme(), "://", document.own().authority(), "/"].concat();
@@ -153,8 +154,12 @@ impl Found {
                 None => Spelled::read(value.as_bytes()),
             }
         };
-        let links = connections.iter().chain(&self.links).filter_map(spelled);
-        links.take(MAX_LEARNED).collect()
+        let mut links: Vec<&HtmlLink> = connections.iter().chain(&self.links).collect();
+        if links.len() > MAX_LEARNED {
+            // The sort is stable.
+            links.sort_by_key(|link| link.tier != Tier::Blocking);
+        }
+        links.into_iter().filter_map(spelled).take(MAX_LEARNED).collect()
     }
 }
 

@@ -5,7 +5,10 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::policy::{LearnKey, LearnPolicy};
-use crate::url_hash::{Parts, UrlHasher};
+use crate::{
+    link::Spelled,
+    url_hash::{Parts, UrlHasher},
+};
 
 /// The hash that identifies a document in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -72,22 +75,25 @@ impl KeyHasher {
         self.0.parts()
     }
 
-    /// Returns a hash of the fields that show a change of a response's content: `ETag`, `Last-Modified`,
-    /// `Content-Length`.
+    /// Returns a hash of what shows a change of a response's content: `ETag`, `Last-Modified`, `Content-Length`, and the
+    /// links of its `Link` fields.
     #[must_use]
-    pub fn fingerprint(&self, response: &HeaderMap) -> u64 {
+    pub fn fingerprint(&self, response: &HeaderMap, links: &[Spelled]) -> u64 {
         let mut parts = self.0.parts();
+        for link in links {
+            parts.add(link.text());
+        }
         for name in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_LENGTH] {
             parts.add(response.get(name).map_or(&[][..], HeaderValue::as_bytes));
         }
         parts.finish().fold()
     }
 
-    /// Returns a hash of the fields that name links and the policies for them, byte for byte.
+    /// Returns a hash of the fields that name links, the policies for them and what else they depend on, byte for byte.
     #[must_use]
     pub fn of_links(&self, response: &HeaderMap) -> u64 {
         let mut parts = self.0.parts();
-        for name in [header::LINK, header::CONTENT_SECURITY_POLICY] {
+        for name in [header::LINK, header::CONTENT_SECURITY_POLICY, header::VARY] {
             for line in response.get_all(name) {
                 parts.add(line.as_bytes());
             }

@@ -6,7 +6,7 @@
 //!
 //! Reading order: `parse` (the grammar, over its `cursor`), `malformed` (what can be wrong with a link), `document`
 //! (resolution, the document's own identity), `target` (a resolved URL and why a target is refused), `resource_hint`
-//! (the parameters that browsers understand, and when two links are the same).
+//! (the parameters that browsers understand, and when two links are the same), `need` (how soon a page needs a target).
 //!
 //! ```
 //! use linkpush::link::{Document, parse};
@@ -26,6 +26,7 @@
 mod document;
 mod malformed;
 mod media_type;
+mod need;
 mod parse;
 mod resource_hint;
 mod spelled;
@@ -34,6 +35,7 @@ mod target;
 pub use document::{Document, DocumentError};
 pub use malformed::{Malformed, MalformedReason};
 pub use media_type::is_fetched_as;
+pub use need::Need;
 pub use parse::{Link, Links, parse};
 pub use resource_hint::{CrossOrigin, Relation, ResourceHint};
 pub use spelled::Spelled;

@@ -58,7 +58,7 @@ impl Spelled {
     }
 
     /// The identity without the target.
-    fn behind_target(&self) -> &[u8] {
+    pub(super) fn behind_target(&self) -> &[u8] {
         self.identity().get(self.target().len() + 2..).unwrap_or_default()
     }
 

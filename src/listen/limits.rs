@@ -10,6 +10,8 @@ pub(crate) struct ListenLimits {
     pub handshake_timeout: Duration,
     /// Time between two requests of an HTTP/1.x connection.
     pub idle_timeout: Duration,
+    /// Most open connections of all clients together.
+    pub max_connections: usize,
     /// Most open connections of one client; 0 is no limit.
     pub max_connections_per_client: usize,
     /// Most bytes of an HTTP/1.x request head.

@@ -19,7 +19,7 @@ use crate::{
     link::Target,
     push::{NotReusable, Unpushable, Witness},
     route::Route,
-    telemetry::spans::Spans,
+    telemetry::{RouteMeters, spans::Spans},
     trace::{IdSource, RequestIdPolicy},
     upstream::Pool,
 };
@@ -42,6 +42,8 @@ pub struct Edge {
 pub struct ProxySnapshot {
     /// Routes, each of which names its pool by index.
     pub routes: Vec<Route>,
+    /// The counters of the routes, in the same order.
+    pub meters: RouteMeters,
     /// The pools of the upstreams.
     pub pools: Vec<Arc<Pool>>,
     /// The time limits of HTTP/1.x clients.
@@ -93,6 +95,7 @@ impl ProxySnapshot {
     pub(super) fn empty() -> Self {
         Self {
             routes: Vec::new(),
+            meters: RouteMeters::default(),
             pools: Vec::new(),
             timeouts: Timeouts {
                 read: Duration::ZERO,

@@ -21,8 +21,9 @@ use crate::{
     peer::{ClientConnection, Scheme},
     push::{Csp, Delivery, PushState, PushedBy, Skips},
     route::Route,
+    telemetry::RouteMeter,
     trace::TraceParent,
-    upstream::{self, InFlight, OriginServer, Pool},
+    upstream::{self, InFlight, OriginFailure, OriginServer, Pool},
 };
 
 /// The state of one request.
@@ -163,6 +164,8 @@ pub(super) struct DocumentObservation {
 pub(super) struct PageObservation {
     /// `None` once the head has ended.
     pub(super) reader: Option<HtmlReader>,
+    /// The links that its `Link` fields name.
+    pub(super) fields: Vec<Spelled>,
     /// Whether any content has come: a 304 has none, and says nothing of the page.
     pub(super) has_content: bool,
     /// How the content ends where nothing has failed: the end of a connection is no sure one.
@@ -234,6 +237,18 @@ impl Exchange {
     /// Returns the route of the request.
     pub(super) fn route(&self) -> Option<&Route> {
         self.snapshot.routes.get(self.route?)
+    }
+
+    /// Returns the counters of the request's route.
+    pub(super) fn meter(&self) -> &Arc<RouteMeter> {
+        self.snapshot.meters.of(self.route)
+    }
+
+    /// Counts a failure at an origin server of the request's pool.
+    pub(super) fn count_origin_failure(&self, failure: OriginFailure) {
+        if let Some(pool) = self.pool() {
+            pool.meter().failures.increment(failure);
+        }
     }
 
     /// Returns the pool of the request's route.

@@ -6,7 +6,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -28,10 +28,12 @@ use crate::{
     exchange::{OnSent, ResponseSource, StoredResponse},
     forwarded::{self, Received},
     learn::{Learning, ManifestStore as Manifests},
+    meter::Label as _,
     peer::{ClientConnection, TlsSession},
     push::{Credentials, PushedBy, Skips},
     route::{self, Caching, Route, StatusField},
     telemetry::{
+        CacheWord, ClientProtocol, FinishedRequest, RouteMeter,
         access::{self, Access, AccessDetails, Outcome},
         log::{AccessField, AccessFields},
     },
@@ -46,17 +48,26 @@ pub struct FreshResponses {
     store: &'static Store,
 }
 
-/// The access line of a response that is being sent.
+/// A response that is being sent: it is counted at its end, and has an access line.
+#[derive(Debug)]
+struct SentHit {
+    started: Instant,
+    status: StatusCode,
+    /// The counters of its route; `None` for a promise, which counts where its stream ends.
+    meter: Option<Arc<RouteMeter>>,
+    /// Boxed: only where lines are logged, or for a request with spans.
+    line: Option<Box<HitLine>>,
+}
+
+/// The access line of such a response, and the place of its spans.
 #[derive(Debug)]
 struct HitLine {
-    started: Instant,
     peer: SocketAddr,
     client: IpAddr,
     method: Method,
     scheme: &'static str,
     authority: Box<str>,
     path_and_query: Box<str>,
-    status: u16,
     route: Box<str>,
     pushed_by: Option<u32>,
     /// The further fields, where the settings ask for any.
@@ -111,7 +122,7 @@ impl ResponseSource for FreshResponses {
             return None;
         }
         let snapshot = self.snapshot.load();
-        let (_, route) = route::find(&snapshot.routes, &request.method, url.authority, url.path)?;
+        let (index, route) = route::find(&snapshot.routes, &request.method, url.authority, url.path)?;
         let is_storable = match route.cache.caching {
             Caching::Off => false,
             Caching::Assets => pushed_by.is_some() || self.store.assets().contains(asset),
@@ -148,10 +159,16 @@ impl ResponseSource for FreshResponses {
         let document = request.extensions.get::<TraceParent>().copied();
         let place = trace::place(&snapshot, request, connection.peer.is_trusted, document, Instant::now());
         let is_recorded = place.as_ref().is_some_and(|place| place.recorded.is_some());
-        let line = || HitLine::new(request, connection, &url, route, (&response, id, place), pushed_by);
-        let on_sent: Option<Box<dyn OnSent>> = (access::is_enabled() || is_recorded).then(|| Box::new(line()) as _);
+        let line = || HitLine::new(request, connection, &url, route, (id, place), pushed_by);
+        let meter = snapshot.meters.of(Some(index));
+        meter.cache.increment(CacheWord::Hit);
         Some(StoredResponse {
-            on_sent,
+            on_sent: Some(Box::new(SentHit {
+                started: Instant::now(),
+                status: response.status(),
+                meter: pushed_by.is_none().then(|| Arc::clone(meter)),
+                line: (access::is_enabled() || is_recorded).then(|| Box::new(line())),
+            })),
             body: if has_content {
                 object.body().clone()
             } else {
@@ -228,20 +245,18 @@ impl HitLine {
         connection: &ClientConnection,
         url: &Url<'_>,
         route: &Route,
-        (response, id, place): (&Response<()>, Option<HeaderValue>, Option<RequestTrace>),
+        (id, place): (Option<HeaderValue>, Option<RequestTrace>),
         pushed_by: Option<PushedBy>,
     ) -> Self {
         let fields = told_by_peer(request);
         let further = access::fields();
         Self {
-            started: Instant::now(),
             peer: connection.peer.address,
             client: forwarded::client(&connection.peer, fields),
             method: request.method.clone(),
             scheme: url.scheme,
             authority: url.authority.into(),
             path_and_query: url.path_and_query.into(),
-            status: response.status().as_u16(),
             route: route.name.clone(),
             pushed_by: pushed_by.map(|pushed| pushed.parent),
             details: (!further.is_empty())
@@ -296,25 +311,47 @@ fn request_id(snapshot: &ProxySnapshot, request: &Parts, connection: &ClientConn
     is_used.then(|| trace::request_id(snapshot, request, connection.peer.is_trusted))
 }
 
-impl OnSent for HitLine {
+impl OnSent for SentHit {
     fn sent(self: Box<Self>, bytes: usize, failure: Option<&str>) {
-        if let Some(place) = &self.place {
-            let path = self.path_and_query.split('?').next().unwrap_or_default();
-            let url = Url {
-                scheme: self.scheme,
-                authority: &self.authority,
-                path,
-                path_and_query: &self.path_and_query,
-            };
-            let end = TracedEnd {
-                status: StatusCode::from_u16(self.status).ok(),
-                route: Some(&self.route),
-                cache: Some(Outcome::HIT.word),
-                promises: 0,
+        let duration = self.started.elapsed();
+        if let Some(meter) = &self.meter {
+            meter.count(&FinishedRequest {
+                protocol: ClientProtocol::Http2,
+                status: Some(self.status).into(),
                 bytes,
-                failure,
-            };
-            trace::record(place, (&self.method, &url), &end);
+                duration,
+            });
+        }
+        if let Some(line) = &self.line {
+            line.write(self.status, duration, bytes, failure);
+        }
+    }
+}
+
+impl HitLine {
+    /// Gives the spans of the request away.
+    fn record(&self, place: &RequestTrace, status: StatusCode, bytes: usize, failure: Option<&str>) {
+        let url = Url {
+            scheme: self.scheme,
+            authority: &self.authority,
+            path: self.path_and_query.split('?').next().unwrap_or_default(),
+            path_and_query: &self.path_and_query,
+        };
+        let end = TracedEnd {
+            status: Some(status),
+            route: Some(&self.route),
+            cache: Some(CacheWord::Hit.label()),
+            promises: 0,
+            bytes,
+            failure,
+        };
+        trace::record(place, (&self.method, &url), &end);
+    }
+
+    /// Writes the line, and gives the spans away.
+    fn write(&self, status: StatusCode, duration: Duration, bytes: usize, failure: Option<&str>) {
+        if let Some(place) = &self.place {
+            self.record(place, status, bytes, failure);
         }
         if !access::is_enabled() {
             return;
@@ -326,10 +363,10 @@ impl OnSent for HitLine {
             scheme: self.scheme,
             authority: &self.authority,
             path_and_query: &self.path_and_query,
-            status: Some(self.status),
+            status: Some(status.as_u16()),
             route: Some(&self.route),
             protocol: access::protocol(Version::HTTP_2),
-            duration: self.started.elapsed(),
+            duration,
             bytes,
             promises: 0,
             hints: 0,

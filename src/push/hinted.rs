@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::UrlKey;
+use super::{PushMeter, Source, UrlKey};
 
 /// Time after a 103 within which a request may be due to the 103.
 pub(super) const PERIOD: Duration = Duration::from_secs(10);
@@ -102,9 +102,21 @@ pub(super) struct Hinted {
     documents: VecDeque<HintedDocument>,
 }
 
+/// A link of a 103 whose use is counted.
+#[derive(Debug)]
+pub struct HintedUrl {
+    /// The key of the URL in the diary of the connection.
+    pub key: UrlKey,
+    /// The counts of the link over all clients.
+    pub uses: Arc<HintUse>,
+    /// Where the link was found.
+    pub source: Source,
+}
+
 #[derive(Debug)]
 struct HintedDocument {
     at: Instant,
+    meter: Arc<PushMeter>,
     /// The mark of the client's network.
     network: u64,
     /// Whether the client has requested a part of a document since the 103.
@@ -116,6 +128,7 @@ struct HintedDocument {
 struct HintedLink {
     key: UrlKey,
     count: Arc<HintUse>,
+    source: Source,
     /// Whether this client is counted.
     counts: bool,
     requests: u8,
@@ -126,16 +139,26 @@ const MAX_DOCUMENTS: usize = 4;
 
 impl Hinted {
     /// Remembers the links of a 103.
-    pub(super) fn note(&mut self, links: impl IntoIterator<Item = (UrlKey, Arc<HintUse>)>, network: u64, now: Instant) {
+    pub(super) fn note(
+        &mut self,
+        links: impl IntoIterator<Item = HintedUrl>,
+        network: u64,
+        meter: &Arc<PushMeter>,
+        now: Instant,
+    ) {
         let links: Vec<HintedLink> = links
             .into_iter()
-            .map(|(key, count)| HintedLink {
+            .map(|HintedUrl { key, uses, source }| HintedLink {
                 key,
-                count,
+                count: uses,
+                source,
                 counts: false,
                 requests: 0,
             })
             .collect();
+        for link in &links {
+            meter.hinted.increment(link.source);
+        }
         if links.is_empty() {
             return;
         }
@@ -144,6 +167,7 @@ impl Hinted {
         }
         self.documents.push_back(HintedDocument {
             at: now,
+            meter: Arc::clone(meter),
             network,
             is_given: false,
             links,
@@ -166,16 +190,22 @@ impl Hinted {
             }
         }
         // The request is attributed to the latest 103 that has the link.
-        let links = self.documents.iter_mut().rev().flat_map(|document| &mut document.links);
-        if let Some(link) = links.into_iter().find(|link| link.key == key) {
+        for document in self.documents.iter_mut().rev() {
+            let Some(link) = document.links.iter_mut().find(|link| link.key == key) else {
+                continue;
+            };
             is_hinted = true;
             link.requests = link.requests.saturating_add(1);
+            if link.requests == 1 {
+                document.meter.used.increment(link.source);
+            }
             match link.requests {
                 _ if !link.counts => 0,
                 1 => link.count.used.fetch_add(1, Relaxed),
                 2 => link.count.twice.fetch_add(1, Relaxed),
                 _ => 0,
             };
+            break;
         }
         is_hinted
     }
@@ -183,6 +213,15 @@ impl Hinted {
     /// Returns whether no 103 is remembered.
     pub(super) fn is_empty(&self) -> bool {
         self.documents.is_empty()
+    }
+}
+
+impl Drop for HintedDocument {
+    /// Counts the links that were not requested, once no request can be due to the 103 any more.
+    fn drop(&mut self) {
+        for link in self.links.iter().filter(|link| self.is_given && link.requests == 0) {
+            self.meter.unused.increment(link.source);
+        }
     }
 }
 
@@ -196,6 +235,15 @@ mod tests {
         paths.map(|path| memory.key(("https", "h", path)))
     }
 
+    fn urls<'u>(links: impl IntoIterator<Item = (UrlKey, &'u Arc<HintUse>)>) -> Vec<HintedUrl> {
+        let url = |(key, uses): (UrlKey, &Arc<HintUse>)| HintedUrl {
+            key,
+            uses: Arc::clone(uses),
+            source: Source::Learned,
+        };
+        links.into_iter().map(url).collect()
+    }
+
     fn counts(count: &HintUse) -> (u32, u32, u32) {
         let counts = count.counts();
         (counts.given, counts.used, counts.twice)
@@ -207,7 +255,7 @@ mod tests {
         let [a, b, other] = keys(["/a", "/b", "/other"]);
         let (one, two) = (Arc::new(HintUse::default()), Arc::new(HintUse::default()));
         let mut hinted = Hinted::default();
-        hinted.note([(a, Arc::clone(&one)), (b, Arc::clone(&two))], 1, now);
+        hinted.note(urls([(a, &one), (b, &two)]), 1, &Arc::default(), now);
         assert_eq!((counts(&one), counts(&two)), ((0, 0, 0), (0, 0, 0)), "no request yet");
         assert!(!hinted.count(other, now));
         assert_eq!((counts(&one), counts(&two)), ((1, 0, 0), (1, 0, 0)));
@@ -227,9 +275,9 @@ mod tests {
         let all: Vec<Arc<HintUse>> = (0..10).map(|_| Arc::default()).collect();
         let mut hinted = Hinted::default();
         for count in &all {
-            hinted.note([(a, Arc::clone(count))], 1, now);
+            hinted.note(urls([(a, count)]), 1, &Arc::default(), now);
         }
-        hinted.note([], 1, now);
+        hinted.note([], 1, &Arc::default(), now);
         assert!(hinted.count(a, now));
         let given: u32 = all.iter().map(|count| count.counts().given).sum();
         let used: u32 = all.iter().map(|count| count.counts().used).sum();
@@ -243,11 +291,35 @@ mod tests {
         let one = Arc::new(HintUse::default());
         for network in [1, 1, 1, 2, 2, 1] {
             let mut hinted = Hinted::default();
-            hinted.note([(a, Arc::clone(&one))], network, now);
+            hinted.note(urls([(a, &one)]), network, &Arc::default(), now);
             hinted.count(a, now);
             hinted.count(a, now);
         }
         assert_eq!(counts(&one), (3, 3, 3));
+    }
+
+    #[test]
+    fn the_meter_counts_links_that_are_requested_and_that_are_not() {
+        let now = Instant::now();
+        let [a, b, other] = keys(["/a", "/b", "/other"]);
+        let meter = Arc::new(PushMeter::default());
+        let uses = Arc::default();
+        let counted = || [&meter.hinted, &meter.used, &meter.unused].map(|counters| counters.get(Source::Learned));
+        let mut hinted = Hinted::default();
+        hinted.note(urls([(a, &uses), (b, &uses)]), 1, &meter, now);
+        assert_eq!(counted(), [2, 0, 0]);
+        hinted.count(a, now);
+        hinted.count(a, now);
+        assert_eq!(counted(), [2, 1, 0]);
+        hinted.count(other, now + PERIOD);
+        assert_eq!(counted(), [2, 1, 1], "no request can be due to the 103 any more");
+        hinted.note(urls([(a, &uses)]), 1, &meter, now);
+        drop(hinted);
+        assert_eq!(
+            counted(),
+            [3, 1, 1],
+            "a client that requested nothing may have all in its cache"
+        );
     }
 
     #[test]

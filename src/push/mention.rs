@@ -1,7 +1,10 @@
 //! Parses the `Link` fields of a header once, for the plan, for learning, and for the detection of assets.
 
 use super::SkipReason;
-use crate::link::{self, Link, Malformed};
+use crate::{
+    link::{self, Link, Malformed},
+    meter::Label,
+};
 
 /// Where a link was found; earliest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +32,18 @@ impl Source {
             Self::Early => "early",
             Self::Response => "response",
         }
+    }
+}
+
+impl Label for Source {
+    const ALL: &'static [Self] = &[Self::Configured, Self::Learned, Self::Html, Self::Early, Self::Response];
+
+    fn label(self) -> &'static str {
+        self.name()
+    }
+
+    fn index(self) -> usize {
+        self as usize
     }
 }
 

@@ -4,7 +4,8 @@
 //! document, with their source), `plan` (the decision), `reason` (why a link is skipped), `request` (the promised
 //! request), `urgency` (the order of bodies), `hint` and `csp` (which links may go into a 103), `state` and `diary`
 //! (what a connection remembers), `hinted` (how clients use hints), `reserve` (plans of one connection at the same
-//! time), `pushable` and `reuse` (which responses may be pushed, or hinted).
+//! time), `pushable` and `reuse` (which responses may be pushed, or hinted), `meter` (what became of
+//! all that, in numbers).
 
 mod csp;
 mod destination;
@@ -12,6 +13,7 @@ mod diary;
 mod hint;
 mod hinted;
 mod mention;
+mod meter;
 mod plan;
 mod policy;
 mod pushable;
@@ -30,8 +32,9 @@ pub use self::{
 pub use csp::Csp;
 pub use destination::Destination;
 pub use diary::{Diary, Known};
-pub use hinted::{HintCounts, HintUse};
+pub use hinted::{HintCounts, HintUse, HintedUrl};
 pub use mention::{Mention, Source, mentions};
+pub use meter::{PushCancel, PushMeter};
 pub use plan::{Facts, Http2Facts, Plan, Promise, early_refusal, plan};
 pub use policy::{Authority, Credentials, Delivery, Destinations, HintRequests, Nopush, Policy};
 pub use reason::{SkipReason, Skips};

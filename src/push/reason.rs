@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::meter::Label;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $label:literal,)+) => {
         /// Why a link is neither promised nor hinted.
@@ -107,6 +109,18 @@ reasons! {
     MaxHints = "max_hints",
 }
 
+impl Label for SkipReason {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn label(self) -> &'static str {
+        self.label()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())
@@ -136,6 +150,12 @@ impl Skips {
         if let Some(count) = self.counts.get_mut(reason as usize) {
             *count = count.saturating_add(1);
         }
+    }
+
+    /// Returns whether no link was skipped.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.iter().all(|&count| count == 0)
     }
 
     /// Number of links skipped for this reason.

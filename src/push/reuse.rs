@@ -1,10 +1,10 @@
 //! Decides whether a browser that fetched a response because of a 103 can reuse it for the page's request (rule 18).
 //!
 //! A browser stores the response in its HTTP cache, or in a list that is matched with the page's requests. A response
-//! that may not be stored, Chromium fetches twice at every visit; a response that is stale on arrival it revalidates.
-//! In both cases a hint doubles the requests.
+//! that may not be stored, Chromium fetches twice at every visit; a response that is stale when the page comes it
+//! revalidates. In both cases a hint doubles the requests.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -14,26 +14,51 @@ use super::{
 };
 
 /// Returns whether a response can be reused when the page requests its URL; `None` unless the status is 200, since
-/// other statuses say nothing about later responses.
+/// other statuses say nothing about later responses. `asked` has the fields of its request.
 #[must_use]
-pub fn is_reusable(status: StatusCode, fields: &HeaderMap, now: SystemTime) -> Option<bool> {
+pub fn is_reusable(status: StatusCode, fields: &HeaderMap, asked: &HeaderMap, now: SystemTime) -> Option<bool> {
     if status != StatusCode::OK {
         return None;
     }
     let directives = Directives::of(fields);
-    if directives.no_store || directives.no_cache {
+    if directives.no_store || directives.no_cache || has_member(fields, &header::PRAGMA, b"no-cache") {
         return Some(false);
     }
-    let has_validator = fields.contains_key(header::ETAG) || fields.contains_key(header::LAST_MODIFIED);
+    if depends_on_hint(fields, asked) {
+        return Some(false);
+    }
     let age = number(fields.get(header::AGE)).unwrap_or(0);
     Some(match directives.max_age {
-        Some(max_age) => max_age > age,
+        Some(max_age) => max_age.saturating_sub(age) >= MIN_FRESHNESS.as_secs(),
         None => match fields.get(header::EXPIRES) {
-            Some(expires) => is_later(expires, fields, now),
-            // Heuristic freshness (RFC 9111 section 4.2.2), or one cheap revalidation.
-            None => has_validator,
+            Some(expires) => freshness(expires, fields, now) >= MIN_FRESHNESS,
+            None => !directives.must_revalidate && heuristic_freshness(fields, now) >= MIN_FRESHNESS,
         },
     })
+}
+
+/// The least freshness of a response that is still fresh when the page that was hinted it comes: origins may think for
+/// seconds.
+const MIN_FRESHNESS: Duration = Duration::from_secs(5);
+
+/// Returns whether the request that a hint causes, and the page's request for the same URL, differ in a field that the
+/// response varies by: Chromium sends `Origin` to the page's own origin with the latter only.
+fn depends_on_hint(fields: &HeaderMap, asked: &HeaderMap) -> bool {
+    if has_member(fields, &header::VARY, b"*") {
+        return true;
+    }
+    let says = |name: &'static str, value: &str| asked.get(name).is_some_and(|field| field == value);
+    says("sec-fetch-mode", "cors")
+        && says("sec-fetch-site", "same-origin")
+        && has_member(fields, &header::VARY, b"origin")
+}
+
+/// Returns whether one of a field's members is this word, ASCII case ignored.
+fn has_member(fields: &HeaderMap, name: &header::HeaderName, word: &[u8]) -> bool {
+    let lines = fields.get_all(name).iter();
+    lines
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .any(|member| member.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 /// The directives of `Cache-Control` that decide about reuse in a browser.
@@ -41,6 +66,7 @@ pub fn is_reusable(status: StatusCode, fields: &HeaderMap, now: SystemTime) -> O
 struct Directives {
     no_store: bool,
     no_cache: bool,
+    must_revalidate: bool,
     max_age: Option<u64>,
 }
 
@@ -57,6 +83,8 @@ impl Directives {
             } else if name.eq_ignore_ascii_case(b"no-cache") && value.is_none() {
                 // `no-cache` with a value concerns single fields only (RFC 9111 section 5.2.2.4).
                 directives.no_cache = true;
+            } else if name.eq_ignore_ascii_case(b"must-revalidate") {
+                directives.must_revalidate = true;
             } else if name.eq_ignore_ascii_case(b"max-age") && directives.max_age.is_none() {
                 // A response whose `max-age` is not a number is stale (RFC 9111 section 4.2.1).
                 let value = value.unwrap_or_default();
@@ -68,10 +96,27 @@ impl Directives {
     }
 }
 
-fn is_later(expires: &HeaderValue, fields: &HeaderMap, now: SystemTime) -> bool {
-    let date = |value: &HeaderValue| httpdate::parse_http_date(value.to_str().ok()?).ok();
-    let told = fields.get(header::DATE).and_then(date).unwrap_or(now);
-    date(expires).is_some_and(|expires| expires > told)
+/// Returns the time from a response's date to its `Expires`.
+fn freshness(expires: &HeaderValue, fields: &HeaderMap, now: SystemTime) -> Duration {
+    let expires = date(expires).and_then(|expires| expires.duration_since(told(fields, now)).ok());
+    expires.unwrap_or_default()
+}
+
+/// Returns how long browsers take a response for fresh that says nothing of it: a tenth of the time since its
+/// `Last-Modified` (RFC 9111 section 4.2.2). With `ETag` alone it is stale at once.
+fn heuristic_freshness(fields: &HeaderMap, now: SystemTime) -> Duration {
+    let modified = fields.get(header::LAST_MODIFIED).and_then(date);
+    let since = modified.and_then(|modified| told(fields, now).duration_since(modified).ok());
+    since.unwrap_or_default() / 10
+}
+
+/// Returns a response's date.
+fn told(fields: &HeaderMap, now: SystemTime) -> SystemTime {
+    fields.get(header::DATE).and_then(date).unwrap_or(now)
+}
+
+fn date(value: &HeaderValue) -> Option<SystemTime> {
+    httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
 fn number(value: Option<&HeaderValue>) -> Option<u64> {
@@ -134,26 +179,38 @@ mod tests {
     fn a_response_can_be_reused_if_a_browser_stores_it_fresh() {
         let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
         let (etag, modified) = (("etag", "\"1\""), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"));
+        let old = ("last-modified", "Sat, 05 Nov 1994 08:49:37 GMT");
         let cc = |value| ("cache-control", value);
         for (fields, expected) in [
             (&[cc("max-age=60")][..], true),
             (&[cc("public, max-age=31536000, immutable")], true),
             (&[cc("private, max-age=60")], true),
             (&[cc("max-age=\"60\"")], true),
-            (&[cc("max-age=60"), ("age", "59")], true),
+            (&[cc("max-age=60"), ("age", "55")], true),
+            (&[cc("max-age=60"), ("age", "56")], false),
+            (&[cc("max-age=1"), etag], false),
             (&[cc("max-age=60"), ("age", "60")], false),
             (&[cc("max-age=60"), cc("no-store")], false),
             (&[cc("s-maxage=60")], false),
-            (&[cc("s-maxage=60"), etag], true),
+            (&[cc("s-maxage=60"), etag], false),
+            (&[cc("s-maxage=60"), old], true),
             (&[cc("No-Cache"), etag], false),
             (&[cc("no-cache=\"set-cookie\", max-age=60")], true),
             (&[cc("max-age=0"), etag], false),
             (&[cc("max-age=0, stale-while-revalidate=60"), etag], false),
             (&[cc("max-age=x"), etag], false),
-            (&[cc("must-revalidate"), etag], true),
+            (&[cc("must-revalidate"), old], false),
+            (&[cc("must-revalidate, max-age=60"), etag], true),
             (&[cc("max-age=99999999999999999999999")], true),
-            (&[etag], true),
-            (&[modified], true),
+            (&[etag], false),
+            (&[old], true),
+            (&[old, etag], true),
+            (&[modified], false),
+            (&[("last-modified", "Sun, 06 Nov 1994 08:48:47 GMT")], true),
+            (&[("last-modified", "Sun, 06 Nov 1994 08:48:48 GMT")], false),
+            (&[("last-modified", "Sun, 06 Nov 1994 08:50:37 GMT")], false),
+            (&[("pragma", "no-cache"), old], false),
+            (&[("pragma", "x, No-Cache"), cc("max-age=60")], false),
             (&[], false),
             (&[cc("public")], false),
             (&[("expires", "Sun, 06 Nov 1994 08:50:37 GMT")], true),
@@ -167,13 +224,39 @@ mod tests {
                 false,
             ),
             (&[cc("max-age=60"), ("vary", "cookie, accept-encoding")], true),
+            (&[cc("max-age=60"), ("vary", "accept, *")], false),
         ] {
             let mut map = HeaderMap::new();
             for (name, value) in fields {
                 map.append(*name, HeaderValue::from_static(value));
             }
-            assert_eq!(is_reusable(StatusCode::OK, &map, now), Some(expected), "{fields:?}");
-            assert_eq!(is_reusable(StatusCode::NOT_FOUND, &map, now), None);
+            let asked = HeaderMap::new();
+            assert_eq!(
+                is_reusable(StatusCode::OK, &map, &asked, now),
+                Some(expected),
+                "{fields:?}"
+            );
+            assert_eq!(is_reusable(StatusCode::NOT_FOUND, &map, &asked, now), None);
+        }
+    }
+
+    #[test]
+    fn a_response_that_varies_by_origin_is_of_no_use_to_a_page_of_its_own_origin_that_asks_with_one() {
+        for (mode, site, vary, expected) in [
+            ("cors", "same-origin", "Accept-Encoding, Origin", false),
+            ("cors", "same-origin", "accept-encoding", true),
+            ("cors", "same-site", "origin", true),
+            ("cors", "cross-site", "origin", true),
+            ("no-cors", "same-origin", "origin", true),
+        ] {
+            let map = |fields: &[(&'static str, &'static str)]| -> HeaderMap {
+                let field = |(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value));
+                fields.iter().copied().map(field).collect()
+            };
+            let fields = map(&[("cache-control", "max-age=60"), ("vary", vary)]);
+            let asked = map(&[("sec-fetch-mode", mode), ("sec-fetch-site", site)]);
+            let told = is_reusable(StatusCode::OK, &fields, &asked, SystemTime::now());
+            assert_eq!(told, Some(expected), "{mode} {site} {vary}");
         }
     }
 

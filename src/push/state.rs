@@ -5,15 +5,16 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Instant,
 };
 
 use super::{
+    PushCancel, PushMeter, Source,
     diary::{Diary, Known},
-    hinted::{HintUse, Hinted},
+    hinted::{Hinted, HintedUrl},
     recent::UrlKey,
 };
 
@@ -104,9 +105,15 @@ impl PushState {
         self.ledger().diary.key(scheme, authority, path_and_query)
     }
 
-    /// Remembers the links of a 103, each with its counts.
-    pub fn note_hinted(&self, links: impl IntoIterator<Item = (UrlKey, Arc<HintUse>)>, network: u64, now: Instant) {
-        self.ledger().hinted.note(links, network, now);
+    /// Remembers the links of a 103; `meter` counts those that the client requests.
+    pub fn note_hinted(
+        &self,
+        links: impl IntoIterator<Item = HintedUrl>,
+        network: u64,
+        meter: &Arc<PushMeter>,
+        now: Instant,
+    ) {
+        self.ledger().hinted.note(links, network, meter, now);
         self.has_hints.store(true, Ordering::Relaxed);
     }
 
@@ -158,6 +165,8 @@ pub struct Slot {
     client: Arc<PushState>,
     key: UrlKey,
     sent: AtomicBool,
+    /// The counters of the document's route, and where the link was found.
+    account: OnceLock<(Arc<PushMeter>, Source)>,
 }
 
 impl Slot {
@@ -169,12 +178,29 @@ impl Slot {
             client: Arc::clone(client),
             key,
             sent: AtomicBool::new(false),
+            account: OnceLock::new(),
         }
+    }
+
+    /// Has `meter` count what becomes of the promise, whose link was found there.
+    pub fn count_with(&self, meter: &Arc<PushMeter>, source: Source) {
+        // Each promise is planned once.
+        let _ = self.account.set((Arc::clone(meter), source));
     }
 
     /// Records that the promise was sent: its URL stays in the diary when the slot is dropped.
     pub fn mark_sent(&self) {
         self.sent.store(true, Ordering::Relaxed);
+        if let Some((meter, source)) = self.account.get() {
+            meter.promised.increment(*source);
+        }
+    }
+
+    /// Counts the end of the promised stream, on which this many bytes of content were sent.
+    pub fn count_end(&self, sent: usize, cancel: Option<PushCancel>) {
+        if let Some((meter, _)) = self.account.get() {
+            meter.count_end(sent, cancel);
+        }
     }
 }
 

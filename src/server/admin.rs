@@ -10,7 +10,7 @@ use std::{
     io,
     net::Ipv4Addr,
     os::unix::{
-        fs::PermissionsExt as _,
+        fs::{FileTypeExt as _, PermissionsExt as _},
         net::{UnixListener, UnixStream},
     },
     path::Path,
@@ -34,6 +34,7 @@ use tokio::time::timeout;
 use super::{
     error::ServerError,
     learned::{self, LEARNED_PATH, LearnedDocument, LearnedError, LearnedRequest},
+    observe::ObservedServer,
     parts::ServerParts,
     sockets::{Sockets, free_address},
 };
@@ -43,13 +44,13 @@ use crate::{
     learn::ManifestStore,
     peer::target::authority,
     proxy::ProxySnapshot,
-    telemetry::Metrics,
+    telemetry::TextFormat,
 };
 
 /// The path of purges.
 pub const PURGE_PATH: &str = "/purge";
 
-/// The path of the counters, in the text format of OpenMetrics.
+/// The path of the metrics.
 const METRICS_PATH: &str = "/metrics";
 
 /// The content of `POST /purge`, as JSON.
@@ -138,11 +139,10 @@ impl Refusal {
 enum AdminOutcome {
     Purged(Purged),
     Learned(LearnedDocument),
-    Metrics(String),
+    Metrics(TextFormat, String),
 }
 
 const JSON: &str = "application/json";
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Most bytes of a purge's JSON. A URL of 2.7 KiB fits even if each byte is escaped as `\u00xx`.
 const MAX_BODY: usize = 16 * 1024;
@@ -153,7 +153,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// The application of the admin service.
 pub(super) struct AdminApp {
     known: AdminParts,
-    metrics: Metrics,
+    observed: Arc<ObservedServer>,
     /// Whether the service is at an address, which browsers can reach, not at a Unix socket.
     is_at_address: bool,
 }
@@ -195,12 +195,12 @@ impl ServerApp for InTime {
 pub(super) fn service(
     entrance: &config::AdminEndpoint,
     known: AdminParts,
-    metrics: Metrics,
+    observed: Arc<ObservedServer>,
     sockets: Sockets,
 ) -> Result<Service<InTime>, ServerError> {
     let admin = AdminApp {
         known,
-        metrics,
+        observed,
         is_at_address: matches!(entrance, config::AdminEndpoint::Address(_)),
     };
     let mut service = Service::new("admin".to_owned(), InTime(Arc::new(admin)));
@@ -231,9 +231,10 @@ fn free_socket(path: &Path) -> io::Result<()> {
     if UnixStream::connect(path).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
     }
-    match remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
+    // Nothing but a socket is removed; another file makes the next step fail.
+    let is_socket = path.symlink_metadata().is_ok_and(|there| there.file_type().is_socket());
+    if is_socket {
+        remove_file(path)?;
     }
     UnixListener::bind(path)?;
     remove_file(path)
@@ -247,7 +248,7 @@ impl ServeHttp for AdminApp {
         let (status, (kind, body)) = match self.obey(session).await {
             Ok(AdminOutcome::Purged(purged)) => (StatusCode::OK, json(serde_json::to_vec(&purged))),
             Ok(AdminOutcome::Learned(learned)) => (StatusCode::OK, json(serde_json::to_vec(&learned))),
-            Ok(AdminOutcome::Metrics(text)) => (StatusCode::OK, (OPEN_METRICS, text.into_bytes())),
+            Ok(AdminOutcome::Metrics(format, text)) => (StatusCode::OK, (format.media_type(), text.into_bytes())),
             Err(refusal) => {
                 let error = refusal.to_string();
                 (refusal.status(), json(serde_json::to_vec(&Refused { error })))
@@ -289,7 +290,13 @@ impl AdminApp {
             }
         }
         if wanted == Method::GET {
-            return Ok(AdminOutcome::Metrics(self.metrics.text()));
+            let accept = request
+                .headers
+                .get_all(header::ACCEPT)
+                .iter()
+                .map(HeaderValue::as_bytes);
+            let format = TextFormat::accepted(&accept.collect::<Vec<_>>().join(&b","[..]));
+            return Ok(AdminOutcome::Metrics(format, format.write(self.observed.snapshot())));
         }
         let asks = request.uri.path() == LEARNED_PATH;
         let body = body(session).await?;

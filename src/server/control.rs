@@ -12,15 +12,7 @@
 //! | SIGTERM | lets running requests finish within `graceful_timeout`; a second SIGTERM acts as SIGINT |
 //! | SIGINT | ends at once |
 
-use std::{
-    future::pending,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{error::Error, future::pending, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use ::log::{debug, error, info, warn};
 use pingora::{
@@ -38,9 +30,11 @@ use tokio::{
 use super::{
     error::ServerError,
     manifests,
+    observe::{ObservedServer, Stage},
     parts::{PartsError, ServerParts, warn_of},
-    process::PidFile,
+    process::{ChangeKind, ChangeOutcome, OutcomeFile, PidLock},
     signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},
+    successor,
 };
 use crate::{
     config::{self, Config, Problems},
@@ -91,8 +85,12 @@ pub(super) struct SignalControl {
     parts: Arc<ServerParts>,
     /// The path or name by which this process was started; an upgrade starts the file that is there then.
     binary: Option<PathBuf>,
-    /// Whether a new process was started that is to take over, and still runs.
-    successor: bool,
+    /// The number of the upgrade whose new process was started, and still runs.
+    upgrade: Option<u64>,
+    /// The lock of the pid file; `None` for a server without one.
+    lock: Option<PidLock>,
+    /// The file that tells commands what became of them; `None` without a pid file.
+    outcomes: Option<OutcomeFile>,
     /// The task that writes the manifests to their file, while it runs.
     saving: Option<JoinHandle<()>>,
 }
@@ -103,8 +101,10 @@ impl SignalControl {
             config,
             source,
             parts,
-            binary: started_as(),
-            successor: false,
+            binary: successor::started_as(),
+            upgrade: None,
+            lock: None,
+            outcomes: None,
             saving: None,
         }
     }
@@ -114,12 +114,14 @@ impl SignalControl {
         mut self,
         pingora: PingoraServer,
         work: OpenWork,
-        pid_file: Option<&PidFile>,
+        lock: Option<PidLock>,
         addresses: &[SocketAddr],
+        observed: &ObservedServer,
     ) -> Result<(), ServerError> {
-        let ended = self.obey(pingora, work, pid_file, addresses).await;
+        self.lock = lock;
+        let ended = self.obey(pingora, work, addresses, observed).await;
         // If a new process has taken over, the file belongs to it.
-        if pid_file.is_none_or(PidFile::is_ours) {
+        if self.lock.as_ref().is_none_or(PidLock::is_held) {
             self.save_manifests().await;
         }
         if let Some(spans) = self.parts.edge.load().spans.clone() {
@@ -133,8 +135,8 @@ impl SignalControl {
         &mut self,
         mut pingora: PingoraServer,
         work: OpenWork,
-        pid_file: Option<&PidFile>,
         addresses: &[SocketAddr],
+        observed: &ObservedServer,
     ) -> Result<(), ServerError> {
         let mut signals = Signals::new().map_err(ServerError::Runtime)?;
         self.parts.keep_up();
@@ -146,7 +148,7 @@ impl SignalControl {
         pingora.add_service(background_service("drain", drained));
         let obeyed = ObeyedSignals {
             signals: Mutex::new(signals_of_the_end().map_err(ServerError::Runtime)?),
-            hand_over: pid_file.map(|file| file.socket().to_owned()),
+            hand_over: self.lock.as_ref().map(|lock| lock.pid_file().socket().to_owned()),
             done: done.clone(),
         };
         // Pingora always waits for its whole grace period; with a thread of its own, this process can end as soon as
@@ -163,9 +165,12 @@ impl SignalControl {
             // A signal ended the server before it listened.
             end = ended.recv() => return end.map(drop).ok_or(ServerError::Stopped),
         }
-        if let Some(pid_file) = pid_file {
-            pid_file.write()?;
+        if let Some(lock) = &self.lock {
+            // Commands look for this file once they have read the other.
+            self.outcomes = Some(OutcomeFile::new(lock.pid_file(), self.source.as_deref()));
+            lock.write()?;
         }
+        observed.enter(Stage::Serving);
         for address in addresses {
             info!("listening on {address}");
         }
@@ -189,9 +194,16 @@ impl SignalControl {
                     return Ok(());
                 }
                 end = ended.recv() => match end {
-                    Some(EndStage::HandingOver) => handed_over = true,
+                    Some(EndStage::HandingOver) => {
+                        handed_over = true;
+                        observed.enter(Stage::HandedOver);
+                        if let Some(lock) = &mut self.lock {
+                            lock.hand_over();
+                        }
+                    }
                     Some(EndStage::Draining) => {
                         ending = true;
+                        observed.enter(Stage::Draining);
                         let graceful_timeout = self.config.server.graceful_timeout;
                         cut_at = Instant::now().checked_add(graceful_timeout);
                         info!("shutting down: {work} may finish within {graceful_timeout:?}");
@@ -213,29 +225,31 @@ impl SignalControl {
                     return Ok(());
                 }
                 _ = save.tick(), if !ending => self.begin_to_save(),
-                _ = signals.hangup.recv(), if !ending => self.reload_and_tell().await,
+                _ = signals.hangup.recv() => if ending {
+                    self.refuse(ChangeKind::Reload, ENDING);
+                } else {
+                    self.reload_and_tell().await;
+                },
                 _ = signals.user1.recv() => reopen_log(),
-                _ = signals.user2.recv(), if !ending => self.start_successor(pid_file, gone.clone()).await,
-                Some(how) = successors.recv(), if !ending => {
-                    self.successor = false;
-                    if handed_over {
-                        error!("the new process {how} after it had the sockets; this one ends all the same");
-                    } else {
-                        error!("no upgrade: the new process {how}; this one goes on");
-                    }
-                }
+                _ = signals.user2.recv() => if ending {
+                    self.refuse(ChangeKind::Upgrade, ENDING);
+                } else {
+                    self.start_successor(gone.clone()).await;
+                },
+                Some(how) = successors.recv(), if !ending => self.successor_ended(&how, handed_over),
             }
         }
     }
 
-    /// Reloads, and reports the outcome to the log and to systemd.
+    /// Reloads, and reports the outcome to the log, to systemd and to the command that asked.
     async fn reload_and_tell(&mut self) {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             tell_systemd(&[NotifyState::Reloading, now]);
         }
-        match self.reload().await {
+        let number = self.begin(ChangeKind::Reload);
+        let outcome = match self.reload().await {
             Ok(kept) => {
-                for setting in kept {
+                for setting in &kept {
                     warn!("{setting} has changed, which takes a restart; the rest is in force");
                 }
                 info!(
@@ -243,10 +257,38 @@ impl SignalControl {
                     self.config.upstreams.len(),
                     self.config.routes.len()
                 );
+                ChangeOutcome::Done(kept)
             }
-            Err(e) => error!("configuration not reloaded, nothing has changed:\n{e}"),
-        }
+            Err(e) => {
+                self.parts.status.failed();
+                let reason = with_causes(&e);
+                error!("configuration not reloaded, nothing has changed:\n{reason}");
+                ChangeOutcome::Refused(reason)
+            }
+        };
+        self.end(ChangeKind::Reload, number, outcome);
         tell_systemd(&[NotifyState::Ready]);
+    }
+
+    /// Tells commands that a change begins; returns its number.
+    fn begin(&mut self, kind: ChangeKind) -> u64 {
+        self.outcomes.as_mut().map_or(0, |outcomes| outcomes.begin(kind))
+    }
+
+    /// Tells commands the outcome of a change.
+    fn end(&mut self, kind: ChangeKind, number: u64, outcome: ChangeOutcome) {
+        if let Some(outcomes) = &mut self.outcomes
+            // A new process that serves writes the file by now.
+            && self.lock.as_ref().is_some_and(|lock| lock.is_held() || lock.pid_file().is_ours())
+        {
+            outcomes.end(kind, number, outcome);
+        }
+    }
+
+    /// Refuses a change at once.
+    fn refuse(&mut self, kind: ChangeKind, reason: &str) {
+        let number = self.begin(kind);
+        self.end(kind, number, ChangeOutcome::Refused(reason.to_owned()));
     }
 
     /// Reads the configuration file again and puts it in force; returns the changed settings that take a restart.
@@ -291,29 +333,66 @@ impl SignalControl {
     }
 
     /// Starts a new process that is to take over; its end is reported to `gone`.
-    async fn start_successor(&mut self, pid_file: Option<&PidFile>, gone: mpsc::UnboundedSender<String>) {
-        if self.successor {
-            return warn!("an upgrade is under way already");
+    async fn start_successor(&mut self, gone: mpsc::UnboundedSender<String>) {
+        if self.upgrade.is_some() {
+            warn!("{UNDER_WAY}");
+            return self.refuse(ChangeKind::Upgrade, UNDER_WAY);
         }
-        let (Some(binary), Some(source), Some(_)) = (self.binary.clone(), self.source.clone(), pid_file) else {
-            return error!("no upgrade: it takes server.pid_file and a configuration file");
-        };
+        let number = self.begin(ChangeKind::Upgrade);
         self.save_manifests().await;
-        match successor(&binary, &source).spawn() {
-            Err(e) => error!("no upgrade: {} cannot be started: {e}", binary.display()),
+        let (Some(binary), Some(source), Some(lock)) = (&self.binary, &self.source, &self.lock) else {
+            let reason = "it takes server.pid_file and a configuration file";
+            error!("no upgrade: {reason}");
+            return self.end(ChangeKind::Upgrade, number, ChangeOutcome::Refused(reason.to_owned()));
+        };
+        match successor::start(binary, source, lock) {
+            Err(e) => {
+                let reason = format!("{} cannot be started: {e}", binary.display());
+                error!("no upgrade: {reason}");
+                self.end(ChangeKind::Upgrade, number, ChangeOutcome::Refused(reason));
+            }
             Ok(mut child) => {
                 info!("process {} is to take over", child.id());
-                self.successor = true;
+                self.upgrade = Some(number);
+                let failure = lock.pid_file().failure();
                 thread::spawn(move || {
-                    let how = child
-                        .wait()
-                        .map_or_else(|e| format!("is lost: {e}"), |status| format!("ended with {status}"));
+                    let how = successor::end_of(&mut child, &failure);
                     // Fails only if this process is ending.
                     let _ = gone.send(how);
                 });
             }
         }
     }
+
+    /// Tells that the new process has ended before it took over, or while both run.
+    fn successor_ended(&mut self, how: &str, handed_over: bool) {
+        let number = self.upgrade.take().unwrap_or_default();
+        if handed_over {
+            error!("the new process {how} after it had the sockets; this one ends all the same");
+        } else {
+            error!("no upgrade: the new process {how}; this one goes on");
+        }
+        let reason = format!("the new process {how}");
+        self.end(ChangeKind::Upgrade, number, ChangeOutcome::Refused(reason));
+    }
+}
+
+/// Why a server that ends changes nothing any more.
+const ENDING: &str = "the server is ending";
+
+/// Why a second upgrade is refused.
+const UNDER_WAY: &str = "an upgrade is under way already";
+
+/// Returns an error with its causes, which `Display` leaves out.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// Waits until a time; for ever if there is none.
@@ -329,7 +408,7 @@ fn reopen_log() {
     match log::reopen() {
         Ok(Some(file)) => info!("the log {} is open again", file.display()),
         Ok(None) => info!("SIGUSR1: the log goes to standard error, nothing is opened again"),
-        Err(e) => error!("the old file of the log is written on: {e}"),
+        Err(e) => error!("the old file of the log is written on: {}", with_causes(&e)),
     }
 }
 
@@ -366,27 +445,6 @@ fn tell_systemd(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Returns the path or name by which this process was started. Symbolic links are not resolved: after one has been
-/// switched to a new version, an upgrade starts the new version.
-fn started_as() -> Option<PathBuf> {
-    let name = PathBuf::from(std::env::args_os().next()?);
-    match name.components().count() {
-        // A name without a folder, which is looked up in PATH again.
-        1 => Some(name),
-        _ => std::path::absolute(name).ok(),
-    }
-}
-
-/// Returns the command of the process that is to take over.
-fn successor(binary: &Path, source: &Path) -> Command {
-    let mut command = Command::new(binary);
-    command
-        .args(["run", "--take-over", "--config"])
-        .arg(source)
-        .stdin(Stdio::null());
-    command
-}
-
 /// Sets the settings of `new` that take a restart back to their value in `old`; returns the names of those that
 /// differed.
 fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
@@ -400,6 +458,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     keep("server.manifests", old.server.manifests != new.server.manifests);
     keep("server.cache", old.server.cache != new.server.cache);
     keep("server.admin", old.server.admin != new.server.admin);
+    keep("server.metrics", old.server.metrics != new.server.metrics);
     keep("server.pid_file", old.server.pid_file != new.server.pid_file);
     keep(
         "server.graceful_timeout",
@@ -415,6 +474,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     new.server.manifests.clone_from(&old.server.manifests);
     new.server.cache = old.server.cache;
     new.server.admin.clone_from(&old.server.admin);
+    new.server.metrics = old.server.metrics;
     new.server.pid_file.clone_from(&old.server.pid_file);
     new.server.graceful_timeout = old.server.graceful_timeout;
     new.server.idle_origin_connections = old.server.idle_origin_connections;

@@ -8,7 +8,7 @@ use std::{
 
 use log::{info, warn};
 
-use super::replace::replace;
+use super::replace::{Durability, replace};
 use crate::{
     config::ManifestsPolicy,
     learn::{Content, ManifestStore, decode, encode},
@@ -64,7 +64,7 @@ pub(super) fn save(store: &ManifestStore, path: &Path) {
     let written = encode(store.hasher(), store.snapshot(now))
         .map_err(Into::into)
         // The secret of the keys is in the file: nobody else may read it.
-        .and_then(|text| replace(path, text.as_bytes(), 0o600));
+        .and_then(|text| replace(path, text.as_bytes(), 0o600, Durability::Disk));
     if let Err(e) = written {
         warn!("manifests: {} cannot be written: {e}", path.display());
     }

@@ -1,20 +1,27 @@
 //! Assembles the server: makes parts from a [`Config`], and a Pingora server from the parts; then controls the process.
 //!
-//! Reading order: [`Server`] here, `error`, `parts` (a configuration made ready to serve), `sockets` (listening
-//! sockets), `signals` (which signals end or change the server), `control` (reload, upgrade and shutdown), `manifests`
-//! (the file of learned links), `process` (the pid file), `replace` (files replaced in one step), `admin` (`/purge` and
-//! `/metrics`), `learned` (`/learned`).
+//! Reading order: [`Server`] here, `error`, `config_status` (which configuration is in force), `parts` (a configuration
+//! made ready to serve), `sockets` (listening sockets), `descriptors` (the limit of open files), `signals` (which signals
+//! end or change the server), `control` (reload, upgrade and shutdown), `manifests` (the file of learned links), `process`
+//! (the pid file and its lock), `successor` (the new process of an upgrade), `replace` (files replaced in one step),
+//! `writable` (paths tried before they are needed), `observe` (metrics and health), `admin` (`/purge` and `/metrics`),
+//! `learned` (`/learned`).
 
 mod admin;
+mod config_status;
 mod control;
+mod descriptors;
 mod error;
 mod learned;
 mod manifests;
+mod observe;
 mod parts;
 mod process;
 mod replace;
 mod signals;
 mod sockets;
+mod successor;
+mod writable;
 
 use std::{
     fmt::Write as _,
@@ -22,7 +29,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -35,14 +42,17 @@ use pingora::{
     server::{Server as PingoraServer, ShutdownWatch, configuration::ServerConf},
 };
 use pingora_proxy::{HttpProxy, ProcessCustomSession, ProxyServiceBuilder};
+use tokio::sync::watch;
 
 pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
 pub use error::ServerError;
 pub use learned::{KnownLink, LEARNED_PATH, LearnedDocument, LearnedError, LearnedRequest};
 pub use parts::{ListenerError, PartsError};
-pub use process::{ProcessError, RunningServer};
+pub use process::{ProcessError, Reloaded, RunningServer};
 pub use sockets::Sockets;
+pub use successor::tell_failure;
+pub use writable::{Unwritable, UnwritableCause, unwritable};
 
 use crate::{
     config::Config,
@@ -50,12 +60,13 @@ use crate::{
     listen::{Acceptor, OpenConnections, ServeHttp2, UpgradeRequest},
     peer::ProxyProtocol,
     proxy::{Edge, FreshResponses},
-    telemetry::{Metrics, log::LogChange},
+    telemetry::{Http2Meter, log::LogChange},
     upstream::Connector,
 };
 use control::{OpenWork, SignalControl};
+use observe::{MetricsEndpoint, ObservedServer, Stage};
 use parts::{ServerParts, warn_of};
-use process::PidFile;
+use process::{PidFile, PidLock};
 use sockets::{Listening, OpenSocket};
 
 /// A server that is ready to run.
@@ -65,7 +76,11 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     control: SignalControl,
     pid_file: Option<PidFile>,
+    /// The lock of the pid file, unless it is to be taken over.
+    lock: Option<PidLock>,
     sockets: Sockets,
+    observed: Arc<ObservedServer>,
+    metrics: Option<MetricsEndpoint>,
 }
 
 impl Server {
@@ -75,15 +90,21 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address or the admin socket cannot be listened on, TLS cannot be set up, the log's file cannot be opened, or a
-    /// takeover has no pid file.
+    /// An address or the admin socket cannot be listened on, TLS cannot be set up, the log's file cannot be opened,
+    /// another server has the pid file, or a takeover has none.
     pub fn new(config: Config, source: Option<PathBuf>, sockets: Sockets) -> Result<Self, ServerError> {
         LogChange::to(&config.server.log)?.apply();
         warn_of(&config);
+        descriptors::raise();
         let pid_file = config.server.pid_file.clone().map(PidFile::new);
         if sockets == Sockets::TakeOver && pid_file.is_none() {
             return Err(ProcessError::NoPidFile.into());
         }
+        // First of all, so that a second server with this file touches nothing of the first one.
+        let lock = match (&pid_file, sockets) {
+            (Some(pid_file), Sockets::Open) => Some(PidLock::take(pid_file)?),
+            _ => None,
+        };
         let mut pingora = PingoraServer::new_with_opt_and_conf(opt(sockets), conf(&config, pid_file.as_ref()));
         let open = match sockets {
             Sockets::Open => {
@@ -98,21 +119,44 @@ impl Server {
         };
         let parts = Arc::new(ServerParts::new(&config, addresses.clone())?);
         let connections = OpenConnections::default();
-        let metrics = Metrics::default();
+        let observed = Arc::new(ObservedServer {
+            parts: Arc::clone(&parts),
+            listen: Arc::default(),
+            connections: connections.clone(),
+            http2: Arc::default(),
+            scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
+            stage: watch::Sender::new(Stage::Starting),
+            started: SystemTime::now(),
+        });
+        let metrics = config
+            .server
+            .metrics
+            .map(|address| match sockets {
+                Sockets::Open => {
+                    MetricsEndpoint::open(address).map_err(|source| ServerError::Listen { address, source })
+                }
+                Sockets::TakeOver => Ok(MetricsEndpoint::TakeOver(address)),
+            })
+            .transpose()?;
         let http2 = Http2 {
             memory: Arc::new(FreshResponses::new(
                 Arc::clone(&parts.edge),
                 Arc::clone(&parts.manifests),
                 parts.cache,
             )),
-            scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
+            scheduler: Arc::clone(&observed.scheduler),
             parts: Arc::clone(&parts),
-            metrics: metrics.clone(),
+            meter: Arc::clone(&observed.http2),
         };
-        let acceptor = Acceptor::new(http2, Arc::clone(&parts.listen), connections.clone());
+        let acceptor = Acceptor::new(
+            http2,
+            Arc::clone(&parts.listen),
+            connections.clone(),
+            Arc::clone(&observed.listen),
+        );
         let edge = Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache);
         let work = OpenWork {
-            connections: connections.clone(),
+            connections,
             requests: edge.running(),
         };
         let service = ProxyServiceBuilder::new(&pingora.configuration, edge)
@@ -128,7 +172,7 @@ impl Server {
             pingora.add_service(admin::service(
                 entrance,
                 admin::AdminParts::of(&parts),
-                metrics,
+                Arc::clone(&observed),
                 sockets,
             )?);
         }
@@ -142,7 +186,10 @@ impl Server {
             addresses,
             control: SignalControl::new(config, source, parts),
             pid_file,
+            lock,
             sockets,
+            observed,
+            metrics,
         })
     }
 
@@ -165,23 +212,27 @@ impl Server {
     pub fn run(mut self) -> Result<(), ServerError> {
         if let (Sockets::TakeOver, Some(pid_file)) = (self.sockets, &self.pid_file) {
             let old = pid_file.running()?;
-            info!("taking over from process {}", old.id());
+            info!("taking over from process {}", process::number(old));
             pid_file.ask_for_sockets(old)?;
+            // Pingora ends this process if the sockets do not come.
+            tell_failure("the old process did not hand its sockets over in time; the log says more");
             self.pingora.bootstrap();
+            successor::forget_failure();
+            self.lock = Some(PidLock::take_over(pid_file)?);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(ServerError::Runtime)?;
-        let ended =
-            runtime.block_on(
-                self.control
-                    .run(self.pingora, self.work, self.pid_file.as_ref(), &self.addresses),
-            );
-        if let Some(pid_file) = &self.pid_file {
-            pid_file.remove();
+        if let Some(metrics) = self.metrics.take() {
+            metrics
+                .start(Arc::clone(&self.observed))
+                .map_err(ServerError::Runtime)?;
         }
-        ended
+        let control = self
+            .control
+            .run(self.pingora, self.work, self.lock, &self.addresses, &self.observed);
+        runtime.block_on(control)
     }
 }
 
@@ -278,7 +329,7 @@ fn all_custom() -> HttpServerOptions {
 struct Http2 {
     memory: Arc<FreshResponses>,
     scheduler: Arc<h2::RequestScheduler>,
-    metrics: Metrics,
+    meter: Arc<Http2Meter>,
     parts: Arc<ServerParts>,
 }
 
@@ -304,7 +355,7 @@ impl ServeHttp2<Proxy> for Http2 {
             stored: Arc::<FreshResponses>::clone(&self.memory),
             app: Arc::clone(proxy),
             scheduler: Arc::clone(&self.scheduler),
-            metrics: self.metrics.clone(),
+            meter: Arc::clone(&self.meter),
         };
         h2::serve(stream, beginning, responder, limits, shutdown).await;
     }

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use log::warn;
 use opentelemetry_otlp::ExporterBuildError;
 
-use super::manifests;
+use super::{config_status::ConfigStatus, descriptors, manifests};
 use crate::{
     cache,
     config::{ClientLimits, Config, ListenerPolicy},
@@ -15,7 +15,7 @@ use crate::{
     learn::ManifestStore,
     listen::{self, Tls, TlsError},
     proxy,
-    telemetry::spans::Spans,
+    telemetry::{RouteMeters, spans::Spans},
     upstream::{self, Pool, Resolver},
     url_hash::random_secret,
 };
@@ -54,12 +54,14 @@ pub(super) struct ServerParts {
     pub(super) manifests: Arc<ManifestStore>,
     /// The stored responses; outlive every reload.
     pub(super) cache: &'static cache::Store,
+    /// The configuration in force, as metrics tell it.
+    pub(super) status: ConfigStatus,
 }
 
 impl ServerParts {
     /// Makes the parts of a configuration whose listeners have these actual addresses.
     pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, PartsError> {
-        let new = Ready::new(config, &addresses, &[], None)?;
+        let new = Ready::new(config, &addresses, &[], (&RouteMeters::default(), None))?;
         Ok(Self {
             edge: Arc::new(ArcSwap::from_pointee(new.edge)),
             listen: Arc::new(ArcSwap::from_pointee(new.listen)),
@@ -67,6 +69,7 @@ impl ServerParts {
             manifests: Arc::new(manifests::load(&config.server.manifests)),
             // Pingora's cache needs a `'static` store, and the server lives as long as the process.
             cache: Box::leak(Box::new(cache::Store::new(config.server.cache, random_secret()))),
+            status: ConfigStatus::new(config, &addresses),
             addresses,
         })
     }
@@ -75,10 +78,12 @@ impl ServerParts {
     /// listeners must have the same addresses in the same order.
     pub(super) fn replace(&self, config: &Config) -> Result<(), PartsError> {
         let old = self.edge.load();
-        let new = Ready::new(config, &self.addresses, &old.pools, old.spans.as_ref())?;
+        let kept = (&old.meters, old.spans.as_ref());
+        let new = Ready::new(config, &self.addresses, &old.pools, kept)?;
         self.edge.store(Arc::new(new.edge));
         self.listen.store(Arc::new(new.listen));
         self.http2.store(Arc::new(new.http2));
+        self.status.reloaded(config, &self.addresses);
         Ok(())
     }
 
@@ -98,12 +103,13 @@ struct Ready {
 }
 
 impl Ready {
-    /// Makes the parts. Pools of `pools` whose settings have not changed are reused with their state, and so are `spans`.
+    /// Makes the parts. Pools of `pools` whose settings have not changed are reused with their state, and so are `spans`;
+    /// the counters of routes in `meters` whose names have not changed go on.
     fn new(
         config: &Config,
         addresses: &[SocketAddr],
         pools: &[Arc<Pool>],
-        spans: Option<&Arc<Spans>>,
+        (meters, spans): (&RouteMeters, Option<&Arc<Spans>>),
     ) -> Result<Self, PartsError> {
         let limits = &config.server.limits;
         let spans = match (&config.server.traces, spans) {
@@ -121,6 +127,7 @@ impl Ready {
             .collect::<Result<_, ListenerError>>()?;
         Ok(Self {
             edge: proxy::ProxySnapshot {
+                meters: RouteMeters::renew(config.routes.iter().map(|route| &*route.name), meters),
                 routes: config.routes.clone(),
                 pools,
                 timeouts: proxy::Timeouts {
@@ -137,6 +144,7 @@ impl Ready {
                 limits: listen::ListenLimits {
                     handshake_timeout: limits.handshake_timeout,
                     idle_timeout: limits.idle_timeout,
+                    max_connections: descriptors::max_connections(config.server.max_connections),
                     max_connections_per_client: limits.max_connections_per_client,
                     max_header_bytes: limits.max_header_bytes as usize,
                     max_header_fields: limits.max_header_fields,

@@ -9,8 +9,11 @@ use std::{
 
 use http::{HeaderValue, Version};
 
-use super::log::{self, ACCESS_LEVEL, ACCESS_TARGET, AccessFields, AccessLines, LogFormat, LogLine, with_line};
-use crate::{peer::TlsSession, push::Skips};
+use super::{
+    CacheWord, ClientProtocol,
+    log::{self, ACCESS_LEVEL, ACCESS_TARGET, AccessFields, AccessLines, LogFormat, LogLine, with_line},
+};
+use crate::{meter::Label as _, peer::TlsSession, push::Skips};
 
 /// Most bytes of a request's path and query in a line.
 const MAX_PATH: usize = 2048;
@@ -24,8 +27,8 @@ const MAX_METHOD: usize = 64;
 /// The part of the cache in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// `hit`, `stale`, `revalidated`, `expired`, `miss`, `pass`.
-    pub word: &'static str,
+    /// The part itself.
+    pub word: CacheWord,
     /// The reason of `pass`, for which nothing was stored.
     pub reason: Option<&'static str>,
 }
@@ -33,7 +36,7 @@ pub struct Outcome {
 impl Outcome {
     /// A stored response was sent, and was fresh.
     pub const HIT: Self = Self {
-        word: "hit",
+        word: CacheWord::Hit,
         reason: None,
     };
 
@@ -41,7 +44,7 @@ impl Outcome {
     #[must_use]
     pub const fn passed(reason: &'static str) -> Self {
         Self {
-            word: "pass",
+            word: CacheWord::Pass,
             reason: Some(reason),
         }
     }
@@ -170,12 +173,8 @@ pub fn write_refused(
 
 /// Returns the ALPN identifier of a protocol version (RFC 7301).
 #[must_use]
-pub const fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_2 => "h2",
-        Version::HTTP_10 => "http/1.0",
-        _ => "http/1.1",
-    }
+pub fn protocol(version: Version) -> &'static str {
+    ClientProtocol::from(version).label()
 }
 
 impl<'a> Access<'a> {
@@ -229,7 +228,7 @@ impl<'a> Access<'a> {
         if let Some(cache) = self.cache {
             line.key("cache");
             line.quote();
-            line.bare(cache.word);
+            line.bare(cache.word.label());
             if let Some(reason) = cache.reason {
                 line.bare(":");
                 line.bare(reason);

@@ -8,11 +8,14 @@
 //! error, for less than one in 1000 requests under load. Another belongs to each upgrade: the new process finds at first
 //! that the old one has not sent its sockets yet, and waits.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
 use log::{Level, Log, Metadata, Record};
 
-use super::seldom::{LeftOut, SeldomEach};
+use super::{
+    exhausted,
+    seldom::{LeftOut, SeldomEach},
+};
 
 /// A logger that passes other lines on. Each warning of Pingora is rate-limited, unless debug lines of its target are
 /// on.
@@ -63,6 +66,19 @@ impl<L: Log> Quiet<L> {
         self.log.enabled(&debug)
     }
 
+    /// Passes a record on with another level and text.
+    fn pass(&self, record: &Record<'_>, metadata: Metadata<'_>, text: fmt::Arguments<'_>) {
+        self.log.log(
+            &Record::builder()
+                .metadata(metadata)
+                .args(text)
+                .module_path(record.module_path())
+                .file(record.file())
+                .line(record.line())
+                .build(),
+        );
+    }
+
     fn may_warn(&self, record: &Record<'_>) -> Option<LeftOut> {
         let place = (record.file_static(), record.line());
         self.warnings.may_warn(place, Instant::now())
@@ -82,17 +98,17 @@ impl<L: Log> Log for Quiet<L> {
         if record.level() == Level::Error && can_be_ignored(record) {
             return;
         }
+        let text = record.args().to_string();
+        if exhausted::is_told_by(&text) {
+            if let Some(left_out) = exhausted::may_warn() {
+                let text = exhausted::text("new connections wait", left_out);
+                let target = Metadata::builder().target(record.target()).level(Level::Warn).build();
+                self.pass(record, target, format_args!("{text}"));
+            }
+            return;
+        }
         if let Some(left_out) = self.may_warn(record) {
-            let text = record.args();
-            self.log.log(
-                &Record::builder()
-                    .metadata(record.metadata().clone())
-                    .args(format_args!("{text}{left_out}"))
-                    .module_path(record.module_path())
-                    .file(record.file())
-                    .line(record.line())
-                    .build(),
-            );
+            self.pass(record, record.metadata().clone(), format_args!("{text}{left_out}"));
         }
     }
 

@@ -46,6 +46,15 @@ pub const PAUSE: Duration = Duration::from_secs(10);
 pub struct LeftOut(u64);
 
 impl Seldom {
+    /// Returns a limit by which nothing was logged yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Mutex::new(SeldomState {
+            last: None,
+            left_out: 0,
+        }))
+    }
+
     /// Returns the number of warnings left out if a warning may be logged now; else counts it as left out.
     #[must_use]
     pub fn may_warn(&self, now: Instant) -> Option<LeftOut> {

@@ -1,7 +1,7 @@
 //! Chooses an origin server for each request from a pool, and connects to it.
 //!
 //! Reading order: `policy` (settings), `ca_bundle` (trusted authorities), `balance` (the choice of a server), `connect`
-//! (how a connection is made), `transport` (how its bytes are read and written), `failure` (errors as reasons).
+//! (how a connection is made), `transport` (how its bytes are read and written), `failure` (errors as reasons), `meter` (counters).
 //!
 //! A server is *unhealthy* when health checks say so, which is certain: it gets no request, even if no server is left
 //! (503), as in HAProxy. A server is *ejected* when requests to it failed, which is a guess: if all servers are
@@ -14,18 +14,20 @@ mod balance;
 mod ca_bundle;
 mod connect;
 mod failure;
+mod meter;
 mod policy;
 mod transport;
 
 pub use balance::{
     maintenance::maintenance,
-    pool::{NoServer, Pool, RETRY_AFTER, renew},
+    pool::{NoServer, Pool, RETRY_AFTER, ServerStates, renew},
     resolver::{ResolveError, Resolver},
-    server::{InFlight, OriginServer},
+    server::{Health, InFlight, OriginServer},
 };
 pub use ca_bundle::{CaBundle, CaBundleError};
 pub use connect::connector::Connector;
-pub use failure::reason;
+pub use failure::{OriginFailure, reason};
+pub use meter::{OriginConnection, PoolMeter};
 pub use policy::{
     Balance, EjectionPolicy, HashKey, HealthCheckPolicy, Host, PoolPolicy, ResolverPolicy, ServerPolicy, TlsPolicy,
     Verify,

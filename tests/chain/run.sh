@@ -236,6 +236,25 @@ whoami() {
         --header 'x-forwarded-for: 203.0.113.9' --header 'x-forwarded-proto: http' "$1/whoami"
 }
 
+# hops PATH CODE FINDINGS HOP...: has probe visit the hops, prints its table, and notes other findings than expected.
+hops() {
+    local path=$1 expected="exit $2: $3" code=0 hop seen arguments=()
+    shift 3
+    for hop in "$@"; do
+        arguments+=(--hop "$hop")
+    done
+    arguments+=(--insecure --timeout 20s "http://localhost$path")
+    echo
+    echo "  probe $path ${*%%=*}"
+    echo
+    "$linkpush" probe "${arguments[@]}" 2>&1 | sed 's/^./  &/' || true
+    "$linkpush" probe "${arguments[@]}" --format json >"$state/hops.json" 2>"$state/client.err" || code=$?
+    seen="exit $code: $(node -e '
+        const { findings } = JSON.parse(require("node:fs").readFileSync(process.argv[1]));
+        console.log(findings.map(({ finding, hop }) => `${finding} ${hop}`).join(", "));' "$state/hops.json" || true)"
+    [[ $seen == "$expected" ]] || wrong+=("hops of $path, ${*%%=*}: expected $expected, got $seen")
+}
+
 # --- the table
 
 # row PLACE URL PUSH HINT: attaches the clients, prints what they saw, and notes what is not as expected.
@@ -297,6 +316,12 @@ architecture_a() {
     row HAProxy "http://127.0.0.1:${port[HAPROXY_H2]}" 'no push' 'no 103'
     row Varnish "http://127.0.0.1:${port[VARNISH]}" 'no push' 'no 103'
     row 'hitch and linkpush' "https://127.0.0.1:${port[HITCH]}" pushed 103
+    local behind=("varnish=http://127.0.0.1:${port[VARNISH]}" "haproxy=http://127.0.0.1:${port[HAPROXY_H2]}"
+        "nginx=http://127.0.0.1:${port[NGINX_H2]}")
+    local all=("hitch=https://127.0.0.1:${port[HITCH]}" "linkpush=http://127.0.0.1:${port[LINKPUSH]}" "${behind[@]}")
+    hops / 0 'proxy_header linkpush, push_arrives hitch' "${all[@]}"
+    hops /hinted 0 'proxy_header linkpush, early_arrives hitch, push_arrives hitch' "${all[@]}"
+    hops / 3 'push_dies varnish' "${behind[@]}"
     told "https://127.0.0.1:${port[HITCH]}"
     stop
     check_last_hop '/whoami HTTP/1.1 -'
@@ -322,6 +347,12 @@ architecture_b() {
     row HAProxy "https://127.0.0.1:${port[HAPROXY]}" 'no push' 'no 103'
     row Varnish "https://127.0.0.1:${port[VARNISH]}" 'no push' 'no 103'
     row 'hitch and linkpush' "https://127.0.0.1:${port[HITCH]}" pushed 103
+    local behind=("varnish=https://127.0.0.1:${port[VARNISH]}" "haproxy=https://127.0.0.1:${port[HAPROXY]}"
+        "nginx=https://127.0.0.1:${port[NGINX]}")
+    local all=("hitch=https://127.0.0.1:${port[HITCH]}" "linkpush=http://127.0.0.1:${port[LINKPUSH]}" "${behind[@]}")
+    hops / 0 'proxy_header linkpush, push_arrives hitch' "${all[@]}"
+    hops /hinted 0 'proxy_header linkpush, early_arrives hitch, push_arrives hitch' "${all[@]}"
+    hops / 3 'push_dies varnish' "${behind[@]}"
     told "https://127.0.0.1:${port[HITCH]}"
     stop
     check_last_hop '/whoami HTTP/1.1 TLSv1.3'

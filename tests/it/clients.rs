@@ -275,8 +275,7 @@ async fn probe_says_that_nobody_listens() {
     let output = run(BINARY, &["probe", &format!("http://{address}/")]).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(output.stdout, "");
-    let expected =
-        format!("linkpush: no HTTP/2 connection to http://{address}/: connecting to {address}: Connection refused");
+    let expected = format!("linkpush: no page from http://{address}/: connecting to {address}: Connection refused");
     assert!(output.stderr.starts_with(&expected), "{output:?}");
 }
 

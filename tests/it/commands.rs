@@ -2,9 +2,10 @@
 
 use std::{
     ffi::OsStr,
+    io::Write as _,
     os::unix::ffi::OsStrExt,
     path::PathBuf,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
@@ -57,6 +58,219 @@ fn check_tells_every_problem_and_fails() {
         }
     }
     assert!(seen >= 15, "{seen} invalid files");
+}
+
+/// Runs `check` over a text on standard input.
+fn check(args: &[&str], text: &str) -> Output {
+    let mut child = Command::new(BINARY)
+        .arg("check")
+        .args(args)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(text.as_bytes()).expect("it reads");
+    drop(input);
+    child.wait_with_output().expect("a child")
+}
+
+const DOUBTFUL: &str = "listeners: [{ address: '127.0.0.1:8080' }]
+upstreams:
+  app: { servers: ['127.0.0.1:8080'] }
+  old: { servers: ['127.0.0.1:9000'] }
+push: { max_promises: 4 }
+routes:
+  - name: blog
+    match: { path: /blog/* }
+    upstream: app
+    push: off
+  - { name: all, upstream: app, push: { max_hints: 7 } }
+  - { name: late, match: { path: ^/late }, upstream: app }
+";
+
+#[test]
+fn check_warns_of_what_is_probably_not_meant() {
+    let output = check(&[], DOUBTFUL);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<&str> = said.lines().collect();
+    let expected = [
+        "-:3:20: warning: upstreams.app.servers[0]: this is the listener 127.0.0.1:8080 of linkpush itself",
+        "-:4:8: warning: upstreams.old: no route uses this upstream",
+        "-:8:20: warning: routes[0].match.path: a regular expression, in which /* is any number of /",
+        "-:12:5: warning: routes[2]: no request takes the route late: routes[1] (all) stands before it",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{said}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    let output = check(&["--format", "json"], DOUBTFUL);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let file = &json["files"][0];
+    assert_eq!(file["valid"], true);
+    assert_eq!(
+        file["counts"],
+        serde_json::json!({ "listeners": 1, "upstreams": 2, "routes": 3 })
+    );
+    let warning = &file["warnings"][1];
+    let unused = serde_json::json!({
+        "line": 4, "column": 8, "setting": "upstreams.old", "message": "no route uses this upstream",
+    });
+    assert_eq!(*warning, unused);
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn check_tells_where_each_setting_of_a_route_comes_from() {
+    let output = check(&["--effective", "--format", "json"], DOUBTFUL);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let setting = |route: usize, name: &str| {
+        let settings = json["files"][0]["effective"][route]["settings"]
+            .as_array()
+            .expect("settings");
+        let found = settings.iter().find(|setting| setting["setting"] == name);
+        found.map(|setting| {
+            let text = |key: &str| setting[key].to_string().trim_matches('"').to_owned();
+            format!("{} {} {}", text("value"), text("from"), text("line"))
+        })
+    };
+    for (route, name, expected) in [
+        (0, "match.path", Some("/blog/* route 8")),
+        (0, "upstream", Some("app route 9")),
+        (0, "push.delivery", Some("off route 10")),
+        (0, "push.max_promises", Some("4 defaults 5")),
+        (0, "push.max_hints", Some("20 built_in null")),
+        (0, "learn.learning", Some("off built_in null")),
+        (0, "forwarded", Some("off built_in null")),
+        (1, "push.delivery", Some("auto built_in null")),
+        (1, "push.max_hints", Some("7 route 11")),
+        (1, "match.path", None),
+        (2, "cache.caching", Some("assets built_in null")),
+    ] {
+        assert_eq!(setting(route, name).as_deref(), expected, "{route} {name}");
+    }
+    let output = check(&["--effective"], DOUBTFUL);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = printed.lines().map(words).collect();
+    for expected in [
+        "route blog",
+        "push.delivery \"off\" route, -:10",
+        "push.max_promises 4 defaults, -:5",
+        "push.max_hints 20 built in",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected}: {printed}");
+    }
+}
+
+#[test]
+fn check_tries_the_paths_that_the_server_will_write() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = folder.path().display();
+    std::fs::write(folder.path().join("notes"), "keep me").expect("a file");
+    let text = format!(
+        "server:\n  pid_file: {at}/notes\n  admin: {at}/absent/admin.sock\n  manifests: {{ file: {at} }}\n\
+         listeners: [{{ address: '127.0.0.1:0' }}]\nupstreams: {{ app: {{ servers: ['a:1'] }} }}\n\
+         routes: [{{ name: all, upstream: app }}]\n"
+    );
+    let output = check(&[], &text);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let expected = format!(
+        "-:2:13: server.pid_file: {at}/notes cannot be written: the file has other content than a process id\n\
+         -:4:22: server.manifests.file: {at} cannot be written: there is a folder at this path\n\
+         -:3:10: server.admin: {at}/absent/admin.sock cannot be written: there is no folder {at}/absent\n"
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+    assert!(check(&["--skip-paths"], &text).status.success());
+    // A start says the same, and touches nothing.
+    let file = folder.path().join("edge.yaml");
+    std::fs::write(&file, &text).expect("a file");
+    let output = linkpush(&["run".as_ref(), "--config".as_ref(), file.as_os_str()]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let name = file.display().to_string();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr).trim_end(),
+        expected.trim_end().replace("-:", &format!("{name}:"))
+    );
+    let kept = std::fs::read_to_string(folder.path().join("notes")).expect("a file");
+    assert_eq!(kept, "keep me");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2);
+}
+
+#[test]
+fn check_reads_standard_input_and_prints_problems_as_json() {
+    let output = check(&["--format", "json"], "push: never\nroutes: []\n");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let problems = json["files"][0]["problems"].as_array().expect("problems");
+    assert!(problems.len() >= 3, "{problems:?}");
+    assert_eq!(problems[0]["setting"], "listeners");
+    let push = problems
+        .iter()
+        .find(|problem| problem["setting"] == "push")
+        .expect("of push");
+    assert_eq!((&push["line"], &push["column"]), (&1.into(), &7.into()));
+    let message = "must be auto, push, hint, off or a mapping, got \"never\"";
+    assert_eq!(push["message"], message);
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let output = text(&["schema"]);
+    let schema: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let committed = std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("conf/edge.schema.json"));
+    let committed: Value = serde_json::from_slice(&committed.expect("a file")).expect("JSON");
+    assert!(
+        schema == committed,
+        "write it anew: linkpush schema > conf/edge.schema.json"
+    );
+}
+
+#[test]
+fn completions_and_man_pages_know_each_command() {
+    let help = String::from_utf8_lossy(&text(&["--help"]).stdout).into_owned();
+    let (_, commands) = help.split_once("Commands:\n").expect("commands");
+    let commands: Vec<&str> = commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.len() >= 10, "{commands:?}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = folder.path().join("linkpush.bash");
+    for shell in ["bash", "zsh", "fish"] {
+        let output = text(&["completions", shell]);
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        for command in &commands {
+            assert!(printed.contains(command), "{shell}: {command}");
+        }
+        if shell == "bash" {
+            std::fs::write(&script, &printed).expect("a file");
+        }
+    }
+    // As bash asks for the words that may follow.
+    let ask = "source \"$0\"; COMP_WORDS=(linkpush rel); COMP_CWORD=1; _linkpush linkpush rel linkpush; echo \"${COMPREPLY[*]}\"";
+    let output = Command::new("bash")
+        .args(["-c", ask])
+        .arg(&script)
+        .output()
+        .expect("bash");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "reload", "{output:?}");
+    let pages = folder.path().join("man");
+    let output = linkpush(&["man".as_ref(), pages.as_os_str()]);
+    assert!(output.status.success(), "{output:?}");
+    let page = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap_or_default();
+    assert!(page("linkpush.1").contains(".TH linkpush 1"));
+    for command in commands {
+        assert!(
+            page(&format!("linkpush-{command}.1")).contains(".SH SYNOPSIS"),
+            "{command}"
+        );
+    }
 }
 
 #[test]

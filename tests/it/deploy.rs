@@ -5,11 +5,17 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::Duration,
 };
 
-use crate::support::edge::BINARY;
+use crate::support::{
+    edge::BINARY,
+    program::{Limited, Program, free_address},
+    within,
+};
 
 const INSTALLED: &str = "/usr/local/bin/linkpush";
 const CONFIGURATION: &str = "/etc/linkpush/edge.yaml";
@@ -155,7 +161,252 @@ fn nginx_takes_its_server() {
 
 #[test]
 fn linkpush_takes_its_configurations() {
-    check("yaml", |file, folder| run(BINARY, &["check", text(file)], folder));
+    check("yaml", |file, folder| {
+        run(BINARY, &["check", "--skip-paths", text(file)], folder)
+    });
+}
+
+/// The lines of shell below a heading.
+fn commands_below(heading: &str) -> Vec<String> {
+    let text = read("docs/deploy/README.md");
+    let (_, section) = text.split_once(heading).unwrap_or_else(|| panic!("no {heading}"));
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let blocks = section.split("```sh\n").skip(1);
+    let blocks = blocks.filter_map(|rest| Some(rest.split_once("```")?.0));
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
+}
+
+/// A machine of one folder, in which the commands of the document are carried out: each absolute path is below it.
+struct Machine {
+    folder: tempfile::TempDir,
+}
+
+impl Machine {
+    fn at(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path.trim_start_matches('/'))
+    }
+
+    /// A text whose absolute paths are those of this machine.
+    fn placed(&self, text: &str) -> String {
+        let root = self.folder.path().display().to_string();
+        let mut placed = text.to_owned();
+        for folder in ["/etc/", "/usr/local/", "/run/", "/var/lib/"] {
+            placed = placed.replace(&format!(" {folder}"), &format!(" {root}{folder}"));
+        }
+        placed
+    }
+
+    /// Runs a command of the document; the binary is the one under test, and there is no systemd to tell.
+    fn carry_out(&self, command: &str) {
+        let root = self.folder.path().display();
+        let unit = |name: &str| format!("systemctl --quiet --root={root} enable {name}");
+        let placed = match command.split_whitespace().collect::<Vec<_>>()[..] {
+            ["useradd", .., name] => format!("grep -q User={name} deploy/linkpush.service"),
+            ["systemctl", "daemon-reload"] => return,
+            ["systemctl", "enable", "--now", name] => unit(name),
+            _ => self.placed(command).replace("target/release/linkpush", BINARY),
+        };
+        let output = self.shell(&placed);
+        assert!(output.status.success(), "{command}: {placed}: {}", said(&output));
+    }
+
+    /// Runs a command in which `linkpush` is the installed one.
+    fn shell(&self, command: &str) -> Output {
+        let path = std::env::var("PATH").unwrap_or_default();
+        Command::new("sh")
+            .args(["-ec", command])
+            .current_dir(repository())
+            .env(
+                "PATH",
+                format!("{}:{path}:/usr/sbin:/sbin", self.at("/usr/local/bin").display()),
+            )
+            .output()
+            .expect("a shell")
+    }
+}
+
+#[tokio::test]
+async fn the_installation_of_the_document_starts_reloads_upgrades_and_purges() {
+    let machine = Machine {
+        folder: tempfile::tempdir().expect("a temporary folder"),
+    };
+    for folder in ["/usr/local/bin", "/etc/systemd/system"] {
+        fs::create_dir_all(machine.at(folder)).expect("a folder");
+    }
+    let install = commands_below("\n## Under systemd\n");
+    let (install, by_hand): (Vec<_>, Vec<_>) = install.iter().partition(|line| !line.starts_with("linkpush "));
+    assert!(install.len() >= 7 && by_hand.len() == 2, "{install:?} {by_hand:?}");
+    for command in install {
+        machine.carry_out(command);
+    }
+    let unit = fs::read_to_string(machine.at("/etc/systemd/system/linkpush.service")).expect("it is installed");
+    let wanted = machine.at("/etc/systemd/system/multi-user.target.wants/linkpush.service");
+    assert!(wanted.is_symlink(), "it starts at boot");
+    // As systemd does before it starts the unit.
+    for (key, parent) in [("RuntimeDirectory", "/run"), ("StateDirectory", "/var/lib")] {
+        let [name] = values(&unit, key)[..] else {
+            panic!("one {key}")
+        };
+        fs::create_dir_all(machine.at(parent).join(name)).expect("a folder");
+    }
+    let file = machine.at(CONFIGURATION);
+    let address = free_address();
+    let text = fs::read_to_string(&file).expect("it is installed");
+    let text = machine.placed(&text).replace("127.0.0.1:8080", &address.to_string());
+    fs::write(&file, text).expect("a file");
+    let line = |key: &str| {
+        let [command] = values(&unit, key)[..] else {
+            panic!("one {key}")
+        };
+        machine.placed(&format!(" {command}")).trim().to_owned()
+    };
+    let check = machine.shell(&line("ExecStartPre"));
+    assert!(check.status.success(), "{}", said(&check));
+    let start = line("ExecStart");
+    let words: Vec<&str> = start.split_whitespace().collect();
+    let server = Program::start(words[0], &words[1..], address).await;
+    let pid_file = machine.at("/run/linkpush/linkpush.pid");
+    within("the pid file", async {
+        while fs::read_to_string(&pid_file).is_ok_and(|id| id.is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let reload = machine.shell(&line("ExecReload"));
+    assert!(reload.status.success(), "{}", said(&reload));
+    for command in by_hand {
+        let output = machine.shell(&machine.placed(command));
+        assert!(output.status.success(), "{command}: {}", said(&output));
+    }
+    let upgrade = commands_below("\n## Replacing the binary\n");
+    let [upgrade] = &upgrade[..] else {
+        panic!("one command: {upgrade:?}")
+    };
+    let output = machine.shell(&machine.placed(upgrade));
+    assert!(output.status.success(), "{upgrade}: {}", said(&output));
+    let new = fs::read_to_string(&pid_file).expect("a pid file");
+    let stop = machine.shell(&format!("kill -TERM {new}"));
+    assert!(stop.status.success(), "{}", said(&stop));
+    within("the end of the new process", async {
+        while pid_file.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let manifests = machine.at("/var/lib/linkpush/manifests.json");
+    assert!(
+        manifests.exists(),
+        "what was learned is written at the end: {}",
+        server.printed()
+    );
+}
+
+/// The whole chain of the document, as it stands there but for the ports, which are free ones, and places of files.
+#[tokio::test]
+async fn the_hops_of_the_document_fit_together() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = folder.path();
+    // Varnish and nginx read as other users than the one who starts them.
+    fs::set_permissions(at, fs::Permissions::from_mode(0o755)).expect("a folder");
+    make_certificate(at, &at.join("shop.pem"));
+    let [linkpush, varnish, balancer, nginx] = [(); 4].map(|()| free_address());
+    // hitch ends a little later than it is told to: HAProxy takes another port in its place.
+    let [hitch_public, haproxy_public] = [(); 2].map(|()| free_address());
+    let state = text(at);
+    let placed = |text: &str| {
+        let mut text = text.to_owned();
+        for (port, address) in [
+            ("8080", linkpush),
+            ("6081", varnish),
+            ("8081", balancer),
+            ("8082", nginx),
+        ] {
+            text = text.replace(port, &address.port().to_string());
+        }
+        for (there, here) in [
+            ("[*]:443", format!("[127.0.0.1]:{}", hitch_public.port())),
+            ("bind :443", format!("bind {haproxy_public}")),
+            ("/etc/hitch/", format!("{state}/")),
+            ("/etc/haproxy/", format!("{state}/")),
+            ("/srv/shop/public", format!("{state}/public")),
+            ("include fastcgi_params", "include /etc/nginx/fastcgi_params".to_owned()),
+        ] {
+            text = text.replace(there, &here);
+        }
+        text
+    };
+    let write = |name: &str, content: &str| {
+        let file = at.join(name);
+        fs::write(&file, placed(content)).expect("a file");
+        file
+    };
+    let snippets = snippets();
+    let one = |language: &str, part: &str| {
+        let found = snippets
+            .get(language)
+            .and_then(|all| all.iter().find(|text| text.contains(part)));
+        found.unwrap_or_else(|| panic!("no {language} with {part}")).clone()
+    };
+    fs::create_dir(at.join("public")).expect("a folder");
+    fs::write(at.join("public/page.html"), "the page").expect("a file");
+    let conf = format!(
+        "daemon off;\npid {state}/nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\ninclude {state}/shop.conf;\n}}\n"
+    );
+    write("shop.conf", &one("nginx", "listen"));
+    let (main, log) = (write("nginx.conf", &conf), format!("{state}/nginx.log"));
+    let _nginx = Program::start("nginx", &["-e", &log, "-c", text(&main)], nginx).await;
+    let file = write("balancer.cfg", &one("haproxy", "frontend internal"));
+    let _balancer = Program::start("haproxy", &["-db", "-f", text(&file)], balancer).await;
+    let file = write("default.vcl", &one("vcl", "backend"));
+    let (address, name) = (varnish.to_string(), format!("{state}/varnish"));
+    let arguments = ["-F", "-j", "none", "-n", &name, "-a", &address, "-f", text(&file)];
+    let _varnish = Program::start("varnishd", &arguments, varnish).await;
+    let file = write(
+        "edge.yaml",
+        &one("yaml", "proxy_protocol: required\n    trusted: [127.0.0.1]"),
+    );
+    let _linkpush = Program::start(BINARY, &["run", "--config", text(&file)], linkpush).await;
+    let hitch = one("hitch", "frontend");
+    // Only root becomes somebody else.
+    let hitch = if rustix::process::getuid().is_root() {
+        hitch
+    } else {
+        hitch.replace("user = \"_hitch\"\ngroup = \"_hitch\"\n", "")
+    };
+    for (name, program, public, content, arguments) in [
+        ("hitch.conf", "hitch", hitch_public, hitch, &["--config"][..]),
+        (
+            "front.cfg",
+            "haproxy",
+            haproxy_public,
+            one("haproxy", "frontend tls"),
+            &["-db", "-f"],
+        ),
+    ] {
+        let file = write(name, &content);
+        let arguments = [arguments, &[text(&file)]].concat();
+        let front = Program::start(program, &arguments, public).await;
+        let url = format!("https://shop.example:{}/page.html", public.port());
+        let resolve = format!("shop.example:{}:127.0.0.1", public.port());
+        let arguments = [
+            "-sSk",
+            "--http2",
+            "--max-time",
+            "20",
+            "--resolve",
+            &resolve,
+            "-w",
+            "|%{http_version}|%{http_code}",
+            &url,
+        ];
+        let output = Limited::run("curl", &arguments, Duration::from_secs(30)).await;
+        assert_eq!(
+            output.stdout,
+            "the page|2|200",
+            "{program}: {output:?}: {}",
+            front.printed()
+        );
+    }
 }
 
 /// The values of a key in a systemd unit.
@@ -188,7 +439,7 @@ fn systemd_takes_the_unit() {
 fn the_commands_of_the_unit_are_those_of_the_binary() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("edge.yaml");
-    fs::copy(repository().join("conf/minimal.yaml"), &file).expect("a file");
+    fs::copy(repository().join("deploy/edge.yaml"), &file).expect("a file");
     let unit = read("deploy/linkpush.service");
     let commands = ["ExecStartPre", "ExecStart", "ExecReload"].map(|key| values(&unit, key));
     assert_eq!(
@@ -199,7 +450,7 @@ fn the_commands_of_the_unit_are_those_of_the_binary() {
             format!("{INSTALLED} reload --config {CONFIGURATION}"),
         ]
     );
-    let output = run(BINARY, &["check", text(&file)], folder.path());
+    let output = run(BINARY, &["check", "--skip-paths", text(&file)], folder.path());
     assert!(output.status.success(), "{}", said(&output));
     for command in ["run", "reload"] {
         let output = run(BINARY, &[command, "--help"], folder.path());
@@ -250,7 +501,7 @@ fn the_kubernetes_manifest_fits_together() {
     let file = folder.path().join("edge.yaml");
     let edge = config_map(&manifest);
     fs::write(&file, &edge).expect("a file");
-    let output = run(BINARY, &["check", text(&file)], folder.path());
+    let output = run(BINARY, &["check", "--skip-paths", text(&file)], folder.path());
     assert!(output.status.success(), "{}", said(&output));
     let end = seconds(value_of(&manifest, "terminationGracePeriodSeconds"));
     let sleep = seconds(value_of(&manifest, "seconds"));

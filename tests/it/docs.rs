@@ -8,6 +8,7 @@ use std::{
 };
 
 use linkpush::{
+    cli::{ChainFinding, Symptom},
     html::{HtmlReason, HtmlSkip},
     push::SkipReason,
 };
@@ -158,6 +159,15 @@ fn every_reason_to_pass_over_html_is_documented() {
     assert_eq!(first_cells(&text, "\n## Elements of a page\n"), elements);
     let pages: BTreeSet<_> = HtmlReason::ALL.iter().map(|reason| reason.label()).collect();
     assert_eq!(first_cells(&text, "\n## Pages that teach nothing\n"), pages);
+}
+
+#[test]
+fn every_word_of_probe_is_documented() {
+    let text = fs::read_to_string(repository().join("docs/operate/reasons.md")).expect("the table of reasons");
+    let symptoms: BTreeSet<_> = Symptom::ALL.iter().map(|symptom| symptom.label()).collect();
+    assert_eq!(first_cells(&text, "\n## Symptoms of a page\n"), symptoms);
+    let findings: BTreeSet<_> = ChainFinding::ALL.iter().map(|finding| finding.label()).collect();
+    assert_eq!(first_cells(&text, "\n## Findings of a chain\n"), findings);
 }
 
 #[test]

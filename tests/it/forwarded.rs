@@ -8,6 +8,7 @@ use crate::{
         client::Client,
         edge::{Edge, PAGES, config, listening},
         origin::{Origin, Seen},
+        program::free_address,
         raw::{self, Raw},
     },
 };
@@ -37,10 +38,20 @@ fn told(seen: &Seen) -> Vec<String> {
         .fields
         .iter()
         .filter(|(name, _)| speaks(name))
-        .map(|(name, value)| format!("{name}: {value}"))
+        .map(|(name, value)| format!("{name}: {}", without_id(value)))
         .collect();
     told.sort();
     told
+}
+
+/// A value of Via without what tells the edge's process from others.
+fn without_id(via: &str) -> String {
+    let Some((before, rest)) = via.split_once("linkpush-") else {
+        return via.to_owned();
+    };
+    let (id, after) = rest.split_at(8);
+    assert!(id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{via}");
+    format!("{before}linkpush{after}")
 }
 
 /// All that is told of a client on this machine that asked for the edge by its address.
@@ -146,7 +157,7 @@ async fn received_via_is_kept_and_ours_comes_last() {
     exchange(edge.address, "/", &[("via", "1.0 fred"), ("via", "1.1 p.example")]).await;
     let seen = origin.request("/").await;
     let via: Vec<_> = seen.fields.iter().filter(|(name, _)| name == "via").collect();
-    let values: Vec<_> = via.iter().map(|(_, value)| value.as_str()).collect();
+    let values: Vec<_> = via.iter().map(|(_, value)| without_id(value)).collect();
     assert_eq!(values.join(", "), "1.0 fred, 1.1 p.example, 1.1 linkpush");
 }
 
@@ -314,4 +325,35 @@ async fn whom_a_proxy_header_names_is_told_and_not_believed() {
         ]
     );
     edge.log_line(&["/ 200", " client=203.0.113.7:4000"]).await;
+}
+
+#[tokio::test]
+async fn a_request_that_keeps_coming_back_gets_508() {
+    let address = free_address();
+    let listener = format!("127.0.0.1:{}", address.port());
+    let loops = config(address, PAGES).replace("127.0.0.1:0", &listener);
+    let edge = Edge::with(&loops).await;
+    edge.log_line(&["upstreams.app.servers[0]: this is the listener", "of linkpush itself"])
+        .await;
+    let answer = exchange(edge.address, "/", &[]).await;
+    assert!(answer.starts_with("HTTP/1.1 508 Loop Detected"), "{answer}");
+    edge.log_line(&["GET", "508", "loop: by Via"]).await;
+    let client = Client::connect(edge.address).await;
+    assert_eq!(client.get("/").await.answer.status, 508);
+    // Each was passed on twice.
+    edge.lines("/ 508", 6).await;
+}
+
+#[tokio::test]
+async fn two_edges_in_a_chain_are_no_loop() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[], b"page");
+    let inner = Edge::start(origin.address).await;
+    let outer = Edge::start(inner.address).await;
+    let answer = exchange(outer.address, "/", &[]).await;
+    assert!(answer.ends_with("page"), "{answer}");
+    let seen = origin.request("/").await;
+    let lines = seen.fields.iter().filter(|(name, _)| name == "via");
+    let via: Vec<_> = lines.map(|(_, value)| value.as_str()).collect();
+    assert_eq!(via.join(", ").matches("linkpush-").count(), 2, "{via:?}");
 }

@@ -183,6 +183,60 @@ async fn link_fields_go_before_html_and_html_can_be_switched_off() {
 }
 
 #[tokio::test]
+async fn html_adds_what_link_fields_leave_out_unless_they_name_a_stylesheet() {
+    let origin = Origin::start().await;
+    let html = page("");
+    // As Next.js does it: fonts and images, whose order and spelling stay the application's.
+    let link = "<text.woff2>; rel=preload; as=\"font\"; crossorigin=\"\"; type=\"font/woff2\", </hero.png>; rel=preload; as=image";
+    origin.serve_ok("/", &[HTML, ("link", link)], html.as_bytes());
+    origin.default_ok(b"asset");
+    let edge = edge(&origin, "on").await;
+    assert!(navigate(&edge, "/").await.hints().is_empty());
+    for _ in 0..4 {
+        let page = navigate(&edge, "/").await;
+        assert_eq!(
+            targets(&page),
+            [
+                "text.woff2",
+                "/hero.png",
+                "/main.css",
+                "/app.js?a=1&b=2",
+                "https://cdn.example/mod.js"
+            ],
+            "each once"
+        );
+    }
+    edge.log_line(&["/ 200", "learned=5 missed=0"]).await;
+
+    // The links change, and nothing else: both sources are read again.
+    let changed = link.replace("hero", "other");
+    origin.serve_ok("/", &[HTML, ("link", &changed)], html.as_bytes());
+    let mut visits = 0;
+    while targets(&navigate(&edge, "/").await).get(1).map(String::as_str) != Some("/other.png") {
+        visits += 1;
+        assert!(visits < 10, "the change is learned soon");
+    }
+    assert_eq!(targets(&navigate(&edge, "/").await).len(), 5);
+}
+
+#[tokio::test]
+async fn link_fields_teach_where_the_html_cannot_be_read() {
+    let origin = Origin::start().await;
+    let html = format!("<head>{}", "<meta name=x>".repeat(20_000));
+    let link = ("link", "</text.woff2>; rel=preload; as=font; crossorigin");
+    origin.serve_ok("/long", &[HTML, link], html.as_bytes());
+    origin.serve_ok("/coded", &[HTML, link, ("content-encoding", "x-own")], b"<head></head>");
+    origin.default_ok(b"asset");
+    let edge = edge(&origin, "on").await;
+    for path in ["/long", "/coded"] {
+        navigate(&edge, path).await;
+        for _ in 0..4 {
+            assert_eq!(targets(&navigate(&edge, path).await), ["/text.woff2"], "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_visitors_own_link_in_html_reaches_nobody_else() {
     let origin = Origin::start().await;
     let edge = edge(&origin, "on").await;

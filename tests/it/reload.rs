@@ -1,7 +1,9 @@
 //! A server whose configuration changes while it serves.
 
 use std::{
-    process::Command,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -10,6 +12,7 @@ use crate::support::{
     edge::{BINARY, Edge, config},
     h2load::H2load,
     origin::{Origin, Step, response},
+    tls::issue,
     within,
 };
 
@@ -122,7 +125,8 @@ async fn the_command_checks_the_file_before_it_tells_the_server() {
     let origin = Origin::start().await;
     let edge = Edge::with(&config(origin.address, &routes("push"))).await;
     let (done, said) = command(&edge, "reload");
-    assert!(done && said.contains(&format!("process {}", edge.pid())), "{said}");
+    let serves = format!("process {} serves by {}\n", edge.pid(), edge.config_file().display());
+    assert!(done && said == serves, "{said}");
     edge.lines(RELOADED, 1).await;
     edge.rewrite(&config(origin.address, &routes("pusch")));
     let (done, said) = command(&edge, "reload");
@@ -131,6 +135,99 @@ async fn the_command_checks_the_file_before_it_tells_the_server() {
     let (done, said) = command(&edge, "reload");
     assert!(!done && said.contains("server.pid_file is not set"), "{said}");
     assert_eq!(edge.count_lines(NOT_RELOADED), 0);
+}
+
+#[tokio::test]
+async fn the_command_names_what_takes_a_restart() {
+    let origin = Origin::start().await;
+    let edge = Edge::with(&config(origin.address, &routes("push"))).await;
+    edge.rewrite(&config(origin.address, &routes("off")).replace("server: {", "server: { threads: 3, "));
+    let (done, said) = command(&edge, "reload");
+    let restart = "server.threads has changed, which takes a restart; the rest is in force\n";
+    assert!(done && said.ends_with(restart), "{said}");
+}
+
+/// A configuration that is good in `folder` alone: its certificate is looked for where the reading process stands.
+pub fn good_in(folder: &Path, origin: SocketAddr) -> String {
+    issue(&["shop.example"]).write(folder, "shop");
+    let tls = "tls: { certificates: [{ cert: /proc/self/cwd/shop.pem, key: /proc/self/cwd/shop.key }] }";
+    let listener = "address: 127.0.0.1:";
+    let plain = config(origin, &routes("push"));
+    plain.replace(listener, &format!("{tls}\n    {listener}"))
+}
+
+#[tokio::test]
+async fn the_command_tells_why_the_server_did_not_take_a_file_that_is_good_for_the_command() {
+    let origin = Origin::start().await;
+    let edge = Edge::with(&config(origin.address, &routes("push"))).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    edge.rewrite(&good_in(folder.path(), origin.address));
+    // Commands at the same time each get their answer.
+    let commands: Vec<_> = (0..6).map(|_| begin(&edge, "reload", folder.path())).collect();
+    for command in commands {
+        let output = command.wait_with_output().expect("the binary runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let nothing = format!("process {} has changed nothing:\n", edge.pid());
+        assert!(said.contains(&nothing), "{said}");
+        assert!(
+            said.contains("listeners[0].tls.certificates[0].cert: must be a PEM file"),
+            "{said}"
+        );
+    }
+    edge.rewrite(&config(origin.address, &routes("off")));
+    let commands: Vec<_> = (0..6).map(|_| begin(&edge, "reload", folder.path())).collect();
+    for command in commands {
+        let output = command.wait_with_output().expect("the binary runs");
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert!(Client::connect(edge.address).await.get("/").await.promised().is_empty());
+}
+
+fn begin(edge: &Edge, name: &str, folder: &Path) -> Child {
+    Command::new(BINARY)
+        .args([name, "--config"])
+        .arg(edge.config_file())
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs")
+}
+
+#[tokio::test]
+async fn the_command_knows_a_server_that_reads_another_file_or_ends_or_tells_nothing() {
+    let origin = Origin::start().await;
+    origin.on("/slow", [Step::Gate("never")]);
+    let edge = Edge::with(&config(origin.address, &routes("push"))).await;
+    let file = edge.config_file();
+    let other = file.with_file_name("other.yaml");
+    std::fs::copy(&file, &other).expect("a file");
+    let output = Command::new(BINARY).args(["reload", "--config"]).arg(&other).output();
+    let said = String::from_utf8_lossy(&output.expect("the binary runs").stderr).into_owned();
+    let reads = format!(
+        "process {} reads {}, not {}",
+        edge.pid(),
+        file.display(),
+        other.display()
+    );
+    assert!(said.contains(&reads), "{said}");
+    assert_eq!(edge.count_lines(RELOADED), 0);
+    // A server of a version that writes no such file.
+    let outcomes = file.with_file_name("linkpush.pid.outcomes");
+    std::fs::remove_file(&outcomes).expect("a file of the server");
+    let (done, said) = command(&edge, "reload");
+    assert!(!done && said.contains("of a version that tells no outcome"), "{said}");
+    edge.lines(RELOADED, 1).await;
+    let client = Client::connect(edge.address).await;
+    let _slow = client.begin("/slow");
+    origin.request("/slow").await;
+    edge.signal("TERM");
+    edge.log_line(&["waiting for connections to finish"]).await;
+    for name in ["reload", "upgrade"] {
+        let (done, said) = command(&edge, name);
+        assert!(!done && said.contains("the server is ending"), "{name}: {said}");
+    }
 }
 
 #[tokio::test]

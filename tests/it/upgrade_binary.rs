@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     process::Command,
     sync::{
         Arc,
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     http1::exchange,
+    reload::good_in,
     support::{
         client::Client,
         edge::{BINARY, Edge, config},
@@ -240,6 +242,160 @@ async fn a_failed_upgrade_leaves_the_old_process_at_work() {
     edge.signal("QUIT");
     edge.log_line(&["no process waits for the sockets"]).await;
     assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
+}
+
+#[tokio::test]
+async fn the_command_has_the_reason_of_the_new_process() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[], b"page");
+    let binaries = tempfile::tempdir().expect("a temporary folder");
+    let binary = binaries.path().join("linkpush");
+    std::fs::copy(BINARY, &binary).expect("a copy");
+    let port = free_port();
+    let edge = Edge::of_binary(&binary, &configured(origin.address, port)).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let upgrade = || {
+        let mut command = Command::new(BINARY);
+        command.args(["upgrade", "--config"]).arg(edge.config_file());
+        let output = command.current_dir(folder.path()).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    // The file is good for the command, but not for the new process, which stands elsewhere.
+    let good_here = good_in(folder.path(), origin.address);
+    edge.rewrite(&good_here.replace("127.0.0.1:0", &format!("127.0.0.1:{port}")));
+    let said = upgrade();
+    let nothing = format!(
+        "process {} has changed nothing:\nthe new process ended with exit status: 1:\n",
+        edge.pid()
+    );
+    assert!(said.contains(&nothing), "{said}");
+    assert!(
+        said.contains("listeners[0].tls.certificates[0].cert: must be a PEM file"),
+        "{said}"
+    );
+    edge.rewrite(&configured(origin.address, port));
+    // Not the binary that runs is written into, but another one takes its place.
+    let replace = |text: &str| {
+        let new = binaries.path().join("new");
+        std::fs::write(&new, text).expect("a file");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&new, mode).expect("a file");
+        std::fs::rename(&new, &binary).expect("a file");
+    };
+    // A program that knows nothing of its task.
+    replace("#!/bin/sh\nexit 3\n");
+    let said = upgrade();
+    assert!(said.ends_with("the new process ended with exit status: 3\n"), "{said}");
+    // No program at all.
+    replace("no program");
+    let said = upgrade();
+    assert!(
+        said.contains(&format!("{} cannot be started: ", binary.display())),
+        "{said}"
+    );
+    // Nothing of this is left.
+    let pid_file = edge.config_file().with_file_name("linkpush.pid");
+    let id = std::fs::read_to_string(&pid_file).expect("a pid file");
+    assert_eq!(id, format!("{}\n", edge.pid()));
+    assert!(!pid_file.with_extension("pid.failure").exists());
+    assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
+}
+
+/// Starts a second server with the files of this one; returns what it says at its end.
+fn second(edge: &Edge) -> String {
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--config"]).arg(edge.config_file());
+    let output = command.output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn a_second_server_leaves_the_pid_file_to_the_first_and_to_its_successor() {
+    let origin = Origin::start().await;
+    origin.on("/slow", [Step::Gate("never")]);
+    // The second server could listen: on any free port.
+    let rest = "server: { pid_file: '{folder}/linkpush.pid' }\nroutes: [{ name: pages, upstream: app }]";
+    let edge = Edge::with(&config(origin.address, rest)).await;
+    let pid_file = edge.config_file().with_file_name("linkpush.pid");
+    let id = || std::fs::read_to_string(&pid_file).expect("a pid file");
+    let first = id();
+    let held = |id: &str| {
+        let file = pid_file.display();
+        format!("server.pid_file: {file} is held by process {}, which runs", id.trim())
+    };
+    assert!(second(&edge).contains(&held(&first)), "{}", second(&edge));
+    assert_eq!(id(), first);
+    drop(edge);
+
+    let mut edge = Edge::with(&configured(origin.address, free_port())).await;
+    let pid_file = edge.config_file().with_file_name("linkpush.pid");
+    let id = || std::fs::read_to_string(&pid_file).expect("a pid file");
+    let held = |id: &str| format!("is held by process {}, which runs", id.trim());
+    let client = Client::connect(edge.address).await;
+    let slow = client.begin("/slow");
+    origin.request("/slow").await;
+    upgrade(&edge).await;
+    // Both run: the old one has a request that never ends.
+    let successor = id();
+    assert_ne!(successor, format!("{}\n", edge.pid()));
+    assert!(second(&edge).contains(&held(&successor)));
+    edge.lines("waiting for connections to finish", 1).await;
+    edge.signal("TERM");
+    assert!(edge.ended().await);
+    assert!(slow.await.expect("no panic").is_err());
+    assert_eq!(id(), successor, "the old process leaves the file alone");
+    assert!(second(&edge).contains(&held(&successor)));
+    // The lock went on to a third.
+    upgrade(&edge).await;
+    assert_ne!(id(), successor);
+    assert!(second(&edge).contains(&held(&id())));
+}
+
+#[tokio::test]
+async fn the_pid_file_of_a_crash_is_taken() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[], b"page");
+    let mut edge = Edge::with(&configured(origin.address, free_port())).await;
+    edge.signal("KILL");
+    assert!(!edge.ended().await);
+    let pid_file = edge.config_file().with_file_name("linkpush.pid");
+    let stale = std::fs::read_to_string(&pid_file).expect("it is left");
+    assert_eq!(stale, format!("{}\n", edge.pid()));
+    let mut again = edge.again().await;
+    assert_eq!(Client::connect(again.address).await.get("/").await.answer.body, b"page");
+    let id = std::fs::read_to_string(&pid_file).expect("a pid file");
+    assert_eq!(id, format!("{}\n", again.pid()));
+    again.signal("TERM");
+    assert!(again.ended().await);
+    let folder = pid_file.parent().expect("a folder");
+    let left: Vec<_> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(left, ["edge.yaml"], "a server that ends well leaves no file");
+}
+
+#[tokio::test]
+async fn a_take_over_that_another_process_starts_gets_the_lock_too() {
+    let origin = Origin::start().await;
+    origin.serve_ok("/", &[], b"page");
+    let mut edge = Edge::with(&configured(origin.address, free_port())).await;
+    let mut taking = Command::new(BINARY)
+        .args(["run", "--take-over", "--config"])
+        .arg(edge.config_file())
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    assert!(edge.ended().await, "the old process ends well");
+    let pid_file = edge.config_file().with_file_name("linkpush.pid");
+    let id = std::fs::read_to_string(&pid_file).expect("a pid file");
+    assert_eq!(id, format!("{}\n", taking.id()));
+    assert!(second(&edge).contains(&format!("is held by process {}, which runs", taking.id())));
+    taking.kill().expect("a child");
+    taking.wait().expect("a child");
 }
 
 #[tokio::test]

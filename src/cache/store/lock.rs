@@ -59,7 +59,13 @@ impl CacheKeyLock for Lock {
     fn lock(&self, key: &CacheKey, stale_writer: bool) -> Locked {
         let permit = match self.pingoras.lock(key, stale_writer) {
             Locked::Write(permit) => permit,
-            waiting @ Locked::Read(_) => return waiting,
+            waiting @ Locked::Read(_) => {
+                // A stale response is used without waiting.
+                if !stale_writer {
+                    self.store.meter().collapsed.increment();
+                }
+                return waiting;
+            }
         };
         if !self.has_news(key) {
             return Locked::Write(permit);

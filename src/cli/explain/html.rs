@@ -22,12 +22,9 @@ pub(super) struct ParsedPage {
 }
 
 impl ParsedPage {
-    /// Reads a page without content coding from a file; `-` is the standard input. Content-Type and Content-Disposition
-    /// of `head` count. Without a `head` the page is HTML, in an encoding that is guessed. `bytes`: largest number of
-    /// bytes that the route reads.
+    /// Reads a page from a file, as [`Self::of`] does, but always without content coding; `-` is the standard input.
     pub(super) fn read(file: &Path, document: &Document, head: Option<&HeaderMap>, bytes: u32) -> anyhow::Result<Self> {
-        let limits = Limits::of_bytes(bytes);
-        let most = u64::try_from(limits.text_bytes)?.saturating_add(1);
+        let most = u64::try_from(Limits::of_bytes(bytes).text_bytes)?.saturating_add(1);
         let mut html = Vec::new();
         let read = if file == Path::new("-") {
             std::io::stdin().take(most).read_to_end(&mut html)
@@ -35,16 +32,26 @@ impl ParsedPage {
             File::open(file).and_then(|file| file.take(most).read_to_end(&mut html))
         };
         read.with_context(|| format!("--html {}", file.display()))?;
+        let mut head = head.cloned();
+        if let Some(head) = &mut head {
+            head.remove(header::CONTENT_ENCODING);
+        }
+        Ok(Self::of(&html, document, head.as_ref(), bytes))
+    }
+
+    /// Reads a page with the content coding that `head` names. Without a `head` the page is HTML without one, in an
+    /// encoding that is guessed. `bytes`: largest number of bytes that the route reads.
+    pub(super) fn of(content: &[u8], document: &Document, head: Option<&HeaderMap>, bytes: u32) -> Self {
         let field = |name| head.and_then(|head| head.get(name)).map(http::HeaderValue::as_bytes);
         let fields = ResponseFields {
             content_type: field(header::CONTENT_TYPE).unwrap_or(b"text/html"),
-            content_encoding: b"",
+            content_encoding: field(header::CONTENT_ENCODING).unwrap_or_default(),
             content_disposition: field(header::CONTENT_DISPOSITION).unwrap_or_default(),
         };
-        let mut reader = HtmlReader::new(limits, document, fields);
-        reader.feed(&html);
+        let mut reader = HtmlReader::new(Limits::of_bytes(bytes), document, fields);
+        reader.feed(content);
         let found = reader.finish(End::Whole);
-        Ok(Self {
+        Self {
             policies: found
                 .as_ref()
                 .map_or_else(|_| Vec::new(), |found| found.policies.clone()),
@@ -52,6 +59,6 @@ impl ParsedPage {
                 .as_ref()
                 .map_or_else(|_| Vec::new(), |found| found.learnable(document)),
             found,
-        })
+        }
     }
 }

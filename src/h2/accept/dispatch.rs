@@ -38,6 +38,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                     side,
                     sent,
                     reason,
+                    by,
                 } => {
                     if let Some(reason) = reason
                         && self.pending.is_anything_waiting()
@@ -46,7 +47,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                         let why = format_args!("reset before it started: {reason}");
                         log_unserved(self.connection.facts.as_deref(), &queued, &why);
                     }
-                    side.end(sent, reason);
+                    side.end(sent, reason, by);
                 }
                 Event::Settings {
                     enable_push,
@@ -91,7 +92,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
 
     /// Logs and counts a client's fault. A request that the core has refused gets its access line here.
     fn report_fault(&self, fault: Fault, stream: Option<u32>) {
-        self.metrics.count_http2_fault(fault.name(), stream.is_some());
+        self.meter.count_fault(fault.name(), stream.is_some());
         let address = self.connection.facts.as_ref().map(|facts| facts.peer.address);
         let of = || address.map(|address| format!(" of {address}")).unwrap_or_default();
         match stream {

@@ -15,7 +15,7 @@ mod unserved;
 
 use std::sync::Arc;
 
-use crate::{exchange::ResponseSource, telemetry::Metrics};
+use crate::{exchange::ResponseSource, telemetry::Http2Meter};
 use scheduler::RequestScheduler;
 
 /// The parts that all connections share, and that answer their requests.
@@ -27,7 +27,7 @@ pub(crate) struct Responder<A> {
     /// The decision when the application gets a request.
     pub scheduler: Arc<RequestScheduler>,
     /// The counters of clients' faults.
-    pub metrics: Metrics,
+    pub meter: Arc<Http2Meter>,
 }
 
 impl<A> std::fmt::Debug for Responder<A> {

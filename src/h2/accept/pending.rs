@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     h2::{core::Key, respond::Http2Connection, stream::Stream},
+    meter::Counted,
     peer::Scheme,
     push::Urgency,
 };
@@ -37,6 +38,8 @@ pub(super) struct Queued {
     stream: Stream,
     urgency: Urgency,
     pub(super) since: Instant,
+    /// Its place in the number of requests that wait for the scheduler; `None` for a promise that waits for a place.
+    counted: Option<Counted>,
 }
 
 impl Pending {
@@ -58,7 +61,7 @@ impl Pending {
         if self.held.is_empty() && self.take_place(connection, stream.key()) {
             return self.add(connection, scheduler, (head, stream), now);
         }
-        Queued::insert(&mut self.held, connection, (head, stream), now);
+        Queued::insert(&mut self.held, connection, (head, stream), now, None);
     }
 
     /// Starts or queues promises that waited for a place, while places are free.
@@ -111,7 +114,8 @@ impl Pending {
         if !stream.is_promised() {
             note_fetched(connection, &head);
         }
-        Queued::insert(&mut self.queue, connection, (head, stream), now);
+        let counted = scheduler.waits().waiting.count();
+        Queued::insert(&mut self.queue, connection, (head, stream), now, Some(counted));
     }
 
     /// Starts the first request with this permit, and up to [`BATCH`] in all while the scheduler permits more.
@@ -133,6 +137,11 @@ impl Pending {
                 return;
             };
             if let Some(queued) = self.queue.pop_front() {
+                drop(queued.counted);
+                scheduler
+                    .waits()
+                    .waited
+                    .observe(now.saturating_duration_since(queued.since));
                 start(connection, queued.head, queued.stream, Some(queued.since), permit);
             }
         }
@@ -165,6 +174,7 @@ impl Queued {
         connection: &Http2Connection<A>,
         (head, stream): (Box<Parts>, Stream),
         since: Instant,
+        counted: Option<Counted>,
     ) {
         let urgency = connection.mux.lock().core.urgency(stream.key());
         let at = queue.partition_point(|before| before.urgency <= urgency);
@@ -173,6 +183,7 @@ impl Queued {
             stream,
             urgency,
             since,
+            counted,
         };
         queue.insert(at, queued);
     }

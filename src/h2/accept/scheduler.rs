@@ -29,6 +29,8 @@ use std::{
 
 use tokio::{sync::Notify, time::sleep};
 
+use crate::telemetry::WaitMeter;
+
 /// The first and lowest limit of running requests, for each thread.
 const RUNNING_PER_THREAD: usize = 24;
 
@@ -64,6 +66,8 @@ pub(crate) struct RequestScheduler {
     busy: AtomicU64,
     /// One notification for each connection that may start a request.
     turns: Notify,
+    /// The requests that wait, and those that have waited.
+    waits: WaitMeter,
 }
 
 #[derive(Debug)]
@@ -125,7 +129,14 @@ impl RequestScheduler {
             is_ticking: AtomicBool::new(false),
             busy: AtomicU64::new(0),
             turns: Notify::new(),
+            waits: WaitMeter::default(),
         }
+    }
+
+    /// Returns the counters of requests that have to wait.
+    #[must_use]
+    pub(crate) const fn waits(&self) -> &WaitMeter {
+        &self.waits
     }
 
     /// Returns a permit for a new request, unless a connection waits or the limit is reached.

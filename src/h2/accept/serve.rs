@@ -44,7 +44,7 @@ use crate::{
     },
     peer,
     push::PushState,
-    telemetry::Metrics,
+    telemetry::Http2Meter,
 };
 
 /// How long a connection that is being closed reads on, so that the client gets our GOAWAY: a socket that is closed
@@ -107,7 +107,7 @@ pub(super) struct Driver<A> {
     pub(super) io: Io,
     pub(super) connection: Arc<Http2Connection<A>>,
     pub(super) scheduler: Arc<RequestScheduler>,
-    pub(super) metrics: Metrics,
+    pub(super) meter: Arc<Http2Meter>,
     /// Bytes that are being written.
     pub(super) out: Rope,
     pub(super) output: Output,
@@ -177,7 +177,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
             io,
             connection,
             scheduler: responder.scheduler,
-            metrics: responder.metrics,
+            meter: responder.meter,
             out: Rope::default(),
             output: Output::Open,
             path,
@@ -360,8 +360,11 @@ impl<A> Drop for Driver<A> {
         let promised = std::mem::take(&mut self.connection.mux.lock().promised);
         drop(promised);
         for event in events {
-            if let Event::Closed { side, sent, reason, .. } = event {
-                side.end(sent, reason);
+            if let Event::Closed {
+                side, sent, reason, by, ..
+            } = event
+            {
+                side.end(sent, reason, by);
             }
         }
     }

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Core, Ending, Event, Fault, Key, MAX_REMEMBERED, Reason, SHUTDOWN_PING, SHUTDOWN_ROUND_TRIP, StreamEnd,
+    Core, EndedBy, Ending, Event, Fault, Key, MAX_REMEMBERED, Reason, SHUTDOWN_PING, SHUTDOWN_ROUND_TRIP, StreamEnd,
     stream::{HeadProgress, State},
     window_number,
 };
@@ -116,6 +116,11 @@ impl<T: Default> Core<T> {
         if let Some(rank) = stream.rank.take() {
             self.schedule.remove(rank);
         }
+        let by = match end {
+            StreamEnd::ResetByClient(_) => EndedBy::Client,
+            StreamEnd::ResetByUs(_) if self.ending == Ending::Failed => EndedBy::Connection,
+            StreamEnd::Complete | StreamEnd::ResetByUs(_) => EndedBy::Server,
+        };
         let was_open = stream.is_promised() && stream.has_begun() && stream.state.sends();
         let was_held = matches!(
             std::mem::replace(&mut stream.head, HeadProgress::Sent),
@@ -151,6 +156,7 @@ impl<T: Default> Core<T> {
             side,
             sent,
             reason,
+            by,
         });
         if !is_attached {
             self.streams.remove(key);

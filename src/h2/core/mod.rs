@@ -123,6 +123,7 @@ pub(in crate::h2) enum Event<T> {
         side: T,
         sent: usize,
         reason: Option<Reason>,
+        by: EndedBy,
     },
     /// The client's SETTINGS that concern pushes.
     Settings { enable_push: bool, max_streams: u32 },
@@ -132,6 +133,17 @@ pub(in crate::h2) enum Event<T> {
     GoingAway,
     /// A stream, or with `None` the connection, failed by the client's fault.
     Fault { fault: Fault, stream: Option<u32> },
+}
+
+/// The party that ended a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::h2) enum EndedBy {
+    /// The client reset the stream.
+    Client,
+    /// The connection failed, or its client is gone.
+    Connection,
+    /// The stream is complete, or was reset here.
+    Server,
 }
 
 /// Progress of the beginning of a connection.

@@ -11,8 +11,8 @@ use http::request::Parts;
 
 use crate::{
     exchange::OnSent,
-    h2::core::{Core, Key, Reason},
-    push::{PushedBy, Slot},
+    h2::core::{Core, EndedBy, Key, Reason},
+    push::{PushCancel, PushedBy, Slot},
 };
 
 /// A connection's own data beside each of its streams.
@@ -33,9 +33,20 @@ pub(in crate::h2) struct Side {
 }
 
 impl Side {
-    /// Wakes all tasks that wait for a stream that was closed, and calls back for a stored response. A task that waits
-    /// for a reset is not woken if the stream was complete.
-    pub(in crate::h2) fn end(mut self, sent: usize, reason: Option<Reason>) {
+    /// Wakes all tasks that wait for a stream that was closed, counts a promise, and calls back for a stored response. A
+    /// task that waits for a reset is not woken if the stream was complete.
+    pub(in crate::h2) fn end(mut self, sent: usize, reason: Option<Reason>, by: EndedBy) {
+        if let Some(slot) = &self.slot {
+            slot.count_end(
+                sent,
+                match by {
+                    EndedBy::Client => Some(PushCancel::Client),
+                    EndedBy::Connection => Some(PushCancel::Connection),
+                    // If the response could not be delivered, the proxy knows why.
+                    EndedBy::Server => None,
+                },
+            );
+        }
         if reason.is_none() {
             self.watcher = None;
         }

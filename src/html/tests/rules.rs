@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::html::link::preconnects;
-use crate::link::parse;
+use crate::link::{Spelled, parse};
 
 #[test]
 fn the_head_ends_where_tree_construction_ends_it() {
@@ -694,4 +694,16 @@ fn policies_of_meta_elements_are_found() {
     let kept = policies(&many);
     assert_eq!(kept.first().map(String::as_str), Some("default-src 'none'"));
     assert!(kept.iter().map(String::len).sum::<usize>() <= 17 * 1024);
+}
+
+#[test]
+fn of_too_many_links_those_that_block_rendering_are_learned() {
+    let modules: String = (0..40)
+        .map(|n| format!("<link rel=modulepreload href=/{n}.js>"))
+        .collect();
+    let html = format!("<head>{modules}<link rel=stylesheet href=/late.css><script src=/late.js></script></head>");
+    let learned = read(html.as_bytes()).expect("a head").learnable(&page());
+    let targets: Vec<&[u8]> = learned.iter().map(Spelled::target).collect();
+    assert_eq!(targets.len(), 32);
+    assert!(targets.starts_with(&[b"/late.css", b"/late.js", b"/0.js"]));
 }

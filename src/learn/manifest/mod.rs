@@ -102,8 +102,10 @@ pub struct Observation<'a> {
     pub response: Observed,
     /// The links that may be learned, each once: of the 103s and the final header, or of the HTML.
     pub links: &'a [Spelled],
-    /// Where the links stood: [`Source::Learned`] for `Link` fields, [`Source::Html`] for HTML.
+    /// Where links were looked for: [`Source::Learned`] for `Link` fields, [`Source::Html`] for those and the HTML.
     pub source: Source,
+    /// Number of links, the first ones, that stood in `Link` fields.
+    pub fields: usize,
     /// The links that were delivered early for this response.
     pub delivered: &'a [LearnedLink],
     /// The response's `Content-Security-Policy` fields.
@@ -221,10 +223,16 @@ impl Manifest {
     /// Returns the links that are delivered early now; none during a pause.
     #[must_use]
     pub fn links(&self, now: u64) -> Links {
-        if now < self.paused_until {
+        if self.is_paused(now) {
             return Links::default();
         }
         Arc::clone(&self.delivered)
+    }
+
+    /// Returns whether nothing is delivered for a while, as learned links kept being wrong.
+    #[must_use]
+    pub const fn is_paused(&self, now: u64) -> bool {
+        now < self.paused_until
     }
 
     /// The Content-Security-Policy of the last responses.
@@ -425,9 +433,14 @@ impl Manifest {
     }
 
     fn count_all(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) {
-        for link in seen.links.iter().take(MAX_LINKS) {
+        for (place, link) in seen.links.iter().take(MAX_LINKS).enumerate() {
             if link.text().len() <= MAX_LINK_BYTES {
-                self.count(policy, (link, seen.source), seen.evidence);
+                let source = if place < seen.fields {
+                    Source::Learned
+                } else {
+                    seen.source
+                };
+                self.count(policy, (link, source), seen.evidence);
             }
         }
     }

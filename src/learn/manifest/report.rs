@@ -66,7 +66,7 @@ impl Manifest {
         DocumentReport {
             links: self.entries.iter().map(link).collect(),
             last_seen: self.last_seen,
-            is_paused: now < self.paused_until,
+            is_paused: self.is_paused(now),
             has_csp: self.csp().is_some(),
             divided_by: Division::default(),
             variants: 0,

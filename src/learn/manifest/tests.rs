@@ -9,7 +9,7 @@ use super::{
     super::{key::KeyHasher, policy::LearnKey, visitor::VisitorFacts},
     *,
 };
-use crate::push::Source;
+use crate::push::{HintedUrl, Source};
 
 const HASHER: KeyHasher = KeyHasher::new((5, 6));
 
@@ -50,6 +50,7 @@ fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &
         network,
         response: Observed::Document,
         source: Source::Learned,
+        fields: usize::MAX,
         links: &links,
         delivered: &delivered,
         policies: &[],
@@ -156,6 +157,7 @@ fn the_parameters_of_a_link_are_those_of_the_last_response() {
             network: 1,
             response: Observed::Document,
             source: Source::Learned,
+            fields: usize::MAX,
             links: &[Spelled::read(link.as_bytes()).expect("a link")],
             delivered: &manifest.links(0),
             policies: &[],
@@ -185,6 +187,7 @@ fn only_a_response_that_may_be_the_document_is_evidence_against_a_link() {
             network: 1,
             response,
             source: Source::Learned,
+            fields: usize::MAX,
             links: &links,
             delivered: &manifest.links(0),
             policies: &[],
@@ -220,6 +223,7 @@ fn a_link_that_no_client_uses_is_withheld_for_an_hour() {
             network: 1,
             response: Observed::Document,
             source: Source::Learned,
+            fields: usize::MAX,
             links: &[spelled("a"), spelled("b")],
             delivered: &manifest.links(now),
             policies: &[],
@@ -239,7 +243,12 @@ fn a_link_that_no_client_uses_is_withheld_for_an_hour() {
             .iter()
             .map(|link| Arc::clone(&link.uses))
             .collect::<Vec<_>>();
-        client.note_hinted(keys.into_iter().zip(uses), network, now);
+        let urls = keys.into_iter().zip(uses).map(|(key, uses)| HintedUrl {
+            key,
+            uses,
+            source: Source::Learned,
+        });
+        client.note_hinted(urls, network, &Arc::default(), now);
         assert!(client.count_hinted(("https", "h", "/a"), || now));
     }
     let (unused, hour) = (Some(SkipReason::Unused), 60 * 60);
@@ -265,6 +274,7 @@ fn the_content_security_policy_is_that_of_the_last_response() {
             network: 1,
             response: Observed::Document,
             source: Source::Learned,
+            fields: usize::MAX,
             links: &[spelled("a")],
             delivered: &[],
             policies,
@@ -342,6 +352,7 @@ fn a_document_whose_links_keep_being_wrong_is_paused() {
         network: 1,
         response: Observed::Document,
         source: Source::Learned,
+        fields: usize::MAX,
         links: &[spelled("a")],
         delivered: &[],
         policies: &[],

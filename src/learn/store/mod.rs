@@ -147,6 +147,15 @@ impl ManifestStore {
         })
     }
 
+    /// Returns the number of documents with links, and of those of them whose learning is paused at this time, in seconds
+    /// since 1970. It looks at each document; a variant is one, and so is a document that has variants.
+    #[must_use]
+    pub fn count(&self, now: u64) -> (usize, usize) {
+        self.manifests.iter().fold((0, 0), |(all, paused), (_, stored)| {
+            (all + 1, paused + usize::from(stored.lock().is_paused(now)))
+        })
+    }
+
     /// Returns whether there is no manifest of a document.
     #[must_use]
     pub fn is_unknown(&self, key: DocumentKey) -> bool {

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     listen::{
-        ClientIo, Listener,
+        ClientIo, ListenMeter, Listener,
+        meter::{ConnectionRefusal, TlsResult},
         proxy_header::{self, HeaderError, ProxyHeader},
     },
     peer::{Peer, ProxyProtocol, Scheme},
@@ -71,6 +72,19 @@ impl HandshakeError {
     }
 }
 
+impl From<&HandshakeError> for ConnectionRefusal {
+    fn from(error: &HandshakeError) -> Self {
+        match error {
+            HandshakeError::Untrusted => Self::Untrusted,
+            HandshakeError::Header(_) => Self::ProxyHeader,
+            HandshakeError::Unexpected(_) => Self::Unexpected,
+            HandshakeError::TooMany { .. } => Self::TooMany,
+            HandshakeError::Tls(_) => Self::Tls,
+            HandshakeError::Ended(_) => Self::Ended,
+        }
+    }
+}
+
 /// Bytes of one read: enough for a PROXY header of version 1 (107 bytes) or a short one of version 2, with the client's
 /// first bytes behind it.
 const CHUNK: usize = 512;
@@ -81,8 +95,8 @@ pub(super) async fn handshake(
     mut stream: Stream,
     sender: SocketAddr,
     listener: &Listener,
-    clients: &ConnectionLimit,
-    max_connections: usize,
+    (clients, max_connections): (&ConnectionLimit, usize),
+    meter: &ListenMeter,
 ) -> Result<Accepted, HandshakeError> {
     let (header, ahead) = match listener.proxy_protocol {
         ProxyProtocol::Off => (ProxyHeader::default(), Vec::new()),
@@ -109,7 +123,12 @@ pub(super) async fn handshake(
         let first = detect::read(&mut client_io).await?;
         first.check(BelowHttp::Tls)?;
         client_io.put_back(first.read());
-        let (secured, protocol) = tls.accept(*client_io, peer).await.map_err(HandshakeError::Tls)?;
+        let secured = tls.accept(*client_io, peer).await;
+        meter.tls.increment(match &secured {
+            Ok(_) => TlsResult::Done,
+            Err(_) => TlsResult::Failed,
+        });
+        let (secured, protocol) = secured.map_err(HandshakeError::Tls)?;
         (client_io, agreed) = (Box::new(secured), protocol);
     }
     let first = detect::read(&mut client_io).await?;

@@ -11,6 +11,7 @@ use httparse::Header;
 use super::upgrade::{self, UpgradeRequest};
 use crate::{
     fields::length,
+    listen::meter::Http1Fault,
     peer::target::{BadTarget, RequestTarget},
 };
 
@@ -76,6 +77,18 @@ impl BadHead {
             Self::Syntax(_) | Self::ContentLength | Self::TransferEncoding => 400,
             Self::Coding => 501,
             Self::Fields(_) | Self::Bytes(_) => 431,
+        }
+    }
+
+    /// Returns the fault in metrics.
+    pub(super) const fn fault(self) -> Http1Fault {
+        match self {
+            Self::Syntax(_) => Http1Fault::Syntax,
+            Self::Target(_) => Http1Fault::Target,
+            Self::ContentLength => Http1Fault::ContentLength,
+            Self::TransferEncoding => Http1Fault::TransferEncoding,
+            Self::Coding => Http1Fault::Coding,
+            Self::Fields(_) | Self::Bytes(_) => Http1Fault::TooLarge,
         }
     }
 }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     listen::{
-        ClientIo, ListenLimits,
+        ClientIo, ListenLimits, ListenMeter,
         http1::http2::ServeHttp2,
         io::{chunks::Chunks, client_io::ReadLimit},
     },
@@ -44,6 +44,7 @@ pub(in crate::listen) struct Http1<'e, A, H> {
     pub(in crate::listen) h2c_upgrade: bool,
     pub(in crate::listen) limits: ListenLimits,
     pub(in crate::listen) shutdown: &'e ShutdownWatch,
+    pub(in crate::listen) meter: &'e ListenMeter,
 }
 
 impl<A, H> Http1<'_, A, H>
@@ -68,7 +69,10 @@ where
             let shutdown_began = *self.shutdown.borrow();
             let mut head = match self.head(&bytes) {
                 Ok(head) => head,
-                Err(bad) => return refuse(client_io, &bytes, bad, self.limits.write_timeout).await,
+                Err(bad) => {
+                    self.meter.http1_faults.increment(bad.fault());
+                    return refuse(client_io, &bytes, bad, self.limits.write_timeout).await;
+                }
             };
             if let Some(request) = head.upgrade.take()
                 && self.h2c_upgrade

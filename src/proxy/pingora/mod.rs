@@ -75,6 +75,7 @@ impl ProxyHttp for Edge {
             }
             BegunRequest::AsksServer => respond::abilities(session).await?,
             BegunRequest::NoRoute => respond::page(session, StatusCode::NOT_FOUND, exchange).await?,
+            BegunRequest::Loop => respond::page(session, StatusCode::LOOP_DETECTED, exchange).await?,
         }
         Ok(true)
     }
@@ -145,14 +146,14 @@ impl ProxyHttp for Edge {
     async fn connected_to_upstream(
         &self,
         _session: &mut Session,
-        _was_reused: bool,
+        was_reused: bool,
         _peer: &HttpPeer,
         _fd: std::os::unix::io::RawFd,
         digest: Option<&Digest>,
         exchange: &mut Exchange,
     ) -> Result<()> {
         let facts = digest.and_then(|digest| digest.proxy_digest.as_deref());
-        attempt::connected(facts.and_then(upstream::exchange), exchange);
+        attempt::connected(facts.and_then(upstream::exchange), was_reused.into(), exchange);
         Ok(())
     }
 
@@ -172,6 +173,7 @@ impl ProxyHttp for Edge {
         exchange: &mut Exchange,
     ) -> Result<()> {
         origin::check(session, response, exchange).inspect_err(|_| storing::refused(response.status, exchange))?;
+        attempt::responded(response.status, exchange);
         date::once(response);
         storing::note_head(&session::cache(session), response, exchange);
         Ok(())
@@ -292,15 +294,16 @@ impl ProxyHttp for Edge {
             learning::read(self, session.req_header(), None, true, exchange);
             storing::note_success(self, session.cache.phase(), exchange);
         }
-        if !finish::is_logged(exchange) {
-            return;
-        }
         let sent = Sent {
             status: session.response_written().map(|response| response.status),
             bytes: session.body_bytes_sent(),
         };
-        let failure = error.map(|error| (error::failure(error), error::words(error)));
         let cache = session::cache(session);
+        finish::count(&cache, session.req_header(), &sent, exchange);
+        if !finish::is_logged(exchange) {
+            return;
+        }
+        let failure = error.map(|error| (error::failure(error), error::words(error)));
         finish::log(&cache, session.req_header(), &sent, failure, exchange);
     }
 }

@@ -1,10 +1,10 @@
 //! Moves an attempt: the peer that Pingora connects to, the request that it sends, and the error that an attempt ends
 //! with.
 
-use std::{sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use pingora::{
-    BError, Result,
+    BError, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
     protocols::http::authority::validate_request_authority,
     upstreams::peer::HttpPeer,
@@ -22,7 +22,8 @@ use crate::{
             forwarded, response, trace,
         },
     },
-    upstream::{self, OriginServer, Pool},
+    telemetry::exhausted,
+    upstream::{self, OriginFailure, OriginServer, Pool},
 };
 
 /// Returns a server of the route's pool at which this request has not failed, as Pingora is to connect to it.
@@ -73,8 +74,14 @@ pub(super) fn check(session: &mut Session, response: &mut ResponseHeader, exchan
 
 /// Says whether Pingora is to try another server after a failure to connect.
 pub(super) fn connect_failed(exchange: &mut Exchange, mut error: BError) -> BError {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    if cause.is_some_and(exhausted::is_exhausted) {
+        exhausted::warn_exhausted("no connection to an origin can be made");
+        // A lack of this machine: no server is to blame.
+        error.etype = ErrorType::InternalError;
+    }
     let kind = error::failure(&error).kind;
-    let may_retry = attempt::connect_failed(kind, &upstream::reason(&error), exchange);
+    let may_retry = attempt::connect_failed(kind, (OriginFailure::of(&error), &upstream::reason(&error)), exchange);
     error.set_retry(may_retry);
     error
 }
@@ -106,7 +113,8 @@ pub(super) fn attempt_failed(
             }
             let method = &session.req_header().method;
             let reason = upstream::reason(&error);
-            if attempt::failed(method, kind, &reason, &progress, exchange) {
+            let failure = (OriginFailure::of(&error), &*reason);
+            if attempt::failed(method, kind, failure, &progress, exchange) {
                 error.set_retry(true);
                 cache::repeated(session);
             }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     proxy::exchange::Exchange,
     telemetry::{access, log::AccessField},
-    upstream::{self, Balance, HashKey, NoServer, OriginServer, Pool, PoolPolicy},
+    upstream::{self, Balance, HashKey, NoServer, OriginConnection, OriginFailure, OriginServer, Pool, PoolPolicy},
 };
 
 /// Chooses a server of the route's pool at which this request has not failed. Returns how to `connect` to it.
@@ -50,6 +50,7 @@ pub(in crate::proxy) async fn choose<P>(
             Ok(peer)
         }
         Err(none) => {
+            pool.meter().failures.increment(OriginFailure::NoServer);
             exchange.failure = Some(format!("upstream {}: {none}", pool.policy().name));
             Err(none.into())
         }
@@ -94,7 +95,14 @@ fn hash_key<'k>(
 }
 
 /// Notes the connection to the server.
-pub(in crate::proxy) fn connected(origin: Option<Arc<upstream::OriginExchange>>, exchange: &mut Exchange) {
+pub(in crate::proxy) fn connected(
+    origin: Option<Arc<upstream::OriginExchange>>,
+    kind: OriginConnection,
+    exchange: &mut Exchange,
+) {
+    if let Some(pool) = exchange.pool() {
+        pool.meter().connections.increment(kind);
+    }
     exchange.origin = origin;
     if let Some(origin) = &exchange.origin {
         origin.begin(exchange.storing.is_some());
@@ -105,6 +113,15 @@ pub(in crate::proxy) fn connected(origin: Option<Arc<upstream::OriginExchange>>,
 pub(in crate::proxy) fn sent(exchange: &mut Exchange) -> Option<Duration> {
     exchange.attempts += 1;
     exchange.pool()?.policy().first_byte_timeout
+}
+
+/// Notes that a response has begun to come from the server: the time to a final one is counted.
+pub(in crate::proxy) fn responded(status: StatusCode, exchange: &Exchange) {
+    if (!status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS)
+        && let Some(pool) = exchange.pool()
+    {
+        pool.meter().first_byte.observe(exchange.tried_since.elapsed());
+    }
 }
 
 /// Notes that the response was read to its end: what is left of the request's content is of no use any more.
@@ -148,7 +165,12 @@ pub(in crate::proxy) fn succeeded(cache: CachePhase, exchange: &mut Exchange) {
 
 /// Notes that a server cannot be connected to, for this reason. Returns whether another one is to be asked: the server
 /// was sent nothing, so any request may go to another one.
-pub(in crate::proxy) fn connect_failed(kind: FailureKind, reason: &str, exchange: &mut Exchange) -> bool {
+pub(in crate::proxy) fn connect_failed(
+    kind: FailureKind,
+    (failure, reason): (OriginFailure, &str),
+    exchange: &mut Exchange,
+) -> bool {
+    exchange.count_origin_failure(failure);
     record_failure(reason, exchange);
     // A lack of this machine, such as one of ports, is there for the next server as well.
     kind != FailureKind::Internal && give_up_on_server(exchange)
@@ -227,7 +249,7 @@ fn has_limit(exchange: &Exchange) -> bool {
 pub(in crate::proxy) fn failed(
     method: &Method,
     kind: FailureKind,
-    reason: &str,
+    (failure, reason): (OriginFailure, &str),
     progress: &Progress,
     exchange: &mut Exchange,
 ) -> bool {
@@ -238,6 +260,9 @@ pub(in crate::proxy) fn failed(
     let was_lost_idle = progress.was_reused && kind.is_loss() && !has_response;
     // A stream of events, or a tunnel, may be quiet for as long as it likes: that is no failure of its server.
     let is_quiet = has_response && kind == FailureKind::ReadTimeout;
+    if !is_quiet && !was_lost_idle {
+        exchange.count_origin_failure(failure);
+    }
     let has_server = if is_quiet {
         false
     } else if was_lost_idle {

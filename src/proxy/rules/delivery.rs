@@ -11,7 +11,7 @@ use crate::{
     learn::LearnedLink,
     link::{Document, Target},
     proxy::{edge::Edge, exchange::Exchange},
-    push::{self, Facts, Mention, Plan, Policy, PushState, SkipReason, Source, Witness},
+    push::{self, Facts, HintedUrl, Mention, Plan, Policy, PushMeter, PushState, SkipReason, Source, Witness},
     trace::TraceParent,
 };
 
@@ -74,7 +74,13 @@ pub(in crate::proxy) fn plan(
     }
     let address = || exchange.client_address(&request.headers);
     let network = || address().map_or(0, |address| edge.manifests.hasher().network(address));
-    note_hinted(&client, &mut plan, mentions, learned, network);
+    let meter = &exchange.meter().push;
+    for promise in &plan.promises {
+        if let Some(slot) = &promise.slot {
+            slot.count_with(meter, promise.source);
+        }
+    }
+    note_hinted(&client, &mut plan, (mentions, learned), network, meter);
     exchange.promised += plan.promises.len();
     exchange.hinted += plan.hints.len();
     plan
@@ -94,21 +100,27 @@ pub(in crate::proxy) fn early_refusal(request: &Parts, exchange: &Exchange) -> O
 fn note_hinted(
     client: &PushState,
     plan: &mut Plan,
-    mentions: &[Mention<'_>],
-    learned: &[LearnedLink],
+    (mentions, learned): (&[Mention<'_>], &[LearnedLink]),
     network: impl FnOnce() -> u64,
+    meter: &Arc<PushMeter>,
 ) {
     if plan.hinted.is_empty() {
         return;
     }
     let is_learned = |mention: &&Mention<'_>| matches!(mention.source, Source::Learned | Source::Html);
     let hinted = plan.hinted.drain(..).map(|(key, place)| {
-        let mention = mentions.get(place).filter(is_learned);
-        let nth = mention.map(|_| mentions.iter().take(place).filter(is_learned).count());
+        let mention = mentions.get(place);
+        let nth = mention
+            .filter(is_learned)
+            .map(|_| mentions.iter().take(place).filter(is_learned).count());
         let uses = nth.and_then(|nth| Some(Arc::clone(&learned.get(nth)?.uses)));
-        (key, uses.unwrap_or_default())
+        HintedUrl {
+            key,
+            uses: uses.unwrap_or_default(),
+            source: mention.map_or(Source::Response, |mention| mention.source),
+        }
     });
-    client.note_hinted(hinted, network(), Instant::now());
+    client.note_hinted(hinted, network(), meter, Instant::now());
 }
 
 /// Tells each promise of the document's client, of whom a trusted peer told.
@@ -138,6 +150,7 @@ pub(in crate::proxy) fn judge(
     let credentials = route.push.credentials;
     push::check_pushable(status, fields, credentials).map_err(|bad| {
         debug!("pushed response of {} not delivered: {bad}", request.uri);
+        exchange.meter().push.cancelled.increment(bad.into());
         remember_bad(edge, request, exchange, bad.is_for_everybody(credentials));
         exchange.failure = Some(bad.to_string());
         RuleRefusal::NotPushable

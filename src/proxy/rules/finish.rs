@@ -14,8 +14,11 @@ use super::{
     trace::{self, TracedEnd},
 };
 use crate::{
+    meter::Label as _,
     proxy::{edge::Edge, exchange::Exchange},
+    push::PushCancel,
     telemetry::{
+        FinishedRequest,
         access::{self, Access, AccessDetails},
         log::AccessField,
     },
@@ -67,6 +70,7 @@ pub(in crate::proxy) fn fail(
     }
     if exchange.pushed_by.is_some() {
         if !from_client && failure.kind != FailureKind::NotPushable {
+            exchange.meter().push.cancelled.increment(PushCancel::Failed);
             delivery::remember_bad(edge, request, exchange, false);
         }
         return FailureEnding::CancelPromise;
@@ -111,7 +115,28 @@ fn has_left_tunnel(sent: &Sent, failure: RequestFailure) -> bool {
         && !failure.is_time_limit()
 }
 
-/// Writes the access line, and gives the spans of the request away. `failure` has with it the words that tell of it where nothing better does.
+/// Counts a request that has ended. A promise counts where its stream ends, a request of our own nowhere.
+pub(in crate::proxy) fn count(cache: &CacheFacts<'_>, request: &Parts, sent: &Sent, exchange: &Exchange) {
+    if exchange.is_update {
+        return;
+    }
+    let meter = exchange.meter();
+    if exchange.pushed_by.is_none() {
+        meter.count(&FinishedRequest {
+            protocol: request.version.into(),
+            status: sent.status.into(),
+            bytes: sent.bytes,
+            duration: exchange.started.elapsed(),
+        });
+        meter.push.count_skips(&exchange.skips);
+    }
+    if let Some(outcome) = outcome(cache, exchange) {
+        meter.cache.increment(outcome.word);
+    }
+}
+
+/// Writes the access line, and gives the spans of the request away. `failure` has with it the words that tell of it where
+/// nothing better does.
 pub(in crate::proxy) fn log(
     cache: &CacheFacts<'_>,
     request: &Parts,
@@ -131,7 +156,7 @@ pub(in crate::proxy) fn log(
         let end = TracedEnd {
             status: sent.status,
             route: exchange.route().map(|route| &*route.name),
-            cache: cache.map(|cache| cache.word),
+            cache: cache.map(|cache| cache.word.label()),
             promises: exchange.promised,
             bytes: sent.bytes,
             failure,

@@ -3,9 +3,12 @@
 //! Called after the fields that `Connection` names were removed: a client cannot have our fields removed. The values
 //! are decided in `forwarded`.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
-use super::head::{Fields, name};
+use super::{
+    head::{Fields, name},
+    via,
+};
 use crate::{
     forwarded::{ForwardedFacts, ForwardedField, Trust, is_foreign, tell},
     proxy::exchange::Exchange,
@@ -45,7 +48,7 @@ pub(in crate::proxy) fn tell_origin(request: &Parts, to_origin: &mut impl Fields
             to_origin.set(&name::FORWARDED, forwarded);
         }
     }
-    to_origin.add(&name::VIA, via(request.version));
+    to_origin.add(&name::VIA, via::element(request.version));
 }
 
 /// Returns what is known of the client of a request, and of the URL that it is for; `fields` are what the request, or
@@ -66,15 +69,6 @@ pub(in crate::proxy) fn facts<'r>(
         scheme: exchange.scheme(request),
         authority: exchange.url(request).authority,
         fields,
-    })
-}
-
-/// Returns our element of Via (RFC 9110 section 7.6.3), by the protocol that the request came in.
-fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
-        Version::HTTP_2 => "2.0 linkpush",
-        Version::HTTP_10 => "1.0 linkpush",
-        _ => "1.1 linkpush",
     })
 }
 

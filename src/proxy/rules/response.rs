@@ -193,7 +193,7 @@ fn note_reuse(edge: &Edge, request: &Parts, (status, fields): (StatusCode, &Head
         }
         _ => Witness::Everybody,
     };
-    if let Some(is_reusable) = push::is_reusable(status, fields, SystemTime::now()) {
+    if let Some(is_reusable) = push::is_reusable(status, fields, asked, SystemTime::now()) {
         let url = exchange.url(request);
         edge.note_reusable((url.scheme, url.authority, url.path_and_query), witness, is_reusable);
     }

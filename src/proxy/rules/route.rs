@@ -4,11 +4,11 @@ use std::{cell::LazyCell, sync::Arc, time::Instant};
 
 use http::{HeaderMap, Method, request::Parts};
 
-use super::{cache, delivery, failure::RuleRefusal, learning};
+use super::{cache, delivery, failure::RuleRefusal, learning, via};
 use crate::{
     learn::Links,
     proxy::{edge::Edge, exchange::Exchange},
-    push::{self, Plan, SkipReason, Source},
+    push::{self, Plan, PushCancel, SkipReason, Source},
     route,
 };
 
@@ -21,6 +21,8 @@ pub(in crate::proxy) enum BegunRequest {
     AsksServer,
     /// Back to the client with 404: the request has no route.
     NoRoute,
+    /// Back to the client with 508: the request comes back to this process again and again.
+    Loop,
 }
 
 /// Finds the route of a request.
@@ -42,12 +44,17 @@ pub(in crate::proxy) fn begin(
             && is_part(&request.headers)
             && client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
     }
+    if via::is_loop(&request.headers) {
+        exchange.failure = Some("loop: by Via, the request has passed here twice before".to_owned());
+        return Ok(BegunRequest::Loop);
+    }
     if exchange.route().is_some() {
         let learned = learning::begin(edge, request, exchange);
         return Ok(BegunRequest::Routed(early_plan(edge, request, exchange, &learned)));
     }
     if exchange.pushed_by.is_some() {
         delivery::remember_bad(edge, request, exchange, true);
+        exchange.meter().push.cancelled.increment(PushCancel::NoRoute);
         exchange.failure = Some("no route".to_owned());
         return Err(RuleRefusal::NotPushable);
     }

@@ -16,7 +16,7 @@ use super::{
     state::Slot,
     urgency::Urgency,
 };
-use crate::link::{Document, Link, Relation, ResourceHint, Spelled, Target};
+use crate::link::{Document, Link, Need, Relation, ResourceHint, Spelled, Target};
 
 /// Facts about an HTTP/2 client at the moment of planning.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +138,7 @@ enum Way {
     Neither(SkipReason),
 }
 
-/// Plans the links of some fields, in order.
+/// Plans the links of some fields, in order; where there are too many to deliver all, by [`Need`] first.
 ///
 /// Calls `skipped` for every link that is neither promised nor hinted, with the target as received. Callers need not
 /// call `plan` where it would do nothing: for a route that is off, or a header without `Link`.
@@ -159,7 +159,7 @@ pub fn plan(
         hint_bytes: 0,
         plan: Plan::default(),
     };
-    for (place, mention) in mentions.iter().take(MAX_LINKS).enumerate() {
+    for (place, mention) in ordered(mentions, is_crowded(policy, mentions)) {
         let outcome = match &mention.link {
             Err(malformed) => Err((malformed.raw, SkipReason::Malformed)),
             Ok(link) => planner
@@ -174,6 +174,27 @@ pub fn plan(
         skipped(b"", SkipReason::TooManyLinks);
     }
     planner.plan
+}
+
+/// Returns whether some of the links cannot be delivered: there are more than the policy allows, or than a 103 carries.
+fn is_crowded(policy: &Policy, mentions: &[Mention<'_>]) -> bool {
+    let length = |mention: &Mention<'_>| mention.link.as_ref().map_or(0, |link| link.raw.len());
+    mentions.len() > policy.max_hints.min(policy.max_promises)
+        || mentions.iter().map(length).sum::<usize>() > MAX_HINT_BYTES
+}
+
+/// Yields the first [`MAX_LINKS`] mentions with their places, in order; of a crowd, those of the most urgent [`Need`]
+/// first.
+fn ordered<'m, 'f>(mentions: &'m [Mention<'f>], is_crowded: bool) -> impl Iterator<Item = (usize, &'m Mention<'f>)> {
+    let rounds = if is_crowded { &Need::ALL[..] } else { &[Need::Page] };
+    let need = move |mention: &Mention<'_>| match &mention.link {
+        Ok(link) if is_crowded => Need::of(link),
+        _ => Need::Page,
+    };
+    rounds.iter().flat_map(move |round| {
+        let all = mentions.iter().take(MAX_LINKS).enumerate();
+        all.filter(move |(_, mention)| need(mention) == *round)
+    })
 }
 
 /// Largest sum of all links in one 103, in bytes: header limits of browsers and proxies start at 8 KiB.

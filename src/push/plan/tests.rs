@@ -764,3 +764,37 @@ fn an_early_refusal_is_the_reason_that_the_plan_would_give() {
     }
     assert!(refused > 20, "{refused}");
 }
+
+#[test]
+fn a_crowd_of_modules_does_not_take_the_place_of_a_stylesheet() {
+    let module = |n: usize| format!("</chunk/{n}.js>; rel=modulepreload");
+    let links = |modules: usize| -> String {
+        let mut links: Vec<String> = (0..modules).map(module).collect();
+        links.push("</late.js>; rel=preload; as=script".into());
+        links.push("</late.css>; rel=preload; as=style".into());
+        links.join(", ")
+    };
+    let hints = |links: &str| Scene::hinting(links.as_bytes()).plan().0.hints;
+    let crowd = hints(&links(40));
+    assert_eq!(crowd.len(), 20);
+    assert!(crowd.starts_with(&[
+        HeaderValue::from_static("</late.css>; rel=preload; as=style"),
+        HeaderValue::from_static("</late.js>; rel=preload; as=script"),
+        HeaderValue::from_static("</chunk/0.js>; rel=modulepreload"),
+    ]));
+    let (plan, _) = Scene::pushing(Source::Response, links(40).as_bytes()).plan();
+    let promised = plan.promises.iter().map(|promise| promise.request.uri().path());
+    let promised: Vec<&str> = promised.collect();
+    assert_eq!(promised.len(), 16);
+    assert!(promised.starts_with(&["/late.css", "/late.js", "/chunk/0.js"]));
+
+    // With room for all; and with room for all but for their length.
+    assert_eq!(hints(&links(3)).first().map(|hint| hint == &module(0)), Some(true));
+    let long = format!(
+        "</{}.js>; rel=modulepreload, {}",
+        "x".repeat(MAX_HINT_BYTES - 100),
+        links(1)
+    );
+    let first = HeaderValue::from_static("</late.css>; rel=preload; as=style");
+    assert_eq!(hints(&long).first(), Some(&first));
+}

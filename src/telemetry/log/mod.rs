@@ -28,7 +28,7 @@ use std::{
 };
 
 pub(in crate::telemetry) use line::{LogLine, with_line};
-pub use output::{LogFileError, try_file};
+pub use output::LogFileError;
 pub use policy::{AccessField, AccessFields, AccessLines, LogFormat, LogPolicy};
 pub use state::{dropped_lines, flush};
 pub(in crate::telemetry) use state::{push, settings};

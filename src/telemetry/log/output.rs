@@ -14,7 +14,7 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum LogFileError {
     /// The file cannot be opened for writing.
-    #[error("server.log.file: {} cannot be written: {source}", path.display())]
+    #[error("server.log.file: {} cannot be written", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum LogFileError {
         source: io::Error,
     },
     /// Standard error has no second descriptor.
-    #[error("server.log.file: standard error cannot be written: {source}")]
+    #[error("server.log.file: standard error cannot be written")]
     StandardError {
         /// The system's error.
         source: io::Error,
@@ -93,46 +93,9 @@ impl LogOutput {
     }
 }
 
-/// Checks that a file can be written as a log, and leaves no trace: a file that is there stays as it is, and none is
-/// made.
-///
-/// # Errors
-///
-/// The file cannot be opened, or not made in its folder.
-pub fn try_file(path: &Path) -> Result<(), LogFileError> {
-    let opened = match OpenOptions::new().append(true).open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map(drop)
-        }
-        opened => opened.map(drop),
-    };
-    opened.map_err(|source| LogFileError::File {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_is_tried_without_a_trace() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("linkpush.log");
-        try_file(&path).expect("it can be made");
-        assert!(!path.exists());
-        std::fs::write(&path, "line\n").expect("a writable folder");
-        try_file(&path).expect("it can be opened");
-        assert_eq!(std::fs::read(&path).expect("a file"), b"line\n");
-        for bad in [folder.path().to_owned(), folder.path().join("absent/linkpush.log")] {
-            let error = try_file(&bad).expect_err("it cannot be written").to_string();
-            assert!(error.starts_with("server.log.file: "), "{error}");
-            assert!(error.contains(&bad.display().to_string()), "{error}");
-            assert!(LogOutput::file(&bad).is_err());
-        }
-    }
 
     #[test]
     fn lines_are_appended() {

@@ -14,7 +14,10 @@ use log::{info, warn};
 use tokio::sync::watch;
 
 use super::balancer::{Balancer, Wanted};
-use crate::upstream::{Host, InFlight, OriginServer, PoolPolicy, Resolver, Verify};
+use crate::{
+    meter::Label as _,
+    upstream::{Health, Host, InFlight, OriginServer, PoolMeter, PoolPolicy, Resolver, Verify},
+};
 
 /// A pool of servers, which a `maintenance` task updates.
 #[derive(Debug)]
@@ -31,7 +34,12 @@ pub struct Pool {
     is_maintained: AtomicBool,
     /// Number of names whose first lookup has not ended. Closed when the pool is dropped.
     unresolved: watch::Sender<usize>,
+    /// The counters of the upstream, which may outlive this pool.
+    meter: Arc<PoolMeter>,
 }
+
+/// The number of a pool's servers by their health.
+pub type ServerStates = Vec<(Health, usize)>;
 
 /// Why a request gets no server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +82,37 @@ impl Pool {
             addresses: Mutex::new(addresses),
             is_maintained: AtomicBool::new(false),
             unresolved: watch::Sender::new(unresolved),
+            meter: Arc::default(),
+        }
+    }
+
+    /// Returns the counters of the upstream.
+    #[must_use]
+    pub fn meter(&self) -> &PoolMeter {
+        &self.meter
+    }
+
+    /// Returns the number of servers by their health, zeros included.
+    #[must_use]
+    pub fn states(&self) -> ServerStates {
+        let (servers, now) = (self.servers(), self.now());
+        let number = |health| servers.iter().filter(|server| server.health(now) == health).count();
+        Health::ALL.iter().map(|&health| (health, number(health))).collect()
+    }
+
+    /// Returns the reason why no request of this moment gets a server.
+    ///
+    /// # Errors
+    ///
+    /// No server may get a request.
+    pub fn may_serve(&self) -> Result<(), NoServer> {
+        let balancer = self.balancer.load();
+        if balancer.has_untried(&[], self.now()) {
+            Ok(())
+        } else if balancer.servers().is_empty() {
+            Err(NoServer::Unresolved)
+        } else {
+            Err(NoServer::Unhealthy)
         }
     }
 
@@ -144,6 +183,7 @@ impl Pool {
             return;
         };
         if server.failed(self.now(), ejection) {
+            self.meter.ejections.increment();
             warn!(
                 "upstream {}: server {} is left alone for {:?} after {} failures: {reason}",
                 self.policy.name,
@@ -221,14 +261,21 @@ pub(in crate::upstream) enum IsFirst {
 /// The `Retry-After` of a response to a request that no server may get.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Returns the pools for new policies. A previous pool with an equal policy and resolver is taken over with its state.
+/// Returns the pools for new policies. A previous pool with an equal policy and resolver is taken over with its state; of
+/// one with an equal name only, the counters go on.
 #[must_use]
 pub fn renew(policies: &[PoolPolicy], resolver: &Resolver, previous: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
     let one = |policy: &PoolPolicy| {
         let known = previous
             .iter()
             .find(|pool| pool.policy == *policy && pool.resolver == *resolver);
-        known.map_or_else(|| Arc::new(Pool::new(policy.clone(), resolver)), Arc::clone)
+        known.map(Arc::clone).unwrap_or_else(|| {
+            let mut pool = Pool::new(policy.clone(), resolver);
+            if let Some(namesake) = previous.iter().find(|pool| pool.policy.name == policy.name) {
+                pool.meter = Arc::clone(&namesake.meter);
+            }
+            Arc::new(pool)
+        })
     };
     policies.iter().map(one).collect()
 }

@@ -11,7 +11,10 @@ use std::{
     },
 };
 
-use crate::upstream::{EjectionPolicy, HealthCheckPolicy};
+use crate::{
+    meter::labels,
+    upstream::{EjectionPolicy, HealthCheckPolicy},
+};
 
 /// One server of a pool.
 #[derive(Debug)]
@@ -30,17 +33,18 @@ pub struct OriginServer {
     contradictions: AtomicU32,
 }
 
-/// Whether requests may go to a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::upstream) enum Health {
-    /// Requests may go there.
-    Up,
-    /// The ejection is over: one request may try the server.
-    HalfOpen,
-    /// Requests failed, and the ejection lasts.
-    Ejected,
-    /// Health checks say that it cannot serve.
-    Unhealthy,
+labels! {
+    /// Whether requests may go to a server.
+    pub enum Health {
+        /// Requests may go there.
+        Up = "up",
+        /// The ejection is over: one request may try the server.
+        HalfOpen = "half_open",
+        /// Requests failed, and the ejection lasts.
+        Ejected = "ejected",
+        /// Health checks say that it cannot serve.
+        Unhealthy = "unhealthy",
+    }
 }
 
 impl OriginServer {

@@ -165,7 +165,7 @@ async fn the_entrance_takes_purges_and_tells_counters_and_nothing_else() {
     let mut raw = Raw::connect(edge.address, &[]).await;
     raw.window(0, 0).await;
     raw.rest().await;
-    let (status, counters) = ask("GET", "/metrics", "", "").await;
+    let (status, counters) = ask("GET", "/metrics", "accept: application/openmetrics-text\r\n", "").await;
     let counted = "linkpush_http2_faults_total{reason=\"zero_window_update\",scope=\"connection\"} 1\n";
     assert!(
         status == 200 && counters.contains(counted) && counters.ends_with("# EOF\n"),

@@ -15,6 +15,7 @@ use std::{
 const ROWS: &[&[&str]] = &[
     &["hpack"],
     &["url_hash"],
+    &["meter"],
     &["link"],
     &["html"],
     &["fields"],

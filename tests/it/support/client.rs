@@ -89,6 +89,13 @@ impl Page {
             })
             .collect()
     }
+
+    /// The targets of all hints, in order.
+    pub fn targets(&self) -> Vec<String> {
+        let hints = self.hints().concat();
+        let targets = hints.iter().filter_map(|hint| hint.strip_prefix('<')?.split_once('>'));
+        targets.map(|(target, _)| target.to_owned()).collect()
+    }
 }
 
 impl Client {

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -39,6 +39,8 @@ pub struct Seen {
     pub fields: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// When its head was complete.
+    pub at: Instant,
 }
 
 impl Seen {
@@ -145,7 +147,7 @@ impl Origin {
         .await;
     }
 
-    /// Scripts the answer of a path (with its query).
+    /// Scripts the answer of a path (with its query); or of a path on one host, which goes before: `host/path`.
     pub fn on(&self, path: &str, steps: impl Into<Vec<Step>>) -> &Self {
         self.shared
             .scripts
@@ -276,6 +278,7 @@ impl Origin {
         let mut kept = false;
         while let Some(seen) = read_request(&mut stream, &mut buffer).await? {
             let path = seen.path().to_owned();
+            let on_host = seen.field("host").map(|host| format!("{host}{path}"));
             let head = seen.line.starts_with("HEAD ");
             let has_condition = seen
                 .field("if-none-match")
@@ -284,7 +287,11 @@ impl Origin {
             self.shared.seen.lock().expect("no panic").push(seen);
             self.shared.arrived.notify_waiters();
             let conditional = self.shared.conditional.lock().expect("no panic").get(&path).cloned();
-            let scripts = self.shared.scripts.lock().expect("no panic").get(&path).cloned();
+            let scripts = {
+                let scripts = self.shared.scripts.lock().expect("no panic");
+                let of_host = on_host.and_then(|path| scripts.get(&path));
+                of_host.or_else(|| scripts.get(&path)).cloned()
+            };
             let steps = conditional.filter(|_| has_condition).or(scripts);
             let once = self.shared.once.lock().expect("no panic").take_if(|_| kept);
             kept = true;
@@ -345,6 +352,7 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::
         line,
         fields,
         body: Vec::new(),
+        at: Instant::now(),
     };
     if let Some(length) = seen.field("content-length").and_then(|v| v.parse::<usize>().ok()) {
         while buffer.len() < length {

@@ -13,17 +13,20 @@ use std::{
 };
 
 use http::HeaderMap;
-use moka::sync::Cache;
+use moka::{notification::RemovalCause, sync::Cache};
 
-use crate::cache::{
-    assets::Assets,
-    fill::{Fill, FillBudget, FillSource, Reserved, Share},
-    object::{Head, Object},
-    purge::{Begun, Purge, PurgeLog},
-    rules::{
-        key::{EntryKey, TakeAsIs, UrlHash, UrlHasher},
-        vary,
+use crate::{
+    cache::{
+        assets::Assets,
+        fill::{Fill, FillBudget, FillSource, Reserved, Share},
+        object::{Head, Object},
+        purge::{Begun, Purge, PurgeLog},
+        rules::{
+            key::{EntryKey, TakeAsIs, UrlHash, UrlHasher},
+            vary,
+        },
     },
+    meter::Counter,
 };
 
 /// How much a store may hold.
@@ -58,13 +61,30 @@ pub struct Store {
     limits: StoreLimits,
     /// Weight inserted since the cache last evicted entries.
     unsettled: AtomicU64,
+    meter: Arc<StoreMeter>,
+}
+
+/// The counters of a store.
+#[derive(Debug, Default)]
+pub struct StoreMeter {
+    /// Stored responses that were removed to make room.
+    pub evicted: Counter,
+    /// Requests that waited for another request's response.
+    pub collapsed: Counter,
 }
 
 impl Store {
     /// Makes an empty store. `secret` must be random, so that no client can predict hashes.
     #[must_use]
     pub fn new(limits: StoreLimits, secret: (u64, u64)) -> Self {
+        let meter = Arc::new(StoreMeter::default());
+        let evicting = Arc::clone(&meter);
         let objects = Cache::builder()
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    evicting.evicted.increment();
+                }
+            })
             .max_capacity(limits.bytes)
             .weigher(|_, object: &Arc<Object>| object.weight())
             .build_with_hasher(TakeAsIs::default());
@@ -82,7 +102,20 @@ impl Store {
             hasher: UrlHasher::new(secret),
             limits,
             unsettled: AtomicU64::new(0),
+            meter,
         }
+    }
+
+    /// Returns the counters.
+    #[must_use]
+    pub fn meter(&self) -> &StoreMeter {
+        &self.meter
+    }
+
+    /// Returns the limits.
+    #[must_use]
+    pub const fn limits(&self) -> StoreLimits {
+        self.limits
     }
 
     /// Returns the hasher of the store's keys.

@@ -13,7 +13,7 @@ use crate::{
         rules::head::{Fields, name},
     },
     route::{Route, StatusField},
-    telemetry::access::Outcome,
+    telemetry::{CacheWord, access::Outcome},
 };
 
 /// The facts that Pingora's cache tells of a request.
@@ -35,12 +35,12 @@ pub(in crate::proxy) const fn is_enabled(cache: CachePhase) -> bool {
 /// Returns which part the cache had in a response, and why none: for the access line.
 pub(in crate::proxy) fn outcome(cache: &CacheFacts<'_>, exchange: &Exchange) -> Option<Outcome> {
     let word = match cache.phase {
-        CachePhase::Hit if exchange.is_paused() => "stale",
-        CachePhase::Hit => "hit",
-        CachePhase::Stale | CachePhase::StaleUpdating => "stale",
-        CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => "revalidated",
-        CachePhase::Expired => "expired",
-        CachePhase::Miss => "miss",
+        CachePhase::Hit if exchange.is_paused() => CacheWord::Stale,
+        CachePhase::Hit => CacheWord::Hit,
+        CachePhase::Stale | CachePhase::StaleUpdating => CacheWord::Stale,
+        CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => CacheWord::Revalidated,
+        CachePhase::Expired => CacheWord::Expired,
+        CachePhase::Miss => CacheWord::Miss,
         CachePhase::Bypass => return Some(Outcome::passed(cache.predicted.map_or("lately", label))),
         CachePhase::Disabled(reason) if reason != NoCacheReason::NeverEnabled => {
             return Some(Outcome::passed(label(reason)));

@@ -6,7 +6,8 @@ use crate::learn::{LearnPolicy, Observed, is_of_visitor};
 
 /// Returns what a final response is to the document of its URL; `None` for one that says nothing of it: errors and
 /// parts, a 304, a redirect to another site.
-pub(super) fn observed(status: StatusCode, fields: &HeaderMap, authority: &str) -> Option<Observed> {
+#[must_use]
+pub fn observed(status: StatusCode, fields: &HeaderMap, authority: &str) -> Option<Observed> {
     if status == StatusCode::OK {
         return Some(if may_be_document(fields) {
             Observed::Document
@@ -61,7 +62,8 @@ fn may_be_document(response: &HeaderMap) -> bool {
 
 /// Returns whether a request is for a document as a browser shows it: no part, no frame, and not what a front-end
 /// framework fetches under the same URL.
-pub(super) fn asks_for_document(fields: &HeaderMap) -> bool {
+#[must_use]
+pub fn asks_for_document(fields: &HeaderMap) -> bool {
     let is_document = |destination: &HeaderValue| destination == "document";
     fields.get("sec-fetch-dest").is_none_or(is_document)
         && !fields
@@ -77,10 +79,7 @@ pub(super) fn asks_for_document(fields: &HeaderMap) -> bool {
 /// scheme, authority and the route's own fields are in the key; the client's address and identity would make each
 /// visitor's document one of its own, which nobody else had any use for. Links that depend on them are left to the
 /// evidence of several visitors.
-pub(super) fn dividing_fields<'r>(
-    response: &'r HeaderMap,
-    policy: &'r LearnPolicy,
-) -> Option<impl Iterator<Item = &'r [u8]>> {
+pub fn dividing_fields<'r>(response: &'r HeaderMap, policy: &'r LearnPolicy) -> Option<impl Iterator<Item = &'r [u8]>> {
     let names = || {
         let lines = response.get_all(header::VARY).iter();
         let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));

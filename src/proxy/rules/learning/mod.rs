@@ -16,7 +16,8 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
 
-use self::document::{asks_for_document, dividing_fields, observed};
+pub use self::document::{asks_for_document, dividing_fields, observed};
+pub use self::page::{joined_links, reads_page};
 use crate::{
     forwarded::ask_for_another,
     learn::{
@@ -29,6 +30,7 @@ use crate::{
         exchange::{DocumentObservation, Exchange, PageObservation},
     },
     push::{Mention, SkipReason, Source},
+    telemetry::{LearnedVerdict, RouteMeter},
 };
 
 /// Begins to observe the document of a request where its route learns; returns the links that are to be delivered at
@@ -105,7 +107,7 @@ pub(in crate::proxy) fn observe(
         return;
     };
     if status == StatusCode::EARLY_HINTS {
-        observation.early.extend(links(mentions));
+        observation.early.extend(learnable_links(mentions));
         observation.early.truncate(MAX_EARLY);
     } else if let Some(response) = observed(status, fields, exchange.url(request).authority) {
         exchange.page = finish(edge, request, (response, fields), mentions, exchange, &mut observation).map(Box::new);
@@ -113,8 +115,8 @@ pub(in crate::proxy) fn observe(
     exchange.observation = Some(observation);
 }
 
-/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where it has
-/// none.
+/// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where none of
+/// them is a stylesheet: frameworks name fonts, images or an API in `Link`, and leave to the HTML what blocks rendering.
 fn finish(
     edge: &Edge,
     request: &Parts,
@@ -125,20 +127,19 @@ fn finish(
 ) -> Option<PageObservation> {
     let route = exchange.route()?;
     let address = exchange.client_address(&request.headers)?;
-    let settled_on = (response == Observed::Document
+    let may_pass = response == Observed::Document
         && observation.early.is_empty()
         && fields.contains_key(header::LINK)
-        && !request.headers.contains_key(header::AUTHORIZATION))
-    .then(|| edge.manifests.hasher().of_links(fields));
-    if let (Some(fields), Some(place)) = (settled_on, &observation.place)
-        && edge
-            .manifests
-            .passes(place, &route.learn, request.uri.query(), fields, now())
-    {
-        return None;
+        && !request.headers.contains_key(header::AUTHORIZATION);
+    let settled_on = may_pass.then(|| edge.manifests.hasher().of_links(fields));
+    if let (Some(fields), Some(place)) = (settled_on, &observation.place) {
+        let query = request.uri.query();
+        if edge.manifests.passes(place, &route.learn, query, fields, now()) {
+            return None;
+        }
     }
     let mut found: Vec<Spelled> = Vec::new();
-    for link in links(mentions).chain(observation.early.drain(..)) {
+    for link in learnable_links(mentions).chain(observation.early.drain(..)) {
         if !found.contains(&link) && found.len() < MAX_EARLY {
             found.push(link);
         }
@@ -159,7 +160,7 @@ fn finish(
     }
     let hasher = edge.manifests.hasher();
     let place = place.varied(dividing_fields(fields, &route.learn)?, divided_by(request), hasher)?;
-    let reads_html = found.is_empty() && page::is_readable(&route.learn, fields);
+    let reads_html = reads_page(&found, &route.learn, fields);
     if found.is_empty() && !reads_html && observation.delivered.is_empty() && edge.manifests.is_unknown(place.key()) {
         return None;
     }
@@ -168,7 +169,7 @@ fn finish(
     if reads_html {
         // Where the HTML is not read, nobody looks at what this response names: it speaks neither for nor against a link.
         let policies = values(fields, &header::CONTENT_SECURITY_POLICY);
-        let fingerprint = hasher.fingerprint(fields);
+        let fingerprint = hasher.fingerprint(fields, &found);
         let key = place.key();
         if !edge
             .manifests
@@ -180,12 +181,11 @@ fn finish(
     let evidence = evidence();
     if reads_html {
         let url = exchange.url(request);
-        return page::begin(
-            &url,
-            (fields, exchange.is_chunked),
-            &route.learn,
-            (place, evidence, network),
-        );
+        let of_content = (fields, exchange.is_chunked);
+        let page = page::begin(&url, of_content, &route.learn, &found, (&place, &evidence, network));
+        if page.is_some() || !stands_alone(&found, observation) {
+            return page;
+        }
     }
     let seen = Observation {
         now: now(),
@@ -194,6 +194,7 @@ fn finish(
         response,
         links: &found,
         source: Source::Learned,
+        fields: found.len(),
         delivered: &observation.delivered,
         policies: &values(fields, &header::CONTENT_SECURITY_POLICY),
         page_policies: None,
@@ -203,8 +204,14 @@ fn finish(
     if let (true, Some(fields)) = (verdict.is_settled, settled_on) {
         edge.manifests.settle(&place, fields);
     }
-    note_verdict(request, &verdict, observation);
+    note_verdict(request, &verdict, exchange.meter(), observation);
     None
+}
+
+/// Returns whether the links of a document's `Link` fields teach something though its HTML cannot be read: not where it
+/// was read before, since it would seem to lack what its HTML named then.
+fn stands_alone(found: &[Spelled], observation: &DocumentObservation) -> bool {
+    !found.is_empty() && observation.delivered.iter().all(|known| known.source != Source::Html)
 }
 
 /// Returns for whom a response is, as far as its request and its own fields tell.
@@ -239,40 +246,51 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
     let (Some(page), Some(mut observation)) = (exchange.page.take(), exchange.observation.take()) else {
         return;
     };
-    if let (
-        page::Read::Links {
-            links,
-            policies: of_page,
-        },
-        Some(route),
-    ) = (read, exchange.route())
-    {
+    let fields = page.fields.len();
+    let (source, links, of_page) = match read {
+        page::Read::Links { links, policies } => (
+            Source::Html,
+            Some(joined_links(&page.document, &page.fields, links)),
+            Some(policies),
+        ),
+        page::Read::Nothing => {
+            let links = stands_alone(&page.fields, &observation).then(|| page.fields.clone());
+            (Source::Learned, links, None)
+        }
+    };
+    if let (Some(links), Some(route)) = (links, exchange.route()) {
         let policies: Vec<&[u8]> = page.policies.iter().map(HeaderValue::as_bytes).collect();
-        let of_page: Vec<&[u8]> = of_page.iter().map(|policy| policy.as_bytes()).collect();
+        let of_page: Option<Vec<&[u8]>> = of_page
+            .as_ref()
+            .map(|policies| policies.iter().map(|policy| policy.as_bytes()).collect());
         let seen = Observation {
             now: now(),
             evidence: &page.evidence,
             network: page.network,
             response: Observed::Document,
             links: &links,
-            source: Source::Html,
+            source,
+            fields,
             delivered: &observation.delivered,
             policies: &policies,
-            page_policies: Some(&of_page),
+            page_policies: of_page.as_deref(),
             query: request.uri.query(),
         };
         let verdict = edge.manifests.observe(&page.place, &route.learn, &seen);
-        note_verdict(request, &verdict, &mut observation);
+        note_verdict(request, &verdict, exchange.meter(), &mut observation);
     }
     exchange.observation = Some(observation);
 }
 
-fn note_verdict(request: &Parts, verdict: &Verdict, observation: &mut DocumentObservation) {
+fn note_verdict(request: &Parts, verdict: &Verdict, meter: &RouteMeter, observation: &mut DocumentObservation) {
     observation.missed = verdict.wrong;
+    meter.learned.add(LearnedVerdict::Right, verdict.right.into());
+    meter.learned.add(LearnedVerdict::Wrong, verdict.wrong.into());
     if verdict.wrong > 0 {
         debug!("{}: {} learned links are gone", request.uri, verdict.wrong);
     }
     if verdict.paused {
+        meter.pauses.increment();
         info!(
             "{}: what is learned keeps being wrong, so nothing is for a while",
             request.uri
@@ -292,7 +310,7 @@ const MAX_EARLY: usize = 64;
 
 /// Returns the links that can be delivered early, in their one spelling: printable, with a relation that asks for
 /// something.
-fn links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
+pub fn learnable_links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled> {
     mentions
         .iter()
         .filter_map(|mention| ResourceHint::of(mention.link.as_ref().ok()?))

@@ -1,4 +1,4 @@
-//! Reads the HTML of a document from a copy of its content as it passes, where no `Link` field names anything (rule
+//! Reads the HTML of a document from a copy of its content as it passes, where no `Link` field names a stylesheet (rule
 //! 20).
 //!
 //! The content itself is never touched, buffered or delayed. A page that broke off, or whose head is longer than is
@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 use crate::{
     html::{End, HtmlReader, Limits, ReaderState, ResponseFields},
     learn::{DocumentPlace, Evidence, LearnPolicy, LearnSource},
-    link::{Document, Spelled},
+    link::{Document, Need, Spelled},
     proxy::{exchange::PageObservation, url::Url},
 };
 
@@ -26,7 +26,7 @@ pub(super) enum Read {
 }
 
 /// Returns whether a route learns from the HTML of a response with these fields.
-pub(super) fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
+fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
     let is_html =
         |kind: &[u8]| kind.len() >= HTML.len() && kind.iter().zip(HTML).all(|(a, b)| a.eq_ignore_ascii_case(b));
     policy.from.contains(&LearnSource::Html)
@@ -37,12 +37,14 @@ pub(super) fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
 
 const HTML: &[u8] = b"text/html";
 
-/// Begins to read a page; `None` if its content cannot be read. `is_chunked`: the origin sent it in chunks.
+/// Begins to read a page whose `Link` fields name the links in `found`; `None` if its content cannot be read.
+/// `is_chunked`: the origin sent it in chunks.
 pub(super) fn begin(
     url: &Url<'_>,
     (fields, is_chunked): (&HeaderMap, bool),
     policy: &LearnPolicy,
-    (place, evidence, network): (DocumentPlace, Evidence, u64),
+    found: &[Spelled],
+    (place, evidence, network): (&DocumentPlace, &Evidence, u64),
 ) -> Option<PageObservation> {
     let document = Document::new(url.scheme, url.authority, url.path_and_query).ok()?;
     let field = |name| fields.get(name).map_or(&[][..], http::HeaderValue::as_bytes);
@@ -54,11 +56,12 @@ pub(super) fn begin(
     let reader = HtmlReader::new(Limits::of_bytes(policy.html_bytes), &document, of_response);
     (reader.state() == ReaderState::Reading).then(|| PageObservation {
         reader: Some(reader),
+        fields: found.to_vec(),
         has_content: false,
         end: end(fields, is_chunked),
         document,
-        place,
-        evidence,
+        place: place.clone(),
+        evidence: evidence.clone(),
         network,
         policies: fields
             .get_all(header::CONTENT_SECURITY_POLICY)
@@ -66,6 +69,30 @@ pub(super) fn begin(
             .cloned()
             .collect(),
     })
+}
+
+/// Returns whether the HTML of a response with these fields is read beside these links of its `Link` fields: where none
+/// of them is a stylesheet.
+#[must_use]
+pub fn reads_page(of_fields: &[Spelled], policy: &LearnPolicy, fields: &HeaderMap) -> bool {
+    !of_fields.iter().any(|link| link.need() == Need::Rendering) && is_readable(policy, fields)
+}
+
+/// Returns the links of the `Link` fields, then those that the HTML alone names: the application's own word about a link
+/// counts.
+#[must_use]
+pub fn joined_links(document: &Document, of_fields: &[Spelled], html: Vec<Spelled>) -> Vec<Spelled> {
+    let resolved = |link: &Spelled| document.resolve(link.target()).ok();
+    // In whatever spelling of its target.
+    let is_named = |link: &Spelled| {
+        let target = resolved(link);
+        of_fields
+            .iter()
+            .any(|known| known == link || known.is_alike(link) && resolved(known) == target)
+    };
+    let mut links = of_fields.to_vec();
+    links.extend(html.into_iter().filter(|link| !is_named(link)));
+    links
 }
 
 /// Returns how the content of a response with these fields ends where nothing fails. The end of a connection may be the
