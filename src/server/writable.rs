@@ -267,6 +267,26 @@ mod tests {
     }
 
     #[test]
+    fn a_log_is_a_file_or_a_device_to_append_to() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("edge.log");
+        let tried = |path: &Path| appended(path).map_err(|cause| cause.to_string());
+        assert_eq!(tried(&file), Ok(()));
+        assert!(!file.exists());
+        fs::write(&file, "line\n").expect("a file");
+        assert_eq!(tried(&file), Ok(()));
+        assert_eq!(fs::read_to_string(&file).expect("a file"), "line\n");
+        assert_eq!(tried(Path::new("/dev/null")), Ok(()));
+        assert_eq!(
+            tried(folder.path()),
+            Err("there is a folder at this path".to_owned()),
+            "no folder"
+        );
+        let absent = tried(&folder.path().join("absent/edge.log")).expect_err("no folder");
+        assert!(absent.starts_with("there is no folder "), "{absent}");
+    }
+
+    #[test]
     fn a_folder_in_which_nothing_can_be_made_is_told() {
         // The kernel's, in which root makes no file either.
         let said = found(Path::new("/proc"), "a.pid", "", "");

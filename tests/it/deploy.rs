@@ -230,7 +230,7 @@ async fn the_installation_of_the_document_starts_reloads_upgrades_and_purges() {
     let machine = Machine {
         folder: tempfile::tempdir().expect("a temporary folder"),
     };
-    for folder in ["/usr/local/bin", "/etc/systemd/system"] {
+    for folder in ["/usr/local/bin", "/etc/systemd/system", "/etc/logrotate.d"] {
         fs::create_dir_all(machine.at(folder)).expect("a folder");
     }
     let install = commands_below("\n## Under systemd\n");

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     http1::{exchange, raw},
+    metrics::Numbers,
     support::{
         client::Client,
         edge::{BINARY, Edge, PAGES, config, listening},
@@ -49,7 +50,7 @@ async fn requests(client: &Client, count: usize) -> Duration {
 #[tokio::test]
 async fn nobody_waits_for_the_reader_of_the_log_and_each_lost_line_is_counted() {
     let origin = origin().await;
-    let config = logging(origin.address, "{ format: text }");
+    let config = logging(origin.address, "{ format: text }, metrics: '127.0.0.1:0'");
     let edge = Edge::with_env(&config, &[("RUST_LOG", "info".as_ref())]).await;
     let client = Client::connect(edge.address).await;
     edge.stop_reading();
@@ -61,7 +62,7 @@ async fn nobody_waits_for_the_reader_of_the_log_and_each_lost_line_is_counted() 
     let told = edge
         .log_line(&["WARN", "lines of the log were dropped: its reader was too slow"])
         .await;
-    within("every line", async {
+    let dropped = within("every line", async {
         loop {
             let log = edge.log();
             let written = log.iter().filter(|line| line.contains("access] GET")).count();
@@ -72,12 +73,16 @@ async fn nobody_waits_for_the_reader_of_the_log_and_each_lost_line_is_counted() 
             assert!(written + dropped <= REQUESTS, "{written} + {dropped}, {told}");
             if written + dropped == REQUESTS {
                 assert!(dropped > 0 && written > 2_000, "{written} + {dropped}");
-                return;
+                return dropped;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
+    let dropped = f64::from(u32::try_from(dropped).expect("at most all lines"));
+    Numbers::of(&edge)
+        .await
+        .assert("linkpush_log_lines_dropped_total", dropped);
 }
 
 /// Prints the figures of `docs/understand/measurements.md`.
@@ -237,7 +242,7 @@ async fn a_log_file_that_cannot_be_opened_is_an_error_of_check_and_start() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success(), "{said}");
         assert!(
-            said.contains("server.log.file: /absent/linkpush.log cannot be written: No such file or directory"),
+            said.contains("server.log.file: /absent/linkpush.log cannot be written: there is no folder /absent"),
             "{said}"
         );
     }
