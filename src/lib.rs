@@ -34,7 +34,8 @@
 //! - Pure, without I/O, clock or log, in order of their imports: `hpack` (compression of HTTP/2 fields), [`url_hash`]
 //!   (keyed hashes of URLs), [`link`] (`Link` headers and URLs), [`html`] (fetches in the head of an HTML document),
 //!   [`fields`] (fields of messages), [`push`] (the plan for a document), [`peer`] (the client of a connection, the
-//!   target of a request), [`forwarded`] (fields that tell origins about the client), [`learn`] (links that documents
+//!   target of a request), [`forwarded`] (fields that tell origins about the client), [`trace`] (names of
+//!   requests), [`learn`] (links that documents
 //!   had before), [`route`] (host, path and method to a route).
 //! - [`backpressure`] (stops the origin's connection while a client reads slowly).
 //! - State: [`cache`] (stored responses), [`certificate`] (TLS certificates), [`upstream`] (pools of origin servers),
@@ -65,5 +66,6 @@ pub mod push;
 pub mod route;
 pub mod server;
 pub mod telemetry;
+pub mod trace;
 pub mod upstream;
 pub mod url_hash;

@@ -1,11 +1,11 @@
 //! Parses the arguments, starts the log, runs the subcommand and returns its exit code.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser;
 use linkpush::{
     cli::{self, Arguments},
-    telemetry::Quiet,
+    telemetry::log,
 };
 
 /// The allocator: each proxied request allocates, and mimalloc is faster at that than the system's.
@@ -14,24 +14,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = Arguments::parse();
-    init_log();
+    let log = match log::start() {
+        Ok(log) => log,
+        Err(e) => {
+            let e = anyhow::Error::new(e).context("the log cannot be written");
+            // Nothing else can tell. Where this cannot, the exit code does.
+            let _ = std::io::stderr().write_all(cli::report(&e).as_bytes());
+            return ExitCode::FAILURE;
+        }
+    };
     match cli::run(args.command) {
         Ok(code) => code,
         Err(e) => {
-            cli::report(&e);
+            log.last_words(&cli::report(&e));
             ExitCode::FAILURE
         }
     }
-}
-
-/// Starts the log. `RUST_LOG` chooses the lines; by default life cycle, access lines and Pingora's warnings. The
-/// warnings of Pingora's cache are off: one for each stale response and each client that leaves, which the access line
-/// has, too.
-fn init_log() {
-    let env = env_logger::Env::default()
-        .default_filter_or("info,pingora_core=warn,pingora_proxy=warn,pingora_proxy::proxy_cache=off");
-    let logger = env_logger::Builder::from_env(env).format_timestamp_millis().build();
-    log::set_max_level(logger.filter());
-    // Fails only if a logger was set before, and none was.
-    let _ = log::set_boxed_logger(Box::new(Quiet::new(logger)));
 }

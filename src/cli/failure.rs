@@ -1,8 +1,9 @@
-//! Reports the failure of a command: a line on the terminal, and an exit code.
+//! Reports the failure of a command: a line for the terminal, and an exit code.
 
-/// Prints an error with its causes on one line.
-pub fn report(error: &anyhow::Error) {
-    eprintln!("linkpush: {error:#}");
+/// Returns an error with its causes as one line.
+#[must_use]
+pub fn report(error: &anyhow::Error) -> String {
+    format!("linkpush: {error:#}\n")
 }
 
 /// Exit code of bad usage, equal to clap's.

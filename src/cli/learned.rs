@@ -39,7 +39,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut fields = Vec::new();
     for header in &args.headers {
         let Some((name, value)) = header.split_once(':') else {
-            super::failure::report(&anyhow::anyhow!("--header: must be NAME: VALUE, got {header}"));
+            eprint!(
+                "{}",
+                super::failure::report(&anyhow::anyhow!("--header: must be NAME: VALUE, got {header}"))
+            );
             return Ok(ExitCode::from(super::failure::USAGE));
         };
         fields.push((name.to_owned(), value.trim().to_owned()));

@@ -3,8 +3,9 @@
 //! Reading order: `problem` (the error for the operator), `node` (YAML with places, the only user of the YAML crate),
 //! `findings` (collected problems), `decode` (one value), `settings` (mappings), `value` (one text to one value),
 //! `wording` (lists and suggestions in problems); then the sections: `build`, `process`, `listener`, `upstream`,
-//! `push`, `learn` and `cache`. On top of a valid file: `inspected` (findings with their places), `review` (warnings),
-//! `shape` and `schema` (a JSON Schema from the readers), `effective` (each setting of a route, and where it comes from).
+//! `push`, `learn`, `cache` and `log`. On top of a valid file: `inspected` (findings with their places), `review`
+//! (warnings), `shape` and `schema` (a JSON Schema from the readers), `effective` (each setting of a route, and where it
+//! comes from).
 //!
 //! The command line calls it before the server starts, and reload while the server runs.
 
@@ -16,6 +17,7 @@ mod findings;
 mod inspected;
 mod learn;
 mod listener;
+mod log;
 mod node;
 mod problem;
 mod process;

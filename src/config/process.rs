@@ -4,17 +4,23 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     cache,
-    decode::{At, file, integer, parse, size, time},
+    decode::{At, file, integer, parse, size, time, word},
     findings::{Findings, Reported},
     learn::{self, ManifestsPolicy},
+    log,
     settings::{read_settings, settings},
     upstream, value,
 };
-use crate::{cache::StoreLimits, upstream::ResolverPolicy};
+use crate::{
+    cache::StoreLimits,
+    telemetry::{log::LogPolicy, spans::TracesPolicy},
+    trace::RequestIdPolicy,
+    upstream::ResolverPolicy,
+};
 
 settings! {
     /// Settings of the process.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ProcessPolicy {
         /// Worker threads; 0 is one for each processor.
         threads: usize = 0, integer(0..=1024);
@@ -30,6 +36,12 @@ settings! {
         admin: Option<AdminEndpoint> = None, admin;
         /// The address on which metrics and health are told; `None` for none.
         metrics: Option<SocketAddr> = None, metrics;
+        /// The log.
+        log: LogPolicy = LogPolicy::default(), log::policy;
+        /// The ids of requests.
+        request_id: RequestIdPolicy = RequestIdPolicy::Off, word(REQUEST_ID);
+        /// Traces for a collector; `None` for none.
+        traces: Option<TracesPolicy> = None, log::traces;
         /// Limits of one client.
         limits: ClientLimits = ClientLimits::default(), ClientLimits::read;
         /// Resolution of the names of origin servers.
@@ -69,6 +81,12 @@ settings! {
         write_timeout: Duration = Duration::from_secs(60), time;
     }
 }
+
+const REQUEST_ID: &[(&str, RequestIdPolicy)] = &[
+    ("off", RequestIdPolicy::Off),
+    ("on", RequestIdPolicy::On),
+    ("respond", RequestIdPolicy::Respond),
+];
 
 /// The address on which a server takes commands, from this machine only.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,8 @@ pub(super) enum Shape {
     Words(Vec<&'static str>),
     /// An integer between two bounds, inclusive.
     Integer([i64; 2]),
+    /// A number from 0 to 1.
+    Share,
     /// A text, with the allowed values as problems name them.
     Text(String),
     /// A whole number with a unit: the allowed values, and the units as a regular expression.

@@ -14,6 +14,7 @@
 //! | `Arc<OriginExchange>` | `ProxyDigest::user_data` of a connection to an origin | `upstream/transport/paced.rs`, on connect | `proxy/pingora/mod.rs`, by `upstream::exchange` | when an attempt has its connection |
 //! | `PushedBy` | extensions of a request | `h2/respond/push.rs`, with each PUSH_PROMISE | `proxy/exchange.rs` | when the promised request begins |
 //! | `Arc<Received>` | extensions of a request | `proxy/rules/delivery.rs`, with each promise that is planned for a trusted peer | `proxy/hit.rs`, `proxy/exchange.rs` | when the promised request begins |
+//! | `TraceParent` | extensions of a request | `proxy/rules/delivery.rs`, with each promise of a document that is traced | `proxy/hit.rs`, `proxy/exchange.rs` | when the promised request begins |
 //! | `ResponseLimit` | extensions of a request | `proxy/pingora/origin.rs`, when the request is sent to an origin | `h2/respond/session.rs` | while the response is awaited |
 //! | `ResponseLimit::PASSED` | `ErrorType::Custom` | `h2/respond/session.rs`, when that limit has passed; `proxy/pingora/error.rs` | `proxy/pingora/error.rs`, `upstream/failure.rs` | when the attempt fails |
 //! | `Plan` | extensions of a response | `proxy/pingora/respond.rs`, before the response of a document, or with an interim one | `h2/respond/session.rs` | when the response is written |
@@ -25,6 +26,7 @@
 //! | `FillSource` | extensions of a `CacheMeta` | `proxy/rules/cache/storing.rs`, when a response is to be stored | `cache/store/storage.rs` | when its content begins |
 //! | `FoundObject` | extensions of a `CacheMeta` | `cache/store/storage.rs`, with a stored response that is found | `cache/store/storage.rs` | after a 304 |
 //! | `Revalidating` | extensions of a `CacheMeta` | `cache/store/trail.rs`, after a 304 | `cache/store/storage.rs` | when the stored response is updated |
+//! | `SCRATCH` | a thread's buffer of log lines, `telemetry/log/line.rs` | `telemetry/log/line.rs` | `telemetry/log/line.rs` | from one line to the next; it has nothing of a request |
 
 mod date;
 mod page;

@@ -21,6 +21,8 @@ labels! {
         Untrusted = "untrusted",
         /// A PROXY header is required, and is missing or malformed.
         ProxyHeader = "proxy_header",
+        /// It begins with another protocol than the listener's, or with a PROXY header where none is expected.
+        Unexpected = "unexpected",
         /// The process has too many open connections.
         Full = "full",
         /// The client has too many open connections.

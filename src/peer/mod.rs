@@ -81,6 +81,17 @@ pub struct ClientConnection {
     pub http2: Option<Arc<push::PushState>>,
     /// The `Date` of the HTTP/1.x response that is written next.
     pub date: ResponseDate,
+    /// TLS of the connection, where it ends here.
+    pub tls: Option<TlsSession>,
+}
+
+/// The facts of a TLS connection that are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsSession {
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
+    /// The protocol that was agreed on (RFC 7301).
+    pub alpn: Option<&'static str>,
 }
 
 /// Carries the `Date` of an origin's response past Pingora to the HTTP/1.x connection: Pingora overwrites `Date` in

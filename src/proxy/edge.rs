@@ -12,13 +12,15 @@ use std::{
 use arc_swap::ArcSwap;
 use pingora_cache::lock::CacheKeyLockImpl;
 
+use super::running::OpenRequests;
 use crate::{
     cache::{Lock, Retries, Store, Uncacheable},
     learn::ManifestStore,
     link::Target,
     push::{NotReusable, Unpushable, Witness},
     route::Route,
-    telemetry::RouteMeters,
+    telemetry::{RouteMeters, spans::Spans},
+    trace::{IdSource, RequestIdPolicy},
     upstream::Pool,
 };
 
@@ -28,6 +30,7 @@ pub struct Edge {
     pub(super) snapshot: Arc<ArcSwap<ProxySnapshot>>,
     pub(super) manifests: Arc<ManifestStore>,
     pub(super) cache: CacheParts,
+    pub(super) running: OpenRequests,
     unpushable: Mutex<Unpushable>,
     not_reusable: Mutex<NotReusable>,
     /// Whether that has none, so that most responses need not lock it.
@@ -45,6 +48,19 @@ pub struct ProxySnapshot {
     pub pools: Vec<Arc<Pool>>,
     /// The time limits of HTTP/1.x clients.
     pub timeouts: Timeouts,
+    /// The ids of requests.
+    pub request_ids: RequestIds,
+    /// The sender of spans; `None` without traces.
+    pub spans: Option<Arc<Spans>>,
+}
+
+/// The ids of requests: whether they have any, and new ones.
+#[derive(Debug, Default)]
+pub struct RequestIds {
+    /// Whether requests have an id.
+    pub policy: RequestIdPolicy,
+    /// New ids.
+    pub source: IdSource,
 }
 
 /// The time limits of an HTTP/1.x client; HTTP/2 has its own.
@@ -85,6 +101,8 @@ impl ProxySnapshot {
                 read: Duration::ZERO,
                 write: Duration::ZERO,
             },
+            request_ids: RequestIds::default(),
+            spans: None,
         }
     }
 }
@@ -97,10 +115,17 @@ impl Edge {
             snapshot,
             manifests,
             cache: CacheParts::new(store),
+            running: OpenRequests::default(),
             unpushable: Mutex::new(Unpushable::new(MAX_UNPUSHABLE)),
             not_reusable: Mutex::new(NotReusable::new(MAX_NOT_REUSABLE)),
             all_reusable: AtomicBool::new(true),
         }
+    }
+
+    /// Returns the number of running requests, as it changes.
+    #[must_use]
+    pub fn running(&self) -> OpenRequests {
+        self.running.clone()
     }
 
     /// Locks the URLs that are not promised for a while.

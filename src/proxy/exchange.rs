@@ -6,12 +6,12 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
 
-use super::{edge::ProxySnapshot, url::Url};
+use super::{edge::ProxySnapshot, running::OpenRequest, span::RequestTrace, url::Url};
 use crate::{
     cache::{OtherResponse, Passed, RequestFacts, Update, UrlHash},
     forwarded::{self, Received},
@@ -22,6 +22,7 @@ use crate::{
     push::{Csp, Delivery, PushState, PushedBy, Skips},
     route::Route,
     telemetry::RouteMeter,
+    trace::TraceParent,
     upstream::{self, InFlight, OriginFailure, OriginServer, Pool},
 };
 
@@ -84,6 +85,18 @@ pub struct Exchange {
     pub(super) skips: Skips,
     /// The reason why the pushed response was not delivered, or the request failed.
     pub(super) failure: Option<String>,
+    /// The failures of attempts at servers, where the access line has them.
+    pub(super) failures: Vec<String>,
+    /// The time from the choice of the last server to the head of its response, where the access line has it.
+    pub(super) origin_time: Option<Duration>,
+    /// The id of the request.
+    pub(super) request_id: Option<HeaderValue>,
+    /// The place of a promise's document in a trace.
+    pub(super) document_place: Option<TraceParent>,
+    /// The place of the request in a trace, if there are traces.
+    pub(super) trace: Option<Box<RequestTrace>>,
+    /// Counts the request as running.
+    pub(super) running: Option<OpenRequest>,
 }
 
 /// The part that the cache has in one exchange.
@@ -201,6 +214,12 @@ impl Exchange {
             page: None,
             skips: Skips::default(),
             failure: None,
+            failures: Vec::new(),
+            origin_time: None,
+            request_id: None,
+            document_place: None,
+            trace: None,
+            running: None,
         }
     }
 
@@ -210,6 +229,7 @@ impl Exchange {
         if !extensions.is_empty() {
             self.pushed_by = extensions.remove::<PushedBy>();
             self.received = extensions.remove::<Arc<Received>>();
+            self.document_place = extensions.remove::<TraceParent>();
             *extensions = Extensions::new();
         }
     }

@@ -18,7 +18,9 @@ use super::{
         cache::status::hit_status,
         head::{Fields as _, name},
         route::is_part,
+        trace::{self, TracedEnd, logged_place},
     },
+    span::RequestTrace,
     url::Url,
 };
 use crate::{
@@ -26,13 +28,16 @@ use crate::{
     exchange::{OnSent, ResponseSource, StoredResponse},
     forwarded::{self, Received},
     learn::{Learning, ManifestStore as Manifests},
-    peer::ClientConnection,
+    meter::Label as _,
+    peer::{ClientConnection, TlsSession},
     push::{Credentials, PushedBy, Skips},
     route::{self, Caching, Route, StatusField},
     telemetry::{
         CacheWord, ClientProtocol, FinishedRequest, RouteMeter,
-        access::{self, Access, Outcome},
+        access::{self, Access, AccessDetails, Outcome},
+        log::{AccessField, AccessFields},
     },
+    trace::{REQUEST_ID, RequestIdPolicy, TraceParent},
 };
 
 /// The source of responses that are sent without Pingora.
@@ -50,11 +55,11 @@ struct SentHit {
     status: StatusCode,
     /// The counters of its route; `None` for a promise, which counts where its stream ends.
     meter: Option<Arc<RouteMeter>>,
-    /// Boxed: only where lines are logged.
+    /// Boxed: only where lines are logged, or for a request with spans.
     line: Option<Box<HitLine>>,
 }
 
-/// The access line of such a response.
+/// The access line of such a response, and the place of its spans.
 #[derive(Debug)]
 struct HitLine {
     peer: SocketAddr,
@@ -65,6 +70,19 @@ struct HitLine {
     path_and_query: Box<str>,
     route: Box<str>,
     pushed_by: Option<u32>,
+    /// The further fields, where the settings ask for any.
+    details: Option<Box<HitDetails>>,
+    place: Option<RequestTrace>,
+}
+
+/// The further fields of an access line.
+#[derive(Debug)]
+struct HitDetails {
+    user_agent: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
+    traceparent: Option<HeaderValue>,
+    tls: Option<TlsSession>,
 }
 
 impl FreshResponses {
@@ -132,9 +150,16 @@ impl ResponseSource for FreshResponses {
                 client.count_hinted((url.scheme, url.authority, url.path_and_query), Instant::now);
             }
         }
-        let response = response(&object, route, now, is_unchanged);
+        let mut response = response(&object, route, now, is_unchanged);
         let has_content = !is_unchanged && request.method != Method::HEAD;
-        let line = || HitLine::new(request, connection, &url, route, pushed_by);
+        let id = request_id(&snapshot, request, connection);
+        if let (Some(id), RequestIdPolicy::Respond) = (&id, snapshot.request_ids.policy) {
+            response.headers_mut().set(&name::X_REQUEST_ID, id.clone());
+        }
+        let document = request.extensions.get::<TraceParent>().copied();
+        let place = trace::place(&snapshot, request, connection.peer.is_trusted, document, Instant::now());
+        let is_recorded = place.as_ref().is_some_and(|place| place.recorded.is_some());
+        let line = || HitLine::new(request, connection, &url, route, (id, place), pushed_by);
         let meter = snapshot.meters.of(Some(index));
         meter.cache.increment(CacheWord::Hit);
         Some(StoredResponse {
@@ -142,7 +167,7 @@ impl ResponseSource for FreshResponses {
                 started: Instant::now(),
                 status: response.status(),
                 meter: pushed_by.is_none().then(|| Arc::clone(meter)),
-                line: access::is_enabled().then(|| Box::new(line())),
+                line: (access::is_enabled() || is_recorded).then(|| Box::new(line())),
             })),
             body: if has_content {
                 object.body().clone()
@@ -220,9 +245,11 @@ impl HitLine {
         connection: &ClientConnection,
         url: &Url<'_>,
         route: &Route,
+        (id, place): (Option<HeaderValue>, Option<RequestTrace>),
         pushed_by: Option<PushedBy>,
     ) -> Self {
         let fields = told_by_peer(request);
+        let further = access::fields();
         Self {
             peer: connection.peer.address,
             client: forwarded::client(&connection.peer, fields),
@@ -232,8 +259,56 @@ impl HitLine {
             path_and_query: url.path_and_query.into(),
             route: route.name.clone(),
             pushed_by: pushed_by.map(|pushed| pushed.parent),
+            details: (!further.is_empty())
+                .then(|| Box::new(HitDetails::new(further, request, connection, (id, place.as_ref())))),
+            place,
         }
     }
+}
+
+impl HitDetails {
+    fn new(
+        fields: AccessFields,
+        request: &Parts,
+        connection: &ClientConnection,
+        (request_id, place): (Option<HeaderValue>, Option<&RequestTrace>),
+    ) -> Self {
+        let field = |field, name| request.headers.get(name).filter(|_| fields.has(field)).cloned();
+        let received = || field(AccessField::RequestId, REQUEST_ID);
+        Self {
+            user_agent: field(AccessField::UserAgent, header::USER_AGENT),
+            referer: field(AccessField::Referer, header::REFERER),
+            request_id: request_id
+                .filter(|_| fields.has(AccessField::RequestId))
+                .or_else(received),
+            traceparent: fields
+                .has(AccessField::Traceparent)
+                .then(|| logged_place(request, place))
+                .flatten(),
+            tls: connection.tls.filter(|_| fields.has(AccessField::Tls)),
+        }
+    }
+
+    fn as_logged(&self) -> AccessDetails<'_> {
+        AccessDetails {
+            user_agent: self.user_agent.as_ref(),
+            referer: self.referer.as_ref(),
+            request_id: self.request_id.as_ref(),
+            traceparent: self.traceparent.as_ref(),
+            tls: self.tls,
+            ..AccessDetails::default()
+        }
+    }
+}
+
+/// Returns the id of a request, where the response or the access line has one.
+fn request_id(snapshot: &ProxySnapshot, request: &Parts, connection: &ClientConnection) -> Option<HeaderValue> {
+    let is_used = match snapshot.request_ids.policy {
+        RequestIdPolicy::Off => false,
+        RequestIdPolicy::On => access::fields().has(AccessField::RequestId),
+        RequestIdPolicy::Respond => true,
+    };
+    is_used.then(|| trace::request_id(snapshot, request, connection.peer.is_trusted))
 }
 
 impl OnSent for SentHit {
@@ -254,7 +329,33 @@ impl OnSent for SentHit {
 }
 
 impl HitLine {
+    /// Gives the spans of the request away.
+    fn record(&self, place: &RequestTrace, status: StatusCode, bytes: usize, failure: Option<&str>) {
+        let url = Url {
+            scheme: self.scheme,
+            authority: &self.authority,
+            path: self.path_and_query.split('?').next().unwrap_or_default(),
+            path_and_query: &self.path_and_query,
+        };
+        let end = TracedEnd {
+            status: Some(status),
+            route: Some(&self.route),
+            cache: Some(CacheWord::Hit.label()),
+            promises: 0,
+            bytes,
+            failure,
+        };
+        trace::record(place, (&self.method, &url), &end);
+    }
+
+    /// Writes the line, and gives the spans away.
     fn write(&self, status: StatusCode, duration: Duration, bytes: usize, failure: Option<&str>) {
+        if let Some(place) = &self.place {
+            self.record(place, status, bytes, failure);
+        }
+        if !access::is_enabled() {
+            return;
+        }
         access::write(&Access {
             peer: Some(self.peer),
             client: Some(self.client),
@@ -277,6 +378,10 @@ impl HitLine {
             server: None,
             tries: 0,
             failure,
+            details: self
+                .details
+                .as_deref()
+                .map_or_else(AccessDetails::default, HitDetails::as_logged),
         });
     }
 }

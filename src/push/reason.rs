@@ -135,13 +135,16 @@ pub struct Skips {
 
 impl Default for Skips {
     fn default() -> Self {
-        Self {
-            counts: [0; SkipReason::ALL.len()],
-        }
+        Self::NONE
     }
 }
 
 impl Skips {
+    /// No link was skipped.
+    pub const NONE: Self = Self {
+        counts: [0; SkipReason::ALL.len()],
+    };
+
     /// Counts one more link; a count stops at 65,535.
     pub fn add(&mut self, reason: SkipReason) {
         if let Some(count) = self.counts.get_mut(reason as usize) {

@@ -6,14 +6,15 @@
 //! | signal | |
 //! |---|---|
 //! | SIGHUP | reads the configuration again |
+//! | SIGUSR1 | opens the file of the log again |
 //! | SIGUSR2 | starts a new process from the binary, which takes the sockets over |
 //! | SIGQUIT | hands the listening sockets over to a process that waits for them, then acts as SIGTERM |
 //! | SIGTERM | lets running requests finish within `graceful_timeout`; a second SIGTERM acts as SIGINT |
 //! | SIGINT | ends at once |
 
-use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{error::Error, future::pending, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
-use log::{debug, error, info, warn};
+use ::log::{debug, error, info, warn};
 use pingora::{
     server::{RunArgs, Server as PingoraServer},
     services::background::background_service,
@@ -23,14 +24,14 @@ use tokio::{
     net::TcpStream,
     sync::{Mutex, mpsc},
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, interval_at, timeout},
+    time::{Instant, interval_at, sleep_until, timeout},
 };
 
 use super::{
     error::ServerError,
     manifests,
     observe::{LifeStage, ObservedServer},
-    parts::{ListenerError, ServerParts, warn_of},
+    parts::{PartsError, ServerParts, warn_of},
     process::{ChangeKind, ChangeOutcome, OutcomeFile, PidLock},
     signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},
     successor,
@@ -38,6 +39,8 @@ use super::{
 use crate::{
     config::{self, Config, Problems},
     listen::OpenConnections,
+    proxy::OpenRequests,
+    telemetry::log::{self, LogChange, LogFileError},
 };
 
 /// Why a reload changed nothing.
@@ -46,15 +49,32 @@ pub enum ReloadError {
     /// The configuration has problems.
     #[error("{0}")]
     Config(Problems),
-    /// The TLS of a listener cannot be set up.
+    /// The TLS of a listener or the traces cannot be set up.
     #[error(transparent)]
-    Listener(#[from] ListenerError),
+    Parts(#[from] PartsError),
+    /// The file of the log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogFileError),
     /// The task that reads the configuration has panicked.
     #[error("the configuration could not be read to its end")]
     Panicked,
     /// The server was not started from a file.
     #[error("this server has no configuration file")]
     NoFile,
+}
+
+/// The work that a shutdown lets finish.
+#[derive(Debug, Clone)]
+pub(super) struct OpenWork {
+    pub(super) connections: OpenConnections,
+    pub(super) requests: OpenRequests,
+}
+
+impl std::fmt::Display for OpenWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (connections, requests) = (self.connections.count(), self.requests.count());
+        write!(f, "{connections} connections with {requests} running requests")
+    }
 }
 
 /// The state for reloads and upgrades of a running server.
@@ -93,16 +113,20 @@ impl SignalControl {
     pub(super) async fn run(
         mut self,
         pingora: PingoraServer,
-        connections: OpenConnections,
+        work: OpenWork,
         lock: Option<PidLock>,
         addresses: &[SocketAddr],
         observed: &ObservedServer,
     ) -> Result<(), ServerError> {
         self.lock = lock;
-        let ended = self.obey(pingora, connections, addresses, observed).await;
+        let ended = self.obey(pingora, work, addresses, observed).await;
         // If a new process has taken over, the file belongs to it.
         if self.lock.as_ref().is_none_or(PidLock::is_held) {
             self.save_manifests().await;
+        }
+        if let Some(spans) = self.parts.edge.load().spans.clone() {
+            // On another thread: it waits for the collector.
+            let _ = spawn_blocking(move || spans.end()).await;
         }
         ended
     }
@@ -110,7 +134,7 @@ impl SignalControl {
     async fn obey(
         &mut self,
         mut pingora: PingoraServer,
-        connections: OpenConnections,
+        work: OpenWork,
         addresses: &[SocketAddr],
         observed: &ObservedServer,
     ) -> Result<(), ServerError> {
@@ -118,7 +142,7 @@ impl SignalControl {
         self.parts.keep_up();
         let (done, mut ended) = mpsc::unbounded_channel();
         let drained = Drained {
-            connections,
+            connections: work.connections.clone(),
             done: done.clone(),
         };
         pingora.add_service(background_service("drain", drained));
@@ -152,6 +176,7 @@ impl SignalControl {
         }
         tell_systemd(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]);
         let mut ending = false;
+        let mut cut_at = None;
         let mut handed_over = false;
         let mut save = interval_at(Instant::now() + SAVE_EVERY, SAVE_EVERY);
         loop {
@@ -160,14 +185,14 @@ impl SignalControl {
                 // here, and it would count as a second one.
                 biased;
                 _ = signals.terminate.recv() => if ending {
-                    warn!("a second SIGTERM: what is in flight is cut");
+                    warn!("a second SIGTERM: {work} are cut");
                     return Ok(());
                 },
-                // After a hand-over Pingora still accepts for some seconds, and ignores signals.
-                _ = signals.interrupt.recv() => if ending || handed_over {
-                    warn!("SIGINT: what is in flight is cut");
+                // Pingora obeys this signal, too, but not after a hand-over, when it still accepts for some seconds.
+                _ = signals.interrupt.recv() => {
+                    warn!("SIGINT: {work} are cut");
                     return Ok(());
-                },
+                }
                 end = ended.recv() => match end {
                     Some(EndStage::HandingOver) => {
                         handed_over = true;
@@ -179,6 +204,9 @@ impl SignalControl {
                     Some(EndStage::Draining) => {
                         ending = true;
                         observed.enter(LifeStage::Draining);
+                        let graceful_timeout = self.config.server.graceful_timeout;
+                        cut_at = Instant::now().checked_add(graceful_timeout);
+                        info!("shutting down: {work} may finish within {graceful_timeout:?}");
                         // After a hand-over the new process is the service. With STOPPING from this one, systemd would
                         // kill the new process after TimeoutStopSec.
                         if !handed_over {
@@ -186,18 +214,23 @@ impl SignalControl {
                         }
                     }
                     Some(EndStage::Drained) => {
-                        info!("every connection has finished");
+                        info!("every connection has finished, none was cut");
                         return Ok(());
                     }
                     Some(EndStage::Stopped) => return Ok(()),
                     None => return thread.join().map_err(|_| ServerError::Stopped),
                 },
+                () = at(cut_at) => {
+                    warn!("graceful_timeout is over: {work} are cut");
+                    return Ok(());
+                }
                 _ = save.tick(), if !ending => self.begin_to_save(),
                 _ = signals.hangup.recv() => if ending {
                     self.refuse(ChangeKind::Reload, ENDING);
                 } else {
                     self.reload_and_tell().await;
                 },
+                _ = signals.user1.recv() => reopen_log(),
                 _ = signals.user2.recv() => if ending {
                     self.refuse(ChangeKind::Upgrade, ENDING);
                 } else {
@@ -267,7 +300,9 @@ impl SignalControl {
             .map_err(|_| ReloadError::Panicked)?
             .map_err(ReloadError::Config)?;
         let kept = keep_fixed(&self.config, &mut config);
+        let log = LogChange::to(&config.server.log)?;
         self.parts.replace(&config)?;
+        log.apply();
         self.parts.keep_up();
         warn_of(&config);
         self.config = config;
@@ -358,6 +393,23 @@ fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Waits until a time; for ever if there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Opens the file of the log again, and says so in the new one.
+fn reopen_log() {
+    match log::reopen() {
+        Ok(Some(file)) => info!("the log {} is open again", file.display()),
+        Ok(None) => info!("SIGUSR1: the log goes to standard error, nothing is opened again"),
+        Err(e) => error!("the old file of the log is written on: {}", with_causes(&e)),
+    }
 }
 
 /// Waits until all of these addresses accept connections: Pingora starts its listeners on its own thread, and reports

@@ -2,7 +2,8 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-use super::{parts::ListenerError, process::ProcessError};
+use super::{parts::PartsError, process::ProcessError};
+use crate::telemetry::log::LogFileError;
 
 /// Why a server does not start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +30,12 @@ pub enum ServerError {
         /// The address.
         address: SocketAddr,
     },
-    /// The TLS of a listener cannot be set up.
+    /// The TLS of a listener or the traces cannot be set up.
     #[error(transparent)]
-    Listener(#[from] ListenerError),
+    Parts(#[from] PartsError),
+    /// The file of the log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogFileError),
     /// The pid file or the old process cannot be used.
     #[error(transparent)]
     Process(#[from] ProcessError),

@@ -24,8 +24,9 @@ mod successor;
 mod writable;
 
 use std::{
+    fmt::Write as _,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::{Duration, SystemTime},
@@ -47,7 +48,7 @@ pub use admin::{PURGE_PATH, PurgeRequest, Purged, Refused};
 pub use control::ReloadError;
 pub use error::ServerError;
 pub use learned::{KnownLink, LEARNED_PATH, LearnedDocument, LearnedError, LearnedRequest};
-pub use parts::ListenerError;
+pub use parts::{ListenerError, PartsError};
 pub use process::{ProcessError, Reloaded, RunningServer};
 pub use sockets::Sockets;
 pub use successor::tell_failure;
@@ -57,11 +58,12 @@ use crate::{
     config::Config,
     h2,
     listen::{Acceptor, OpenConnections, ServeHttp2, UpgradeRequest},
+    peer::ProxyProtocol,
     proxy::{Edge, FreshResponses},
-    telemetry::Http2Meter,
+    telemetry::{Http2Meter, log::LogChange},
     upstream::Connector,
 };
-use control::SignalControl;
+use control::{OpenWork, SignalControl};
 use observe::{LifeStage, MetricsEndpoint, ObservedServer};
 use parts::{ServerParts, warn_of};
 use process::{PidFile, PidLock};
@@ -70,7 +72,7 @@ use sockets::{Listening, OpenSocket};
 /// A server that is ready to run.
 pub struct Server {
     pingora: PingoraServer,
-    connections: OpenConnections,
+    work: OpenWork,
     addresses: Vec<SocketAddr>,
     control: SignalControl,
     pid_file: Option<PidFile>,
@@ -88,9 +90,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address or the admin socket cannot be listened on, TLS cannot be set up, another server has the pid file, or a
-    /// takeover has none.
+    /// An address or the admin socket cannot be listened on, TLS cannot be set up, the log's file cannot be opened,
+    /// another server has the pid file, or a takeover has none.
     pub fn new(config: Config, source: Option<PathBuf>, sockets: Sockets) -> Result<Self, ServerError> {
+        LogChange::to(&config.server.log)?.apply();
         warn_of(&config);
         descriptors::raise();
         let pid_file = config.server.pid_file.clone().map(PidFile::new);
@@ -151,17 +154,19 @@ impl Server {
             connections.clone(),
             Arc::clone(&observed.listen),
         );
-        let service = ProxyServiceBuilder::new(
-            &pingora.configuration,
-            Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache),
-        )
-        .name("edge")
-        .custom(
-            Connector::new(ConnectorOptions::from_server_conf(&pingora.configuration)),
-            every_connection(acceptor),
-        )
-        .server_options(all_custom())
-        .build();
+        let edge = Edge::new(Arc::clone(&parts.edge), Arc::clone(&parts.manifests), parts.cache);
+        let work = OpenWork {
+            connections,
+            requests: edge.running(),
+        };
+        let service = ProxyServiceBuilder::new(&pingora.configuration, edge)
+            .name("edge")
+            .custom(
+                Connector::new(ConnectorOptions::from_server_conf(&pingora.configuration)),
+                every_connection(acceptor),
+            )
+            .server_options(all_custom())
+            .build();
         pingora.add_service(Listening::new(service, &addresses, open));
         if let Some(entrance) = &config.server.admin {
             pingora.add_service(admin::service(
@@ -171,9 +176,13 @@ impl Server {
                 sockets,
             )?);
         }
+        info!(
+            "{}",
+            started(&config, source.as_deref(), &pingora.configuration, &addresses)
+        );
         Ok(Self {
             pingora,
-            connections,
+            work,
             addresses,
             control: SignalControl::new(config, source, parts),
             pid_file,
@@ -220,13 +229,9 @@ impl Server {
                 .start(Arc::clone(&self.observed))
                 .map_err(ServerError::Runtime)?;
         }
-        let control = self.control.run(
-            self.pingora,
-            self.connections,
-            self.lock,
-            &self.addresses,
-            &self.observed,
-        );
+        let control = self
+            .control
+            .run(self.pingora, self.work, self.lock, &self.addresses, &self.observed);
         runtime.block_on(control)
     }
 }
@@ -251,8 +256,9 @@ fn conf(config: &Config, pid_file: Option<&PidFile>) -> ServerConf {
     let threads = config.server.threads;
     let mut conf = ServerConf {
         threads: if threads == 0 { processors() } else { threads },
-        grace_period_seconds: Some(whole_seconds(config.server.graceful_timeout)),
-        // This begins after the grace period: requests that still run then are cut.
+        // Requests that still run after `graceful_timeout` are cut by the end of the process, which `control` brings
+        // about and logs. Pingora's own period begins with the hand-over of an upgrade.
+        grace_period_seconds: Some(whole_seconds(config.server.graceful_timeout) + PINGORA_LATER),
         graceful_shutdown_timeout_seconds: Some(1),
         upstream_keepalive_pool_size: config.server.idle_origin_connections,
         ..ServerConf::default()
@@ -263,6 +269,32 @@ fn conf(config: &Config, pid_file: Option<&PidFile>) -> ServerConf {
         conf.upgrade_sock = pid_file.socket().display().to_string();
     }
     conf
+}
+
+/// Seconds after the end of `graceful_timeout` at which Pingora would cut what still runs.
+const PINGORA_LATER: u64 = 5;
+
+/// Returns what the log says of a server that starts: version, file, threads and listeners.
+fn started(config: &Config, source: Option<&Path>, conf: &ServerConf, addresses: &[SocketAddr]) -> String {
+    let mut text = format!("linkpush {} starts", env!("CARGO_PKG_VERSION"));
+    if let Some(source) = source {
+        // Writing to a String never fails.
+        let _ = write!(text, " by {}", source.display());
+    }
+    let _ = write!(text, " with {} threads on", conf.threads);
+    for (listener, address) in config.listeners.iter().zip(addresses) {
+        let layer = if listener.certificates.is_empty() {
+            "cleartext"
+        } else {
+            "TLS"
+        };
+        let header = match listener.proxy_protocol {
+            ProxyProtocol::Off => "",
+            ProxyProtocol::Required => ", PROXY protocol",
+        };
+        let _ = write!(text, " {address} ({layer}{header})");
+    }
+    text
 }
 
 /// Returns a time in seconds, rounded up.

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use log::warn;
+use opentelemetry_otlp::ExporterBuildError;
 
 use super::{config_status::ConfigStatus, descriptors, manifests};
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     learn::ManifestStore,
     listen::{self, Tls, TlsError},
     proxy,
-    telemetry::RouteMeters,
+    telemetry::{RouteMeters, spans::Spans},
     upstream::{self, Pool, Resolver},
     url_hash::random_secret,
 };
@@ -27,6 +28,17 @@ pub struct ListenerError {
     address: SocketAddr,
     /// The cause.
     source: TlsError,
+}
+
+/// Why a configuration cannot be made ready to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum PartsError {
+    /// The TLS of a listener cannot be set up.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
+    /// The collector of traces cannot be used.
+    #[error("server.traces.otlp")]
+    Traces(#[from] ExporterBuildError),
 }
 
 /// The settings that a reload replaces, each loaded once per connection or request; and the stores, which outlive
@@ -48,8 +60,8 @@ pub(super) struct ServerParts {
 
 impl ServerParts {
     /// Makes the parts of a configuration whose listeners have these actual addresses.
-    pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, ListenerError> {
-        let new = Ready::new(config, &addresses, &[], &RouteMeters::default())?;
+    pub(super) fn new(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self, PartsError> {
+        let new = Ready::new(config, &addresses, &[], (&RouteMeters::default(), None))?;
         Ok(Self {
             edge: Arc::new(ArcSwap::from_pointee(new.edge)),
             listen: Arc::new(ArcSwap::from_pointee(new.listen)),
@@ -64,9 +76,10 @@ impl ServerParts {
 
     /// Makes the parts of another configuration, then replaces these; an error leaves everything unchanged. Its
     /// listeners must have the same addresses in the same order.
-    pub(super) fn replace(&self, config: &Config) -> Result<(), ListenerError> {
+    pub(super) fn replace(&self, config: &Config) -> Result<(), PartsError> {
         let old = self.edge.load();
-        let new = Ready::new(config, &self.addresses, &old.pools, &old.meters)?;
+        let kept = (&old.meters, old.spans.as_ref());
+        let new = Ready::new(config, &self.addresses, &old.pools, kept)?;
         self.edge.store(Arc::new(new.edge));
         self.listen.store(Arc::new(new.listen));
         self.http2.store(Arc::new(new.http2));
@@ -90,15 +103,20 @@ struct Ready {
 }
 
 impl Ready {
-    /// Makes the parts. Pools of `pools` whose settings have not changed are reused with their state, and the counters of
-    /// routes in `meters` whose names have not changed go on.
+    /// Makes the parts. Pools of `pools` whose settings have not changed are reused with their state, and so are `spans`;
+    /// the counters of routes in `meters` whose names have not changed go on.
     fn new(
         config: &Config,
         addresses: &[SocketAddr],
         pools: &[Arc<Pool>],
-        meters: &RouteMeters,
-    ) -> Result<Self, ListenerError> {
+        (meters, spans): (&RouteMeters, Option<&Arc<Spans>>),
+    ) -> Result<Self, PartsError> {
         let limits = &config.server.limits;
+        let spans = match (&config.server.traces, spans) {
+            (None, _) => None,
+            (Some(policy), Some(kept)) if kept.policy() == policy => Some(Arc::clone(kept)),
+            (Some(policy), _) => Some(Arc::new(Spans::new(policy.clone())?)),
+        };
         let names = Resolver::new(config.server.resolver.clone());
         let pools = upstream::renew(&config.upstreams, &names, pools);
         let listeners = config
@@ -106,7 +124,7 @@ impl Ready {
             .iter()
             .zip(addresses)
             .map(|(listener, address)| listening(listener, *address))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, ListenerError>>()?;
         Ok(Self {
             edge: proxy::ProxySnapshot {
                 meters: RouteMeters::renew(config.routes.iter().map(|route| &*route.name), meters),
@@ -116,6 +134,11 @@ impl Ready {
                     read: limits.read_timeout,
                     write: limits.write_timeout,
                 },
+                request_ids: proxy::RequestIds {
+                    policy: config.server.request_id,
+                    ..proxy::RequestIds::default()
+                },
+                spans,
             },
             listen: listen::ListenSnapshot {
                 limits: listen::ListenLimits {

@@ -16,10 +16,11 @@ use tokio::{
 
 use crate::listen::OpenConnections;
 
-/// The signals that `control` obeys. They are registered before the pid file is written: an unregistered SIGHUP or
-/// SIGUSR2 ends a process.
+/// The signals that `control` obeys. They are registered before the pid file is written: an unregistered SIGHUP,
+/// SIGUSR1 or SIGUSR2 ends a process.
 pub(super) struct Signals {
     pub(super) hangup: Signal,
+    pub(super) user1: Signal,
     pub(super) user2: Signal,
     pub(super) terminate: Signal,
     pub(super) interrupt: Signal,
@@ -29,6 +30,7 @@ impl Signals {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -78,6 +78,7 @@ pub fn unwritable(process: &ProcessPolicy) -> Vec<Unwritable> {
         _ => None,
     };
     check("server.admin", socket, unix_socket);
+    check("server.log.file", process.log.file.as_deref(), appended);
     found
 }
 
@@ -107,6 +108,18 @@ fn replaced(path: &Path) -> Result<(), UnwritableCause> {
     match kind(path)? {
         Some(kind) if !kind.is_file() => Err(UnwritableCause::Occupied(word(kind))),
         _ => Ok(()),
+    }
+}
+
+/// Checks the path of a file to which lines are appended; any device will do, too.
+fn appended(path: &Path) -> Result<(), UnwritableCause> {
+    match kind(path)? {
+        None => folder(path),
+        Some(kind) if kind.is_dir() => Err(UnwritableCause::Occupied(word(kind))),
+        Some(_) => {
+            let open = OpenOptions::new().append(true).open(path);
+            open.map(drop).map_err(UnwritableCause::File)
+        }
     }
 }
 
@@ -251,6 +264,26 @@ mod tests {
             said.ends_with("is too long for the socket of an upgrade, at most 107 bytes"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_log_is_a_file_or_a_device_to_append_to() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("edge.log");
+        let tried = |path: &Path| appended(path).map_err(|cause| cause.to_string());
+        assert_eq!(tried(&file), Ok(()));
+        assert!(!file.exists());
+        fs::write(&file, "line\n").expect("a file");
+        assert_eq!(tried(&file), Ok(()));
+        assert_eq!(fs::read_to_string(&file).expect("a file"), "line\n");
+        assert_eq!(tried(Path::new("/dev/null")), Ok(()));
+        assert_eq!(
+            tried(folder.path()),
+            Err("there is a folder at this path".to_owned()),
+            "no folder"
+        );
+        let absent = tried(&folder.path().join("absent/edge.log")).expect_err("no folder");
+        assert!(absent.starts_with("there is no folder "), "{absent}");
     }
 
     #[test]

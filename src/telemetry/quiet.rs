@@ -5,29 +5,25 @@
 //!
 //! One dropped error comes from a race in Pingora 0.9.1: a thread may take an idle connection to an origin from the
 //! pool before the task that watches it has released it. Pingora then drops that connection, opens another and logs an
-//! error, for less than one in 1000 requests under load.
+//! error, for less than one in 1000 requests under load. Another belongs to each upgrade: the new process finds at first
+//! that the old one has not sent its sockets yet, and waits.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Mutex, PoisonError},
-    time::Instant,
-};
+use std::{fmt, time::Instant};
 
 use log::{Level, Log, Metadata, Record};
 
 use super::{
     exhausted,
-    seldom::{LeftOut, Seldom},
+    seldom::{LeftOut, SeldomEach},
 };
 
 /// A logger that passes other lines on. Each warning of Pingora is rate-limited, unless debug lines of its target are
 /// on.
 #[derive(Debug)]
-pub struct Quiet<L> {
+pub(super) struct Quiet<L> {
     log: L,
     /// Rate limits by the source line that warns.
-    warnings: Mutex<HashMap<LogPlace, Seldom>>,
+    warnings: SeldomEach<LogPlace>,
 }
 
 type LogPlace = (Option<&'static str>, Option<u32>);
@@ -36,9 +32,13 @@ type LogPlace = (Option<&'static str>, Option<u32>);
 /// rate-limited.
 const TARGET: &str = "pingora_core::connectors";
 
-/// Errors that only mean that a client or an origin broke off, by target and first words. The access line has the
-/// cause.
-const OF_OTHERS: [(&str, &str); 3] = [
+/// Errors that only mean that a client, an origin or the process before an upgrade broke off or is late, by target and
+/// first words. For clients and origins, the access line has the cause.
+const OF_OTHERS: [(&str, &str); 4] = [
+    (
+        "pingora_core::server::transfer_fd",
+        "No incoming socket transfer, sleep",
+    ),
     ("pingora_proxy::proxy_cache", "Fail to serve cache"),
     ("pingora_proxy::proxy_cache", "upstream response filter error on 304"),
     ("pingora_proxy::proxy_h1", "Error finish sending body to downstream"),
@@ -54,10 +54,10 @@ fn can_be_ignored(record: &Record<'_>) -> bool {
 impl<L: Log> Quiet<L> {
     /// Returns a filter in front of `log`.
     #[must_use]
-    pub fn new(log: L) -> Self {
+    pub(super) fn new(log: L) -> Self {
         Self {
             log,
-            warnings: Mutex::default(),
+            warnings: SeldomEach::default(),
         }
     }
 
@@ -81,8 +81,7 @@ impl<L: Log> Quiet<L> {
 
     fn may_warn(&self, record: &Record<'_>) -> Option<LeftOut> {
         let place = (record.file_static(), record.line());
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        warnings.entry(place).or_default().may_warn(Instant::now())
+        self.warnings.may_warn(place, Instant::now())
     }
 }
 

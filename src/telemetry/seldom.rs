@@ -1,7 +1,9 @@
 //! Limits the rate of a warning that clients can cause at will, and counts the warnings left out.
 
 use std::{
+    collections::HashMap,
     fmt,
+    hash::Hash,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,6 +16,26 @@ pub struct Seldom(Mutex<SeldomState>);
 struct SeldomState {
     last: Option<Instant>,
     left_out: u64,
+}
+
+/// A limit for each of some kinds of warnings, which share no count. The kinds must be bounded: names of reasons,
+/// addresses of listeners.
+#[derive(Debug)]
+pub struct SeldomEach<K>(Mutex<HashMap<K, Seldom>>);
+
+impl<K> Default for SeldomEach<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> SeldomEach<K> {
+    /// Returns the number of warnings of this kind left out, as [`Seldom::may_warn`] does.
+    #[must_use]
+    pub fn may_warn(&self, kind: K, now: Instant) -> Option<LeftOut> {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.entry(kind).or_default().may_warn(now)
+    }
 }
 
 /// Least time between two warnings: at most six lines a minute.
@@ -71,5 +93,15 @@ mod tests {
         let next = seldom.may_warn(start + PAUSE).expect("a pause later");
         assert_eq!(next.to_string(), " (5 more like it were not logged)");
         assert_eq!(seldom.may_warn(start + PAUSE * 2).expect("another").to_string(), "");
+    }
+
+    #[test]
+    fn kinds_of_warnings_have_limits_of_their_own() {
+        let each = SeldomEach::default();
+        let start = Instant::now();
+        assert!(each.may_warn(("one", 1), start).is_some());
+        assert!(each.may_warn(("one", 1), start).is_none());
+        assert!(each.may_warn(("one", 2), start).is_some());
+        assert!(each.may_warn(("two", 1), start).is_some());
     }
 }

@@ -231,7 +231,7 @@ async fn the_installation_of_the_document_starts_reloads_upgrades_and_purges() {
     let machine = Machine {
         folder: tempfile::tempdir().expect("a temporary folder"),
     };
-    for folder in ["/usr/local/bin", "/etc/systemd/system"] {
+    for folder in ["/usr/local/bin", "/etc/systemd/system", "/etc/logrotate.d"] {
         fs::create_dir_all(machine.at(folder)).expect("a folder");
     }
     let install = commands_below("\n## Under systemd\n");
@@ -354,8 +354,7 @@ async fn the_hops_of_the_document_fit_together() {
         "daemon off;\npid {state}/nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\ninclude {state}/shop.conf;\n}}\n"
     );
     write("shop.conf", &one("nginx", "listen"));
-    let main = write("nginx.conf", &conf);
-    let log = format!("{state}/nginx.log");
+    let (main, log) = (write("nginx.conf", &conf), format!("{state}/nginx.log"));
     let _nginx = Program::start("nginx", &["-e", &log, "-c", text(&main)], nginx).await;
     let file = write("balancer.cfg", &one("haproxy", "frontend internal"));
     let _balancer = Program::start("haproxy", &["-db", "-f", text(&file)], balancer).await;

@@ -178,6 +178,8 @@ async fn what_is_in_flight_finishes_in_the_old_process() {
     assert_eq!(page.answer.body, b"page");
     assert!(edge.ended().await, "the old process ends well");
     assert_eq!(Client::connect(edge.address).await.get("/").await.answer.body, b"page");
+    // The new process writes into the same pipe.
+    assert_eq!(edge.count_lines(" ERROR "), 0, "{:?}", edge.log());
 }
 
 #[tokio::test]

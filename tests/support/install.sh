@@ -24,6 +24,7 @@ test  varnishd varnish
 test  nginx   nginx
 test  systemd-analyze systemd
 test  promtool prometheus
+test  logrotate logrotate
 clients javac   default-jdk-headless
 clients python3 python3
 clients /usr/lib/python3*/ensurepip/__init__.py python3-venv

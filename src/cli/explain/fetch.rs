@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, url: &Url) -> anyhow::Result<ExitCode> {
     let (mut request, itinerary) = match described(args, url) {
         Ok(described) => described,
         Err(e) => {
-            report(&e);
+            eprint!("{}", report(&e));
             return Ok(ExitCode::from(USAGE));
         }
     };

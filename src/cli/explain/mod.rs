@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return fetch::run(args, url);
     }
     let wrong = |e| {
-        super::failure::report(&e);
+        eprint!("{}", super::failure::report(&e));
         Ok(ExitCode::from(USAGE))
     };
     let mut request = match described(args) {

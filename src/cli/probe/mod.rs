@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let itinerary = match args.itinerary() {
         Ok(itinerary) => itinerary,
         Err(problem) => {
-            super::failure::report(&anyhow::Error::msg(problem));
+            eprint!("{}", super::failure::report(&anyhow::Error::msg(problem)));
             return Ok(ExitCode::from(super::failure::USAGE));
         }
     };

@@ -66,6 +66,7 @@ fn of_path(path: &str, shapes: &BTreeMap<String, Vec<Shape>>, handbook: &Handboo
             Shape::Null => json!({ "type": "null" }),
             Shape::Words(words) => json!({ "enum": words }),
             Shape::Integer([least, most]) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+            Shape::Share => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
             Shape::Text(allowed) => json!({ "type": "string", "$comment": allowed }),
             Shape::Quantity(allowed, units) => {
                 json!({ "type": "string", "pattern": format!("^[0-9]+{units}$"), "$comment": allowed })

@@ -2,7 +2,7 @@
 //! records the client's settings and refusals of pushes, and logs and counts faults.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll, Waker},
     time::Instant,
 };
@@ -11,7 +11,7 @@ use http::{Version, request::Parts};
 use log::{debug, warn};
 use pingora::apps::HttpServerApp;
 
-use super::serve::Driver;
+use super::{serve::Driver, unserved::log_unserved};
 use crate::{
     h2::{
         core::{Event, Fault, Key},
@@ -21,8 +21,11 @@ use crate::{
             mux::{Promised, Side},
         },
     },
-    telemetry::access,
+    telemetry::{access, seldom::SeldomEach},
 };
+
+/// Rate limits of the warnings of floods, by fault.
+static FLOODS: LazyLock<SeldomEach<&'static str>> = LazyLock::new(SeldomEach::default);
 
 impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
     /// Handles all events, and serves the promises that streams have sent.
@@ -37,8 +40,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                     reason,
                     by,
                 } => {
-                    if reason.is_some() && self.pending.is_anything_waiting() {
-                        self.pending.remove(key);
+                    if let Some(reason) = reason
+                        && self.pending.is_anything_waiting()
+                        && let Some(queued) = self.pending.remove(key)
+                    {
+                        let why = format_args!("reset before it started: {reason}");
+                        log_unserved(self.connection.facts.as_deref(), &queued, &why);
                     }
                     side.end(sent, reason, by);
                 }
@@ -101,7 +108,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Driver<A> {
                     of()
                 );
             }
-            None if fault.is_flood() => warn!("closing an HTTP/2 connection{}: {fault}", of()),
+            None if fault.is_flood() => match FLOODS.may_warn(fault.name(), Instant::now()) {
+                Some(left_out) => warn!("closing an HTTP/2 connection{}: {fault}{left_out}", of()),
+                None => debug!("closing an HTTP/2 connection{}: {fault}", of()),
+            },
             None => debug!("closing an HTTP/2 connection{}: {fault}", of()),
         }
     }

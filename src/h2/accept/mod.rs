@@ -1,8 +1,8 @@
 //! Drives a connection and starts its requests.
 //!
 //! Reading order: `serve` (the driver: reads, writes, wakes), `dispatch` (its work on events), `expiry` (its time
-//! limits), `pending` (requests that wait), `scheduler` (when they start), `start` (their tasks), `h2c` (connections
-//! that began as HTTP/1.1).
+//! limits), `pending` (requests that wait), `scheduler` (when they start), `start` (their tasks), `unserved` (those that
+//! end before), `h2c` (connections that began as HTTP/1.1).
 
 mod dispatch;
 mod expiry;
@@ -11,6 +11,7 @@ mod pending;
 pub(super) mod scheduler;
 pub(super) mod serve;
 mod start;
+mod unserved;
 
 use std::sync::Arc;
 

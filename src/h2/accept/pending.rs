@@ -31,12 +31,13 @@ pub(super) struct Pending {
 /// more of them would only occupy origin connections.
 const PLACES: usize = 32;
 
+/// A request or promise that waits.
 #[derive(Debug)]
-struct Queued {
-    head: Box<Parts>,
+pub(super) struct Queued {
+    pub(super) head: Box<Parts>,
     stream: Stream,
     urgency: Urgency,
-    since: Instant,
+    pub(super) since: Instant,
     /// Its place in the number of requests that wait for the scheduler; `None` for a promise that waits for a place.
     counted: Option<Counted>,
 }
@@ -146,16 +147,18 @@ impl Pending {
         }
     }
 
-    /// Removes a stream that was reset, if it is queued.
-    pub(super) fn remove(&mut self, key: Key) {
-        for queue in [&mut self.queue, &mut self.held] {
-            queue.retain(|queued| queued.stream.key() != key);
-        }
+    /// Removes a stream that was reset, and returns it if it was queued.
+    pub(super) fn remove(&mut self, key: Key) -> Option<Queued> {
+        [&mut self.queue, &mut self.held].into_iter().find_map(|queue| {
+            let at = queue.iter().position(|queued| queued.stream.key() == key)?;
+            queue.remove(at)
+        })
     }
 
-    /// Drops all requests that wait.
-    pub(super) fn clear(&mut self) {
-        (self.queue, self.held) = (VecDeque::new(), VecDeque::new());
+    /// Removes all requests that wait, and returns them.
+    pub(super) fn clear(&mut self) -> impl Iterator<Item = Queued> + use<> {
+        let queues = (std::mem::take(&mut self.queue), std::mem::take(&mut self.held));
+        queues.0.into_iter().chain(queues.1)
     }
 
     /// Returns whether any request or promise waits.

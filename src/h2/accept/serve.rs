@@ -31,6 +31,7 @@ use super::{
     h2c::Beginning,
     pending::Pending,
     scheduler::{RequestScheduler, RunPermit},
+    unserved::log_unserved,
 };
 use crate::{
     h2::{
@@ -344,7 +345,10 @@ enum Served {
 
 impl<A> Drop for Driver<A> {
     fn drop(&mut self) {
-        self.pending.clear();
+        for queued in self.pending.clear() {
+            let why = "the connection ended before it started";
+            log_unserved(self.connection.facts.as_deref(), &queued, &why);
+        }
         let mut events = Vec::new();
         {
             let mut state = self.connection.mux.lock();
@@ -377,6 +381,7 @@ fn facts(io: &Io, client: &Arc<PushState>) -> Option<Arc<peer::ClientConnection>
         peer: connection.peer.clone(),
         http2: Some(Arc::clone(client)),
         date: peer::ResponseDate::default(),
+        tls: connection.tls,
     }))
 }
 

@@ -20,7 +20,7 @@ use crate::{
         io::client_io::ends,
         meter::{ConnectionProtocol, ConnectionRefusal},
     },
-    telemetry::seldom::Seldom,
+    telemetry::seldom::{Seldom, SeldomEach},
 };
 
 /// The entrance of every client connection.
@@ -34,11 +34,10 @@ pub(crate) struct Acceptor<H> {
     meter: Arc<ListenMeter>,
 }
 
-/// Rate limits of the warnings that clients can cause, one for each kind.
+/// Rate limits of the warnings that clients can cause, one for each listener and reason.
 #[derive(Debug, Default)]
 struct Warnings {
-    header: Seldom,
-    too_many: Seldom,
+    refusals: SeldomEach<(SocketAddr, &'static str)>,
     full: Seldom,
 }
 
@@ -103,7 +102,7 @@ impl<H> Acceptor<H> {
             }
             Ok(Err(refusal)) => {
                 self.meter.refused.increment((&refusal).into());
-                self.warnings.log(sender, &refusal);
+                self.warnings.log(listener.address, sender, &refusal);
                 return;
             }
             Ok(Ok(accepted)) => accepted,
@@ -143,19 +142,13 @@ impl Warnings {
         }
     }
 
-    /// Logs a refusal: as a warning if a terminator is misconfigured or a client has too many connections, which an
-    /// operator should know; else as debug, since clients fail TLS or leave all the time.
-    fn log(&self, sender: SocketAddr, refusal: &HandshakeError) {
-        let seldom = match refusal {
-            HandshakeError::Untrusted | HandshakeError::Header(_) => &self.header,
-            HandshakeError::TooMany { .. } => &self.too_many,
-            HandshakeError::Tls(_) | HandshakeError::Ended(_) => {
-                return debug!("closed a connection from {sender}: {refusal}");
-            }
-        };
-        match seldom.may_warn(Instant::now()) {
-            Some(left_out) => warn!("closed a connection from {sender}: {refusal}{left_out}"),
-            None => debug!("closed a connection from {sender}: {refusal}"),
+    /// Logs a refusal: as a warning if a terminator or a listener is misconfigured or a client has too many
+    /// connections, which an operator should know; else as debug, since clients fail TLS or leave all the time.
+    fn log(&self, listener: SocketAddr, sender: SocketAddr, refusal: &HandshakeError) {
+        let may_warn = |reason| self.refusals.may_warn((listener, reason), Instant::now());
+        match refusal.reason().and_then(may_warn) {
+            Some(left_out) => warn!("closed a connection from {sender} to {listener}: {refusal}{left_out}"),
+            None => debug!("closed a connection from {sender} to {listener}: {refusal}"),
         }
     }
 }

@@ -30,7 +30,7 @@ impl OpenConnections {
 
     /// Returns the number of open connections.
     pub(crate) fn count(&self) -> usize {
-        self.0.open.load(Ordering::Relaxed)
+        self.0.open.load(Ordering::SeqCst)
     }
 
     /// Waits until no connection is open.

@@ -1,6 +1,7 @@
-//! Tells HTTP/2 by prior knowledge from HTTP/1.x by the first bytes of a connection (RFC 9113 section 3.4).
+//! Tells HTTP/2 by prior knowledge from HTTP/1.x by the first bytes of a connection (RFC 9113 section 3.4), and both
+//! from a connection that is meant for another kind of listener.
 //!
-//! Reading stops at the first byte that differs from the preface: an HTTP/1.0 request may be shorter than the preface's
+//! Reading stops at the first byte that differs from the preface and from PROXY headers: an HTTP/1.0 request may be shorter than the preface's
 //! 24 bytes, and would wait for ever.
 
 use std::io;
@@ -16,6 +17,51 @@ pub(super) enum Protocol {
     Http2,
 }
 
+/// The layer that a listener expects below HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BelowHttp {
+    Nothing,
+    Tls,
+}
+
+/// A beginning that no client makes which is meant for this listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum UnexpectedStart {
+    /// A PROXY header behind the one that was read, or where none is read.
+    #[error(
+        "it begins with a PROXY header, which the listener does not expect there; is proxy_protocol: required meant?"
+    )]
+    ProxyHeader,
+    /// A TLS handshake on a cleartext listener.
+    #[error("it begins a TLS handshake, and the listener has no certificate")]
+    Tls,
+    /// HTTP where TLS must come first.
+    #[error("it begins with HTTP in cleartext, and the listener expects TLS")]
+    Cleartext,
+}
+
+impl UnexpectedStart {
+    /// Returns the name of this reason.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::ProxyHeader => "unexpected_proxy_header",
+            Self::Tls => "tls_on_cleartext",
+            Self::Cleartext => "cleartext_on_tls",
+        }
+    }
+}
+
+/// The beginnings of PROXY headers: version 2, and version 1 as far as no request line is like it.
+const PROXY_HEADERS: [&[u8]; 4] = [
+    b"\r\n\r\n\0\r\nQUIT\n",
+    b"PROXY TCP4 ",
+    b"PROXY TCP6 ",
+    b"PROXY UNKNOWN",
+];
+
+/// The first byte of a TLS handshake record (RFC 8446 section 5.1). No HTTP message begins with it.
+const TLS_HANDSHAKE: u8 = 22;
+
 /// The first bytes of a connection.
 #[derive(Debug)]
 pub(super) struct FirstBytes {
@@ -29,8 +75,10 @@ impl FirstBytes {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    fn may_be_http2(&self) -> bool {
-        PREFACE.starts_with(self.read())
+    /// Returns whether more bytes may show another protocol.
+    fn is_unclear(&self) -> bool {
+        let may_be = |start: &[u8]| self.length < start.len() && start.starts_with(self.read());
+        may_be(PREFACE) || PROXY_HEADERS.into_iter().any(may_be)
     }
 
     /// Returns HTTP/2 if the bytes are the whole preface.
@@ -39,6 +87,23 @@ impl FirstBytes {
             Protocol::Http2
         } else {
             Protocol::Http1
+        }
+    }
+
+    /// Checks that the bytes begin what a listener expects, as far as its clients can tell.
+    ///
+    /// # Errors
+    ///
+    /// The connection is meant for another kind of listener.
+    pub(super) fn check(&self, expected: BelowHttp) -> Result<(), UnexpectedStart> {
+        let bytes = self.read();
+        if PROXY_HEADERS.iter().any(|start| bytes.starts_with(start)) {
+            return Err(UnexpectedStart::ProxyHeader);
+        }
+        match (expected, bytes.first()) {
+            (BelowHttp::Nothing, Some(&TLS_HANDSHAKE)) => Err(UnexpectedStart::Tls),
+            (BelowHttp::Tls, Some(b'A'..=b'Z')) => Err(UnexpectedStart::Cleartext),
+            _ => Ok(()),
         }
     }
 }
@@ -53,7 +118,7 @@ pub(super) async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io
         bytes: [0; PREFACE.len()],
         length: 0,
     };
-    while first.length < PREFACE.len() && first.may_be_http2() {
+    while first.is_unclear() {
         let room = first.bytes.get_mut(first.length..).unwrap_or_default();
         match stream.read(room).await? {
             0 if first.length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -66,6 +131,8 @@ pub(super) async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
     use piecewise::pieces;
 
@@ -139,5 +206,44 @@ mod tests {
             detected(&[]).await.expect_err("ended").kind(),
             io::ErrorKind::UnexpectedEof
         );
+    }
+
+    #[tokio::test]
+    async fn a_connection_for_another_listener_is_found_byte_by_byte() {
+        use UnexpectedStart::{Cleartext, ProxyHeader, Tls};
+        for (bytes, on_cleartext, on_tls) in [
+            (&b"GET / HTTP/1.1\r\n"[..], None, Some(Cleartext)),
+            (PREFACE, None, Some(Cleartext)),
+            (b"\r\nGET / HTTP/1.1\r\n", None, None),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n", None, None),
+            (b"\x16\x03\x01\x02\x00", Some(Tls), None),
+            (
+                b"PROXY TCP4 192.0.2.7 10.0.0.1 40000 443\r\n",
+                Some(ProxyHeader),
+                Some(ProxyHeader),
+            ),
+            (
+                b"PROXY TCP6 ::1 ::1 40000 443\r\n",
+                Some(ProxyHeader),
+                Some(ProxyHeader),
+            ),
+            (b"PROXY UNKNOWN\r\n", Some(ProxyHeader), Some(ProxyHeader)),
+            (b"PROXY /index.html HTTP/1.1\r\n", None, Some(Cleartext)),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\x11", Some(ProxyHeader), Some(ProxyHeader)),
+            (b"\r\n\r\n\0\r\nQUIR\n\x21\x11", None, None),
+        ] {
+            for size in [1, 2, bytes.len()] {
+                let (mut client, mut server) = tokio::io::duplex(size);
+                let sent = bytes.to_vec();
+                let sending = tokio::spawn(async move { client.write_all(&sent).await });
+                let first = read(&mut server).await.expect("bytes");
+                drop(server);
+                let _ = sending.await.expect("no panic");
+                let found = |expected| first.check(expected).err();
+                let text = bytes.escape_ascii();
+                assert_eq!(found(BelowHttp::Nothing), on_cleartext, "{text} by {size}");
+                assert_eq!(found(BelowHttp::Tls), on_tls, "{text} by {size}");
+            }
+        }
     }
 }

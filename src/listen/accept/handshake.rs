@@ -11,7 +11,7 @@ use tokio::{io::AsyncReadExt, time::timeout};
 
 use super::{
     connection_limit::{ConnectionLimit, Permit, TooMany},
-    detect::{self, FirstBytes, Protocol},
+    detect::{self, BelowHttp, FirstBytes, Protocol, UnexpectedStart},
 };
 use crate::{
     listen::{
@@ -44,6 +44,9 @@ pub(super) enum HandshakeError {
     /// A PROXY header is required, and is missing or malformed.
     #[error("{0}")]
     Header(#[from] HeaderError),
+    /// The first bytes are of another protocol than the listener takes.
+    #[error("{0}")]
+    Unexpected(#[from] UnexpectedStart),
     /// The client has too many open connections.
     #[error("{client}: {too_many}")]
     TooMany { client: SocketAddr, too_many: TooMany },
@@ -55,11 +58,26 @@ pub(super) enum HandshakeError {
     Ended(#[from] io::Error),
 }
 
+impl HandshakeError {
+    /// Returns the name of a reason that an operator should know: a terminator or a listener is misconfigured, or a
+    /// client has too many connections. `None`: clients do this all the time.
+    pub(super) const fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Untrusted => Some("untrusted"),
+            Self::Header(_) => Some("proxy_header"),
+            Self::Unexpected(start) => Some(start.reason()),
+            Self::TooMany { .. } => Some("too_many_connections"),
+            Self::Tls(_) | Self::Ended(_) => None,
+        }
+    }
+}
+
 impl From<&HandshakeError> for ConnectionRefusal {
     fn from(error: &HandshakeError) -> Self {
         match error {
             HandshakeError::Untrusted => Self::Untrusted,
             HandshakeError::Header(_) => Self::ProxyHeader,
+            HandshakeError::Unexpected(_) => Self::Unexpected,
             HandshakeError::TooMany { .. } => Self::TooMany,
             HandshakeError::Tls(_) => Self::Tls,
             HandshakeError::Ended(_) => Self::Ended,
@@ -99,10 +117,13 @@ pub(super) async fn handshake(
         is_trusted: listener.trusted.contains(address.ip()),
         trusted: listener.trusted.clone(),
     };
-    let mut client_io = Box::new(ClientIo::new(stream, peer, ahead));
+    let mut client_io = Box::new(ClientIo::new(stream, peer.clone(), ahead));
     let mut agreed = None;
     if let Some(tls) = &listener.tls {
-        let secured = tls.accept(*client_io).await;
+        let first = detect::read(&mut client_io).await?;
+        first.check(BelowHttp::Tls)?;
+        client_io.put_back(first.read());
+        let secured = tls.accept(*client_io, peer).await;
         meter.tls.increment(match &secured {
             Ok(_) => TlsResult::Done,
             Err(_) => TlsResult::Failed,
@@ -111,6 +132,9 @@ pub(super) async fn handshake(
         (client_io, agreed) = (Box::new(secured), protocol);
     }
     let first = detect::read(&mut client_io).await?;
+    if listener.tls.is_none() {
+        first.check(BelowHttp::Nothing)?;
+    }
     // After ALPN the client must speak the agreed protocol (RFC 9113 section 3.2); that protocol's server reports it if
     // not.
     let protocol = agreed.unwrap_or(first.protocol());

@@ -17,7 +17,7 @@ use pingora::protocols::{
     UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
 };
 use rustls::{
-    ServerConfig,
+    ProtocolVersion, ServerConfig,
     crypto::ring,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -29,6 +29,7 @@ use super::detect::Protocol;
 use crate::{
     certificate::{Certificate, Chooser},
     listen::ClientIo,
+    peer::{Peer, TlsSession},
 };
 
 /// The TLS settings of a listener; clones share them.
@@ -70,7 +71,7 @@ impl Tls {
     }
 
     /// Performs the TLS handshake; returns the secured connection, and the protocol if the client speaks ALPN.
-    pub(super) async fn accept(&self, client_io: ClientIo) -> io::Result<(ClientIo, Option<Protocol>)> {
+    pub(super) async fn accept(&self, client_io: ClientIo, peer: Peer) -> io::Result<(ClientIo, Option<Protocol>)> {
         let mut tls = TlsAcceptor::from(Arc::clone(&self.0)).accept(client_io).await?;
         tls.get_mut().1.set_buffer_limit(Some(BUFFER));
         let session = tls.get_ref().1;
@@ -78,6 +79,17 @@ impl Tls {
             b"h2" => Protocol::Http2,
             _ => Protocol::Http1,
         });
+        let facts = TlsSession {
+            version: match session.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => "1.2",
+                // rustls knows no other.
+                _ => "1.3",
+            },
+            alpn: agreed.map(|protocol| match protocol {
+                Protocol::Http2 => "h2",
+                Protocol::Http1 => "http/1.1",
+            }),
+        };
         let name = |known: Option<String>| known.unwrap_or_default();
         let digest = SslDigest::new(
             name(
@@ -90,10 +102,8 @@ impl Tls {
             None,
             Vec::new(),
         );
-        let secured = ClientIo::secured(Box::new(Secured {
-            tls,
-            digest: Arc::new(digest),
-        }));
+        let digest = Arc::new(digest);
+        let secured = ClientIo::secured(Box::new(Secured { tls, digest }), peer, facts);
         Ok((secured, agreed))
     }
 }

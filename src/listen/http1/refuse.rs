@@ -44,6 +44,14 @@ pub(super) async fn refuse(mut client_io: Box<ClientIo>, bytes: &[u8], why: BadH
     let _ = timeout(DRAIN, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
 }
 
+/// Writes the access line of a request whose head was not complete within a time limit. The client gets no response.
+pub(super) fn log_late(client_io: &ClientIo, bytes: &[u8], limit: Duration) {
+    let address = client_io.peer().map(|peer| peer.address);
+    let (method, target) = head::line(bytes);
+    let why = format_args!("the request head was not complete after {limit:?}");
+    access::write_refused(address, "http/1.1", (&method, &target), None, &why);
+}
+
 fn log(client_io: &ClientIo, bytes: &[u8], why: BadHead) {
     let address = client_io.peer().map(|peer| peer.address);
     debug!("refusing a request from {address:?}: {why}");

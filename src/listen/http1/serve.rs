@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     head::{BadHead, Framing, HeadLimits, Http1Head},
     head_end::{HeadEnd, skip_empty_lines},
-    refuse::refuse,
+    refuse::{log_late, refuse},
 };
 use crate::{
     listen::{
@@ -58,12 +58,14 @@ where
         // Twice Pingora's own limit, which so ends a write first where there is one: Pingora's error names the cause.
         client_io.limit_writes(Some(self.limits.write_timeout.saturating_mul(2)));
         skip_empty_lines(&mut first);
-        let mut read = self.read_head(&mut client_io, first).await;
+        let mut bytes = first;
         loop {
-            let bytes = match read {
-                Ok(bytes) => bytes,
-                Err(e) => return debug!("an HTTP/1 connection ended without a request: {e}"),
-            };
+            if let Err(e) = self.read_head(&mut client_io, &mut bytes).await {
+                if e.kind() == io::ErrorKind::TimedOut && !bytes.is_empty() {
+                    log_late(&client_io, &bytes, self.limits.handshake_timeout);
+                }
+                return debug!("an HTTP/1 connection ended without a request: {e}");
+            }
             let shutdown_began = *self.shutdown.borrow();
             let mut head = match self.head(&bytes) {
                 Ok(head) => head,
@@ -128,7 +130,7 @@ where
                 // Over TLS this sends close_notify, which tells the client that nothing was cut off.
                 return Shutdown::shutdown(&mut *client_io).await;
             };
-            read = self.read_head(&mut client_io, next).await;
+            bytes = next;
         }
     }
 
@@ -155,21 +157,21 @@ where
     }
 
     /// Reads until the request head is complete, broken or too long.
-    async fn read_head(&self, client_io: &mut ClientIo, mut head: Vec<u8>) -> io::Result<Vec<u8>> {
+    async fn read_head(&self, client_io: &mut ClientIo, head: &mut Vec<u8>) -> io::Result<()> {
         let reading = async {
             let mut end = HeadEnd::default();
-            while !end.has_come(&head) && head.len() <= self.limits.max_header_bytes {
+            while !end.has_come(head) && head.len() <= self.limits.max_header_bytes {
                 // A carriage return may have arrived whose line feed completes an empty line.
                 let may_begin = head.len() <= 1;
-                if client_io.read_buf(&mut head).await? == 0 {
+                if client_io.read_buf(head).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 if may_begin {
-                    skip_empty_lines(&mut head);
+                    skip_empty_lines(head);
                     end = HeadEnd::default();
                 }
             }
-            Ok(head)
+            Ok(())
         };
         within(self.limits.handshake_timeout, reading).await
     }

@@ -28,7 +28,7 @@ use super::{
     dated::{Dated, is_final_head},
     tunnel::{GOING_AWAY, Tunnel},
 };
-use crate::peer::{ClientConnection, Peer, ResponseDate, Scheme, canonical};
+use crate::peer::{ClientConnection, Peer, ResponseDate, Scheme, TlsSession, canonical};
 
 /// A connection whose client is known.
 #[derive(Debug)]
@@ -89,6 +89,19 @@ impl std::fmt::Debug for Leaving {
     }
 }
 
+/// Returns the [`ClientConnection`] of a peer, in the form in which Pingora passes it on.
+fn facts(peer: Peer, tls: Option<TlsSession>) -> Option<Arc<ProxyDigest>> {
+    let connection = Arc::new(ClientConnection {
+        peer,
+        http2: None,
+        date: ResponseDate::default(),
+        tls,
+    });
+    // Pingora carries custom data only beside the response header of a CONNECT proxy, so this one is a dummy.
+    let unused = ResponseHeader::build_no_case(StatusCode::OK, Some(0)).ok()?;
+    Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(connection)))))
+}
+
 /// The first bytes of a 101 response as Pingora writes it.
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 ";
 
@@ -96,23 +109,12 @@ impl ClientIo {
     /// Returns a connection from this peer. `ahead` are bytes that were already read from `io`, and are to be read
     /// again.
     pub(in crate::listen) fn new(io: Stream, peer: Peer, ahead: Vec<u8>) -> Self {
-        let connection = Arc::new(ClientConnection {
-            peer,
-            http2: None,
-            date: ResponseDate::default(),
-        });
-        // Pingora carries custom data only beside the response header of a CONNECT proxy, so this one is a dummy.
-        let facts = ResponseHeader::build_no_case(StatusCode::OK, Some(0))
-            .ok()
-            .map(|unused| Arc::new(ProxyDigest::new(Box::new(unused), Some(Box::new(connection)))));
-        Self::over(io, ahead, facts)
+        Self::over(io, ahead, facts(peer, None))
     }
 
-    /// Returns a connection that reads and writes through TLS; `io` is the TLS stream over a `ClientIo`, whose facts it
-    /// takes.
-    pub(in crate::listen) fn secured(io: Stream) -> Self {
-        let facts = io.get_proxy_digest();
-        Self::over(io, Vec::new(), facts)
+    /// Returns a connection of this peer that reads and writes through TLS; `io` is the TLS stream over a `ClientIo`.
+    pub(in crate::listen) fn secured(io: Stream, peer: Peer, tls: TlsSession) -> Self {
+        Self::over(io, Vec::new(), facts(peer, Some(tls)))
     }
 
     fn over(io: Stream, ahead: Vec<u8>, facts: Option<Arc<ProxyDigest>>) -> Self {

@@ -38,6 +38,7 @@ use super::{
         },
         learning, response,
         route::{self, BegunRequest},
+        trace,
     },
 };
 use crate::upstream::{self, pace::release};
@@ -47,7 +48,9 @@ impl ProxyHttp for Edge {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange::new(self.snapshot.load_full())
+        let mut exchange = Exchange::new(self.snapshot.load_full());
+        exchange.running = Some(self.running.begin());
+        exchange
     }
 
     /// Adds none of Pingora's modules, compression neither.
@@ -55,6 +58,7 @@ impl ProxyHttp for Edge {
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         session::take_facts(session, exchange);
+        trace::begin(session.req_header(), exchange);
         if session.downstream_session.as_http1().is_some() {
             let timeouts = exchange.snapshot.timeouts;
             let http1 = &mut session.downstream_session;
@@ -70,8 +74,8 @@ impl ProxyHttp for Edge {
                 return Ok(false);
             }
             BegunRequest::AsksServer => respond::abilities(session).await?,
-            BegunRequest::NoRoute => respond::page(session, StatusCode::NOT_FOUND).await?,
-            BegunRequest::Loop => respond::page(session, StatusCode::LOOP_DETECTED).await?,
+            BegunRequest::NoRoute => respond::page(session, StatusCode::NOT_FOUND, exchange).await?,
+            BegunRequest::Loop => respond::page(session, StatusCode::LOOP_DETECTED, exchange).await?,
         }
         Ok(true)
     }
@@ -129,7 +133,7 @@ impl ProxyHttp for Edge {
 
     async fn proxy_upstream_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         if request::wants_stored_only(session.req_header(), exchange) {
-            respond::page(session, StatusCode::GATEWAY_TIMEOUT).await?;
+            respond::page(session, StatusCode::GATEWAY_TIMEOUT, exchange).await?;
             return Ok(false);
         }
         Ok(true)
@@ -227,6 +231,7 @@ impl ProxyHttp for Edge {
         if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS {
             attempt::succeeded(session.cache.phase(), exchange);
             respond::keep_date(session, response);
+            trace::tell_client(response, exchange);
         }
         if hops::cross(response, session.req_header().version) == BodyEnd::OfConnection {
             session.set_keepalive(None);

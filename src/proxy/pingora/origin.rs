@@ -19,7 +19,7 @@ use crate::{
         rules::{
             attempt::{self, Progress, RetryVerdict},
             failure::FailureKind,
-            forwarded, response,
+            forwarded, response, trace,
         },
     },
     telemetry::exhausted,
@@ -61,6 +61,7 @@ pub(super) fn send(session: &mut Session, to_origin: &mut RequestHeader, exchang
         extensions.insert::<ResponseLimit>(ResponseLimit { since, limit });
     }
     forwarded::tell_origin(session.req_header(), to_origin, exchange);
+    trace::tell_origin(to_origin, exchange);
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use crate::{
         rules::{
             finish::{self, FailureEnding},
             head::date,
+            trace,
         },
     },
     push::Plan,
@@ -29,13 +30,14 @@ mod h2_reason {
 }
 
 /// Responds with a page that names a status. It is the end of an HTTP/1.x connection.
-pub(super) async fn page(session: &mut Session, status: StatusCode) -> Result<()> {
+pub(super) async fn page(session: &mut Session, status: StatusCode, exchange: &Exchange) -> Result<()> {
     if session.downstream_session.as_http1().is_some() {
         tell_date(session, None);
     }
     let body: Bytes = error_page(status).into();
-    let mut head = ResponseHeader::build_no_case(status, Some(4))?;
+    let mut head = ResponseHeader::build_no_case(status, Some(5))?;
     finish::describe_page(&mut head, status, body.len());
+    trace::tell_client(&mut head, exchange);
     let body = if session.req_header().method == Method::HEAD {
         Bytes::new()
     } else {
@@ -100,7 +102,7 @@ pub(super) async fn fail(edge: &Edge, session: &mut Session, error: &Error, exch
         },
         FailureEnding::Page(status) => {
             code = status.as_u16();
-            if let Err(e) = page(session, status).await {
+            if let Err(e) = page(session, status, exchange).await {
                 debug!("the client left before its {code}: {e}");
             }
         }

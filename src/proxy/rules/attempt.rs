@@ -9,9 +9,13 @@ use std::{
 use http::{Method, StatusCode, Version, header, request::Parts};
 use pingora_cache::CachePhase;
 
-use super::failure::{FailureKind, FailureSide, RequestFailure, RuleRefusal};
+use super::{
+    failure::{FailureKind, FailureSide, RequestFailure, RuleRefusal},
+    trace,
+};
 use crate::{
     proxy::exchange::Exchange,
+    telemetry::{access, log::AccessField},
     upstream::{self, Balance, HashKey, NoServer, OriginConnection, OriginFailure, OriginServer, Pool, PoolPolicy},
 };
 
@@ -41,6 +45,7 @@ pub(in crate::proxy) async fn choose<P>(
             let peer = connect(&pool, chosen.server());
             exchange.tries += 1;
             exchange.tried_since = Instant::now();
+            trace::attempt_begins(chosen.server().address(), exchange);
             exchange.server = Some(chosen);
             Ok(peer)
         }
@@ -151,6 +156,10 @@ pub(in crate::proxy) fn succeeded(cache: CachePhase, exchange: &mut Exchange) {
     }
     if let (Some(pool), Some(chosen)) = (exchange.pool(), &exchange.server) {
         pool.succeeded(chosen.server());
+        if access::fields().has(AccessField::OriginTime) {
+            exchange.origin_time = Some(exchange.tried_since.elapsed());
+        }
+        trace::attempt_responds(exchange);
     }
 }
 
@@ -307,7 +316,12 @@ fn record_failure(reason: &str, exchange: &mut Exchange) {
     let address = exchange.server.as_ref().map(|chosen| chosen.server().address());
     let address = address.map_or_else(|| "no server".to_owned(), |address| address.to_string());
     let milliseconds = elapsed.as_secs_f64() * 1e3;
-    exchange.failure = Some(format!("{address} after {milliseconds:.1}ms: {reason}"));
+    let failure = format!("{address} after {milliseconds:.1}ms: {reason}");
+    if access::fields().has(AccessField::Failures) {
+        exchange.failures.push(failure.clone());
+    }
+    trace::attempt_fails(reason, exchange);
+    exchange.failure = Some(failure);
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Instant};
 use http::{HeaderMap, StatusCode, request::Parts};
 use log::debug;
 
-use super::failure::RuleRefusal;
+use super::{failure::RuleRefusal, trace};
 use crate::{
     forwarded::Received,
     learn::LearnedLink,
     link::{Document, Target},
     proxy::{edge::Edge, exchange::Exchange},
     push::{self, Facts, HintedUrl, Mention, Plan, Policy, PushMeter, PushState, SkipReason, Source, Witness},
+    trace::TraceParent,
 };
 
 /// Plans what Link fields mention for the client of a request, and counts what comes of them. `status` is that of the
@@ -61,6 +62,15 @@ pub(in crate::proxy) fn plan(
     });
     if !plan.promises.is_empty() && exchange.connection.as_ref().is_some_and(|c| c.peer.is_trusted) {
         carry_over(&mut plan, &request.headers, url.authority);
+    }
+    let place = exchange.trace.as_ref().map(|trace| trace.place);
+    if let Some(place) = place.filter(|place| place.is_sampled) {
+        for promise in &mut plan.promises {
+            promise.request.extensions_mut().insert::<TraceParent>(place);
+        }
+        if !plan.hints.is_empty() {
+            trace::hints(plan.hints.len(), exchange);
+        }
     }
     let address = || exchange.client_address(&request.headers);
     let network = || address().map_or(0, |address| edge.manifests.hasher().network(address));

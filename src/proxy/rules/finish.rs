@@ -1,6 +1,6 @@
 //! Ends a request: tells the client of a failed one, and writes the access line.
 
-use http::{HeaderValue, StatusCode, request::Parts};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use log::debug;
 
 use super::{
@@ -11,13 +11,16 @@ use super::{
     delivery,
     failure::{FailureKind, FailureSide, RequestFailure},
     head::{Fields, name},
+    trace::{self, TracedEnd},
 };
 use crate::{
+    meter::Label as _,
     proxy::{edge::Edge, exchange::Exchange},
     push::PushCancel,
     telemetry::{
         FinishedRequest,
-        access::{self, Access},
+        access::{self, Access, AccessDetails},
+        log::AccessField,
     },
     upstream,
 };
@@ -132,7 +135,8 @@ pub(in crate::proxy) fn count(cache: &CacheFacts<'_>, request: &Parts, sent: &Se
     }
 }
 
-/// Writes the access line. `failure` has with it the words that tell of it where nothing better does.
+/// Writes the access line, and gives the spans of the request away. `failure` has with it the words that tell of it where
+/// nothing better does.
 pub(in crate::proxy) fn log(
     cache: &CacheFacts<'_>,
     request: &Parts,
@@ -146,6 +150,26 @@ pub(in crate::proxy) fn log(
         .as_ref()
         .is_some_and(|(failure, _)| has_left_tunnel(sent, *failure) || failure.kind == FailureKind::NobodyReads);
     let unnamed = failure.as_ref().map(|(_, words)| words.as_str());
+    let failure = exchange.failure.as_deref().or(unnamed).filter(|_| is_failure);
+    let cache = outcome(cache, exchange);
+    if let Some(place) = exchange.trace.as_deref() {
+        let end = TracedEnd {
+            status: sent.status,
+            route: exchange.route().map(|route| &*route.name),
+            cache: cache.map(|cache| cache.word.label()),
+            promises: exchange.promised,
+            bytes: sent.bytes,
+            failure,
+        };
+        trace::record(place, (&request.method, &url), &end);
+    }
+    if !access::is_enabled() {
+        return;
+    }
+    let place = access::fields()
+        .has(AccessField::Traceparent)
+        .then(|| trace::logged_place(request, exchange.trace.as_deref()))
+        .flatten();
     access::write(&Access {
         peer: exchange.connection.as_ref().map(|connection| connection.peer.address),
         client: exchange.client_address(&request.headers),
@@ -164,20 +188,44 @@ pub(in crate::proxy) fn log(
         missed: observation.map_or(0, |observation| observation.missed),
         skips: &exchange.skips,
         pushed_by: exchange.pushed_by.map(|pushed| pushed.parent),
-        cache: outcome(cache, exchange),
+        cache,
         server: exchange
             .server
             .as_ref()
             .map(|chosen| chosen.server().address())
             .or(exchange.failed_server),
         tries: exchange.tries,
-        failure: exchange.failure.as_deref().or(unnamed).filter(|_| is_failure),
+        failure,
+        details: details(request, place.as_ref(), exchange),
     });
 }
 
-/// Returns whether a request has an access line. A request of our own has none.
+/// Returns the further fields that the settings ask for.
+fn details<'a>(request: &'a Parts, traceparent: Option<&'a HeaderValue>, exchange: &'a Exchange) -> AccessDetails<'a> {
+    let fields = access::fields();
+    if fields.is_empty() {
+        return AccessDetails::default();
+    }
+    let field = |field, name| request.headers.get(name).filter(|_| fields.has(field));
+    AccessDetails {
+        user_agent: field(AccessField::UserAgent, header::USER_AGENT),
+        referer: field(AccessField::Referer, header::REFERER),
+        request_id: trace::logged_id(request, exchange).filter(|_| fields.has(AccessField::RequestId)),
+        traceparent,
+        origin_time: exchange.origin_time,
+        failures: &exchange.failures,
+        tls: exchange
+            .connection
+            .as_ref()
+            .and_then(|connection| connection.tls)
+            .filter(|_| fields.has(AccessField::Tls)),
+    }
+}
+
+/// Returns whether a request has an access line or spans. A request of our own has neither.
 pub(in crate::proxy) fn is_logged(exchange: &Exchange) -> bool {
-    !exchange.is_update && access::is_enabled()
+    let is_recorded = || exchange.trace.as_ref().is_some_and(|trace| trace.recorded.is_some());
+    !exchange.is_update && (access::is_enabled() || is_recorded())
 }
 
 #[cfg(test)]

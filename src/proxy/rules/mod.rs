@@ -2,8 +2,8 @@
 //!
 //! The rules know the heads of request and response, and no Pingora session; each driver calls the same ones. Reading
 //! order, in which a file imports only from those before it: `head` (what of a head is passed on), `failure` (why an
-//! exchange goes no further), `via` (loops), `forwarded` (what the origin is told of
-//! the client), `cache` (stored responses),
+//! exchange goes no further), `via` (loops), `forwarded` (what the origin is told of the client), `trace` (names of the
+//! request), `cache` (stored responses),
 //! `delivery` (what is planned for a document, and which promises are not made again), `learning` (what documents link
 //! to), `route` (the request begins), `attempt` (which server, and whether another one), `response` (the origin's
 //! response comes), `finish` (errors, and the access line).
@@ -18,4 +18,5 @@ pub(in crate::proxy) mod head;
 pub(in crate::proxy) mod learning;
 pub(in crate::proxy) mod response;
 pub(in crate::proxy) mod route;
+pub(in crate::proxy) mod trace;
 mod via;

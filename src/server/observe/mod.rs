@@ -64,6 +64,7 @@ impl ObservedServer {
         ));
         families.extend(stores::families(self.parts.cache, &self.parts.manifests));
         families.extend(self.parts.status.families());
+        families.push(state::log());
         families.extend(state::process(self.started));
         families
     }

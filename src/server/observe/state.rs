@@ -7,7 +7,7 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-use crate::telemetry::MetricFamily;
+use crate::telemetry::{MetricFamily, log::dropped_lines};
 
 /// Returns the version as a family.
 pub(super) fn build() -> MetricFamily {
@@ -24,6 +24,16 @@ pub(super) fn ready(is_ready: bool) -> MetricFamily {
     );
     ready.count([], u64::from(is_ready));
     ready
+}
+
+/// Returns the lines that the log has lost.
+pub(super) fn log() -> MetricFamily {
+    let mut dropped = MetricFamily::counter(
+        "linkpush_log_lines_dropped",
+        "Lines of the log that were dropped: its reader or disk was too slow, or failed.",
+    );
+    dropped.count([], dropped_lines());
+    dropped
 }
 
 /// Returns the process's use of the system, under the names that Prometheus' own libraries use. A number that the

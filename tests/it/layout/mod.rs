@@ -22,6 +22,7 @@ const ROWS: &[&[&str]] = &[
     &["push"],
     &["peer"],
     &["forwarded"],
+    &["trace"],
     &["learn"],
     &["route"],
     &["backpressure"],
@@ -34,7 +35,7 @@ const ROWS: &[&[&str]] = &[
 ];
 
 /// The pure modules may not know these.
-const IMPURE: &[&str] = &["tokio", "pingora", "pingora_proxy", "h2", "log", "env_logger"];
+const IMPURE: &[&str] = &["tokio", "pingora", "pingora_proxy", "h2", "log", "env_filter"];
 const PURE_ROWS: usize = 11;
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -249,17 +249,21 @@ async fn refused_connections_and_handshakes_are_counted() {
     );
     let edge = Edge::with(&config).await;
     drop(issued.connect(edge.address, "shop.example", &["h2"]).await);
-    Http1::sending(edge.address, "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
-        .await
-        .rest()
-        .await;
+    for sent in [
+        "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n",
+        "\x16\x03\x01\0\x05hello",
+    ] {
+        Http1::sending(edge.address, sent).await.rest().await;
+    }
+    // The server and this test have connected once each to see that it listens.
     let numbers = numbers_with(
         &edge,
         "linkpush_client_connections_refused_total{reason=\"ended\"}",
-        1.0,
+        3.0,
     )
     .await;
     numbers.assert("linkpush_tls_handshakes_total{result=\"ok\"}", 1.0);
+    numbers.assert("linkpush_client_connections_refused_total{reason=\"unexpected\"}", 1.0);
     assert!(
         numbers.get("linkpush_tls_handshakes_total{result=\"failed\"}") >= 1.0,
         "{numbers:#?}"

@@ -39,10 +39,10 @@ async fn ask(address: SocketAddr, path: &str, accept: &str) -> (u16, String, Str
 
 /// The numbers of a server, by name and labels as they are written.
 #[derive(Debug)]
-struct Numbers(BTreeMap<String, f64>);
+pub(crate) struct Numbers(BTreeMap<String, f64>);
 
 impl Numbers {
-    async fn of(edge: &Edge) -> Self {
+    pub(crate) async fn of(edge: &Edge) -> Self {
         let (status, _, text) = ask(address(edge).await, "/metrics", PROMETHEUS).await;
         assert_eq!(status, 200);
         Self::parse(&text)
@@ -68,7 +68,7 @@ impl Numbers {
         self.0.get(series).copied().unwrap_or(0.0)
     }
 
-    fn assert(&self, series: &str, expected: f64) {
+    pub(crate) fn assert(&self, series: &str, expected: f64) {
         let number = self.get(series);
         assert!(
             (number - expected).abs() < 1e-9,

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
     time::Duration,
 };
 
@@ -24,6 +24,9 @@ fn binary() -> PathBuf {
 struct Log {
     lines: Mutex<Vec<String>>,
     written: Notify,
+    /// Whether nobody reads, and the notice that this has changed.
+    is_paused: Mutex<bool>,
+    read_on: Condvar,
 }
 
 /// A running server; killed when dropped.
@@ -75,7 +78,7 @@ impl Edge {
         self.address = line
             .split(listening)
             .nth(1)
-            .and_then(|address| address.trim().parse().ok())
+            .and_then(|address| address.split(['"', ' ']).next()?.parse().ok())
             .expect("an address in the log");
         super::within("the listener", async {
             while tokio::net::TcpStream::connect(self.address).await.is_err() {
@@ -131,6 +134,13 @@ impl Edge {
         let writer = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
+                let paused = writer.is_paused.lock().expect("no panic");
+                drop(
+                    writer
+                        .read_on
+                        .wait_while(paused, |is_paused| *is_paused)
+                        .expect("no panic"),
+                );
                 writer.lines.lock().expect("no panic").push(line);
                 writer.written.notify_waiters();
             }
@@ -158,6 +168,11 @@ impl Edge {
             }
         })
         .await;
+    }
+
+    /// The folder of its files, which is `{folder}` in its configuration.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its configuration file.
@@ -192,6 +207,17 @@ impl Edge {
     /// The first log line that contains all of these, once it is there.
     pub async fn log_line(&self, parts: &[&str]) -> String {
         wait_for(&self.log, |line| parts.iter().all(|part| line.contains(part))).await
+    }
+
+    /// Leaves the log unread, in its pipe.
+    pub fn stop_reading(&self) {
+        *self.log.is_paused.lock().expect("no panic") = true;
+    }
+
+    /// Reads the log again.
+    pub fn read_on(&self) {
+        *self.log.is_paused.lock().expect("no panic") = false;
+        self.log.read_on.notify_all();
     }
 
     /// Everything logged so far.

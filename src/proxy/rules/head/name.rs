@@ -2,6 +2,8 @@
 
 use http::{HeaderName, header};
 
+use crate::trace::{self, REQUEST_ID};
+
 /// The name of a field that a rule writes.
 #[derive(Debug)]
 pub(in crate::proxy) struct FieldName {
@@ -32,6 +34,7 @@ pub(in crate::proxy) static COOKIE: FieldName = FieldName::new("Cookie", header:
 pub(in crate::proxy) static DATE: FieldName = FieldName::new("Date", header::DATE);
 pub(in crate::proxy) static FORWARDED: FieldName = FieldName::new("Forwarded", header::FORWARDED);
 pub(in crate::proxy) static RETRY_AFTER: FieldName = FieldName::new("Retry-After", header::RETRY_AFTER);
+pub(in crate::proxy) static TRACEPARENT: FieldName = FieldName::new("traceparent", trace::TRACEPARENT);
 pub(in crate::proxy) static VIA: FieldName = FieldName::new("Via", header::VIA);
 pub(in crate::proxy) static X_FORWARDED_FOR: FieldName =
     FieldName::new("X-Forwarded-For", HeaderName::from_static("x-forwarded-for"));
@@ -41,6 +44,7 @@ pub(in crate::proxy) static X_FORWARDED_PORT: FieldName =
     FieldName::new("X-Forwarded-Port", HeaderName::from_static("x-forwarded-port"));
 pub(in crate::proxy) static X_FORWARDED_PROTO: FieldName =
     FieldName::new("X-Forwarded-Proto", HeaderName::from_static("x-forwarded-proto"));
+pub(in crate::proxy) static X_REQUEST_ID: FieldName = FieldName::new("X-Request-ID", REQUEST_ID);
 
 #[cfg(test)]
 mod tests {
@@ -58,11 +62,13 @@ mod tests {
             &DATE,
             &FORWARDED,
             &RETRY_AFTER,
+            &TRACEPARENT,
             &VIA,
             &X_FORWARDED_FOR,
             &X_FORWARDED_HOST,
             &X_FORWARDED_PORT,
             &X_FORWARDED_PROTO,
+            &X_REQUEST_ID,
         ] {
             assert!(name.text.eq_ignore_ascii_case(name.name.as_str()), "{name:?}");
         }
