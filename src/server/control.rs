@@ -30,7 +30,7 @@ use tokio::{
 use super::{
     error::ServerError,
     manifests,
-    observe::{ObservedServer, Stage},
+    observe::{LifeStage, ObservedServer},
     parts::{PartsError, ServerParts, warn_of},
     process::{ChangeKind, ChangeOutcome, OutcomeFile, PidLock},
     signals::{Drained, EndStage, ObeyedSignals, Signals, signals_of_the_end},
@@ -170,7 +170,7 @@ impl SignalControl {
             self.outcomes = Some(OutcomeFile::new(lock.pid_file(), self.source.as_deref()));
             lock.write()?;
         }
-        observed.enter(Stage::Serving);
+        observed.enter(LifeStage::Serving);
         for address in addresses {
             info!("listening on {address}");
         }
@@ -196,14 +196,14 @@ impl SignalControl {
                 end = ended.recv() => match end {
                     Some(EndStage::HandingOver) => {
                         handed_over = true;
-                        observed.enter(Stage::HandedOver);
+                        observed.enter(LifeStage::HandedOver);
                         if let Some(lock) = &mut self.lock {
                             lock.hand_over();
                         }
                     }
                     Some(EndStage::Draining) => {
                         ending = true;
-                        observed.enter(Stage::Draining);
+                        observed.enter(LifeStage::Draining);
                         let graceful_timeout = self.config.server.graceful_timeout;
                         cut_at = Instant::now().checked_add(graceful_timeout);
                         info!("shutting down: {work} may finish within {graceful_timeout:?}");

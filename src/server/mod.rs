@@ -64,7 +64,7 @@ use crate::{
     upstream::Connector,
 };
 use control::{OpenWork, SignalControl};
-use observe::{MetricsEndpoint, ObservedServer, Stage};
+use observe::{LifeStage, MetricsEndpoint, ObservedServer};
 use parts::{ServerParts, warn_of};
 use process::{PidFile, PidLock};
 use sockets::{Listening, OpenSocket};
@@ -125,7 +125,7 @@ impl Server {
             connections: connections.clone(),
             http2: Arc::default(),
             scheduler: Arc::new(h2::RequestScheduler::new(pingora.configuration.threads)),
-            stage: watch::Sender::new(Stage::Starting),
+            stage: watch::Sender::new(LifeStage::Starting),
             started: SystemTime::now(),
         });
         let metrics = config

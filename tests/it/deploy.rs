@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -353,7 +354,8 @@ async fn the_hops_of_the_document_fit_together() {
         "daemon off;\npid {state}/nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\ninclude {state}/shop.conf;\n}}\n"
     );
     write("shop.conf", &one("nginx", "listen"));
-    let (main, log) = (write("nginx.conf", &conf), format!("{state}/nginx.log"));
+    let main = write("nginx.conf", &conf);
+    let log = format!("{state}/nginx.log");
     let _nginx = Program::start("nginx", &["-e", &log, "-c", text(&main)], nginx).await;
     let file = write("balancer.cfg", &one("haproxy", "frontend internal"));
     let _balancer = Program::start("haproxy", &["-db", "-f", text(&file)], balancer).await;
@@ -386,20 +388,7 @@ async fn the_hops_of_the_document_fit_together() {
         let file = write(name, &content);
         let arguments = [arguments, &[text(&file)]].concat();
         let front = Program::start(program, &arguments, public).await;
-        let url = format!("https://shop.example:{}/page.html", public.port());
-        let resolve = format!("shop.example:{}:127.0.0.1", public.port());
-        let arguments = [
-            "-sSk",
-            "--http2",
-            "--max-time",
-            "20",
-            "--resolve",
-            &resolve,
-            "-w",
-            "|%{http_version}|%{http_code}",
-            &url,
-        ];
-        let output = Limited::run("curl", &arguments, Duration::from_secs(30)).await;
+        let output = page_over_tls(public).await;
         assert_eq!(
             output.stdout,
             "the page|2|200",
@@ -407,6 +396,16 @@ async fn the_hops_of_the_document_fit_together() {
             front.printed()
         );
     }
+}
+
+/// Requests the page of the chain over TLS, and prints the page, the version of HTTP, and the status.
+async fn page_over_tls(public: SocketAddr) -> Limited {
+    let url = format!("https://shop.example:{}/page.html", public.port());
+    let resolve = format!("shop.example:{}:127.0.0.1", public.port());
+    let write_out = "|%{http_version}|%{http_code}";
+    let limits = ["-sSk", "--http2", "--max-time", "20"];
+    let arguments = [&limits[..], &["--resolve", &resolve, "-w", write_out, &url]].concat();
+    Limited::run("curl", &arguments, Duration::from_secs(30)).await
 }
 
 /// The values of a key in a systemd unit.

@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{ObservedServer, Stage};
+use super::{LifeStage, ObservedServer};
 use crate::telemetry::{TextFormat, exhausted};
 
 /// Most bytes of a request's head.
@@ -129,8 +129,8 @@ impl MetricsEndpoint {
 }
 
 /// Waits until another process has taken over.
-async fn is_handed_over(stage: &mut watch::Receiver<Stage>) {
-    if stage.wait_for(|stage| *stage == Stage::HandedOver).await.is_err() {
+async fn is_handed_over(stage: &mut watch::Receiver<LifeStage>) {
+    if stage.wait_for(|stage| *stage == LifeStage::HandedOver).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

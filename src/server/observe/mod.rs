@@ -26,7 +26,7 @@ use crate::{
 
 /// The stages of the server's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum LifeStage {
     /// The listeners do not accept connections yet.
     Starting,
     /// Requests are served.
@@ -45,7 +45,7 @@ pub(super) struct ObservedServer {
     pub(super) connections: OpenConnections,
     pub(super) http2: Arc<Http2Meter>,
     pub(super) scheduler: Arc<RequestScheduler>,
-    pub(super) stage: watch::Sender<Stage>,
+    pub(super) stage: watch::Sender<LifeStage>,
     pub(super) started: SystemTime,
 }
 
@@ -70,9 +70,9 @@ impl ObservedServer {
     }
 
     /// Notes that the server has come to another stage. The last stage stays.
-    pub(super) fn enter(&self, stage: Stage) {
+    pub(super) fn enter(&self, stage: LifeStage) {
         self.stage.send_if_modified(|now| {
-            let changes = *now != stage && *now != Stage::HandedOver;
+            let changes = *now != stage && *now != LifeStage::HandedOver;
             if changes {
                 *now = stage;
             }

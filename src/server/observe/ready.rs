@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ObservedServer, Stage};
+use super::{LifeStage, ObservedServer};
 use crate::{proxy::ProxySnapshot, upstream::NoServer};
 
 /// The answer of `/readyz`.
@@ -48,9 +48,9 @@ impl ObservedServer {
     pub(super) fn readiness(&self) -> Readiness {
         let mut reasons = Vec::new();
         match *self.stage.borrow() {
-            Stage::Starting => reasons.push(NotReady::Starting),
-            Stage::Draining | Stage::HandedOver => reasons.push(NotReady::Draining),
-            Stage::Serving => {}
+            LifeStage::Starting => reasons.push(NotReady::Starting),
+            LifeStage::Draining | LifeStage::HandedOver => reasons.push(NotReady::Draining),
+            LifeStage::Serving => {}
         }
         reasons.extend(without_server(&self.parts.edge.load()));
         Readiness {
