@@ -408,7 +408,8 @@ impl Planner<'_> {
         if let Some(reason) = mention.withheld {
             return Err(reason);
         }
-        let spelled = read.spelled();
+        let relation = read.relation;
+        let spelled = read.without_anchor().spelled();
         let written = spelled.hint();
         let length = written.len();
         // No URL or token has a byte other than visible ASCII.
@@ -428,7 +429,7 @@ impl Planner<'_> {
         self.hint_bytes += length;
         self.hinted.push((target.clone(), spelled));
         self.plan.hints.push(value);
-        if let Some(http2) = self.facts.http2.filter(|_| read.relation != Relation::Preconnect) {
+        if let Some(http2) = self.facts.http2.filter(|_| relation != Relation::Preconnect) {
             let key = http2
                 .diary
                 .key(target.scheme(), target.authority(), target.path_and_query());

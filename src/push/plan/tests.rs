@@ -802,3 +802,32 @@ fn a_crowd_of_modules_does_not_take_the_place_of_a_stylesheet() {
     let first = HeaderValue::from_static("</late.css>; rel=preload; as=style");
     assert_eq!(hints(&long).first(), Some(&first));
 }
+
+#[test]
+fn a_hint_has_no_parameter_that_browsers_ignore_links_for() {
+    for (field, expected) in [
+        (
+            "</a.css>; rel=preload; as=style; anchor=\"\"",
+            Some("</a.css>; rel=preload; as=style"),
+        ),
+        (
+            "</a.css>; rel=preload; as=style; anchor=\"/dir/page?q\"; title=x",
+            Some("</a.css>; rel=preload; as=style"),
+        ),
+        (
+            "</a.css>; rel=preload; as=style; anchor=\"https://SHOP.example/dir/page?q\"; media=\" \"",
+            Some("</a.css>; rel=preload; as=style"),
+        ),
+        ("</a.css>; rel=preload; as=style; anchor=\"/other\"", None),
+        (
+            "<//cdn.example>; rel=preconnect; as=foo; imagesrcset=\"/a 1x\"; crossorigin=x; anchor=\"\"",
+            Some("<//cdn.example>; rel=preconnect; crossorigin"),
+        ),
+        ("<//cdn.example>; rel=preconnect; media=print", None),
+        ("<//cdn.example>; rel=preconnect; anchor=\"/other\"", None),
+    ] {
+        let hints = Scene::hinting(field.as_bytes()).plan().0.hints;
+        let expected: Vec<HeaderValue> = expected.into_iter().map(HeaderValue::from_static).collect();
+        assert_eq!(hints, expected, "{field}");
+    }
+}
