@@ -831,3 +831,22 @@ fn a_hint_has_no_parameter_that_browsers_ignore_links_for() {
         assert_eq!(hints, expected, "{field}");
     }
 }
+
+#[test]
+fn a_later_103_repeats_no_link_in_another_spelling() {
+    for (field, is_repeated) in [
+        ("</a.css>; rel=preload; as=style", true),
+        ("<https://shop.example/a.css>; rel=preload; as=style", true),
+        ("<//SHOP.example:443/x/../a.css#f>; as=STYLE; rel=preload; nopush", true),
+        ("<../a.css>; rel=preload; as=style; anchor=\"\"", true),
+        ("<a.css>; rel=preload; as=style", false),
+        ("</a.css>; rel=preload; as=style; crossorigin", false),
+        ("<https://cdn.example/a.css>; rel=preload; as=style", false),
+    ] {
+        let mut scene = Scene::hinting(field.as_bytes());
+        scene.told = LINK.try_into().into_iter().collect();
+        let (plan, reasons) = scene.plan();
+        assert_eq!(reasons == [SkipReason::Duplicate], is_repeated, "{field}: {plan:?}");
+        assert_eq!(plan.hints.is_empty(), is_repeated, "{field}");
+    }
+}
