@@ -63,7 +63,7 @@ pub(super) fn explain(scene: &Scene<'_>, request: &Request, route: Option<&Route
     let mut told: Vec<HeaderValue> = Vec::new();
     for (status, fields) in steps {
         let mut mentions = push::mentions(fields);
-        let mut limits = LearnedLimits::default();
+        let limits = LearnedLimits::of(&mentions);
         mentions.retain(|mention| match limits.check(mention) {
             Ok(()) => true,
             Err((target, reason)) => {
