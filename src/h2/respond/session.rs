@@ -53,6 +53,10 @@ use crate::{
 /// Bytes of a request body that are buffered for a retry on another origin server; the same number as in Pingora.
 const RETRY_BUFFER: usize = 64 * 1024;
 
+/// Polls of the task after which a 103 that was held back is sent. At the first, the future that reads the origin may
+/// have been polled before; at the second it may be polled last; at the third its tasks are there.
+const YIELDS: usize = 3;
+
 /// A request or promise that Pingora's proxy serves.
 pub(in crate::h2) struct Session<A> {
     request: RequestHeader,
@@ -155,12 +159,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
 
     /// Lets the future that reads the origin hand over all that has come, and then sends the 103 that was held back.
     ///
-    /// Pingora polls that future after this one, in the same task, and then both in any order: only at the second time
-    /// are its tasks there whichever is polled first. They end this future.
+    /// Pingora polls that future and this one in the same task, in turns first and last, and ends this one as soon as
+    /// tasks are there: see [`YIELDS`].
     async fn release_early(&mut self) {
         if self.early.is_some() {
-            tokio::task::yield_now().await;
-            tokio::task::yield_now().await;
+            for _ in 0..YIELDS {
+                tokio::task::yield_now().await;
+            }
             self.write_held_back();
         }
     }
@@ -236,7 +241,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
     /// Sends parts of the response that came from the origin; returns whether the response has ended.
     async fn pass_on(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         let mut tasks = join_all(self.early.take(), tasks);
-        self.early = hold_back(&mut tasks);
+        let early = hold_back(&mut tasks);
         for task in tasks {
             self.write_task(task)?;
             if let Some(mut patience) = self.outbox.patience.take() {
@@ -246,6 +251,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
                     .map_err(write_error)?;
             }
         }
+        self.early = early;
         Ok(self.outbox.has_ended)
     }
 
