@@ -15,7 +15,7 @@ use crate::{
         VisitorFacts, identities,
     },
     link::Spelled,
-    proxy::{asks_for_document, dividing_fields, joined_links, learnable_links, observed, reads_page},
+    proxy::{asks_for_document, dividing_fields, joined_links, learnable_links, most_needed, observed, reads_page},
     push::{self, Csp, Source},
 };
 
@@ -126,12 +126,9 @@ fn links(
         let last = lines(&response.headers, &header::LINK);
         for lines in std::iter::once(&last).chain(early) {
             let mentions = push::mentions(lines.iter().map(|line| (Source::Response, *line)));
-            for link in learnable_links(&mentions) {
-                if !found.contains(&link) {
-                    found.push(link);
-                }
-            }
+            found.extend(learnable_links(&mentions));
         }
+        found = most_needed(found.into_iter());
     }
     let page = request.page.as_ref();
     let is_read = observed == Observed::Document && reads_page(&found, policy, &response.headers);

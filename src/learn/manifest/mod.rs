@@ -42,7 +42,7 @@ use super::{
     visitor::{Evidence, Visitor},
 };
 use crate::{
-    link::Spelled,
+    link::{Need, Spelled},
     push::{Csp, HintUse, SkipReason, Source},
 };
 pub use entry::{LearnedLink, Links};
@@ -488,16 +488,22 @@ impl Manifest {
         });
     }
 
+    /// Counts for the links of a response; of too many, for those of the most urgent [`Need`].
     fn count_all(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) {
-        for (place, link) in seen.links.iter().take(MAX_LINKS).enumerate() {
-            if link.text().len() <= MAX_LINK_BYTES {
-                let source = if place < seen.fields {
-                    Source::Learned
-                } else {
-                    seen.source
-                };
-                self.count(policy, (link, source), seen.evidence);
-            }
+        let places = seen.links.iter().enumerate();
+        let mut links: Vec<(usize, &Spelled)> =
+            places.filter(|(_, link)| link.text().len() <= MAX_LINK_BYTES).collect();
+        if links.len() > MAX_LINKS {
+            // The sort is stable.
+            links.sort_by_key(|(_, link)| link.need());
+        }
+        for (place, link) in links.into_iter().take(MAX_LINKS) {
+            let source = if place < seen.fields {
+                Source::Learned
+            } else {
+                seen.source
+            };
+            self.count(policy, (link, source), seen.evidence);
         }
     }
 
@@ -505,7 +511,7 @@ impl Manifest {
         let at = match self.entries.iter().position(|entry| entry.link == *link) {
             Some(at) => at,
             None => {
-                if !self.make_room() {
+                if !self.make_room(link.need()) {
                     return;
                 }
                 self.entries.push(LinkEntry::new(link));
@@ -526,8 +532,9 @@ impl Manifest {
         }
     }
 
-    /// Returns whether there is room for another link; if full, removes a link that comes and goes and is absent now.
-    fn make_room(&mut self) -> bool {
+    /// Returns whether there is room for a link of this need; if full, removes a link that comes and goes and is absent
+    /// now, or the last of those that a page needs least, if it needs the new link sooner.
+    fn make_room(&mut self, need: Need) -> bool {
         if self.entries.len() < MAX_LINKS {
             return true;
         }
@@ -535,7 +542,16 @@ impl Manifest {
             .entries
             .iter()
             .position(|entry| entry.row == 0 && entry.vanished > 0);
-        absent.map(|at| self.entries.remove(at)).is_some()
+        let least = || {
+            let needs = self
+                .entries
+                .iter()
+                .enumerate()
+                .map(|(at, entry)| (entry.link.need(), at));
+            needs.max().filter(|(least, _)| *least > need).map(|(_, at)| at)
+        };
+        let at = absent.or_else(least);
+        at.map(|at| self.entries.remove(at)).is_some()
     }
 
     /// Withholds the links that clients do not use as hints for [`WITHHELD`] seconds, and then counts their uses anew.

@@ -44,6 +44,15 @@ fn see(manifest: &mut Manifest, evidence: &Evidence, targets: &[&str]) -> Verdic
 fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &[&str]) -> Verdict {
     let delivered = manifest.links(0);
     let links: Vec<Spelled> = targets.iter().map(|target| spelled(target)).collect();
+    see_links(manifest, network, evidence, (&links, &delivered))
+}
+
+fn see_links(
+    manifest: &mut Manifest,
+    network: u64,
+    evidence: &Evidence,
+    (links, delivered): (&[Spelled], &[LearnedLink]),
+) -> Verdict {
     let seen = Observation {
         now: 0,
         evidence,
@@ -51,8 +60,8 @@ fn see_on(manifest: &mut Manifest, network: u64, evidence: &Evidence, targets: &
         response: Observed::Document,
         source: Source::Learned,
         fields: usize::MAX,
-        links: &links,
-        delivered: &delivered,
+        links,
+        delivered,
         policies: &[],
         page_policies: None,
         query: None,
@@ -539,4 +548,40 @@ fn links_of_html_are_not_judged_by_responses_whose_html_nobody_read() {
         manifest.observe(&policy, &response(&field, Source::Learned, &links));
     }
     assert_eq!(delivered(&manifest), ["/a"]);
+}
+
+/// Returns a link to a stylesheet.
+fn sheet(target: &str) -> Spelled {
+    Spelled::read(format!("<{target}>; rel=preload; as=style").as_bytes()).expect("a link")
+}
+
+#[test]
+fn a_stylesheet_is_learned_behind_any_number_of_other_links() {
+    for others in [31, 32, 40, 90] {
+        let scripts: Vec<Spelled> = (0..others).map(|n| spelled(&n.to_string())).collect();
+        let with_sheet = [&scripts[..], &[sheet("late")]].concat();
+        // At once, and where the page had its other links before.
+        for before in [&with_sheet, &scripts] {
+            let mut manifest = Manifest::default();
+            for links in [before, &with_sheet, &with_sheet] {
+                let known = manifest.links(0);
+                see_links(&mut manifest, 1, &Evidence::Anonymous, (links, &known));
+            }
+            let delivered = delivered(&manifest);
+            assert_eq!(delivered.len(), MAX_LINKS, "{others}");
+            assert!(delivered.contains(&"late".to_owned()), "{others}");
+            // The others stay in their order.
+            let firsts = (0..MAX_LINKS - 1).map(|n| n.to_string());
+            assert!(delivered.iter().take(MAX_LINKS - 1).cloned().eq(firsts), "{others}");
+        }
+    }
+}
+
+#[test]
+fn a_link_that_is_too_long_takes_no_place() {
+    let mut manifest = Manifest::default();
+    let mut links = vec![spelled(&"x".repeat(MAX_LINK_BYTES))];
+    links.extend((0..MAX_LINKS).map(|n| spelled(&n.to_string())));
+    see_links(&mut manifest, 1, &Evidence::Anonymous, (&links, &[]));
+    assert_eq!(delivered(&manifest).len(), MAX_LINKS);
 }

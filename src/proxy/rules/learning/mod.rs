@@ -107,8 +107,8 @@ pub(in crate::proxy) fn observe(
         return;
     };
     if status == StatusCode::EARLY_HINTS {
-        observation.early.extend(learnable_links(mentions));
-        observation.early.truncate(MAX_EARLY);
+        let early = std::mem::take(&mut observation.early);
+        observation.early = most_needed(early.into_iter().chain(learnable_links(mentions)));
     } else if let Some(response) = observed(status, fields, exchange.url(request).authority) {
         exchange.page = finish(edge, request, (response, fields), mentions, exchange, &mut observation).map(Box::new);
     } else if is_gone(status) && !request.headers.contains_key(header::AUTHORIZATION) {
@@ -158,12 +158,7 @@ fn finish(
             return None;
         }
     }
-    let mut found: Vec<Spelled> = Vec::new();
-    for link in learnable_links(mentions).chain(observation.early.drain(..)) {
-        if !found.contains(&link) && found.len() < MAX_EARLY {
-            found.push(link);
-        }
-    }
+    let mut found = most_needed(learnable_links(mentions).chain(observation.early.drain(..)));
     if !route.learn.from.contains(&LearnSource::Link) {
         found.clear();
     }
@@ -346,6 +341,26 @@ pub fn learnable_links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled
         .filter(|spelled| spelled.text().iter().all(|b| matches!(b, b' '..=b'~')))
 }
 
+/// Returns the first [`MAX_EARLY`] links, each once; of a crowd, those of the most urgent [`Need`](crate::link::Need).
+#[must_use]
+pub fn most_needed(links: impl Iterator<Item = Spelled>) -> Vec<Spelled> {
+    let mut links: Vec<Spelled> = links.collect();
+    if links.len() > MAX_EARLY {
+        // The sort is stable.
+        links.sort_by_key(Spelled::need);
+    }
+    let mut found: Vec<Spelled> = Vec::with_capacity(links.len().min(MAX_EARLY));
+    for link in links {
+        if found.len() == MAX_EARLY {
+            break;
+        }
+        if !found.contains(&link) {
+            found.push(link);
+        }
+    }
+    found
+}
+
 /// Returns the lines of a field.
 fn values<'h>(fields: &'h HeaderMap, name: &header::HeaderName) -> Vec<&'h [u8]> {
     fields.get_all(name).iter().map(HeaderValue::as_bytes).collect()
@@ -356,4 +371,31 @@ fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(kind: &str, count: usize) -> Vec<Spelled> {
+        let link = |n| Spelled::read(format!("</{kind}/{n}>; rel=preload; as={kind}").as_bytes());
+        (0..count).map(|n| link(n).expect("a link")).collect()
+    }
+
+    #[test]
+    fn a_stylesheet_is_found_behind_any_number_of_other_links() {
+        for (images, styles, expected) in [(3, 1, 4), (63, 1, 64), (64, 1, 64), (200, 2, 64), (0, 70, 64)] {
+            let (images, styles) = (links("image", images), links("style", styles));
+            let all = || images.iter().chain(&styles).cloned();
+            let found = most_needed(all());
+            assert_eq!(found.len(), expected);
+            assert!(styles.iter().take(MAX_EARLY).all(|style| found.contains(style)));
+            // Each link once, in the order of the page within one need.
+            assert_eq!(most_needed(all().chain(found.clone())).len(), expected);
+            let places = found
+                .iter()
+                .filter_map(|link| images.iter().position(|image| image == link));
+            assert!(places.eq(0..expected - styles.len().min(expected)));
+        }
+    }
 }
