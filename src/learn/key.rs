@@ -70,6 +70,11 @@ impl KeyHasher {
         DocumentKey::of(parts)
     }
 
+    /// Begins a key with scheme and authority.
+    pub(super) fn origin(&self, scheme: &str, authority: &str) -> Parts {
+        self.0.origin(scheme, authority)
+    }
+
     /// Begins a key.
     pub(super) fn parts(&self) -> Parts {
         self.0.parts()
@@ -102,8 +107,7 @@ impl KeyHasher {
         parts.finish().fold()
     }
 
-    /// Returns a mark of a visitor: the hash of its network, of a cookie, or of a part of its query; `kind` says of
-    /// which.
+    /// Returns a mark of a network, of a part of a query or of a link; `kind` says of which.
     pub(super) fn mark(&self, kind: u8, bytes: &[u8]) -> u64 {
         let mut parts = self.0.parts();
         parts.add(&[kind]);

@@ -11,7 +11,7 @@ use super::response::Response;
 use crate::{
     forwarded::ask_for_another,
     learn::{
-        DividedBy, Evidence, LearnPolicy, LearnSource, Learning, ManifestLimits, ManifestStore, Observation, Observed,
+        DividedBy, LearnPolicy, LearnSource, Learning, ManifestLimits, ManifestStore, Observation, Observed,
         VisitorFacts, identities,
     },
     link::Spelled,
@@ -76,6 +76,7 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
         };
         let identities: Vec<_> = identities(&request.headers, &policy.identity).collect();
         let facts = VisitorFacts {
+            authority: &request.authority,
             address,
             cookies: &cookies.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             set_cookies: &set_cookies.iter().map(Vec::as_slice).collect::<Vec<_>>(),
@@ -84,7 +85,7 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
             query: query.as_deref(),
             division: place.division(),
         };
-        let evidence = Evidence::of(&facts, &policy.key, store.hasher());
+        let evidence = store.evidence(&facts, policy, NOW);
         let seen = Observation {
             now: NOW,
             evidence: &evidence,
