@@ -328,6 +328,7 @@ pub(crate) fn run(setting: Setting) -> Outcome {
                 address: visit.address,
                 cookies: &fields,
                 set_cookies: &[],
+                is_for_address: false,
                 authorization: false,
                 identities: &[],
                 query: None,

@@ -22,6 +22,8 @@ pub struct VisitorFacts<'a> {
     pub cookies: &'a [&'a [u8]],
     /// The response's `Set-Cookie` fields.
     pub set_cookies: &'a [&'a [u8]],
+    /// Whether the response depends on the client's address, as its `Vary` says.
+    pub is_for_address: bool,
     /// Whether the request has an `Authorization` field.
     pub authorization: bool,
     /// The request's other fields that tell who asks: see [`identities`](super::identities).
@@ -88,7 +90,7 @@ impl Evidence {
         let identities = facts.identities.iter();
         let identities = identities.map(|(name, value)| (IDENTITY, name.as_str().as_bytes(), value.as_bytes()));
         let mut pairs = pairs.chain(identities).peekable();
-        if pairs.peek().is_none() {
+        if pairs.peek().is_none() && !facts.is_for_address {
             return Self::Anonymous;
         }
         let network = hasher.network(facts.address);
@@ -186,6 +188,7 @@ mod tests {
             address: address.into(),
             cookies,
             set_cookies: &[],
+            is_for_address: false,
             authorization: false,
             identities: &[],
             query: None,
@@ -230,6 +233,18 @@ mod tests {
         assert_eq!(evidence(&query, &LearnKey::PathAndQuery), Evidence::Anonymous);
         // The next request sends the cookie that the response set.
         assert!(visitor(&set).may_be(&visitor(&facts([198, 51, 100, 1], &[b"a=2; s=0123456789abcdef"]))));
+    }
+
+    #[test]
+    fn a_response_made_from_the_address_is_a_visitors_who_is_known_by_its_network() {
+        let of = |address| {
+            visitor(&VisitorFacts {
+                is_for_address: true,
+                ..facts(address, &[])
+            })
+        };
+        assert!(of([192, 0, 2, 1]).may_be(&of([192, 0, 2, 9])));
+        assert!(!of([192, 0, 2, 1]).may_be(&of([198, 51, 100, 1])));
     }
 
     #[test]

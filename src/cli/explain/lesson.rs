@@ -15,7 +15,9 @@ use crate::{
         VisitorFacts, identities,
     },
     link::Spelled,
-    proxy::{asks_for_document, dividing_fields, joined_links, learnable_links, observed, reads_page},
+    proxy::{
+        asks_for_document, dividing_fields, joined_links, learnable_links, observed, reads_page, varies_by_address,
+    },
     push::{self, Csp, Source},
 };
 
@@ -80,6 +82,7 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
             address,
             cookies: &cookies.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             set_cookies: &set_cookies.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+            is_for_address: varies_by_address(&response.headers, policy),
             authorization: request.headers.contains_key(header::AUTHORIZATION),
             identities: &identities,
             query: query.as_deref(),

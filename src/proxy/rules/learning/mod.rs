@@ -16,7 +16,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
 
-pub use self::document::{asks_for_document, dividing_fields, observed};
+pub use self::document::{asks_for_document, dividing_fields, observed, varies_by_address};
 pub use self::page::{joined_links, reads_page};
 use crate::{
     forwarded::ask_for_another,
@@ -230,6 +230,7 @@ fn evidence(
         address,
         cookies: &cookies,
         set_cookies: &set_cookies,
+        is_for_address: varies_by_address(response, policy),
         authorization: request.headers.contains_key(header::AUTHORIZATION),
         identities: &identities,
         query: request.uri.query(),
