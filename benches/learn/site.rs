@@ -324,15 +324,17 @@ pub(crate) fn run(setting: Setting) -> Outcome {
         let verdict_paused = is_read && {
             let fields: Vec<&[u8]> = visit.cookie.iter().map(|cookie| cookie.as_bytes()).collect();
             let facts = VisitorFacts {
+                authority: "h.example",
                 address: visit.address,
                 cookies: &fields,
                 set_cookies: &[],
+                is_for_address: false,
                 authorization: false,
                 identities: &[],
                 query: None,
                 division: None,
             };
-            let evidence = Evidence::of(&facts, &policy.key, store.hasher());
+            let evidence = store.evidence(&facts, &policy, now);
             let seen = Observation {
                 now,
                 evidence: &evidence,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName};
 
 use super::{
-    key::{DocumentKey, KeyHasher, name_of},
+    key::{DocumentKey, KeyHasher, is_named},
     policy::LearnKey,
 };
 
@@ -188,7 +188,7 @@ impl Division {
             parts.add(b"?");
             parts.add(name.as_bytes());
             for pair in request.query.unwrap_or_default().split('&') {
-                if name_of(pair) == &**name {
+                if is_named(pair, name) {
                     left = left.checked_sub(pair.len())?;
                     parts.add(pair.as_bytes());
                 }
@@ -317,15 +317,17 @@ pub(super) fn left_out<'q>(
         LearnKey::PathAndQuery => None,
         LearnKey::Path | LearnKey::Parameters(_) => query,
     };
-    let divides = move |name: &str| division.is_some_and(|division| division.parameters().iter().any(|p| **p == *name));
-    let is_in_key = move |name: &str| match key {
-        LearnKey::Parameters(names) => names.iter().any(|known| **known == *name),
+    let divides = move |pair: &str| {
+        division.is_some_and(|division| division.parameters().iter().any(|name| is_named(pair, name)))
+    };
+    let is_in_key = move |pair: &str| match key {
+        LearnKey::Parameters(names) => names.iter().any(|name| is_named(pair, name)),
         LearnKey::Path | LearnKey::PathAndQuery => false,
     };
     pairs
         .into_iter()
         .flat_map(|query| query.split('&'))
-        .filter(move |pair| !pair.is_empty() && !is_in_key(name_of(pair)) && !divides(name_of(pair)))
+        .filter(move |pair| !pair.is_empty() && !is_in_key(pair) && !divides(pair))
 }
 
 #[cfg(test)]
@@ -394,18 +396,21 @@ mod tests {
         assert_ne!(of(Some("p=1")), of(Some("p=2")));
         assert_ne!(of(Some("p=1")), of(Some("s=1")));
         assert_eq!(of(None), of(Some("utm=a")));
+        assert_ne!(of(Some("%70=secret")), of(None));
     }
 
     #[test]
     fn pairs_are_left_out_that_are_in_neither_key_nor_division() {
         let division = Division::new([].into_iter(), ["p"].into_iter());
         let query = Some("v=2&lang=de&utm=x&&t&p=1");
+        let encoded = Some("%76=2&l%61ng=de&utm=x&%70=1");
         let names = LearnKey::Parameters(vec!["lang".into(), "v".into()]);
-        for (key, division, expected) in [
-            (&names, None, "utm=x t p=1"),
-            (&names, Some(&division), "utm=x t"),
-            (&LearnKey::Path, Some(&division), "v=2 lang=de utm=x t"),
-            (&LearnKey::PathAndQuery, None, ""),
+        for (key, division, query, expected) in [
+            (&names, None, query, "utm=x t p=1"),
+            (&names, Some(&division), query, "utm=x t"),
+            (&names, Some(&division), encoded, "utm=x"),
+            (&LearnKey::Path, Some(&division), query, "v=2 lang=de utm=x t"),
+            (&LearnKey::PathAndQuery, None, query, ""),
         ] {
             let left: Vec<&str> = left_out(key, division, query).collect();
             assert_eq!(left.join(" "), expected, "{key:?}");

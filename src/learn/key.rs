@@ -1,6 +1,8 @@
 //! Decides which responses belong to the same document, by a keyed hash of scheme, authority, path, and the query
 //! parameters and request fields that the route names.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +55,7 @@ impl KeyHasher {
             (LearnKey::PathAndQuery, Some(query)) => parts.add(query.as_bytes()),
             (LearnKey::Parameters(names), Some(query)) => {
                 for name in names {
-                    for pair in query.split('&').filter(|pair| name_of(pair) == &**name) {
+                    for pair in query.split('&').filter(|pair| is_named(pair, name)) {
                         parts.add(pair.as_bytes());
                     }
                     parts.add(b"");
@@ -68,6 +70,11 @@ impl KeyHasher {
             }
         }
         DocumentKey::of(parts)
+    }
+
+    /// Begins a key with scheme and authority.
+    pub(super) fn origin(&self, scheme: &str, authority: &str) -> Parts {
+        self.0.origin(scheme, authority)
     }
 
     /// Begins a key.
@@ -102,8 +109,7 @@ impl KeyHasher {
         parts.finish().fold()
     }
 
-    /// Returns a mark of a visitor: the hash of its network, of a cookie, or of a part of its query; `kind` says of
-    /// which.
+    /// Returns a mark of a network, of a part of a query or of a link; `kind` says of which.
     pub(super) fn mark(&self, kind: u8, bytes: &[u8]) -> u64 {
         let mut parts = self.0.parts();
         parts.add(&[kind]);
@@ -112,9 +118,44 @@ impl KeyHasher {
     }
 }
 
-/// Returns the name in a pair of a query.
-pub(super) fn name_of(pair: &str) -> &str {
+/// Returns the name in a pair of a query, as applications read it: `%70` is `p`, and `+` a space. A name that is no
+/// UTF-8 stays as it is.
+pub(super) fn name_of(pair: &str) -> Cow<'_, str> {
+    let name = raw_name_of(pair);
+    if !name.contains(['%', '+']) {
+        return Cow::Borrowed(name);
+    }
+    let mut bytes = name.bytes();
+    let mut decoded = Vec::with_capacity(name.len());
+    while let Some(byte) = bytes.next() {
+        let mut digits = bytes.clone();
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => match (hex(digits.next()), hex(digits.next())) {
+                (Some(high), Some(low)) => {
+                    bytes = digits;
+                    high << 4 | low
+                }
+                _ => b'%',
+            },
+            _ => byte,
+        });
+    }
+    String::from_utf8(decoded).map_or(Cow::Borrowed(name), Cow::Owned)
+}
+
+/// Returns whether a pair of a query has this name, spelled like it or decoded to it.
+pub(super) fn is_named(pair: &str, name: &str) -> bool {
+    raw_name_of(pair) == name || name_of(pair) == name
+}
+
+fn raw_name_of(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name)
+}
+
+fn hex(digit: Option<u8>) -> Option<u8> {
+    let digit = char::from(digit?).to_digit(16)?;
+    u8::try_from(digit).ok()
 }
 
 #[cfg(test)]
@@ -146,6 +187,45 @@ mod tests {
         assert_eq!(of(Some("v=2&lang=de&utm=x")), of(Some("lang=de&v=2")));
         assert_ne!(of(Some("lang=de")), of(Some("lang=fr")));
         assert_ne!(of(Some("lang=v")), of(Some("v=lang")));
+    }
+
+    #[test]
+    fn names_of_parameters_are_read_as_applications_read_them() {
+        for (pair, name) in [
+            ("p=1", "p"),
+            ("p", "p"),
+            ("=1", ""),
+            ("%70=1", "p"),
+            ("%70", "p"),
+            ("%6cang=%70", "lang"),
+            ("%6Cang=de", "lang"),
+            ("a+b=1", "a b"),
+            ("a%20b=1", "a b"),
+            ("%C3%BC=1", "\u{fc}"),
+            ("%=1", "%"),
+            ("%7=1", "%7"),
+            ("%zz=1", "%zz"),
+            ("%%70=1", "%p"),
+            ("%2570=1", "%70"),
+            ("%ff=1", "%ff"),
+        ] {
+            assert_eq!(name_of(pair), name, "{pair}");
+            assert!(is_named(pair, name), "{pair}");
+        }
+        assert!(is_named("a%20b=1", "a%20b"));
+        assert!(!is_named("q=p", "p"));
+        assert!(matches!(name_of("p=%70"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_parameter_counts_however_its_name_is_spelled() {
+        let policy = LearnPolicy {
+            key: LearnKey::Parameters(vec!["p".into()]),
+            ..LearnPolicy::default()
+        };
+        let of = |query| key(&policy, "a", "/", query);
+        assert_ne!(of(Some("%70=secret")), of(None));
+        assert_ne!(of(Some("%70=secret")), of(Some("")));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Learns the links of documents, so that they can be delivered while the origin still prepares the response.
 //!
 //! Reading order: `policy` (a route's settings), `key` (which responses belong to the same document), `division` (which
-//! of these are different documents nevertheless), `visitor` (how visitors are told apart), `identity` (fields that tell
+//! of these are different documents nevertheless), `visitor` (how visitors are told apart), `common` (what
+//! says nothing of a visitor, as many have it), `identity` (fields that tell
 //! who asks), `manifest` (one document: observed, delivered, judged), `store` (many manifests, bounded), `file`
 //! (manifests across restarts).
 //!
@@ -18,8 +19,9 @@
 //!   the document leaves out.
 //! - A link in the response to a request with `Authorization` never counts.
 //! - In any other response a link counts once [`LearnPolicy::min_visitors`] visitors got it that have nothing in
-//!   common: neither network, nor any cookie (name and value), nor identity, nor part of the query. A visitor who moves between
-//!   networks keeps a session cookie, and a visitor whose cookies change keeps the network; both stay the same visitor.
+//!   common: neither network, nor any cookie (name and value), nor identity, nor part of the query, but for short ones that
+//!   many networks have at a time. A visitor who moves between networks keeps a cookie, and a visitor whose cookies change
+//!   keeps the network; both stay the same visitor.
 //! - These visitors' responses must be consecutive: a single response to the same document without the link removes all
 //!   visitors of the link. A personal link is missing from all other visitors' responses, so it never counts on a
 //!   document that several people visit.
@@ -28,6 +30,7 @@
 //! own, who alone visits a document in that time. The next visitor's response, which lacks the link, removes it. Links
 //! that do not count yet are never written to a file.
 
+mod common;
 mod division;
 mod file;
 mod identity;

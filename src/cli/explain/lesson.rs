@@ -11,11 +11,14 @@ use super::response::Response;
 use crate::{
     forwarded::ask_for_another,
     learn::{
-        DividedBy, Evidence, LearnPolicy, LearnSource, Learning, ManifestLimits, ManifestStore, Observation, Observed,
+        DividedBy, LearnPolicy, LearnSource, Learning, ManifestLimits, ManifestStore, Observation, Observed,
         VisitorFacts, identities,
     },
     link::Spelled,
-    proxy::{asks_for_document, dividing_fields, joined_links, learnable_links, most_needed, observed, reads_page},
+    proxy::{
+        asks_for_document, dividing_fields, joined_links, learnable_links, most_needed, observed, reads_page,
+        varies_by_address,
+    },
     push::{self, Csp, Source},
 };
 
@@ -76,15 +79,17 @@ pub(super) fn lesson(policy: &LearnPolicy, request: &Request, response: &Respons
         };
         let identities: Vec<_> = identities(&request.headers, &policy.identity).collect();
         let facts = VisitorFacts {
+            authority: &request.authority,
             address,
             cookies: &cookies.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             set_cookies: &set_cookies.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+            is_for_address: varies_by_address(&response.headers, policy),
             authorization: request.headers.contains_key(header::AUTHORIZATION),
             identities: &identities,
             query: query.as_deref(),
             division: place.division(),
         };
-        let evidence = Evidence::of(&facts, &policy.key, store.hasher());
+        let evidence = store.evidence(&facts, policy, NOW);
         let seen = Observation {
             now: NOW,
             evidence: &evidence,

@@ -97,11 +97,11 @@ impl QueryEvidence {
         let mut may_displace = true;
         for pair in pairs.take(MAX_PAIRS) {
             let name = name_of(pair);
-            if name.len() > MAX_NAME || !is_name(name) {
+            if name.len() > MAX_NAME || !is_name(&name) {
                 continue;
             }
             let value = hasher.mark(PAIR, pair.as_bytes());
-            if let Some(parameter) = slot(parameters, name, &mut may_displace) {
+            if let Some(parameter) = slot(parameters, &name, &mut may_displace) {
                 parameter.note(value, links, self.seen);
             }
         }

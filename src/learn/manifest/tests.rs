@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::entry::PROVEN;
 use super::{
-    super::{key::KeyHasher, policy::LearnKey, visitor::VisitorFacts},
+    super::{common::CommonPairs, key::KeyHasher, policy::LearnKey, visitor::VisitorFacts},
     *,
 };
 use crate::push::{HintedUrl, Source};
@@ -18,9 +18,11 @@ fn visitor(number: u8) -> Evidence {
     let cookie = format!("session={number:032}");
     Evidence::of(
         &VisitorFacts {
+            authority: "h.example",
             address: IpAddr::from([10, 0, number, 1]),
             cookies: &[cookie.as_bytes()],
             set_cookies: &[],
+            is_for_address: false,
             authorization: false,
             identities: &[],
             query: None,
@@ -28,6 +30,7 @@ fn visitor(number: u8) -> Evidence {
         },
         &LearnKey::Path,
         &HASHER,
+        (&CommonPairs::default(), 0),
     )
 }
 
@@ -406,15 +409,18 @@ proptest! {
         visits in proptest::collection::vec((0..4_u8, 0..3_u8, any::<u32>(), any::<bool>()), 1..200),
     ) {
         let mut manifest = Manifest::default();
+        let common = CommonPairs::default();
         for (who, network, changing, sets_cookie) in visits {
-            let session = format!("session={who:032}; changing={changing:032}");
+            let session = format!("uid={who}; changing={changing:032}; lang=en");
             let set = format!("also_changing={changing:032}");
             let set_fields = [set.as_bytes()];
             let evidence = Evidence::of(
                 &VisitorFacts {
+                    authority: "h.example",
                     address: IpAddr::from([10, who, network, 1]),
                     cookies: &[session.as_bytes()],
                     set_cookies: if sets_cookie { &set_fields } else { &[] },
+                    is_for_address: false,
                     authorization: false,
                     identities: &[],
                     division: None,
@@ -422,6 +428,7 @@ proptest! {
                 },
                 &LearnKey::Path,
                 &HASHER,
+                (&common, 0),
             );
             for link in delivered(&manifest) {
                 prop_assert_eq!(&*link, "common", "delivered to visitor {}", who);

@@ -11,12 +11,13 @@ use std::{
 use moka::sync::Cache;
 
 use super::{
+    common::CommonPairs,
     division::{DividedBy, Division, DocumentPlace, Variants, left_out},
     file::{Saved, SavedDivision},
     key::{DocumentKey, KeyHasher},
     manifest::{DocumentReport, LearnedLink, Links, Manifest, Observation, Sample, Taught, Verdict},
     policy::LearnPolicy,
-    visitor::Evidence,
+    visitor::{Evidence, VisitorFacts},
 };
 use crate::{link::Spelled, push::Csp};
 
@@ -44,6 +45,8 @@ pub struct ManifestStore {
     manifests: Cache<DocumentKey, Arc<StoredManifest>>,
     /// Which responses are read of documents that had nothing to teach.
     unknown: Cache<DocumentKey, Arc<Mutex<Sample>>>,
+    /// Which cookies, identities and parts of queries many visitors have.
+    common: CommonPairs,
     hasher: KeyHasher,
     limits: ManifestLimits,
 }
@@ -78,6 +81,7 @@ impl ManifestStore {
         Self {
             manifests,
             unknown: Cache::new(u64::from(limits.documents.min(MAX_UNKNOWN))),
+            common: CommonPairs::default(),
             hasher: KeyHasher::new(secret),
             limits,
         }
@@ -87,6 +91,12 @@ impl ManifestStore {
     #[must_use]
     pub const fn hasher(&self) -> &KeyHasher {
         &self.hasher
+    }
+
+    /// Returns the evidence of a response to a visitor with these facts.
+    #[must_use]
+    pub fn evidence(&self, facts: &VisitorFacts<'_>, policy: &LearnPolicy, now: u64) -> Evidence {
+        Evidence::of(facts, &policy.key, &self.hasher, (&self.common, now))
     }
 
     /// Returns the document that a request is for among those of a key, and the knowledge about it; `None` if it is

@@ -80,37 +80,93 @@ pub fn asks_for_document(fields: &HeaderMap) -> bool {
 /// visitor's document one of its own, which nobody else had any use for. Links that depend on them are left to the
 /// evidence of several visitors.
 pub fn dividing_fields<'r>(response: &'r HeaderMap, policy: &'r LearnPolicy) -> Option<impl Iterator<Item = &'r [u8]>> {
-    let names = || {
-        let lines = response.get_all(header::VARY).iter();
-        let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
-        names.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
-    };
     let divides = |name: &&[u8]| {
         let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
-        let is_forwarded = || {
-            name.get(..X_FORWARDED.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(X_FORWARDED))
-        };
         let is_of_visitor = || HeaderName::from_bytes(name).is_ok_and(|name| is_of_visitor(&name, &policy.identity));
         !NOT_DIVIDING.iter().chain(&OF_FRAMEWORKS).any(|known| is(known))
             && !policy.vary.iter().any(|known| is(known.as_str()))
-            && !is_forwarded()
+            && !is_forwarded(name)
+            && !tells_address(name)
             && !is_of_visitor()
     };
-    (!names().any(|name| name == b"*")).then(|| names().filter(divides))
+    (!varying(response).any(|name| name == b"*")).then(|| varying(response).filter(divides))
 }
+
+/// Returns whether a response depends on the client's address, as its `Vary` says: it may be for that client alone,
+/// though nothing else in the request tells who asks. A field in the route's `vary` divides the documents instead.
+#[must_use]
+pub fn varies_by_address(response: &HeaderMap, policy: &LearnPolicy) -> bool {
+    let is_in_key = |name: &[u8]| {
+        let is = |known: &HeaderName| known.as_str().as_bytes().eq_ignore_ascii_case(name);
+        policy.vary.iter().any(is)
+    };
+    varying(response).any(|name| tells_address(name) && !is_in_key(name))
+}
+
+/// Yields the names in a response's `Vary`.
+fn varying(response: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lines = response.get_all(header::VARY).into_iter();
+    let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    names.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
+}
+
+fn is_forwarded(name: &[u8]) -> bool {
+    name.get(..X_FORWARDED.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(X_FORWARDED))
+}
+
+/// Returns whether a field tells the client's address: each `X-Forwarded-*` that says nothing of the URL, and what
+/// proxies name so.
+fn tells_address(name: &[u8]) -> bool {
+    let is = |known: &&str| known.as_bytes().eq_ignore_ascii_case(name);
+    is_forwarded(name) && !OF_URL.iter().any(is) || OF_ADDRESS.iter().any(is)
+}
+
+/// Forwarded fields that say nothing of the client.
+const OF_URL: [&str; 9] = [
+    "x-forwarded-proto",
+    "x-forwarded-protocol",
+    "x-forwarded-scheme",
+    "x-forwarded-ssl",
+    "x-forwarded-host",
+    "x-forwarded-server",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-path",
+];
+
+/// Fields that proxies set to the client's address, or to what follows from it.
+const OF_ADDRESS: [&str; 20] = [
+    "forwarded",
+    "forwarded-for",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-originating-ip",
+    "x-original-forwarded-for",
+    "x-envoy-external-address",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-appengine-user-ip",
+    "x-cluster-client-ip",
+    "client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "fly-client-ip",
+];
 
 const X_FORWARDED: &[u8] = b"x-forwarded-";
 
 /// Fields in `Vary` that divide no documents.
-const NOT_DIVIDING: [&str; 12] = [
+const NOT_DIVIDING: [&str; 9] = [
     "accept-encoding",
     "cookie",
     "authorization",
     "host",
-    "forwarded",
-    "via",
-    "x-real-ip",
     "range",
     "if-none-match",
     "if-modified-since",
@@ -223,6 +279,33 @@ mod tests {
             let names = dividing_fields(&fields, &policy);
             let names = names.map(|names| names.map(String::from_utf8_lossy).collect::<Vec<_>>().join(" "));
             assert_eq!(names.as_deref(), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_response_that_depends_on_the_address_is_told_by_its_vary() {
+        let policy = LearnPolicy {
+            vary: vec![HeaderName::from_static("x-client-ip")],
+            ..LearnPolicy::default()
+        };
+        for (lines, expected) in [
+            (&[][..], false),
+            (&["Accept-Encoding, Cookie, User-Agent"], false),
+            (&["X-Forwarded-For"], true),
+            (&["accept", "a, x-real-ip"], true),
+            (&["Forwarded"], true),
+            (&["via"], true),
+            (&["CF-Connecting-IP"], true),
+            (&["X-Forwarded-Client-Ip"], true),
+            (&["X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Port"], false),
+            (&["X-Client-IP"], false),
+        ] {
+            let lines = lines.iter().map(|line| (header::VARY, HeaderValue::from_static(line)));
+            let fields: HeaderMap = lines.collect();
+            assert_eq!(varies_by_address(&fields, &policy), expected, "{fields:?}");
+            // It would be a document for each client.
+            let mut dividing = dividing_fields(&fields, &policy).expect("no asterisk");
+            assert!(!dividing.any(tells_address));
         }
     }
 

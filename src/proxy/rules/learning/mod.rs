@@ -16,13 +16,13 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use log::{debug, info};
 
-pub use self::document::{asks_for_document, dividing_fields, observed};
+pub use self::document::{asks_for_document, dividing_fields, observed, varies_by_address};
 pub use self::page::{joined_links, reads_page};
 use crate::{
     forwarded::ask_for_another,
     learn::{
-        DividedBy, DocumentPlace, Evidence, KeyHasher, KnownDocument, LearnPolicy, LearnSource, Learning, Links,
-        Observation, Observed, Verdict, VisitorFacts, identities,
+        DividedBy, DocumentPlace, Evidence, KnownDocument, LearnPolicy, LearnSource, Learning, Links, Observation,
+        Observed, Verdict, VisitorFacts, identities,
     },
     link::{ResourceHint, Spelled},
     proxy::{
@@ -180,7 +180,7 @@ fn finish(
         return None;
     }
     let network = hasher.network(address);
-    let evidence = || evidence(request, fields, (address, &place), &route.learn, hasher);
+    let evidence = || evidence(edge, request, fields, (address, &place), (&route.learn, exchange));
     if reads_html {
         // Where the HTML is not read, nobody looks at what this response names: it speaks neither for nor against a link.
         let policies = values(fields, &header::CONTENT_SECURITY_POLICY);
@@ -235,25 +235,27 @@ fn stands_alone(found: &[Spelled], observation: &DocumentObservation) -> bool {
 
 /// Returns for whom a response is, as far as its request and its own fields tell.
 fn evidence(
+    edge: &Edge,
     request: &Parts,
     response: &HeaderMap,
     (address, place): (IpAddr, &DocumentPlace),
-    policy: &LearnPolicy,
-    hasher: &KeyHasher,
+    (policy, exchange): (&LearnPolicy, &Exchange),
 ) -> Evidence {
     let cookies: Vec<&[u8]> = values(&request.headers, &header::COOKIE);
     let set_cookies: Vec<&[u8]> = values(response, &header::SET_COOKIE);
     let identities: Vec<_> = identities(&request.headers, &policy.identity).collect();
     let facts = VisitorFacts {
+        authority: exchange.url(request).authority,
         address,
         cookies: &cookies,
         set_cookies: &set_cookies,
+        is_for_address: varies_by_address(response, policy),
         authorization: request.headers.contains_key(header::AUTHORIZATION),
         identities: &identities,
         query: request.uri.query(),
         division: place.division(),
     };
-    Evidence::of(&facts, &policy.key, hasher)
+    edge.manifests.evidence(&facts, policy, now())
 }
 
 /// Reads the next piece of a document's content, as the client gets it from the origin or the store, where its HTML is
