@@ -30,7 +30,7 @@ use crate::{
         exchange::{DocumentObservation, Exchange, PageObservation},
     },
     push::{Mention, SkipReason, Source},
-    telemetry::{LearnedVerdict, RouteMeter},
+    telemetry::LearnedVerdict,
 };
 
 /// Begins to observe the document of a request where its route learns; returns the links that are to be delivered at
@@ -111,8 +111,26 @@ pub(in crate::proxy) fn observe(
         observation.early = most_needed(early.into_iter().chain(learnable_links(mentions)));
     } else if let Some(response) = observed(status, fields, exchange.url(request).authority) {
         exchange.page = finish(edge, request, (response, fields), mentions, exchange, &mut observation).map(Box::new);
+    } else if is_gone(status) && !request.headers.contains_key(header::AUTHORIZATION) {
+        let network = exchange.client_address(&request.headers);
+        let network = network.map(|address| edge.manifests.hasher().network(address));
+        if let (Some(place), Some(network)) = (&observation.place, network) {
+            note_silence(edge, place, network, &observation);
+        }
     }
     exchange.observation = Some(observation);
+}
+
+/// Returns whether a document is not there any more. Other errors may pass.
+fn is_gone(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
+/// Counts a response that teaches nothing, where links were delivered early for it.
+fn note_silence(edge: &Edge, place: &DocumentPlace, network: u64, observation: &DocumentObservation) {
+    if !observation.delivered.is_empty() {
+        edge.manifests.note_silence(place, network);
+    }
 }
 
 /// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where none of
@@ -133,8 +151,10 @@ fn finish(
         && !request.headers.contains_key(header::AUTHORIZATION);
     let settled_on = may_pass.then(|| edge.manifests.hasher().of_links(fields));
     if let (Some(fields), Some(place)) = (settled_on, &observation.place) {
-        let query = request.uri.query();
-        if edge.manifests.passes(place, &route.learn, query, fields, now()) {
+        let request_facts = (&route.learn, request.uri.query());
+        let response_facts = (fields, &*observation.delivered);
+        if let Some(verdict) = edge.manifests.passes(place, request_facts, response_facts, now()) {
+            note_verdict(request, &verdict, exchange, observation);
             return None;
         }
     }
@@ -178,8 +198,12 @@ fn finish(
         let url = exchange.url(request);
         let of_content = (fields, exchange.is_chunked);
         let page = page::begin(&url, of_content, &route.learn, &found, (&place, &evidence, network));
-        if page.is_some() || !stands_alone(&found, observation) {
+        if page.is_some() {
             return page;
+        }
+        if !stands_alone(&found, observation) {
+            note_silence(edge, &place, network, observation);
+            return None;
         }
     }
     let seen = Observation {
@@ -199,7 +223,7 @@ fn finish(
     if let (true, Some(fields)) = (verdict.is_settled, settled_on) {
         edge.manifests.settle(&place, fields);
     }
-    note_verdict(request, &verdict, exchange.meter(), observation);
+    note_verdict(request, &verdict, exchange, observation);
     None
 }
 
@@ -253,6 +277,9 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
             (Source::Learned, links, None)
         }
     };
+    if links.is_none() {
+        note_silence(edge, &page.place, page.network, &observation);
+    }
     if let (Some(links), Some(route)) = (links, exchange.route()) {
         let policies: Vec<&[u8]> = page.policies.iter().map(HeaderValue::as_bytes).collect();
         let of_page: Option<Vec<&[u8]>> = of_page
@@ -272,23 +299,24 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
             query: request.uri.query(),
         };
         let verdict = edge.manifests.observe(&page.place, &route.learn, &seen);
-        note_verdict(request, &verdict, exchange.meter(), &mut observation);
+        note_verdict(request, &verdict, exchange, &mut observation);
     }
     exchange.observation = Some(observation);
 }
 
-fn note_verdict(request: &Parts, verdict: &Verdict, meter: &RouteMeter, observation: &mut DocumentObservation) {
+fn note_verdict(request: &Parts, verdict: &Verdict, exchange: &Exchange, observation: &mut DocumentObservation) {
+    let meter = exchange.meter();
     observation.missed = verdict.wrong;
     meter.learned.add(LearnedVerdict::Right, verdict.right.into());
     meter.learned.add(LearnedVerdict::Wrong, verdict.wrong.into());
     if verdict.wrong > 0 {
-        debug!("{}: {} learned links are gone", request.uri, verdict.wrong);
+        debug!("{}: {} learned links are gone", exchange.url(request), verdict.wrong);
     }
     if verdict.paused {
         meter.pauses.increment();
         info!(
             "{}: what is learned keeps being wrong, so nothing is for a while",
-            request.uri
+            exchange.url(request)
         );
     }
     if let Some(parameter) = &verdict.divided_by {
