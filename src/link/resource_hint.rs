@@ -407,6 +407,47 @@ mod tests {
     }
 
     #[test]
+    fn a_module_is_a_script_whether_it_says_so_or_not() {
+        for (one, other, is_alike) in [
+            ("</a>; rel=modulepreload", "</b>; rel=modulepreload; as=script", true),
+            (
+                "</a>; rel=modulepreload; as=SCRIPT; crossorigin",
+                "</b>; rel=modulepreload; crossorigin=\"\"",
+                true,
+            ),
+            (
+                "</a>; rel=modulepreload; crossorigin",
+                "</b>; rel=modulepreload; as=script",
+                false,
+            ),
+            ("</a>; rel=modulepreload", "</b>; rel=modulepreload; as=worker", false),
+            (
+                "</a>; rel=modulepreload",
+                "</b>; rel=modulepreload; as=scriptlike",
+                false,
+            ),
+            ("</a>; rel=preload", "</b>; rel=preload; as=script", false),
+            (
+                "</a>; rel=preload; as=script",
+                "</b>; rel=modulepreload; as=script",
+                false,
+            ),
+            (
+                "</a>; rel=preload; as=style",
+                "</b>; rel=preload; as=style; nopush",
+                true,
+            ),
+        ] {
+            let (one, two) = (spelled(one).expect("a link"), spelled(other).expect("a link"));
+            assert_eq!(
+                (one.is_alike(&two), two.is_alike(&one)),
+                (is_alike, is_alike),
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
     fn a_hint_has_no_parameter_that_a_browser_does_not_know() {
         let field = b"</a.js>; nopush; rel=\"preload x\"; nonce=n; as=script; title=t; x-foo=1; type=text/javascript; \
             fetchpriority=high; integrity=sha256-x; referrerpolicy=no-referrer; crossorigin=\"\"; anchor=\"\"; media=\" \"";

@@ -52,10 +52,24 @@ impl Spelled {
         !self.behind_target().starts_with(b"; rel=preconnect")
     }
 
-    /// Returns whether two links differ in nothing that makes them two links but their targets.
+    /// Returns whether two links differ in nothing that makes them two links but their targets. A module without `as` is
+    /// a script (HTML, "modulepreload").
     #[must_use]
     pub fn is_alike(&self, other: &Self) -> bool {
-        self.behind_target() == other.behind_target()
+        self.kind() == other.kind()
+    }
+
+    /// The identity without its target, in two parts: the relation of a module, and the rest.
+    fn kind(&self) -> (&[u8], &[u8]) {
+        const MODULE: &[u8] = b"; rel=modulepreload";
+        let behind = self.behind_target();
+        let Some(rest) = behind.strip_prefix(MODULE) else {
+            return (&[], behind);
+        };
+        match rest.strip_prefix(b"; as=script") {
+            Some(others @ ([] | [b';', ..])) => (MODULE, others),
+            _ => (MODULE, rest),
+        }
     }
 
     /// The identity without the target.

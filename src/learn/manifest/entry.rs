@@ -7,7 +7,7 @@ use crate::{
         policy::LearnPolicy,
         visitor::{Evidence, Visitor},
     },
-    link::Spelled,
+    link::{Need, Spelled},
     push::{HintUse, SkipReason, Source},
 };
 
@@ -150,6 +150,16 @@ impl LinkEntry {
     pub(super) fn responses_needed(&self) -> u32 {
         8_u32.saturating_pow(self.vanished)
     }
+}
+
+/// Returns the place of an entry that may go for a link of this need: one that comes and goes and is absent now, or the
+/// last of those that a page needs least, if the page needs the link sooner.
+pub(super) fn dispensable(entries: &[LinkEntry], need: Need) -> Option<usize> {
+    let absent = entries.iter().position(|entry| entry.row == 0 && entry.vanished > 0);
+    absent.or_else(|| {
+        let needs = entries.iter().enumerate().map(|(at, entry)| (entry.link.need(), at));
+        needs.max().filter(|(least, _)| *least > need).map(|(_, at)| at)
+    })
 }
 
 /// Adds a visitor that differs from all in the list, which has at most `most`.

@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub use report::{DocumentReport, LinkReport};
 
 use self::{
-    entry::{Against, LinkEntry, PROVEN, note},
+    entry::{Against, LinkEntry, PROVEN, dispensable, note},
     policies::KnownPolicies,
     query::QueryEvidence,
 };
@@ -532,25 +532,12 @@ impl Manifest {
         }
     }
 
-    /// Returns whether there is room for a link of this need; if full, removes a link that comes and goes and is absent
-    /// now, or the last of those that a page needs least, if it needs the new link sooner.
+    /// Returns whether there is room for a link of this need; if full, removes one that is [`dispensable`] for it.
     fn make_room(&mut self, need: Need) -> bool {
         if self.entries.len() < MAX_LINKS {
             return true;
         }
-        let absent = self
-            .entries
-            .iter()
-            .position(|entry| entry.row == 0 && entry.vanished > 0);
-        let least = || {
-            let needs = self
-                .entries
-                .iter()
-                .enumerate()
-                .map(|(at, entry)| (entry.link.need(), at));
-            needs.max().filter(|(least, _)| *least > need).map(|(_, at)| at)
-        };
-        let at = absent.or_else(least);
+        let at = dispensable(&self.entries, need);
         at.map(|at| self.entries.remove(at)).is_some()
     }
 
