@@ -13,7 +13,7 @@ use super::{
     link::{HtmlLink, Tier, preconnects},
     reason::{HtmlReason, HtmlSkip},
 };
-use crate::link::{Document, Spelled};
+use crate::link::{Document, Need, Spelled};
 
 /// Bounds on the reading of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,8 +141,8 @@ enum Tokens {
 impl Found {
     /// Returns the links that are learned of a document, at most `MAX_LEARNED`: connections that several fetches make
     /// worth opening, then the fetches. Targets of the document's own origin are named by their paths, as applications
-    /// name them in `Link` fields, so that one asset is one link wherever it is named. Of too many, those that block
-    /// rendering are learned first.
+    /// name them in `Link` fields, so that one asset is one link wherever it is named. Of too many, stylesheets are learned
+    /// first, then what else blocks rendering, then the rest by [`Need`].
     #[must_use]
     pub fn learnable(&self, document: &Document) -> Vec<Spelled> {
         let own = [document.own().scheme(), "://", document.own().authority(), "/"].concat();
@@ -154,12 +154,16 @@ impl Found {
                 None => Spelled::read(value.as_bytes()),
             }
         };
-        let mut links: Vec<&HtmlLink> = connections.iter().chain(&self.links).collect();
+        let links = connections.iter().chain(&self.links);
+        let mut links: Vec<(Tier, Spelled)> = links.filter_map(|link| Some((link.tier, spelled(link)?))).collect();
         if links.len() > MAX_LEARNED {
             // The sort is stable.
-            links.sort_by_key(|link| link.tier != Tier::Blocking);
+            links.sort_by_key(|(tier, link)| {
+                let need = link.need();
+                (need != Need::Rendering, *tier != Tier::Blocking, need)
+            });
         }
-        links.into_iter().filter_map(spelled).take(MAX_LEARNED).collect()
+        links.into_iter().map(|(_, link)| link).take(MAX_LEARNED).collect()
     }
 }
 

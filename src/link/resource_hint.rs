@@ -46,9 +46,9 @@ pub struct ResourceHint<'a> {
     pub destination: Option<Cow<'a, [u8]>>,
     /// `crossorigin`.
     pub cross_origin: Option<CrossOrigin>,
-    /// `anchor`, which may be empty.
+    /// `anchor`; `None` if absent, or empty and so the document itself.
     pub anchor: Option<Cow<'a, [u8]>>,
-    /// `media`, unless it is empty or `all`.
+    /// `media`, unless it is blank or `all`.
     pub media: Option<Cow<'a, [u8]>>,
     /// `imagesrcset`, from which the browser chooses one image.
     pub image_srcset: Option<Cow<'a, [u8]>>,
@@ -105,11 +105,24 @@ impl<'a> ResourceHint<'a> {
             let Some(parameter) = Parameter::parse(name) else {
                 continue;
             };
-            if seen.add(parameter) {
+            if seen.add(parameter) && Self::concerns(relation, parameter) {
                 hint.record(parameter, value);
             }
         }
         Some(hint)
+    }
+
+    /// Returns whether a parameter has a meaning for a relation: nothing is fetched over a mere connection.
+    const fn concerns(relation: Relation, parameter: Parameter) -> bool {
+        use Parameter::{Anchor, CrossOrigin, Media};
+        !matches!(relation, Relation::Preconnect) || matches!(parameter, Anchor | CrossOrigin | Media)
+    }
+
+    /// Removes the anchor, once it is known that the anchor names the document: browsers ignore a hint that has one.
+    #[must_use]
+    pub fn without_anchor(mut self) -> Self {
+        self.anchor = None;
+        self
     }
 
     fn record(&mut self, parameter: Parameter, value: Cow<'a, [u8]>) {
@@ -117,10 +130,12 @@ impl<'a> ResourceHint<'a> {
         match parameter {
             Parameter::As => self.destination = filled(lower(value)),
             Parameter::CrossOrigin => self.cross_origin = Some(CrossOrigin::parse(&value)),
-            Parameter::Anchor => self.anchor = Some(value),
+            Parameter::Anchor => self.anchor = filled(value),
             Parameter::Media => {
-                let is_all = value.trim_ascii().eq_ignore_ascii_case(b"all");
-                self.media = filled(value).filter(|_| !is_all);
+                // A query of white space alone matches every screen (Media Queries 4, section 2.1).
+                let query = value.trim_ascii();
+                let is_all = query.is_empty() || query.eq_ignore_ascii_case(b"all");
+                self.media = (!is_all).then_some(value);
             }
             Parameter::ImageSrcset => self.image_srcset = filled(value),
             Parameter::Type => self.media_type = filled(value),
@@ -345,6 +360,18 @@ mod tests {
             ),
             ("</a>; rel=preload; media=\" ALL \"; as=\"\"", "</a>; rel=preload"),
             ("</a>; rel=preload; media=print", "</a>; rel=preload; media=print"),
+            ("</a>; rel=preload; media=\" \t \"", "</a>; rel=preload"),
+            ("</a>; rel=preload; media", "</a>; rel=preload"),
+            ("</a>; rel=preload; anchor=\"\"", "</a>; rel=preload"),
+            ("</a>; rel=preload; anchor=\"#x\"", "</a>; rel=preload; anchor=#x"),
+            (
+                "<//cdn>; rel=preconnect; as=foo; imagesrcset=\"/a 1x\"; type=x; integrity=y; fetchpriority=low",
+                "<//cdn>; rel=preconnect",
+            ),
+            (
+                "<//cdn>; rel=preconnect; as=font; crossorigin=anonymous; media=print",
+                "<//cdn>; rel=preconnect; crossorigin; media=print",
+            ),
             (
                 "</a>; type=font/woff2; rel=preload; as=font",
                 "</a>; rel=preload; as=font; type=\"font/woff2\"",
@@ -382,7 +409,7 @@ mod tests {
     #[test]
     fn a_hint_has_no_parameter_that_a_browser_does_not_know() {
         let field = b"</a.js>; nopush; rel=\"preload x\"; nonce=n; as=script; title=t; x-foo=1; type=text/javascript; \
-            fetchpriority=high; integrity=sha256-x; referrerpolicy=no-referrer; crossorigin=\"\"";
+            fetchpriority=high; integrity=sha256-x; referrerpolicy=no-referrer; crossorigin=\"\"; anchor=\"\"; media=\" \"";
         let link = parse(field).next().expect("a link").expect("a good one");
         let hint = ResourceHint::of(&link).expect("a relation").spelled();
         assert_eq!(
@@ -412,7 +439,7 @@ mod tests {
                 let read = parse(again.text()).next().expect("a link").expect("a good one");
                 prop_assert_eq!(read.target, link.target);
                 prop_assert_eq!(read.nopush(), link.nopush());
-                prop_assert_eq!(read.anchor(), link.anchor());
+                prop_assert_eq!(read.anchor(), link.anchor().filter(|anchor| !anchor.is_empty()));
                 prop_assert!(read.has_relation(hint.relation.name()));
             }
         }

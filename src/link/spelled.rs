@@ -26,7 +26,8 @@ impl Spelled {
 
     /// The link as a 103 carries it, with no parameter that browsers do not know: all but `nopush`.
     ///
-    /// `anchor`, `media` and `imagesrcset` stand there if the link has them: callers keep such links out of a 103.
+    /// `anchor`, `media` and `imagesrcset` stand there if the link has them: callers keep such links out of a 103, and
+    /// [remove](super::ResourceHint::without_anchor) an anchor that names the document.
     #[must_use]
     pub fn hint(&self) -> &[u8] {
         self.text.strip_suffix(NOPUSH).unwrap_or(&self.text)

@@ -21,6 +21,7 @@ pub use exchange::Exchange;
 pub use hit::FreshResponses;
 pub use rules::head::framing::{BadFraming, fault};
 pub use rules::learning::{
-    asks_for_document, dividing_fields, joined_links, learnable_links, observed, reads_page, varies_by_address,
+    asks_for_document, dividing_fields, joined_links, learnable_links, most_needed, observed, reads_page,
+    varies_by_address,
 };
 pub use running::OpenRequests;

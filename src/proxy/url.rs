@@ -26,6 +26,12 @@ impl<'r> Url<'r> {
     }
 }
 
+impl std::fmt::Display for Url<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.path_and_query)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::{Request, Version};

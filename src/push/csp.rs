@@ -107,17 +107,21 @@ fn masked<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<String> {
         if !text.is_empty() {
             text.push(',');
         }
-        let value = String::from_utf8_lossy(value);
-        let mut rest = &*value;
-        while let Some((before, behind)) = rest.split_once("'nonce-") {
-            text.push_str(before);
-            text.push_str(MASK);
-            rest = behind.split_once('\'').map_or("", |(_, rest)| rest);
+        let is_end = |byte: char| byte.is_ascii_whitespace() || matches!(byte, ';' | ',');
+        for word in String::from_utf8_lossy(value).split_inclusive(is_end) {
+            let source = word.trim_end_matches(is_end);
+            let is_nonce = source
+                .get(..NONCE.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(NONCE));
+            text.push_str(if is_nonce { MASK } else { source });
+            text.push_str(word.get(source.len()..).unwrap_or_default());
         }
-        text.push_str(rest);
     }
     (!text.trim().is_empty()).then_some(text)
 }
+
+/// The beginning of a source that is a nonce. A nonce ends with its word, with or without a closing quote.
+const NONCE: &str = "'nonce-";
 
 /// Stands for every nonce. The requests that are checked have no nonce, so this one matches none.
 const MASK: &str = "'nonce-x'";
@@ -200,6 +204,50 @@ mod tests {
         assert!(!csp.is_of([&b"script-src 'nonce-one' 'self'"[..]]));
         assert!(Csp::parse([&b" "[..]]).is_none());
         assert!(Csp::parse([&b"script-src 'nonce-open"[..]]).is_some());
+    }
+
+    #[test]
+    fn a_nonce_ends_with_its_word() {
+        for (policy, expected) in [
+            ("script-src 'nonce-a' 'self'", "script-src 'nonce-x' 'self'"),
+            ("script-src 'nonce-a'", "script-src 'nonce-x'"),
+            (
+                "script-src 'nonce-open; script-src-elem 'self'",
+                "script-src 'nonce-x'; script-src-elem 'self'",
+            ),
+            ("script-src 'nonce-open 'self'", "script-src 'nonce-x' 'self'"),
+            ("script-src 'nonce-open\t'self'", "script-src 'nonce-x'\t'self'"),
+            (
+                "script-src 'nonce-a,img-src 'self'",
+                "script-src 'nonce-x',img-src 'self'",
+            ),
+            (
+                "script-src 'nonce-a'b'self'; img-src *",
+                "script-src 'nonce-x'; img-src *",
+            ),
+            ("script-src 'NONCE-a';;  img-src *", "script-src 'nonce-x';;  img-src *"),
+            (
+                "img-src https://a.example/'nonce-a",
+                "img-src https://a.example/'nonce-a",
+            ),
+            ("script-src 'nonce-\u{e4}'", "script-src 'nonce-x'"),
+        ] {
+            let masked = masked([policy.as_bytes()]);
+            assert_eq!(masked.as_deref(), Some(expected), "{policy}");
+            assert_eq!(
+                super::masked([expected.as_bytes()]).as_deref(),
+                Some(expected),
+                "{policy}"
+            );
+        }
+        assert!(allows(
+            &["script-src 'nonce-open; script-src-elem 'self'"],
+            "</a.js>; rel=preload; as=script"
+        ));
+        assert!(!allows(
+            &["script-src 'nonce-open; style-src 'none'"],
+            "</a.css>; rel=preload; as=style"
+        ));
     }
 
     #[test]

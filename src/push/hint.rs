@@ -13,11 +13,11 @@ use crate::link::{Relation, ResourceHint, is_fetched_as};
 ///
 /// The first reason why the link is of no use.
 pub(super) fn check(link: &ResourceHint<'_>) -> Result<(), SkipReason> {
-    if link.relation == Relation::Preconnect {
-        return Ok(());
-    }
     if link.media.is_some() {
         return Err(SkipReason::Media);
+    }
+    if link.relation == Relation::Preconnect {
+        return Ok(());
     }
     if link.image_srcset.is_some() {
         return Err(SkipReason::ImageSrcset);
@@ -73,7 +73,9 @@ mod tests {
             ("rel=modulepreload; as=script", Ok(())),
             ("rel=modulepreload; type=\"text/javascript;charset=utf-8\"", Ok(())),
             ("rel=preconnect", Ok(())),
-            ("rel=preconnect; media=print; as=x", Ok(())),
+            ("rel=preconnect; as=x; imagesrcset=\"/a 1x\"; media=\" all\"", Ok(())),
+            ("rel=preconnect; media=print", Err(SkipReason::Media)),
+            ("rel=preload; as=style; media=\" \"", Ok(())),
             ("rel=preload", Err(SkipReason::HintWithoutAs)),
             ("rel=preload; as=nonsense", Err(SkipReason::HintWithoutAs)),
             ("rel=preload; as=track", Err(SkipReason::HintDestination)),

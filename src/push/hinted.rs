@@ -24,8 +24,10 @@ pub struct HintUse {
     given: AtomicU32,
     used: AtomicU32,
     twice: AtomicU32,
-    /// The network that was counted last: one visitor in a row counts once.
-    last: AtomicU64,
+    /// The networks that were counted last: a visitor, who may have several of them, counts once in a row.
+    last: [AtomicU64; LAST],
+    /// Number of networks that were counted, which says whose place in `last` is the oldest.
+    counted: AtomicU32,
 }
 
 /// The counts of a [`HintUse`] at one moment.
@@ -38,6 +40,9 @@ pub struct HintCounts {
     /// Clients that got the link in a 103 and requested it twice.
     pub twice: u32,
 }
+
+/// Number of networks that are told from the next one.
+const LAST: usize = 4;
 
 /// Smallest `given` at which [`HintCounts::is_unused`] can be true.
 const MIN_GIVEN: u32 = 50;
@@ -71,6 +76,18 @@ impl HintUse {
         for count in [&self.given, &self.used, &self.twice] {
             count.store(0, Relaxed);
         }
+    }
+
+    /// Returns whether a network counts: not where it is one of the last that did.
+    fn counts_network(&self, network: u64) -> bool {
+        if self.last.iter().any(|last| last.load(Relaxed) == network) {
+            return false;
+        }
+        let oldest = self.counted.fetch_add(1, Relaxed) as usize % LAST;
+        if let Some(place) = self.last.get(oldest) {
+            place.store(network, Relaxed);
+        }
+        true
     }
 
     fn give(&self) {
@@ -182,7 +199,7 @@ impl Hinted {
             if !document.is_given {
                 document.is_given = true;
                 for link in &mut document.links {
-                    link.counts = link.count.last.swap(document.network, Relaxed) != document.network;
+                    link.counts = link.count.counts_network(document.network);
                     if link.counts {
                         link.count.give();
                     }
@@ -295,7 +312,7 @@ mod tests {
             hinted.count(a, now);
             hinted.count(a, now);
         }
-        assert_eq!(counts(&one), (3, 3, 3));
+        assert_eq!(counts(&one), (2, 2, 2));
     }
 
     #[test]
@@ -345,5 +362,13 @@ mod tests {
             count.give();
         }
         assert!(count.counts().given <= MAX_GIVEN + 1);
+    }
+
+    #[test]
+    fn a_visitor_with_a_few_networks_counts_once_in_a_row() {
+        let uses = HintUse::default();
+        let counted = |networks: &[u64]| networks.iter().filter(|network| uses.counts_network(**network)).count();
+        assert_eq!(counted(&[1, 2, 1, 2, 3, 1, 4, 2]), 4);
+        assert_eq!(counted(&[5, 1]), 2, "the oldest makes room");
     }
 }

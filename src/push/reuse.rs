@@ -27,14 +27,20 @@ pub fn is_reusable(status: StatusCode, fields: &HeaderMap, asked: &HeaderMap, no
     if depends_on_hint(fields, asked) {
         return Some(false);
     }
-    let age = number(fields.get(header::AGE)).unwrap_or(0);
-    Some(match directives.max_age {
-        Some(max_age) => max_age.saturating_sub(age) >= MIN_FRESHNESS.as_secs(),
-        None => match fields.get(header::EXPIRES) {
-            Some(expires) => freshness(expires, fields, now) >= MIN_FRESHNESS,
-            None => !directives.must_revalidate && heuristic_freshness(fields, now) >= MIN_FRESHNESS,
-        },
-    })
+    let lifetime = match (directives.max_age, fields.get(header::EXPIRES)) {
+        (Some(max_age), _) => Duration::from_secs(max_age),
+        (None, Some(expires)) => freshness(expires, fields, now),
+        (None, None) if directives.must_revalidate => Duration::ZERO,
+        (None, None) => heuristic_freshness(fields, now),
+    };
+    Some(lifetime.saturating_sub(age(fields, now)) >= MIN_FRESHNESS)
+}
+
+/// Returns the age of a response, by its `Age` and by its date, whichever is more (RFC 9111 section 4.2.3).
+fn age(fields: &HeaderMap, now: SystemTime) -> Duration {
+    let by_date = now.duration_since(told(fields, now)).unwrap_or_default();
+    let by_field = Duration::from_secs(number(fields.get(header::AGE)).unwrap_or(0));
+    by_date.max(by_field)
 }
 
 /// The least freshness of a response that is still fresh when the page that was hinted it comes: origins may think for
@@ -190,6 +196,18 @@ mod tests {
             (&[cc("max-age=60"), ("age", "56")], false),
             (&[cc("max-age=1"), etag], false),
             (&[cc("max-age=60"), ("age", "60")], false),
+            // 1994-11-06 08:49:37 is now.
+            (&[cc("max-age=60"), ("date", "Sun, 06 Nov 1994 08:47:57 GMT")], false),
+            (&[cc("max-age=60"), ("date", "Sun, 06 Nov 1994 08:48:42 GMT")], true),
+            (&[cc("max-age=60"), ("date", "Sun, 06 Nov 1994 08:48:41 GMT")], false),
+            (&[cc("max-age=60"), ("date", "Sun, 06 Nov 1994 09:48:41 GMT")], true),
+            (
+                &[
+                    ("expires", "Sun, 06 Nov 1994 07:50:37 GMT"),
+                    ("date", "Sun, 06 Nov 1994 07:49:37 GMT"),
+                ],
+                false,
+            ),
             (&[cc("max-age=60"), cc("no-store")], false),
             (&[cc("s-maxage=60")], false),
             (&[cc("s-maxage=60"), etag], false),

@@ -354,7 +354,8 @@ async fn the_hops_of_the_document_fit_together() {
         "daemon off;\npid {state}/nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\ninclude {state}/shop.conf;\n}}\n"
     );
     write("shop.conf", &one("nginx", "listen"));
-    let (main, log) = (write("nginx.conf", &conf), format!("{state}/nginx.log"));
+    let main = write("nginx.conf", &conf);
+    let log = format!("{state}/nginx.log");
     let _nginx = Program::start("nginx", &["-e", &log, "-c", text(&main)], nginx).await;
     let file = write("balancer.cfg", &one("haproxy", "frontend internal"));
     let _balancer = Program::start("haproxy", &["-db", "-f", text(&file)], balancer).await;

@@ -1,5 +1,7 @@
 //! A hint is written from what is understood of a link, whatever framework wrote it, and given only where it does some good.
 
+use std::time::Duration;
+
 use crate::support::{
     client::{Client, Page},
     edge::{Edge, config},
@@ -183,6 +185,63 @@ async fn links_that_come_one_right_after_the_other_leave_in_one_103() {
         "</c.woff2>; rel=preload; as=font; crossorigin",
     ];
     assert_eq!(page.hints(), [expected]);
+}
+
+/// Returns the hints of a page whose origin sends these 103s in one write, and the page later.
+async fn hints_of(heads: &[Vec<u8>]) -> Vec<Vec<String>> {
+    let origin = Origin::start().await;
+    origin.on(
+        "/",
+        [
+            Step::Send(heads.concat()),
+            Step::Think(Duration::from_millis(300)),
+            Step::Send(response("200 OK", &[], b"page")),
+        ],
+    );
+    let edge = edge(&origin).await;
+    let page = navigate(&edge, "/", &[]).await;
+    for (at, _) in &page.informational {
+        assert!(page.answer.head_at - *at > Duration::from_millis(250), "none waits");
+    }
+    page.hints()
+}
+
+#[tokio::test]
+async fn all_links_that_have_come_leave_in_the_first_103() {
+    for count in [1, 2, 4, 5, 8, 12, 20] {
+        let links: Vec<String> = (0..count)
+            .map(|n| format!("</{n}.js>; rel=preload; as=script"))
+            .collect();
+        let heads: Vec<Vec<u8>> = links.iter().map(|link| early_hints(&[link])).collect();
+        assert_eq!(hints_of(&heads).await, [links], "{count}");
+    }
+}
+
+#[tokio::test]
+async fn a_103_that_says_nothing_new_keeps_no_two_others_apart() {
+    let heads = [
+        early_hints(&[STYLE]),
+        early_hints(&["<http://edge.test/a.css>; rel=next"]),
+        early_hints(&["<./a.css>; as=style; rel=preload"]),
+        early_hints(&[]),
+        early_hints(&["</b.js>; rel=preload; as=script"]),
+        early_hints(&["<x/../b.js>; rel=preload; as=script; nopush"]),
+    ];
+    assert_eq!(hints_of(&heads).await, [[STYLE, "</b.js>; rel=preload; as=script"]]);
+}
+
+#[tokio::test]
+async fn links_without_a_policy_are_not_joined_with_links_that_have_one() {
+    const SCRIPT: &str = "</a.js>; rel=preload; as=script";
+    let with_policy =
+        format!("HTTP/1.1 103 Early Hints\r\nLink: {STYLE}\r\nContent-Security-Policy: script-src 'none'\r\n\r\n");
+    let with_policy = with_policy.into_bytes();
+    let without = early_hints(&[SCRIPT]);
+    assert_eq!(
+        hints_of(&[without.clone(), with_policy.clone()]).await,
+        [[SCRIPT], [STYLE]]
+    );
+    assert_eq!(hints_of(&[with_policy, without]).await, [[STYLE], [SCRIPT]]);
 }
 
 #[tokio::test]

@@ -347,7 +347,7 @@ async fn certificates_are_checked_with_the_configuration() {
     });
     expired.write(folder, "expired");
     let (ended, said) = check(folder, &listener("expired.pem", "expired.key"));
-    let warning = "listeners[0].tls.certificates[0] (old.example): it has expired";
+    let warning = "listeners[0].tls.certificates[0]: old.example: it has expired";
     assert!(ended.status.success() && said.contains(warning), "{ended:?}");
     let named = |end: &str| format!("'{}/expired.{end}'", folder.display());
     let edge = Edge::with(&listener(&named("pem"), &named("key"))).await;

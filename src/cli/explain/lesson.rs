@@ -16,7 +16,8 @@ use crate::{
     },
     link::Spelled,
     proxy::{
-        asks_for_document, dividing_fields, joined_links, learnable_links, observed, reads_page, varies_by_address,
+        asks_for_document, dividing_fields, joined_links, learnable_links, most_needed, observed, reads_page,
+        varies_by_address,
     },
     push::{self, Csp, Source},
 };
@@ -130,12 +131,9 @@ fn links(
         let last = lines(&response.headers, &header::LINK);
         for lines in std::iter::once(&last).chain(early) {
             let mentions = push::mentions(lines.iter().map(|line| (Source::Response, *line)));
-            for link in learnable_links(&mentions) {
-                if !found.contains(&link) {
-                    found.push(link);
-                }
-            }
+            found.extend(learnable_links(&mentions));
         }
+        found = most_needed(found.into_iter());
     }
     let page = request.page.as_ref();
     let is_read = observed == Observed::Document && reads_page(&found, policy, &response.headers);

@@ -60,10 +60,10 @@ pub(super) fn explain(scene: &Scene<'_>, request: &Request, route: Option<&Route
     let last = (Some(request.status), of_source(Source::Response, &scene.last));
     let steps = std::iter::once((None, known)).chain(early).chain(std::iter::once(last));
     explanation.add_page(scene.page);
-    let mut told: Option<Vec<HeaderValue>> = None;
+    let mut told: Vec<HeaderValue> = Vec::new();
     for (status, fields) in steps {
         let mut mentions = push::mentions(fields);
-        let mut limits = LearnedLimits::default();
+        let limits = LearnedLimits::of(&mentions);
         mentions.retain(|mention| match limits.check(mention) {
             Ok(()) => true,
             Err((target, reason)) => {
@@ -78,7 +78,7 @@ pub(super) fn explain(scene: &Scene<'_>, request: &Request, route: Option<&Route
             pushed_parent: scene.pushed_parent,
             promised: explanation.promises.len(),
             hinted: explanation.hints.len(),
-            told: told.as_deref().unwrap_or_default(),
+            told: &told,
             returning: route.learn.returning.skips(&request.headers),
             http2: None,
             is_bad: scene.is_bad,
@@ -97,7 +97,7 @@ pub(super) fn explain(scene: &Scene<'_>, request: &Request, route: Option<&Route
             }),
         };
         explanation.add(&plan);
-        told.get_or_insert_with(|| plan.hints.clone());
+        told.extend(plan.hints.iter().cloned());
         // Kept, so that the diary remembers as after a real promise.
         sent.push(plan);
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::connect::{connect, upgrade};
-use super::error::{VisitError, VisitStage};
+use super::error::{Stage, VisitError};
 use super::itinerary::{Follow, Itinerary, ProxyVersion, Verification, Wire};
 use super::visited::{VisitOutcome, Visited};
 use super::{http1, http2};
@@ -51,7 +51,7 @@ async fn once(itinerary: &Itinerary) -> Result<Visited, VisitError> {
             address: itinerary.server.clone(),
             source,
         },
-        None => VisitError::late(itinerary, VisitStage::Handshake),
+        None => VisitError::late(itinerary, Stage::Handshake),
     })
 }
 

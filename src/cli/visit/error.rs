@@ -30,7 +30,7 @@ pub(in crate::cli) enum VisitError {
         /// Host and port.
         address: ServerAddress,
         /// The step.
-        stage: VisitStage,
+        stage: Stage,
         /// The time limit of the visit.
         limit: Duration,
     },
@@ -133,7 +133,7 @@ pub(in crate::cli) enum VisitError {
 
 /// A step of a visit that has a time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum VisitStage {
+pub(in crate::cli) enum Stage {
     /// The name is looked up.
     Resolve,
     /// TCP connects.
@@ -146,7 +146,7 @@ pub(in crate::cli) enum VisitStage {
     Upgrade,
 }
 
-impl std::fmt::Display for VisitStage {
+impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Resolve => "looking up the name",
@@ -160,7 +160,7 @@ impl std::fmt::Display for VisitStage {
 
 impl VisitError {
     /// Makes the error of a step that took too long.
-    pub(super) fn late(itinerary: &Itinerary, stage: VisitStage) -> Self {
+    pub(super) fn late(itinerary: &Itinerary, stage: Stage) -> Self {
         Self::Timeout {
             address: itinerary.server.clone(),
             stage,
@@ -172,7 +172,7 @@ impl VisitError {
     /// as expected.
     pub(super) fn is_unclear(&self) -> bool {
         match self {
-            Self::Timeout { stage, .. } => !matches!(stage, VisitStage::Resolve | VisitStage::Connect),
+            Self::Timeout { stage, .. } => !matches!(stage, Stage::Resolve | Stage::Connect),
             Self::Tls { .. } | Self::Handshake { .. } | Self::Broken { .. } => true,
             _ => false,
         }

@@ -59,7 +59,7 @@ fn certificates(config: &Config, now: SystemTime) -> Vec<Warning> {
                 let names = certificate.names().join(", ");
                 warnings.push(Warning {
                     setting: format!("listeners[{index}].tls.certificates[{number}]"),
-                    message: format!("({names}): {doubt}"),
+                    message: format!("{names}: {doubt}"),
                 });
             }
         }

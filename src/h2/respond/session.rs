@@ -35,7 +35,7 @@ use pingora::{
 
 use super::{
     Http2Connection,
-    early::{join, join_all},
+    early::{hold_back, join, join_all},
     failure::{read_error, write_error},
     push::push,
 };
@@ -52,6 +52,10 @@ use crate::{
 
 /// Bytes of a request body that are buffered for a retry on another origin server; the same number as in Pingora.
 const RETRY_BUFFER: usize = 64 * 1024;
+
+/// Polls of the task after which a 103 that was held back is sent. At the first, the future that reads the origin may
+/// have been polled before; at the second it may be polled last; at the third its tasks are there.
+const YIELDS: usize = 3;
 
 /// A request or promise that Pingora's proxy serves.
 pub(in crate::h2) struct Session<A> {
@@ -70,6 +74,8 @@ pub(in crate::h2) struct Session<A> {
     drain_timeout: Option<Duration>,
     /// The origin is read independently of the client, because the response is stored as it comes.
     is_decoupled: bool,
+    /// A 103 that waits for others that have come already.
+    early: Option<HttpTask>,
     outbox: Outbox,
 }
 
@@ -98,6 +104,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
             write_timeout: connection.limits.write_timeout,
             drain_timeout: None,
             is_decoupled: false,
+            early: None,
             outbox: Outbox::default(),
             connection,
         }
@@ -108,6 +115,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         if self.stream.has_ended() || self.written.is_some() {
             return Ok(());
         }
+        self.write_held_back();
         let plan = header.extensions_mut().remove::<Plan>();
         if header.status == StatusCode::CONTINUE && self.request.headers.contains_key(header::EXPECT) {
             return self.write_continue();
@@ -140,6 +148,26 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
         self.stream
             .inform(StatusCode::CONTINUE, &HeaderMap::new())
             .map_err(write_error)
+    }
+
+    /// Sends the 103 that was held back, if there is one.
+    fn write_held_back(&mut self) {
+        if let Some(HttpTask::Header(mut header, _)) = self.early.take() {
+            self.write_informational(header.extensions_mut().remove::<Plan>().unwrap_or_default());
+        }
+    }
+
+    /// Lets the future that reads the origin hand over all that has come, and then sends the 103 that was held back.
+    ///
+    /// Pingora polls that future and this one in the same task, in turns first and last, and ends this one as soon as
+    /// tasks are there: see [`YIELDS`].
+    async fn release_early(&mut self) {
+        if self.early.is_some() {
+            for _ in 0..YIELDS {
+                tokio::task::yield_now().await;
+            }
+            self.write_held_back();
+        }
     }
 
     /// Carries out an early plan. An error is only logged: it must not fail the document.
@@ -212,7 +240,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
 
     /// Sends parts of the response that came from the origin; returns whether the response has ended.
     async fn pass_on(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        for task in join_all(tasks) {
+        let mut tasks = join_all(self.early.take(), tasks);
+        let early = hold_back(&mut tasks);
+        for task in tasks {
             self.write_task(task)?;
             if let Some(mut patience) = self.outbox.patience.take() {
                 // Boxed because it is large, and because most writes do not wait.
@@ -221,6 +251,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Session<A> {
                     .map_err(write_error)?;
             }
         }
+        self.early = early;
         Ok(self.outbox.has_ended)
     }
 
@@ -415,6 +446,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> CustomSession for Session<A> {
     /// Returns the next bytes of the request; once the request is complete, waits until the stream is reset or the
     /// time limit of the response has passed, and returns the error.
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        self.release_early().await;
         if !no_body_expected && !self.is_body_done() {
             // The time limit of the response counts from the end of the request.
             return self.next_body().await;

@@ -707,3 +707,27 @@ fn of_too_many_links_those_that_block_rendering_are_learned() {
     assert_eq!(targets.len(), 32);
     assert!(targets.starts_with(&[b"/late.css", b"/late.js", b"/0.js"]));
 }
+
+#[test]
+fn a_stylesheet_is_learned_behind_any_number_of_other_links() {
+    let scripts: String = (0..40).map(|n| format!("<script src=/{n}.js></script>")).collect();
+    let images: String = (0..40)
+        .map(|n| format!("<link rel=preload as=image href=/{n}.png>"))
+        .collect();
+    for (before, second) in [
+        (scripts.clone(), &b"/0.js"[..]),
+        (images.clone(), b"/0.png"),
+        (format!("{images}{scripts}"), b"/0.js"),
+    ] {
+        for sheet in [
+            "<link rel=stylesheet href=/late.css>",
+            "<link rel=preload as=style href=/late.css>",
+        ] {
+            let html = format!("<head>{before}{sheet}</head>");
+            let learned = read(html.as_bytes()).expect("a head").learnable(&page());
+            let targets: Vec<&[u8]> = learned.iter().map(Spelled::target).collect();
+            assert_eq!(targets.len(), 32);
+            assert!(targets.starts_with(&[b"/late.css", second]), "{html}");
+        }
+    }
+}

@@ -65,6 +65,8 @@ pub(super) struct LinkEntry {
     pub(super) right: u32,
     /// Evidence against the link since the last response that had it.
     pub(super) against: Against,
+    /// Number of responses in a row whose HTML, where the link stood, nobody read.
+    pub(super) unread: u32,
     /// Number of times that the link vanished after it was delivered.
     pub(super) vanished: u32,
 }
@@ -93,6 +95,7 @@ impl LinkEntry {
             row: 0,
             right: 0,
             against: Against::default(),
+            unread: 0,
             vanished: 0,
         }
     }

@@ -42,7 +42,7 @@ use super::{
     visitor::{Evidence, Visitor},
 };
 use crate::{
-    link::Spelled,
+    link::{Need, Spelled},
     push::{Csp, HintUse, SkipReason, Source},
 };
 pub use entry::{LearnedLink, Links};
@@ -76,6 +76,9 @@ pub struct Manifest {
     pauses: u32,
     /// Time of the last response, in seconds since 1970.
     last_seen: u64,
+    /// Number of responses in a row that taught nothing, and the network of the last one.
+    silent: u32,
+    silent_for: u64,
 }
 
 /// The relation of a response to the document of its URL.
@@ -140,6 +143,12 @@ pub const MAX_LINK_BYTES: usize = 1024;
 /// count, not links: a deploy replaces all links of one response, which is one mistake.
 const MIN_JUDGED: u32 = 20;
 const MAX_JUDGED: u32 = 200;
+
+/// Number of responses in a row whose HTML nobody read, after which they count against a link of the HTML.
+const MAX_UNREAD: u32 = 256;
+
+/// Number of responses in a row that teach nothing, after which the links of a document are forgotten.
+const MAX_SILENT: u32 = 32;
 
 /// More than one wrong response in this many pauses a document.
 const MAX_WRONG_SHARE: u32 = 10;
@@ -292,7 +301,11 @@ impl Manifest {
     /// Learns from a response, and judges the links that were delivered early for it. Ignores responses to authorized
     /// clients, and responses of another media type than HTML for an HTML document.
     pub fn observe(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
-        if *seen.evidence == Evidence::Authorized || seen.response == Observed::Other && self.is_html {
+        if *seen.evidence == Evidence::Authorized {
+            return Verdict::default();
+        }
+        if seen.response == Observed::Other && self.is_html {
+            self.note_silence(seen.network);
             return Verdict::default();
         }
         self.last_seen = seen.now;
@@ -300,8 +313,10 @@ impl Manifest {
         if seen.response == Observed::Redirect {
             self.count_all(policy, seen);
             self.publish(policy, seen.links);
+            self.note_silence(seen.network);
             return Verdict::default();
         }
+        self.silent = 0;
         self.is_html |= seen.response == Observed::Document;
         let mut verdict = self.judge(policy, seen);
         if verdict.paused {
@@ -345,6 +360,7 @@ impl Manifest {
         seen.source == Source::Learned
             && seen.response == Observed::Document
             && self.waiting == 0
+            && !self.policies.are_doubted()
             && self.delivered.len() == seen.links.len()
             && seen.links.iter().all(is_settled)
     }
@@ -354,20 +370,56 @@ impl Manifest {
         self.settled.settle(fields);
     }
 
-    /// Counts a response with these fields; returns whether the document is settled on them, so that the response need
-    /// not be observed.
-    pub(super) fn passes(&mut self, fields: u64, now: u64) -> bool {
-        let passes = self.settled.passes(fields);
-        if passes {
-            self.last_seen = now;
+    /// Counts a response with these fields; returns how many delivered links it confirms if the document is settled on
+    /// the fields, so that the response need not be observed.
+    pub(super) fn passes(&mut self, fields: u64, delivered: &[LearnedLink], now: u64) -> Option<u32> {
+        if !self.settled.passes(fields) {
+            return None;
         }
-        passes
+        self.last_seen = now;
+        self.silent = 0;
+        if delivered.is_empty() {
+            return Some(0);
+        }
+        self.judged += 1;
+        self.fade();
+        for entry in self.entries.iter_mut().filter(|entry| entry.row > 0) {
+            entry.right = entry.right.saturating_add(1);
+        }
+        u32::try_from(delivered.len()).ok()
+    }
+
+    /// Counts a response that teaches nothing, though links were delivered early for it: an error page, a redirect,
+    /// HTML that cannot be read. Forgets the links after [`MAX_SILENT`] of them in a row, to networks that take turns.
+    pub(super) fn note_silence(&mut self, network: u64) {
+        if network == self.silent_for {
+            return;
+        }
+        self.silent_for = network;
+        self.silent += 1;
+        if self.silent >= MAX_SILENT {
+            self.silent = 0;
+            self.entries.clear();
+            self.delivered = Links::default();
+        }
+    }
+
+    /// Halves the counts of judged responses once there are many, so that older ones count less.
+    const fn fade(&mut self) {
+        if self.judged >= MAX_JUDGED {
+            self.judged /= 2;
+            self.wrong /= 2;
+        }
     }
 
     fn judge(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) -> Verdict {
         let mut verdict = Verdict::default();
-        for LearnedLink { link, .. } in seen.delivered {
+        for LearnedLink { link, source, .. } in seen.delivered {
             if !seen.links.contains(link) {
+                if *source == Source::Html && seen.source != Source::Html {
+                    // Nobody looked at the HTML of this response.
+                    continue;
+                }
                 verdict.wrong += 1;
                 continue;
             }
@@ -393,9 +445,8 @@ impl Manifest {
             self.pauses += 1;
             (self.judged, self.wrong) = (0, 0);
             verdict.paused = true;
-        } else if self.judged >= MAX_JUDGED {
-            self.judged /= 2;
-            self.wrong /= 2;
+        } else {
+            self.fade();
         }
         verdict
     }
@@ -418,6 +469,11 @@ impl Manifest {
         self.entries.retain_mut(|entry| {
             if seen.links.contains(&entry.link) {
                 entry.against = Against::default();
+                entry.unread = 0;
+                return true;
+            }
+            if entry.source == Source::Html && seen.source != Source::Html && entry.unread < MAX_UNREAD {
+                entry.unread += 1;
                 return true;
             }
             if delivered.iter().any(|known| known.link == entry.link) {
@@ -432,16 +488,22 @@ impl Manifest {
         });
     }
 
+    /// Counts for the links of a response; of too many, for those of the most urgent [`Need`].
     fn count_all(&mut self, policy: &LearnPolicy, seen: &Observation<'_>) {
-        for (place, link) in seen.links.iter().take(MAX_LINKS).enumerate() {
-            if link.text().len() <= MAX_LINK_BYTES {
-                let source = if place < seen.fields {
-                    Source::Learned
-                } else {
-                    seen.source
-                };
-                self.count(policy, (link, source), seen.evidence);
-            }
+        let places = seen.links.iter().enumerate();
+        let mut links: Vec<(usize, &Spelled)> =
+            places.filter(|(_, link)| link.text().len() <= MAX_LINK_BYTES).collect();
+        if links.len() > MAX_LINKS {
+            // The sort is stable.
+            links.sort_by_key(|(_, link)| link.need());
+        }
+        for (place, link) in links.into_iter().take(MAX_LINKS) {
+            let source = if place < seen.fields {
+                Source::Learned
+            } else {
+                seen.source
+            };
+            self.count(policy, (link, source), seen.evidence);
         }
     }
 
@@ -449,7 +511,7 @@ impl Manifest {
         let at = match self.entries.iter().position(|entry| entry.link == *link) {
             Some(at) => at,
             None => {
-                if !self.make_room() {
+                if !self.make_room(link.need()) {
                     return;
                 }
                 self.entries.push(LinkEntry::new(link));
@@ -470,8 +532,9 @@ impl Manifest {
         }
     }
 
-    /// Returns whether there is room for another link; if full, removes a link that comes and goes and is absent now.
-    fn make_room(&mut self) -> bool {
+    /// Returns whether there is room for a link of this need; if full, removes a link that comes and goes and is absent
+    /// now, or the last of those that a page needs least, if it needs the new link sooner.
+    fn make_room(&mut self, need: Need) -> bool {
         if self.entries.len() < MAX_LINKS {
             return true;
         }
@@ -479,7 +542,16 @@ impl Manifest {
             .entries
             .iter()
             .position(|entry| entry.row == 0 && entry.vanished > 0);
-        absent.map(|at| self.entries.remove(at)).is_some()
+        let least = || {
+            let needs = self
+                .entries
+                .iter()
+                .enumerate()
+                .map(|(at, entry)| (entry.link.need(), at));
+            needs.max().filter(|(least, _)| *least > need).map(|(_, at)| at)
+        };
+        let at = absent.or_else(least);
+        at.map(|at| self.entries.remove(at)).is_some()
     }
 
     /// Withholds the links that clients do not use as hints for [`WITHHELD`] seconds, and then counts their uses anew.

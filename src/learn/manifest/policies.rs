@@ -54,6 +54,11 @@ impl KnownPolicies {
         self.of_fields.is(policies)
     }
 
+    /// Returns whether other policies would hold if another network got them.
+    pub(super) const fn are_doubted(&self) -> bool {
+        self.of_fields.other.is_some() || self.of_page.other.is_some()
+    }
+
     /// Notes the policies of a response's fields.
     pub(super) fn note_fields(&mut self, evidence: &Evidence, network: u64, policies: &[&[u8]]) {
         if self.of_fields.note(evidence, network, policies) {

@@ -202,24 +202,42 @@ impl ManifestStore {
         is_due
     }
 
-    /// Counts a response with these fields; returns whether it would change nothing, so that it need not be observed.
-    /// `query`: the request's.
+    /// Counts a response with these fields; returns the verdict on the links that were delivered for it if it would
+    /// change nothing, so that it need not be observed. `query`: the request's.
     #[must_use]
     pub fn passes(
         &self,
         place: &DocumentPlace,
-        policy: &LearnPolicy,
-        query: Option<&str>,
-        fields: u64,
+        (policy, query): (&LearnPolicy, Option<&str>),
+        (fields, delivered): (u64, &[LearnedLink]),
         now: u64,
-    ) -> bool {
+    ) -> Option<Verdict> {
         // A variant's visitors, and the parameters that may divide the document, are counted for each response.
         if place.division.is_some() || left_out(&policy.key, None, query).next().is_some() {
-            return false;
+            return None;
         }
         let known = self.manifests.contains_key(&place.key);
-        let stored = known.then(|| self.manifests.get(&place.key)).flatten();
-        stored.is_some_and(|stored| stored.lock().passes(fields, now))
+        let stored = known.then(|| self.manifests.get(&place.key)).flatten()?;
+        let right = stored.lock().passes(fields, delivered, now)?;
+        Some(Verdict {
+            right,
+            is_settled: true,
+            ..Verdict::default()
+        })
+    }
+
+    /// Counts a response to this network that teaches nothing, though links were delivered early for it.
+    pub fn note_silence(&self, place: &DocumentPlace, network: u64) {
+        let known = self.manifests.contains_key(&place.key);
+        let Some(stored) = known.then(|| self.manifests.get(&place.key)).flatten() else {
+            return;
+        };
+        let mut manifest = stored.lock();
+        manifest.note_silence(network);
+        if manifest.is_empty() {
+            drop(manifest);
+            self.manifests.invalidate(&place.key);
+        }
     }
 
     /// Has equal responses pass from now on, after one with these fields was observed.
@@ -265,9 +283,13 @@ impl ManifestStore {
         if let Some(stored) = self.manifests.get(&key)
             && let Some(variants) = stored.lock().variants()
         {
-            variants.keys().for_each(|key| self.manifests.invalidate(&key));
+            for key in variants.keys() {
+                self.manifests.invalidate(&key);
+                self.unknown.invalidate(&key);
+            }
         }
         self.manifests.invalidate(&key);
+        self.unknown.invalidate(&key);
     }
 
     /// Learns from a response.
@@ -376,6 +398,8 @@ impl ManifestStore {
         verdict.divided_by = manifest.dividing_parameter(policy, place.division(), seen, &self.hasher);
         if !manifest.is_empty() {
             self.manifests.insert(place.key, Arc::new(self.stored(manifest)));
+            // Should the document be forgotten, its HTML is read at once.
+            self.unknown.invalidate(&place.key);
         }
         verdict
     }

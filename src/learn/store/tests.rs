@@ -358,13 +358,47 @@ fn a_response_with_the_fields_of_a_settled_document_passes_unless_its_query_may_
         ..LearnPolicy::default()
     };
     let place = DocumentPlace::from(DocumentKey(1));
-    assert!(!store.passes(&place, &policy, None, 7, NOW), "unknown");
+    let passes = |place: &DocumentPlace, query, fields| {
+        let verdict = store.passes(place, (&policy, query), (fields, &[]), NOW);
+        verdict.is_some()
+    };
+    assert!(!passes(&place, None, 7), "unknown");
     store.settle(&place, 7);
-    assert!(!store.passes(&place, &policy, None, 7, NOW), "still unknown");
+    assert!(!passes(&place, None, 7), "still unknown");
     see(&store, NOW, 1, &[b"</a.css>; rel=preload; as=style"]);
     store.settle(&place, 7);
-    assert!(store.passes(&place, &policy, None, 7, NOW));
-    assert!(!store.passes(&place, &policy, Some("p=1"), 7, NOW));
-    assert!(!store.passes(&place, &policy, None, 8, NOW));
-    assert!(!store.passes(&DocumentKey(2).into(), &policy, None, 7, NOW));
+    assert!(passes(&place, None, 7));
+    assert!(!passes(&place, Some("p=1"), 7));
+    assert!(!passes(&place, None, 8));
+    assert!(!passes(&DocumentKey(2).into(), None, 7));
+}
+
+#[test]
+fn a_forgotten_document_is_read_at_its_next_response() {
+    let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
+    for round in 0..5 {
+        assert!(
+            store.is_html_due(DocumentKey(1), 7, || Evidence::Anonymous, 1, &[]),
+            "round {round}"
+        );
+        see(&store, NOW, 1, &[b"</a.css>; rel=preload; as=style"]);
+        store.forget(DocumentKey(1));
+    }
+}
+
+#[test]
+fn a_document_whose_responses_teach_nothing_any_more_is_forgotten() {
+    let store = ManifestStore::new(ManifestLimits::default(), (1, 2));
+    let place = DocumentPlace::from(DocumentKey(1));
+    see(&store, NOW, 1, &[b"</a.css>; rel=preload; as=style"]);
+    for _ in 0..100 {
+        store.note_silence(&place, 1);
+    }
+    assert!(delivered(&store, NOW, 1).is_some(), "one network forgets nothing");
+    let until = (1..100_u64).find(|network| {
+        store.note_silence(&place, network % 2);
+        delivered(&store, NOW, 1).is_none()
+    });
+    assert!(until.is_some_and(|until| until <= 34), "{until:?}");
+    store.note_silence(&place, 1);
 }

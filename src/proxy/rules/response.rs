@@ -149,6 +149,7 @@ pub(in crate::proxy) fn filter(
                 plan.hints.clear();
             }
         }
+        exchange.told.extend(plan.hints.iter().cloned());
     }
     Ok(Some(plan).filter(|plan| !plan.is_empty()))
 }

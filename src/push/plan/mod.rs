@@ -48,7 +48,7 @@ pub struct Facts<'a> {
     pub promised: usize,
     /// Number of links in earlier 103s for this document.
     pub hinted: usize,
-    /// Links that linkpush hinted for this document from its own knowledge; an origin's 103 does not repeat them.
+    /// Links in earlier 103s for this document, linkpush's own and the origin's: no later 103 repeats them.
     pub told: &'a [HeaderValue],
     /// Whether the visitor revalidates its stored copy of the document, and the route does not push learned links to
     /// such visitors.
@@ -111,8 +111,18 @@ impl Plan {
         self.promises.is_empty() && self.hints.is_empty()
     }
 
-    /// Adds the promises, hints and fields of another plan; no hint is repeated.
-    pub fn append(&mut self, other: Self) {
+    /// Adds the promises and hints of another plan; no hint is repeated. Returns the other plan if the hints of both do
+    /// not go into one 103: since their fields differ, and a policy must not reach links that came without it, or since
+    /// they are too long together.
+    pub fn append(&mut self, other: Self) -> Option<Self> {
+        if !self.hints.is_empty() && !other.hints.is_empty() {
+            let hints = self.hints.iter().chain(&other.hints);
+            if self.fields != other.fields || hints.map(HeaderValue::len).sum::<usize>() > MAX_HINT_BYTES {
+                return Some(other);
+            }
+        } else if !other.hints.is_empty() {
+            self.fields = other.fields;
+        }
         self.promises.extend(other.promises);
         for hint in other.hints {
             if !self.hints.contains(&hint) {
@@ -120,9 +130,7 @@ impl Plan {
             }
         }
         self.hinted.extend(other.hinted);
-        if self.fields.is_empty() {
-            self.fields = other.fields;
-        }
+        None
     }
 }
 
@@ -408,7 +416,8 @@ impl Planner<'_> {
         if let Some(reason) = mention.withheld {
             return Err(reason);
         }
-        let spelled = read.spelled();
+        let relation = read.relation;
+        let spelled = read.without_anchor().spelled();
         let written = spelled.hint();
         let length = written.len();
         // No URL or token has a byte other than visible ASCII.
@@ -428,7 +437,7 @@ impl Planner<'_> {
         self.hint_bytes += length;
         self.hinted.push((target.clone(), spelled));
         self.plan.hints.push(value);
-        if let Some(http2) = self.facts.http2.filter(|_| read.relation != Relation::Preconnect) {
+        if let Some(http2) = self.facts.http2.filter(|_| relation != Relation::Preconnect) {
             let key = http2
                 .diary
                 .key(target.scheme(), target.authority(), target.path_and_query());

@@ -802,3 +802,51 @@ fn a_crowd_of_modules_does_not_take_the_place_of_a_stylesheet() {
     let first = HeaderValue::from_static("</late.css>; rel=preload; as=style");
     assert_eq!(hints(&long).first(), Some(&first));
 }
+
+#[test]
+fn a_hint_has_no_parameter_that_browsers_ignore_links_for() {
+    for (field, expected) in [
+        (
+            "</a.css>; rel=preload; as=style; anchor=\"\"",
+            Some("</a.css>; rel=preload; as=style"),
+        ),
+        (
+            "</a.css>; rel=preload; as=style; anchor=\"/dir/page?q\"; title=x",
+            Some("</a.css>; rel=preload; as=style"),
+        ),
+        (
+            "</a.css>; rel=preload; as=style; anchor=\"https://SHOP.example/dir/page?q\"; media=\" \"",
+            Some("</a.css>; rel=preload; as=style"),
+        ),
+        ("</a.css>; rel=preload; as=style; anchor=\"/other\"", None),
+        (
+            "<//cdn.example>; rel=preconnect; as=foo; imagesrcset=\"/a 1x\"; crossorigin=x; anchor=\"\"",
+            Some("<//cdn.example>; rel=preconnect; crossorigin"),
+        ),
+        ("<//cdn.example>; rel=preconnect; media=print", None),
+        ("<//cdn.example>; rel=preconnect; anchor=\"/other\"", None),
+    ] {
+        let hints = Scene::hinting(field.as_bytes()).plan().0.hints;
+        let expected: Vec<HeaderValue> = expected.into_iter().map(HeaderValue::from_static).collect();
+        assert_eq!(hints, expected, "{field}");
+    }
+}
+
+#[test]
+fn a_later_103_repeats_no_link_in_another_spelling() {
+    for (field, is_repeated) in [
+        ("</a.css>; rel=preload; as=style", true),
+        ("<https://shop.example/a.css>; rel=preload; as=style", true),
+        ("<//SHOP.example:443/x/../a.css#f>; as=STYLE; rel=preload; nopush", true),
+        ("<../a.css>; rel=preload; as=style; anchor=\"\"", true),
+        ("<a.css>; rel=preload; as=style", false),
+        ("</a.css>; rel=preload; as=style; crossorigin", false),
+        ("<https://cdn.example/a.css>; rel=preload; as=style", false),
+    ] {
+        let mut scene = Scene::hinting(field.as_bytes());
+        scene.told = LINK.try_into().into_iter().collect();
+        let (plan, reasons) = scene.plan();
+        assert_eq!(reasons == [SkipReason::Duplicate], is_repeated, "{field}: {plan:?}");
+        assert_eq!(plan.hints.is_empty(), is_repeated, "{field}");
+    }
+}

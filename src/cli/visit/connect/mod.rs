@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::Host;
 
-use super::error::{VisitError, VisitStage};
+use super::error::{Stage, VisitError};
 use super::itinerary::{Itinerary, ProxyVersion, Wire};
 use super::transport::Transport;
 
@@ -39,7 +39,7 @@ pub(super) async fn connect(itinerary: &Itinerary, deadline: Instant) -> Result<
             stream.write_all(&header).await
         };
         let sent = timeout_at(deadline, sent).await;
-        let sent = sent.map_err(|_| VisitError::late(itinerary, VisitStage::Connect))?;
+        let sent = sent.map_err(|_| VisitError::late(itinerary, Stage::Connect))?;
         sent.map_err(|source| VisitError::Tcp {
             address: itinerary.server.clone(),
             source,
@@ -57,7 +57,7 @@ async fn tcp(itinerary: &Itinerary, deadline: Instant) -> Result<TcpStream, Visi
     let server = &itinerary.server;
     let addresses = timeout_at(deadline, tokio::net::lookup_host((server.host.as_str(), server.port))).await;
     let addresses: Vec<SocketAddr> = addresses
-        .map_err(|_| VisitError::late(itinerary, VisitStage::Resolve))?
+        .map_err(|_| VisitError::late(itinerary, Stage::Resolve))?
         .map_err(|source| VisitError::Name {
             host: server.host.clone(),
             source,
@@ -71,7 +71,7 @@ async fn tcp(itinerary: &Itinerary, deadline: Instant) -> Result<TcpStream, Visi
         match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error,
-            Err(_) if left == 1 => return Err(VisitError::late(itinerary, VisitStage::Connect)),
+            Err(_) if left == 1 => return Err(VisitError::late(itinerary, Stage::Connect)),
             Err(_) => {}
         }
     }
@@ -117,7 +117,7 @@ async fn encrypt(
     let connector = TlsConnector::from(Arc::new(config));
     let stream = timeout_at(deadline, connector.connect(name, stream)).await;
     let stream = stream
-        .map_err(|_| VisitError::late(itinerary, VisitStage::Tls))?
+        .map_err(|_| VisitError::late(itinerary, Stage::Tls))?
         .map_err(|source| match is_untrusted(&source) {
             true => VisitError::Certificate { host, source },
             false => failed(source),

@@ -12,7 +12,7 @@ use data_encoding::BASE64URL_NOPAD;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
-use crate::cli::visit::error::{VisitError, VisitStage};
+use crate::cli::visit::error::{Stage, VisitError};
 use crate::cli::visit::itinerary::{Itinerary, Purpose};
 use crate::cli::visit::message::{read_head, request_head};
 use crate::cli::visit::transport::Transport;
@@ -49,7 +49,7 @@ pub(in crate::cli::visit) async fn upgrade(
     };
     let answered = timeout_at(deadline, answered).await;
     let status = answered
-        .map_err(|_| VisitError::late(itinerary, VisitStage::Upgrade))?
+        .map_err(|_| VisitError::late(itinerary, Stage::Upgrade))?
         .map_err(|reason| VisitError::Broken {
             address: itinerary.server.clone(),
             reason,

@@ -30,7 +30,7 @@ use crate::{
         exchange::{DocumentObservation, Exchange, PageObservation},
     },
     push::{Mention, SkipReason, Source},
-    telemetry::{LearnedVerdict, RouteMeter},
+    telemetry::LearnedVerdict,
 };
 
 /// Begins to observe the document of a request where its route learns; returns the links that are to be delivered at
@@ -107,12 +107,30 @@ pub(in crate::proxy) fn observe(
         return;
     };
     if status == StatusCode::EARLY_HINTS {
-        observation.early.extend(learnable_links(mentions));
-        observation.early.truncate(MAX_EARLY);
+        let early = std::mem::take(&mut observation.early);
+        observation.early = most_needed(early.into_iter().chain(learnable_links(mentions)));
     } else if let Some(response) = observed(status, fields, exchange.url(request).authority) {
         exchange.page = finish(edge, request, (response, fields), mentions, exchange, &mut observation).map(Box::new);
+    } else if is_gone(status) && !request.headers.contains_key(header::AUTHORIZATION) {
+        let network = exchange.client_address(&request.headers);
+        let network = network.map(|address| edge.manifests.hasher().network(address));
+        if let (Some(place), Some(network)) = (&observation.place, network) {
+            note_silence(edge, place, network, &observation);
+        }
     }
     exchange.observation = Some(observation);
+}
+
+/// Returns whether a document is not there any more. Other errors may pass.
+fn is_gone(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
+/// Counts a response that teaches nothing, where links were delivered early for it.
+fn note_silence(edge: &Edge, place: &DocumentPlace, network: u64, observation: &DocumentObservation) {
+    if !observation.delivered.is_empty() {
+        edge.manifests.note_silence(place, network);
+    }
 }
 
 /// Observes the links of a final response, and those of the 103s before it; returns what reads its HTML where none of
@@ -133,17 +151,14 @@ fn finish(
         && !request.headers.contains_key(header::AUTHORIZATION);
     let settled_on = may_pass.then(|| edge.manifests.hasher().of_links(fields));
     if let (Some(fields), Some(place)) = (settled_on, &observation.place) {
-        let query = request.uri.query();
-        if edge.manifests.passes(place, &route.learn, query, fields, now()) {
+        let request_facts = (&route.learn, request.uri.query());
+        let response_facts = (fields, &*observation.delivered);
+        if let Some(verdict) = edge.manifests.passes(place, request_facts, response_facts, now()) {
+            note_verdict(request, &verdict, exchange, observation);
             return None;
         }
     }
-    let mut found: Vec<Spelled> = Vec::new();
-    for link in learnable_links(mentions).chain(observation.early.drain(..)) {
-        if !found.contains(&link) && found.len() < MAX_EARLY {
-            found.push(link);
-        }
-    }
+    let mut found = most_needed(learnable_links(mentions).chain(observation.early.drain(..)));
     if !route.learn.from.contains(&LearnSource::Link) {
         found.clear();
     }
@@ -183,8 +198,12 @@ fn finish(
         let url = exchange.url(request);
         let of_content = (fields, exchange.is_chunked);
         let page = page::begin(&url, of_content, &route.learn, &found, (&place, &evidence, network));
-        if page.is_some() || !stands_alone(&found, observation) {
+        if page.is_some() {
             return page;
+        }
+        if !stands_alone(&found, observation) {
+            note_silence(edge, &place, network, observation);
+            return None;
         }
     }
     let seen = Observation {
@@ -204,7 +223,7 @@ fn finish(
     if let (true, Some(fields)) = (verdict.is_settled, settled_on) {
         edge.manifests.settle(&place, fields);
     }
-    note_verdict(request, &verdict, exchange.meter(), observation);
+    note_verdict(request, &verdict, exchange, observation);
     None
 }
 
@@ -260,6 +279,9 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
             (Source::Learned, links, None)
         }
     };
+    if links.is_none() {
+        note_silence(edge, &page.place, page.network, &observation);
+    }
     if let (Some(links), Some(route)) = (links, exchange.route()) {
         let policies: Vec<&[u8]> = page.policies.iter().map(HeaderValue::as_bytes).collect();
         let of_page: Option<Vec<&[u8]>> = of_page
@@ -279,23 +301,24 @@ pub(in crate::proxy) fn read(edge: &Edge, request: &Parts, data: Option<&[u8]>, 
             query: request.uri.query(),
         };
         let verdict = edge.manifests.observe(&page.place, &route.learn, &seen);
-        note_verdict(request, &verdict, exchange.meter(), &mut observation);
+        note_verdict(request, &verdict, exchange, &mut observation);
     }
     exchange.observation = Some(observation);
 }
 
-fn note_verdict(request: &Parts, verdict: &Verdict, meter: &RouteMeter, observation: &mut DocumentObservation) {
+fn note_verdict(request: &Parts, verdict: &Verdict, exchange: &Exchange, observation: &mut DocumentObservation) {
+    let meter = exchange.meter();
     observation.missed = verdict.wrong;
     meter.learned.add(LearnedVerdict::Right, verdict.right.into());
     meter.learned.add(LearnedVerdict::Wrong, verdict.wrong.into());
     if verdict.wrong > 0 {
-        debug!("{}: {} learned links are gone", request.uri, verdict.wrong);
+        debug!("{}: {} learned links are gone", exchange.url(request), verdict.wrong);
     }
     if verdict.paused {
         meter.pauses.increment();
         info!(
             "{}: what is learned keeps being wrong, so nothing is for a while",
-            request.uri
+            exchange.url(request)
         );
     }
     if let Some(parameter) = &verdict.divided_by {
@@ -320,6 +343,26 @@ pub fn learnable_links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled
         .filter(|spelled| spelled.text().iter().all(|b| matches!(b, b' '..=b'~')))
 }
 
+/// Returns the first [`MAX_EARLY`] links, each once; of a crowd, those of the most urgent [`Need`](crate::link::Need).
+#[must_use]
+pub fn most_needed(links: impl Iterator<Item = Spelled>) -> Vec<Spelled> {
+    let mut links: Vec<Spelled> = links.collect();
+    if links.len() > MAX_EARLY {
+        // The sort is stable.
+        links.sort_by_key(Spelled::need);
+    }
+    let mut found: Vec<Spelled> = Vec::with_capacity(links.len().min(MAX_EARLY));
+    for link in links {
+        if found.len() == MAX_EARLY {
+            break;
+        }
+        if !found.contains(&link) {
+            found.push(link);
+        }
+    }
+    found
+}
+
 /// Returns the lines of a field.
 fn values<'h>(fields: &'h HeaderMap, name: &header::HeaderName) -> Vec<&'h [u8]> {
     fields.get_all(name).iter().map(HeaderValue::as_bytes).collect()
@@ -330,4 +373,31 @@ fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(kind: &str, count: usize) -> Vec<Spelled> {
+        let link = |n| Spelled::read(format!("</{kind}/{n}>; rel=preload; as={kind}").as_bytes());
+        (0..count).map(|n| link(n).expect("a link")).collect()
+    }
+
+    #[test]
+    fn a_stylesheet_is_found_behind_any_number_of_other_links() {
+        for (images, styles, expected) in [(3, 1, 4), (63, 1, 64), (64, 1, 64), (200, 2, 64), (0, 70, 64)] {
+            let (images, styles) = (links("image", images), links("style", styles));
+            let all = || images.iter().chain(&styles).cloned();
+            let found = most_needed(all());
+            assert_eq!(found.len(), expected);
+            assert!(styles.iter().take(MAX_EARLY).all(|style| found.contains(style)));
+            // Each link once, in the order of the page within one need.
+            assert_eq!(most_needed(all().chain(found.clone())).len(), expected);
+            let places = found
+                .iter()
+                .filter_map(|link| images.iter().position(|image| image == link));
+            assert!(places.eq(0..expected - styles.len().min(expected)));
+        }
+    }
 }
