@@ -18,7 +18,7 @@ pub(super) struct CommonPairs(Cache<u64, Arc<Mutex<Values>>>);
 
 /// A visitor's value of a name, each as a hash; the name's is that of one site.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NamedValue {
+pub(super) struct VisitorValue {
     pub(super) name: u64,
     pub(super) value: u64,
     pub(super) network: u64,
@@ -64,7 +64,7 @@ impl Default for CommonPairs {
 
 impl CommonPairs {
     /// Notes that a visitor has this value; returns whether it is common.
-    pub(super) fn note(&self, seen: NamedValue, now: u64) -> bool {
+    pub(super) fn note(&self, seen: VisitorValue, now: u64) -> bool {
         let values = self.0.get_with(seen.name, Arc::default);
         let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
         values.note(seen, now)
@@ -72,7 +72,7 @@ impl CommonPairs {
 }
 
 impl Values {
-    fn note(&mut self, seen: NamedValue, now: u64) -> bool {
+    fn note(&mut self, seen: VisitorValue, now: u64) -> bool {
         if self.are_personal {
             return false;
         }
@@ -83,7 +83,7 @@ impl Values {
         known.note(seen.network, now)
     }
 
-    fn introduce(&mut self, seen: NamedValue, now: u64) {
+    fn introduce(&mut self, seen: VisitorValue, now: u64) {
         let of_network = self.known.iter().filter(|known| known.introduced_by == seen.network);
         if of_network.count() >= MAX_INTRODUCED {
             return;
@@ -132,7 +132,7 @@ mod tests {
         let pairs = CommonPairs::default();
         let note = |(value, network, now)| {
             let name = 1;
-            pairs.note(NamedValue { name, value, network }, now)
+            pairs.note(VisitorValue { name, value, network }, now)
         };
         seen.into_iter().map(note).last().unwrap_or_default()
     }

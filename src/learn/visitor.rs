@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    common::{CommonPairs, NamedValue},
+    common::{CommonPairs, VisitorValue},
     division::{Division, left_out},
     key::KeyHasher,
     policy::LearnKey,
@@ -100,7 +100,7 @@ impl Evidence {
             if marks.contains(&mark) {
                 continue;
             }
-            let named = || NamedValue {
+            let named = || VisitorValue {
                 name: hasher.mark_of_name(kind, facts.authority, name),
                 value: mark,
                 network,
