@@ -186,8 +186,8 @@ page() {
 # Reads the table that nghttp and probe print, and tells what became of main.css.
 verdict() {
     awk '
-        $NF == "/" { page = $(NF - 2) }
-        $NF == "/main.css" { asset = $(NF - 2); pushed = $3 == "*" }
+        $1 ~ /^[0-9]+$/ && $NF == "/" { page = $(NF - 2) }
+        $1 ~ /^[0-9]+$/ && $NF == "/main.css" { asset = $(NF - 2); pushed = $3 == "*" }
         END {
             if (page != 200) print "no page"
             else if (!pushed && (asset == "" || asset == 200)) print "no push"

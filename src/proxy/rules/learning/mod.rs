@@ -343,7 +343,7 @@ pub fn learnable_links(mentions: &[Mention<'_>]) -> impl Iterator<Item = Spelled
         .filter(|spelled| spelled.text().iter().all(|b| matches!(b, b' '..=b'~')))
 }
 
-/// Returns the first [`MAX_EARLY`] links, each once; of a crowd, those of the most urgent [`Need`](crate::link::Need).
+/// Returns the first 64 links, each once; of a crowd, those of the most urgent [`Need`](crate::link::Need).
 #[must_use]
 pub fn most_needed(links: impl Iterator<Item = Spelled>) -> Vec<Spelled> {
     let mut links: Vec<Spelled> = links.collect();
