@@ -41,6 +41,9 @@ mod input;
 mod learn;
 #[path = "../../src/link/mod.rs"]
 mod link;
+#[macro_use]
+#[path = "../../src/meter/mod.rs"]
+mod meter;
 #[path = "../../src/peer/mod.rs"]
 mod peer;
 #[path = "../../src/push/mod.rs"]

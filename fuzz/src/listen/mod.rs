@@ -7,6 +7,8 @@ pub mod content;
 mod head;
 #[path = "../../../src/listen/http1/head_end.rs"]
 mod head_end;
+#[path = "../../../src/listen/meter.rs"]
+mod meter;
 pub mod proxied;
 #[path = "../../../src/listen/proxy_header/mod.rs"]
 mod proxy_header;
