@@ -33,19 +33,19 @@ pub(crate) enum Work {
     CachedAsset,
     /// A document of 1 KB with three links in its Link field
     Links,
-    /// The same where the route learns
+    /// The document with links on a route that learns
     LinksLearned,
     /// A document of 1 KB whose HTML names three assets
     Html,
-    /// The same where the route learns
+    /// The document of HTML on a route that learns
     HtmlLearned,
     /// The document with links, requested by a browser
     BrowserLinks,
-    /// The same where the route learns, with the 103 that the browser then gets
+    /// The document with links, requested by a browser, on a route that learns: with the 103 that the browser then gets
     BrowserLinksLearned,
     /// The document whose HTML names assets, requested by a browser
     BrowserHtml,
-    /// The same where the route learns, with the 103 that the browser then gets
+    /// The document of HTML, requested by a browser, on a route that learns: with the 103 that the browser then gets
     BrowserHtmlLearned,
 }
 

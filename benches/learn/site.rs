@@ -32,7 +32,7 @@ pub(crate) struct Setting {
 /// Kinds of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// The same links for everybody.
+    /// Pages with one set of links for everybody.
     Plain,
     /// Half of the visitors get one script, half another.
     Variant,

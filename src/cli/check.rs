@@ -43,7 +43,7 @@ enum CheckFormat {
     Json,
 }
 
-/// What was found in a file.
+/// The findings in one file.
 #[derive(Debug, Serialize)]
 struct CheckedFile {
     file: String,

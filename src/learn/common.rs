@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use moka::sync::Cache;
 
-/// What is known of the values of names.
+/// Counts, for each name, of the networks that had each of its values.
 #[derive(Debug)]
 pub(super) struct CommonPairs(Cache<u64, Arc<Mutex<Values>>>);
 

@@ -45,7 +45,7 @@ pub struct DocumentPlace {
     pub(super) base: DocumentKey,
     /// The key under which the links are known: the variant's where there is a division.
     pub(super) key: DocumentKey,
-    /// What divides the documents of `base`.
+    /// The fields and parameters by which the documents of `base` are told apart.
     pub(super) division: Option<Arc<Division>>,
 }
 
@@ -104,7 +104,7 @@ impl DocumentPlace {
         self.key
     }
 
-    /// What divides the documents of the route's key.
+    /// The fields and parameters by which the documents of the route's key are told apart.
     #[must_use]
     pub fn division(&self) -> Option<&Division> {
         self.division.as_deref()
@@ -255,7 +255,7 @@ impl Variants {
         }
     }
 
-    /// What divides the documents.
+    /// The fields and parameters by which the documents are told apart.
     pub(super) const fn division(&self) -> &Arc<Division> {
         &self.division
     }

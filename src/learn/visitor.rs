@@ -30,7 +30,7 @@ pub struct VisitorFacts<'a> {
     pub identities: &'a [(&'a HeaderName, &'a HeaderValue)],
     /// The request's query.
     pub query: Option<&'a str>,
-    /// What divides the documents of the request's key.
+    /// The fields and parameters by which the documents of the request's key are told apart.
     pub division: Option<&'a Division>,
 }
 

@@ -75,7 +75,7 @@ pub struct Exchange {
     pub(super) is_hinted: bool,
     /// Links in the 103s of the document.
     pub(super) hinted: usize,
-    /// Those links, in the order of the 103s.
+    /// The hinted links, in the order of the 103s.
     pub(super) told: Vec<HeaderValue>,
     /// The links of the document, where its route learns.
     pub(super) observation: Option<Box<DocumentObservation>>,

@@ -15,11 +15,11 @@ pub(super) struct RequestTrace {
     pub(super) place: TraceParent,
     /// The span that caused it, and whether another process has it.
     pub(super) parent: Option<(u64, bool)>,
-    /// What is recorded; `None` if the request is not sampled.
+    /// The data of the spans; `None` if the request is not sampled.
     pub(super) recorded: Option<Box<RecordedTrace>>,
 }
 
-/// What is known of a sampled request until its spans are made.
+/// The data of a sampled request, kept until its spans are made.
 #[derive(Debug)]
 pub(super) struct RecordedTrace {
     pub(super) spans: Arc<Spans>,

@@ -46,7 +46,7 @@ pub struct PushMeter {
     pub promised: Counters<Source>,
     /// Bytes of content sent on promised streams.
     pub pushed_bytes: Counter,
-    /// Those of them on streams that the client reset.
+    /// Pushed bytes on streams that the client reset.
     pub wasted_bytes: Counter,
     /// Promises that were not fulfilled.
     pub cancelled: Counters<PushCancel>,

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`Server`] here, `error`, `config_status` (which configuration is in force), `parts` (a configuration
 //! made ready to serve), `sockets` (listening sockets), `descriptors` (the limit of open files), `signals` (which signals
-//! end or change the server), `control` (reload, upgrade and shutdown), `manifests` (the file of learned links), `process`
+//! end or change the server), `fixed` (settings that a
+//! reload leaves), `control` (reload, upgrade and shutdown), `manifests` (the file of learned links), `process`
 //! (the pid file and its lock), `successor` (the new process of an upgrade), `replace` (files replaced in one step),
 //! `writable` (paths tried before they are needed), `observe` (metrics and health), `admin` (`/purge` and `/metrics`),
 //! `learned` (`/learned`).
@@ -12,6 +13,7 @@ mod config_status;
 mod control;
 mod descriptors;
 mod error;
+mod fixed;
 mod learned;
 mod manifests;
 mod observe;

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-/// What a replaced file outlasts.
+/// A failure that a replaced file must outlast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
     /// A crash of the machine: the new content is on disk before the old content goes.

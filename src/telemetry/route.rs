@@ -117,7 +117,7 @@ pub struct RouteMeter {
     pub bytes: Counter,
     /// Requests and promises in which the cache had a part, or might have had.
     pub cache: Counters<CacheWord>,
-    /// What became of the links of documents.
+    /// Counts of promises, hints and skipped links of the route's documents.
     pub push: Arc<PushMeter>,
     /// Links delivered because earlier responses had them.
     pub learned: Counters<LearnedVerdict>,

@@ -246,7 +246,7 @@ struct Fetched {
     assets: usize,
 }
 
-/// What one kind of client gets at one visit.
+/// The deliveries to one kind of client at one visit.
 #[derive(Debug, Serialize)]
 struct ClientVisit {
     client: ClientKind,

@@ -22,7 +22,7 @@ use crate::{
     push::{self, Csp, Source},
 };
 
-/// What is known of a document after some visits.
+/// The knowledge that a server has of a document after some visits.
 #[derive(Debug, Default)]
 pub(super) struct Lesson {
     /// Visitors whose responses taught it; 0 where nothing is learned.

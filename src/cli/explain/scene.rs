@@ -19,7 +19,7 @@ pub(super) struct Scene<'a> {
     pub(super) client: ClientKind,
     /// Whether the document is itself a pushed response.
     pub(super) pushed_parent: bool,
-    /// What is known before the origin is asked, without the route's own links.
+    /// Links known before the origin is asked, without the route's own links.
     pub(super) known: Vec<(Source, &'a [u8])>,
     /// The `Link` lines of each 103 of the origin.
     pub(super) early: Vec<Vec<&'a [u8]>>,

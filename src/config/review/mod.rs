@@ -19,7 +19,7 @@ use crate::{
 pub struct Warning {
     /// The setting, `routes[1]`.
     pub setting: String,
-    /// What is probably not meant, on one line.
+    /// The likely mistake, on one line.
     pub message: String,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct QueryEvidence {
     seen: u32,
 }
 
-/// What is known of one parameter.
+/// The evidence about one query parameter.
 #[derive(Debug, Clone)]
 struct WatchedParameter {
     name: Box<str>,

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
 
 use super::{super::manifest::Observed, *};
-use crate::push::Source;
+use crate::{link::Spelled, push::Source};
 
 const NOW: u64 = 1_000_000;
 

@@ -121,7 +121,7 @@ fn recorded(exchange: &mut Exchange) -> Option<&mut RecordedTrace> {
     exchange.trace.as_mut()?.recorded.as_deref_mut()
 }
 
-/// What a request has come to, for its span.
+/// The outcome of a request, for its span.
 #[derive(Debug)]
 pub(in crate::proxy) struct TracedEnd<'a> {
     pub(in crate::proxy) status: Option<StatusCode>,

@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use url::Url;
 
 use super::*;
-use crate::push::{Authority, Credentials, Destinations, PushState, mentions};
+use crate::push::{Authority, Credentials, Delivery, Destinations, HintRequests, PushState, mentions};
 
 /// The arguments of a plan; tests change single fields.
 #[derive(Debug, Clone)]

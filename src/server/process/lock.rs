@@ -220,16 +220,7 @@ const TAKE_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn pid_file(content: Option<&str>) -> (tempfile::TempDir, PidFile) {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("linkpush.pid");
-        if let Some(content) = content {
-            fs::write(&path, content).expect("a writable folder");
-        }
-        (folder, PidFile::new(path))
-    }
+    use super::{super::pid_file::tests::pid_file, *};
 
     fn content(pid_file: &PidFile) -> Option<String> {
         fs::read_to_string(pid_file.path()).ok()

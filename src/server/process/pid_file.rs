@@ -139,10 +139,11 @@ fn is_named_like_this(id: u32) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn pid_file(content: Option<&str>) -> (tempfile::TempDir, PidFile) {
+    /// Returns a pid file with this content in a folder of its own; without a file if there is no content.
+    pub(in crate::server::process) fn pid_file(content: Option<&str>) -> (tempfile::TempDir, PidFile) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("linkpush.pid");
         if let Some(content) = content {

@@ -26,7 +26,7 @@ pub(in crate::telemetry) struct LogLine<'b> {
     format: LogFormat,
 }
 
-/// What a thread keeps from one line to the next.
+/// Buffers that a thread keeps from one line to the next.
 #[derive(Debug, Default)]
 struct Scratch {
     bytes: Vec<u8>,

@@ -37,7 +37,7 @@ pub enum AccessLines {
     On,
     /// None.
     Off,
-    /// Those that failed, or have a status of 400 or above, or none.
+    /// Requests that failed, or have a status of 400 or above, or none.
     Errors,
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::sight::PageSight;
 use crate::link::{ResourceHint, parse};
 
-/// What became of the `Link` fields at a hop.
+/// How a hop passes the `Link` fields of the hop behind it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum LinkFate {
@@ -15,7 +15,7 @@ pub(super) enum LinkFate {
     Absent,
     /// The same, field line for field line.
     Kept,
-    /// The same links in other field lines.
+    /// All links are there, in other field lines.
     Merged,
     /// The links are there up to a place where the text ends.
     Cut,
@@ -82,7 +82,7 @@ impl LinkFate {
     }
 }
 
-/// What became of the 103 at a hop.
+/// How a hop passes the 103 of the hop behind it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum EarlyFate {

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// Defines the findings: word, weight, meaning.
 macro_rules! findings {
     ($($(#[$doc:meta])* $variant:ident = $label:literal, $weight:ident;)+) => {
-        /// What a chain of hops shows at one of them.
+        /// A conclusion about one hop of a chain.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum ChainFinding {
             $($(#[$doc])* $variant,)+

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use serde::Serialize;
 
-/// What was seen of one hop by clients that were attached to it.
+/// The observations of one hop, by clients that were attached to it.
 #[derive(Debug, Clone)]
 pub(super) struct HopSight {
     /// The name that the user gave.
@@ -34,7 +34,7 @@ pub(super) enum Http2Way {
     AlpnOnly,
 }
 
-/// What one client saw of a page.
+/// The observations of one client of a page.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PageSight {
     /// The status; `None` without a final response.

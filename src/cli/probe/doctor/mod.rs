@@ -14,7 +14,7 @@ use crate::{
 /// Defines the symptoms: word, meaning, what to do.
 macro_rules! symptoms {
     ($($(#[$doc:meta])* $variant:ident = $label:literal, $meaning:literal, $remedy:literal;)+) => {
-        /// What spoils the hints or pushes of a page.
+        /// A fault of a page or an asset that spoils hints or pushes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Symptom {
             $($(#[$doc])* $variant,)+
@@ -32,7 +32,7 @@ macro_rules! symptoms {
                 }
             }
 
-            /// What it is.
+            /// The fault, in a sentence.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self {
@@ -40,7 +40,7 @@ macro_rules! symptoms {
                 }
             }
 
-            /// What to do.
+            /// The remedy, in a sentence.
             #[must_use]
             pub const fn remedy(self) -> &'static str {
                 match self {
@@ -111,9 +111,9 @@ impl Serialize for Symptom {
 pub(super) struct Diagnosis {
     /// The symptom.
     pub(super) symptom: Symptom,
-    /// What it is.
+    /// The fault, in a sentence.
     meaning: &'static str,
-    /// What to do.
+    /// The remedy, in a sentence.
     remedy: &'static str,
     /// The links' targets.
     pub(super) targets: Vec<String>,
@@ -183,7 +183,7 @@ struct Patient<'v> {
     early: Vec<Target>,
     visited: &'v Visited,
     document: &'v Document,
-    /// What its head names; `None` where it is not readable HTML.
+    /// The links of the page's head; `None` where it is not readable HTML.
     html: Option<&'v Found>,
 }
 

@@ -16,14 +16,14 @@ pub(super) struct ChainVerdict {
     pub(super) findings: Vec<FoundAt>,
 }
 
-/// What one hop does.
+/// The behaviour of one hop towards protocol, links and 103s.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct HopVerdict {
     /// The software, as far as it is recognised.
     pub(super) software: Software,
-    /// What became of `Link`.
+    /// How the hop passes `Link` fields on.
     pub(super) link: LinkFate,
-    /// What became of the 103.
+    /// How the hop passes 103s on.
     pub(super) early: EarlyFate,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct FoundAt {
     pub(super) hop: String,
     /// The finding in a sentence.
     pub(super) text: String,
-    /// What to do; `None` where nothing needs to be done.
+    /// The remedy; `None` where nothing needs to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) remedy: Option<String>,
 }
