@@ -10,6 +10,7 @@ use std::{
 use linkpush::{
     cli::{ChainFinding, Symptom},
     html::{HtmlReason, HtmlSkip},
+    meter::Label as _,
     push::SkipReason,
 };
 

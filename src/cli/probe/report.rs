@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::doctor::Diagnosis;
 use super::units::{format_duration, format_size, printable};
 use crate::cli::visit::{Initiator, PushSetting, VisitOutcome, Visited, VisitedExchange, lines_of};
+use crate::meter::Label as _;
 
 /// A visit, as it is printed.
 pub(super) struct Report<'v>(pub(super) &'v Visited);
@@ -19,9 +20,14 @@ pub(super) fn symptoms(diagnoses: &[Diagnosis]) -> String {
     let mut text = String::new();
     for diagnosis in diagnoses {
         let targets = printable(&diagnosis.targets.join(", "));
-        let (label, symptom) = (diagnosis.symptom.label(), diagnosis.symptom);
-        let _ = write!(text, "\nwarning: {label}: {targets}\n    {}.\n", symptom.meaning());
-        let _ = writeln!(text, "    To mend it: {}.", symptom.remedy());
+        let Diagnosis {
+            symptom,
+            meaning,
+            remedy,
+            ..
+        } = diagnosis;
+        let _ = write!(text, "\nwarning: {}: {targets}\n    {meaning}.\n", symptom.label());
+        let _ = writeln!(text, "    To mend it: {remedy}.");
     }
     text
 }

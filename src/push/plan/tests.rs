@@ -3,12 +3,12 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use proptest::{collection::vec, prelude::*, sample::select};
 use url::Url;
 
 use super::*;
-use crate::push::{Authority, Credentials, Delivery, Destinations, HintRequests, PushState, mentions};
+use crate::push::{Authority, Credentials, Csp, Delivery, Destinations, Diary, HintRequests, PushState, mentions};
 
 /// The arguments of a plan; tests change single fields.
 #[derive(Debug, Clone)]

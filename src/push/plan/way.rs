@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, StatusCode};
 
-use super::Facts;
+use super::facts::Facts;
 use crate::push::{Delivery, HintRequests, Policy, SkipReason};
 
 /// How this document's links may be delivered, by policy and facts.

@@ -8,6 +8,7 @@ use super::fate::{EarlyFate, LinkFate};
 use super::sight::{HopSight, Http2Way};
 use super::verdict::{ChainVerdict, FoundAt};
 use crate::cli::probe::units::{format_duration, printable};
+use crate::meter::Label as _;
 
 /// A chain, as it is printed.
 #[derive(Debug, Serialize)]

@@ -8,96 +8,90 @@ use crate::{
     cli::visit::{Visited, VisitedExchange, VisitedResponse},
     html::{End, Found, HtmlReader, Limits, ResponseFields},
     link::{Document, Relation, ResourceHint, Target, parse},
+    meter::{Label as _, labels},
     push::{Credentials, Csp, NotPushable, Policy, check_pushable, is_reusable},
 };
 
-/// Defines the symptoms: word, meaning, what to do.
-macro_rules! symptoms {
-    ($($(#[$doc:meta])* $variant:ident = $label:literal, $meaning:literal, $remedy:literal;)+) => {
-        /// A fault of a page or an asset that spoils hints or pushes.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Symptom {
-            $($(#[$doc])* $variant,)+
-        }
-
-        impl Symptom {
-            /// All symptoms.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The word for it in text, JSON and documentation.
-            #[must_use]
-            pub const fn label(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $label,)+
-                }
-            }
-
-            /// The fault, in a sentence.
-            #[must_use]
-            pub const fn meaning(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $meaning,)+
-                }
-            }
-
-            /// The remedy, in a sentence.
-            #[must_use]
-            pub const fn remedy(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $remedy,)+
-                }
-            }
-        }
-    };
+labels! {
+    /// A fault of a page or an asset that spoils hints or pushes. The label is its word in text, JSON and documentation.
+    pub enum Symptom {
+        /// A link leads to an error or a redirect.
+        DeadLink = "dead_link",
+        /// The asset may not be stored, or is stale at once.
+        NotReusable = "not_reusable",
+        /// The response to a promise may not be delivered.
+        NotPushable = "not_pushable",
+        /// The page's policy allows the asset by nonce alone, or not at all.
+        CspNonce = "csp_nonce",
+        /// The page's element has `integrity`, the link has none.
+        IntegrityMissing = "integrity_missing",
+        /// A font without `crossorigin`.
+        FontWithoutCrossorigin = "font_without_crossorigin",
+        /// The page's element and the link have another `crossorigin`.
+        CrossoriginDiffers = "crossorigin_differs",
+        /// `nopush`.
+        Nopush = "nopush",
+        /// The page does not use the asset.
+        Unused = "unused",
+        /// More links than are delivered.
+        TooMany = "too_many",
+        /// The 103 lacks what the page names.
+        EarlySaysLess = "early_says_less",
+    }
 }
 
-symptoms! {
-    /// A link leads to an error or a redirect.
-    DeadLink = "dead_link",
-        "the link leads to an error or a redirect, so its push is cancelled",
-        "link to the final URL of an asset that exists";
-    /// The asset may not be stored, or is stale at once.
-    NotReusable = "not_reusable",
-        "a browser cannot reuse the asset (no-store, no-cache or no freshness), so a hint makes it fetch twice",
-        "give the asset a max-age";
-    /// The response to a promise may not be delivered.
-    NotPushable = "not_pushable",
-        "the asset may not be pushed (private, Set-Cookie, or Vary by cookie), so its push is cancelled",
-        "serve the asset as public and without cookies, or set credentials: include";
-    /// The page's policy allows the asset by nonce alone, or not at all.
-    CspNonce = "csp_nonce",
-        "the page's Content-Security-Policy allows the asset by its nonce alone or not at all: hints of it are left out, as \
+impl Symptom {
+    /// Returns the fault and the remedy, a sentence each.
+    const fn advice(self) -> (&'static str, &'static str) {
+        match self {
+            Self::DeadLink => (
+                "the link leads to an error or a redirect, so its push is cancelled",
+                "link to the final URL of an asset that exists",
+            ),
+            Self::NotReusable => (
+                "a browser cannot reuse the asset (no-store, no-cache or no freshness), so a hint makes it fetch twice",
+                "give the asset a max-age",
+            ),
+            Self::NotPushable => (
+                "the asset may not be pushed (private, Set-Cookie, or Vary by cookie), so its push is cancelled",
+                "serve the asset as public and without cookies, or set credentials: include",
+            ),
+            Self::CspNonce => (
+                "the page's Content-Security-Policy allows the asset by its nonce alone or not at all: hints of it are left out, as \
          Firefox would wait five seconds for it",
-        "allow the asset by a source such as 'self', or by 'strict-dynamic'";
-    /// The page's element has `integrity`, the link has none.
-    IntegrityMissing = "integrity_missing",
-        "the page's element has integrity, and the link has none, so browsers fetch the asset twice",
-        "give the link the same integrity";
-    /// A font without `crossorigin`.
-    FontWithoutCrossorigin = "font_without_crossorigin",
-        "browsers fetch fonts in CORS mode, so a link without crossorigin makes them fetch the font twice",
-        "add crossorigin to the link";
-    /// The page's element and the link have another `crossorigin`.
-    CrossoriginDiffers = "crossorigin_differs",
-        "the page's element has another crossorigin than the link, so browsers fetch the asset twice",
-        "give both the same crossorigin";
-    /// `nopush`.
-    Nopush = "nopush",
-        "nopush keeps the asset from being pushed",
-        "take nopush away, or set nopush: ignore in the route";
-    /// The page does not use the asset.
-    Unused = "unused",
-        "the HTML of the page does not name the asset, so it may be loaded for nothing",
-        "link only to assets of the page";
-    /// More links than are delivered.
-    TooMany = "too_many",
-        "more links than are delivered by default (16 promises, 20 hints): the first ones win, and the document waits for \
+                "allow the asset by a source such as 'self', or by 'strict-dynamic'",
+            ),
+            Self::IntegrityMissing => (
+                "the page's element has integrity, and the link has none, so browsers fetch the asset twice",
+                "give the link the same integrity",
+            ),
+            Self::FontWithoutCrossorigin => (
+                "browsers fetch fonts in CORS mode, so a link without crossorigin makes them fetch the font twice",
+                "add crossorigin to the link",
+            ),
+            Self::CrossoriginDiffers => (
+                "the page's element has another crossorigin than the link, so browsers fetch the asset twice",
+                "give both the same crossorigin",
+            ),
+            Self::Nopush => (
+                "nopush keeps the asset from being pushed",
+                "take nopush away, or set nopush: ignore in the route",
+            ),
+            Self::Unused => (
+                "the HTML of the page does not name the asset, so it may be loaded for nothing",
+                "link only to assets of the page",
+            ),
+            Self::TooMany => (
+                "more links than are delivered by default (16 promises, 20 hints): the first ones win, and the document waits for \
          them on a slow path",
-        "name what blocks rendering, and leave the rest to the page";
-    /// The 103 lacks what the page names.
-    EarlySaysLess = "early_says_less",
-        "the 103 does not name the asset that the response links to, so browsers learn of it late",
-        "send the same Link in the 103 as in the response";
+                "name what blocks rendering, and leave the rest to the page",
+            ),
+            Self::EarlySaysLess => (
+                "the 103 does not name the asset that the response links to, so browsers learn of it late",
+                "send the same Link in the 103 as in the response",
+            ),
+        }
+    }
 }
 
 impl Serialize for Symptom {
@@ -112,9 +106,9 @@ pub(super) struct Diagnosis {
     /// The symptom.
     pub(super) symptom: Symptom,
     /// The fault, in a sentence.
-    meaning: &'static str,
+    pub(super) meaning: &'static str,
     /// The remedy, in a sentence.
-    remedy: &'static str,
+    pub(super) remedy: &'static str,
     /// The links' targets.
     pub(super) targets: Vec<String>,
 }
@@ -165,12 +159,15 @@ pub(super) fn examine(page: &Url, visited: &Visited) -> Vec<Diagnosis> {
         match diagnoses.last_mut().filter(|last| last.symptom == symptom) {
             Some(last) if last.targets.contains(&target) => {}
             Some(last) => last.targets.push(target),
-            None => diagnoses.push(Diagnosis {
-                symptom,
-                meaning: symptom.meaning(),
-                remedy: symptom.remedy(),
-                targets: vec![target],
-            }),
+            None => {
+                let (meaning, remedy) = symptom.advice();
+                diagnoses.push(Diagnosis {
+                    symptom,
+                    meaning,
+                    remedy,
+                    targets: vec![target],
+                });
+            }
         }
     }
     diagnoses

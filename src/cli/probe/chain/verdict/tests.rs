@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::cli::probe::chain::sight::PageSight;
+use crate::meter::Label as _;
 
 const LINK: &str = "</main.css>; rel=preload; as=style";
 
