@@ -36,5 +36,5 @@ mod reason;
 mod tests;
 
 pub use link::{FetchPriority, HtmlLink, Tier};
-pub use reader::{End, Found, HtmlReader, Limits, ReaderState, ResponseFields, Skipped};
+pub use reader::{End, Found, HtmlReader, Limits, ReaderState, ResponseFields, Skipped, content_type};
 pub use reason::{HtmlReason, HtmlSkip};

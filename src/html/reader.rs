@@ -6,6 +6,7 @@
 //! the window of the content coding (see `content`). Everything but the links is freed when the head ends.
 
 use html5gum::Tokenizer;
+use http::{HeaderMap, HeaderValue, header};
 
 use super::{
     content::{self, ContentDecoder, Decoded, DecodedText, Feed, Rest, Starved, TextSource},
@@ -65,6 +66,27 @@ pub struct ResponseFields<'a> {
     pub content_encoding: &'a [u8],
     /// `Content-Disposition`
     pub content_disposition: &'a [u8],
+}
+
+impl<'a> ResponseFields<'a> {
+    /// Takes the fields from those of a response.
+    #[must_use]
+    pub fn of(fields: &'a HeaderMap) -> Self {
+        let field = |name| fields.get(name).map_or(&[][..], HeaderValue::as_bytes);
+        Self {
+            content_type: content_type(fields).unwrap_or_default(),
+            content_encoding: field(header::CONTENT_ENCODING),
+            content_disposition: field(header::CONTENT_DISPOSITION),
+        }
+    }
+}
+
+/// Returns the `Content-Type` of a response: of several lines the last, as browsers take it (Fetch, "extract a MIME
+/// type").
+#[must_use]
+pub fn content_type(response: &HeaderMap) -> Option<&[u8]> {
+    let last = response.get_all(header::CONTENT_TYPE).iter().next_back();
+    last.map(HeaderValue::as_bytes)
 }
 
 /// Whether a reader needs more of the body.

@@ -13,12 +13,14 @@ use super::{
     recent::RecentUrls,
 };
 
-/// Returns whether a response can be reused when the page requests its URL; `None` unless the status is 200, since
-/// other statuses say nothing about later responses. `asked` has the fields of its request.
+/// Returns whether a response can be reused when the page requests its URL: never where the asset is gone. `None` for
+/// other statuses than 200, 404 and 410, since they say nothing about later responses. `asked` has the fields of its request.
 #[must_use]
 pub fn is_reusable(status: StatusCode, fields: &HeaderMap, asked: &HeaderMap, now: SystemTime) -> Option<bool> {
-    if status != StatusCode::OK {
-        return None;
+    match status {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Some(false),
+        _ => return None,
     }
     let directives = Directives::of(fields);
     if directives.no_store || directives.no_cache || has_member(fields, &header::PRAGMA, b"no-cache") {
@@ -254,7 +256,8 @@ mod tests {
                 Some(expected),
                 "{fields:?}"
             );
-            assert_eq!(is_reusable(StatusCode::NOT_FOUND, &map, &asked, now), None);
+            assert_eq!(is_reusable(StatusCode::NOT_FOUND, &map, &asked, now), Some(false));
+            assert_eq!(is_reusable(StatusCode::NOT_MODIFIED, &map, &asked, now), None);
         }
     }
 

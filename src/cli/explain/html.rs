@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use http::{HeaderMap, header};
 
 use crate::{
-    html::{End, Found, HtmlReader, HtmlReason, Limits, ResponseFields},
+    html::{End, Found, HtmlReader, HtmlReason, Limits, ResponseFields, content_type},
     link::{Document, Spelled},
 };
 
@@ -42,11 +42,9 @@ impl ParsedPage {
     /// Reads a page with the content coding that `head` names. Without a `head` the page is HTML without one, in an
     /// encoding that is guessed. `bytes`: largest number of bytes that the route reads.
     pub(super) fn of(content: &[u8], document: &Document, head: Option<&HeaderMap>, bytes: u32) -> Self {
-        let field = |name| head.and_then(|head| head.get(name)).map(http::HeaderValue::as_bytes);
         let fields = ResponseFields {
-            content_type: field(header::CONTENT_TYPE).unwrap_or(b"text/html"),
-            content_encoding: field(header::CONTENT_ENCODING).unwrap_or_default(),
-            content_disposition: field(header::CONTENT_DISPOSITION).unwrap_or_default(),
+            content_type: head.and_then(content_type).unwrap_or(b"text/html"),
+            ..head.map(ResponseFields::of).unwrap_or_default()
         };
         let mut reader = HtmlReader::new(Limits::of_bytes(bytes), document, fields);
         reader.feed(content);

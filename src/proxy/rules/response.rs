@@ -188,16 +188,17 @@ fn note_reuse(edge: &Edge, request: &Parts, (status, fields): (StatusCode, &Head
     if request.method != Method::GET || asked.contains_key(header::AUTHORIZATION) {
         return;
     }
+    let Some(is_reusable) = push::is_reusable(status, fields, asked, SystemTime::now()) else {
+        return;
+    };
+    // It matters only who met what cannot be reused.
+    let may_be_own = || asked.contains_key(header::COOKIE) || has_identity(asked, exchange);
     let witness = match exchange.client_address(asked) {
-        Some(address) if asked.contains_key(header::COOKIE) || has_identity(asked, exchange) => {
-            Witness::Visitor(address)
-        }
+        Some(address) if !is_reusable && may_be_own() => Witness::Visitor(address),
         _ => Witness::Everybody,
     };
-    if let Some(is_reusable) = push::is_reusable(status, fields, asked, SystemTime::now()) {
-        let url = exchange.url(request);
-        edge.note_reusable((url.scheme, url.authority, url.path_and_query), witness, is_reusable);
-    }
+    let url = exchange.url(request);
+    edge.note_reusable((url.scheme, url.authority, url.path_and_query), witness, is_reusable);
 }
 
 /// Returns whether another field than `Cookie` tells the application who asks.

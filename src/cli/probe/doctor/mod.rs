@@ -255,13 +255,7 @@ fn document(page: &Url) -> Option<Document> {
 
 /// Reads the head of a page; `None` where it is no HTML, or has no end within what is read.
 fn html(document: &Document, page: &VisitedResponse) -> Option<Found> {
-    let field = |name| page.headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
-    let fields = ResponseFields {
-        content_type: field(header::CONTENT_TYPE),
-        content_encoding: field(header::CONTENT_ENCODING),
-        content_disposition: b"",
-    };
-    let mut reader = HtmlReader::new(Limits::default(), document, fields);
+    let mut reader = HtmlReader::new(Limits::default(), document, ResponseFields::of(&page.headers));
     reader.feed(&page.body);
     reader.finish(End::Whole).ok()
 }

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use crate::html::content_type;
 use crate::learn::{LearnPolicy, Observed, is_of_visitor};
 
 /// Returns what a final response is to the document of its URL; `None` for one that says nothing of it: errors and
@@ -51,10 +52,10 @@ fn is_within_site(location: &[u8], authority: &str) -> bool {
 /// Returns whether a response may be the document of its URL. A client that asks for JSON gets a response that links to
 /// nothing, which says nothing of the document that others get.
 fn may_be_document(response: &HeaderMap) -> bool {
-    let Some(kind) = response.get(header::CONTENT_TYPE) else {
+    let Some(kind) = content_type(response) else {
         return true;
     };
-    let essence = kind.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+    let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default();
     [&b"text/html"[..], b"application/xhtml+xml"]
         .iter()
         .any(|html| essence.trim_ascii().eq_ignore_ascii_case(html))
@@ -334,6 +335,21 @@ mod tests {
             let fields = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
             assert_eq!(asks_for_document(&fields), expected, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn the_last_of_several_types_counts() {
+        let html = (header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let lines = |lines: [&(HeaderName, HeaderValue); 2]| {
+            let mut fields = HeaderMap::new();
+            for (name, value) in lines {
+                fields.append(name, value.clone());
+            }
+            fields
+        };
+        assert!(may_be_document(&lines([&json, &html])));
+        assert!(!may_be_document(&lines([&html, &json])));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use http::{HeaderMap, header};
 
 use crate::{
-    html::{End, HtmlReader, Limits, ReaderState, ResponseFields},
+    html::{End, HtmlReader, Limits, ReaderState, ResponseFields, content_type},
     learn::{DocumentPlace, Evidence, LearnPolicy, LearnSource},
     link::{Document, Need, Spelled},
     proxy::{exchange::PageObservation, url::Url},
@@ -30,9 +30,7 @@ fn is_readable(policy: &LearnPolicy, fields: &HeaderMap) -> bool {
     let is_html =
         |kind: &[u8]| kind.len() >= HTML.len() && kind.iter().zip(HTML).all(|(a, b)| a.eq_ignore_ascii_case(b));
     policy.from.contains(&LearnSource::Html)
-        && fields
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| is_html(kind.as_bytes().trim_ascii_start()))
+        && content_type(fields).is_some_and(|kind| is_html(kind.trim_ascii_start()))
 }
 
 const HTML: &[u8] = b"text/html";
@@ -47,13 +45,11 @@ pub(super) fn begin(
     (place, evidence, network): (&DocumentPlace, &Evidence, u64),
 ) -> Option<PageObservation> {
     let document = Document::new(url.scheme, url.authority, url.path_and_query).ok()?;
-    let field = |name| fields.get(name).map_or(&[][..], http::HeaderValue::as_bytes);
-    let of_response = ResponseFields {
-        content_type: field(header::CONTENT_TYPE),
-        content_encoding: field(header::CONTENT_ENCODING),
-        content_disposition: field(header::CONTENT_DISPOSITION),
-    };
-    let reader = HtmlReader::new(Limits::of_bytes(policy.html_bytes), &document, of_response);
+    let reader = HtmlReader::new(
+        Limits::of_bytes(policy.html_bytes),
+        &document,
+        ResponseFields::of(fields),
+    );
     (reader.state() == ReaderState::Reading).then(|| PageObservation {
         reader: Some(reader),
         fields: found.to_vec(),
