@@ -181,8 +181,7 @@ impl ManifestStore {
         network: u64,
         policies: &[&[u8]],
     ) -> bool {
-        let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
-        if let Some(stored) = known.flatten() {
+        if let Some(stored) = self.stored_again(key) {
             let mut manifest = stored.lock();
             let is_due = manifest.is_html_due(fingerprint);
             if !is_due && !manifest.has_policies(policies) {
@@ -214,8 +213,7 @@ impl ManifestStore {
         if place.division.is_some() || left_out(&policy.key, None, query).next().is_some() {
             return None;
         }
-        let known = self.manifests.contains_key(&place.key);
-        let stored = known.then(|| self.manifests.get(&place.key)).flatten()?;
+        let stored = self.stored_again(place.key)?;
         let right = stored.lock().passes(fields, delivered, now)?;
         Some(Verdict {
             right,
@@ -226,8 +224,7 @@ impl ManifestStore {
 
     /// Counts a response to this network that teaches nothing, though links were delivered early for it.
     pub fn note_silence(&self, place: &DocumentPlace, network: u64) {
-        let known = self.manifests.contains_key(&place.key);
-        let Some(stored) = known.then(|| self.manifests.get(&place.key)).flatten() else {
+        let Some(stored) = self.stored_again(place.key) else {
             return;
         };
         let mut manifest = stored.lock();
@@ -240,8 +237,7 @@ impl ManifestStore {
 
     /// Has equal responses pass from now on, after one with these fields was observed.
     pub fn settle(&self, place: &DocumentPlace, fields: u64) {
-        let known = self.manifests.contains_key(&place.key);
-        if let Some(stored) = known.then(|| self.manifests.get(&place.key)).flatten() {
+        if let Some(stored) = self.stored_again(place.key) {
             stored.lock().settle(fields);
         }
     }
@@ -297,11 +293,8 @@ impl ManifestStore {
         {
             return Verdict::default();
         }
-        // `get` counts as a visit, even if it misses; `contains_key` does not. The look-up in `known` has already
-        // counted this request, and a document without a manifest must not count twice for one request.
         let key = place.key;
-        let known = self.manifests.contains_key(&key).then(|| self.manifests.get(&key));
-        let Some(stored) = known.flatten() else {
+        let Some(stored) = self.stored_again(key) else {
             return self.begin(place, policy, seen);
         };
         let mut manifest = stored.lock();
@@ -361,8 +354,7 @@ impl ManifestStore {
 
     /// Divides the documents of a key, or divides them by more.
     fn divide(&self, base: DocumentKey, division: &Division, now: u64) {
-        let known = self.manifests.contains_key(&base).then(|| self.manifests.get(&base));
-        let Some(stored) = known.flatten() else {
+        let Some(stored) = self.stored_again(base) else {
             let mut manifest = Manifest::default();
             manifest.divide(division, now);
             self.manifests.insert(base, Arc::new(self.stored(manifest)));
@@ -413,6 +405,13 @@ impl ManifestStore {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns the manifest of a document that this request has looked up before. A look-up counts as a visit even if it
+    /// finds nothing, and a document without a manifest must not count twice for one request.
+    fn stored_again(&self, key: DocumentKey) -> Option<Arc<StoredManifest>> {
+        let is_known = self.manifests.contains_key(&key);
+        is_known.then(|| self.manifests.get(&key)).flatten()
     }
 
     fn stored(&self, manifest: Manifest) -> StoredManifest {

@@ -2,8 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::html::content_type;
-use crate::learn::{LearnPolicy, Observed, is_of_visitor};
+use crate::{
+    html::content_type,
+    learn::{LearnPolicy, Observed, is_of_visitor},
+};
 
 /// Returns what a final response is to the document of its URL; `None` for one that says nothing of it: errors and
 /// parts, a 304, a redirect to another site.
